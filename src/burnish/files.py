@@ -1,0 +1,49 @@
+"""Files that are either whole or not there: write beside, fsync, rename."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from burnish.errors import BurnishError
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on leaving without error, fsync it and rename it.
+
+    A crash at any moment leaves the old file (or none), never half a new one.
+
+    Raises:
+        BurnishError: the folder cannot be written to, or the disk is full.
+    """
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+        with open(beside, "rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(beside, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the rename itself must survive a power cut
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise BurnishError(
+            f"cannot write {path}: {error.strerror or error}. "
+            "Choose a folder that exists, can be written to and has room."
+        ) from error
+    finally:
+        with suppress(OSError):
+            beside.unlink()
+
+
+def atomic_write(path: str | Path, content: str | bytes) -> None:
+    """Write `content` (text as UTF-8) to `path` in one step; see `atomic_path`."""
+    data = content.encode() if isinstance(content, str) else content
+    with atomic_path(path) as beside:
+        beside.write_bytes(data)

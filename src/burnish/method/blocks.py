@@ -1,0 +1,108 @@
+"""Vision Transformer parts shared by generator, second encoder and discriminator (Fig. 3).
+
+Shapes: B batch, N tokens, D token width, C image channels, H x W image, p patch side.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from burnish.method.tome import merge_tokens
+
+
+def patchify(images: Tensor, patch: int) -> Tensor:
+    """(B, C, H, W) -> (B, H/p * W/p, C*p*p), row by row; H and W are multiples of `patch`."""
+    b, c, h, w = images.shape
+    grid = images.reshape(b, c, h // patch, patch, w // patch, patch)
+    return grid.permute(0, 2, 4, 1, 3, 5).reshape(b, -1, c * patch * patch)
+
+
+def unpatchify(patches: Tensor, patch: int, channels: int, height: int, width: int) -> Tensor:
+    """The inverse of `patchify`: (B, N, C*p*p) -> (B, C, height, width)."""
+    rows, columns = height // patch, width // patch
+    grid = patches.reshape(-1, rows, columns, channels, patch, patch)
+    return grid.permute(0, 3, 1, 4, 2, 5).reshape(-1, channels, height, width)
+
+
+def init_weights(module: nn.Module) -> None:
+    """Truncated normal (std 0.02) for linear layers and learnt tokens, zero biases."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.trunc_normal_(part.weight, std=0.02)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+    for name, parameter in module.named_parameters():
+        if name.rsplit(".", 1)[-1] in ("position", "class_token"):
+            nn.init.trunc_normal_(parameter, std=0.02)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention; `sizes` turns it into ToMe's proportional attention."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.project = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, N, D), sizes (B, N, 1) or None -> output (B, N, D), keys (B, N, D/heads).
+
+        The keys are averaged over heads. A token of size k draws attention like k equal tokens:
+        log(size) is added to its logits.
+        """
+        b, n, d = tokens.shape
+        qkv = self.qkv(tokens).reshape(b, n, 3, self.heads, d // self.heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)
+        bias = None
+        if sizes is not None:
+            bias = sizes.log().to(query.dtype).reshape(b, 1, 1, n).expand(-1, -1, n, -1)
+        out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        return self.project(out.transpose(1, 2).reshape(b, n, d)), key.mean(dim=1)
+
+
+class Block(nn.Module):
+    """Pre-norm Transformer block; merges `tome_r` tokens between attention and MLP."""
+
+    def __init__(self, width: int, heads: int, mlp_ratio: float, tome_r: int = 0) -> None:
+        super().__init__()
+        self.tome_r = tome_r
+        self.norm1 = nn.LayerNorm(width)
+        self.attention = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width)
+        hidden = int(width * mlp_ratio)
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+
+    def forward(self, tokens: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """(B, N, D), sizes (B, N, 1) or None -> the same, with N - tome_r tokens."""
+        attended, keys = self.attention(self.norm1(tokens), sizes)
+        tokens = tokens + attended
+        if self.tome_r:
+            if sizes is None:
+                sizes = torch.ones_like(tokens[..., :1], dtype=torch.float32)
+            tokens, sizes = merge_tokens(tokens, sizes, keys, self.tome_r)
+        return tokens + self.mlp(self.norm2(tokens)), sizes
+
+
+class PatchEmbedding(nn.Module):
+    """Patches, linearly projected, plus a learnt position; optionally a class token in front."""
+
+    def __init__(
+        self, height: int, width_px: int, patch: int, channels: int, width: int,
+        class_token: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.patch = patch
+        self.project = nn.Linear(channels * patch * patch, width)
+        count = (height // patch) * (width_px // patch)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, width)) if class_token else None
+        self.position = nn.Parameter(torch.zeros(1, count + class_token, width))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, N, D)."""
+        tokens = self.project(patchify(images, self.patch))
+        if self.class_token is not None:
+            tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
+        return tokens + self.position

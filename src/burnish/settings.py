@@ -1,0 +1,301 @@
+"""The one configuration: every decision of method and training, named, bounded and documented.
+
+A preset is a TOML file beside this module; `--set key=value` and keyword arguments change single
+settings; the result is frozen, validated as a whole, and saved in the model file.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from burnish.errors import BurnishError, nearest
+
+DEFAULT_PRESET = "small"
+
+
+class Settings(BaseModel):
+    """All settings of a detector. Defaults are the paper's (preset `paper`).
+
+    Numbers in brackets are the paper's sections, equations and tables.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # --- images -------------------------------------------------------------------------------
+    image_size: int = Field(256, ge=16, le=4096, description="side of the model's input, px")
+    aspect: Literal["square", "keep"] = Field(
+        "square",
+        description="square: squash to image_size x image_size; keep: the median aspect of the "
+        "training images at the same number of pixels",
+    )
+    colour: Literal["auto", "grey", "rgb"] = Field(
+        "auto", description="auto: grey if every training image is grey"
+    )
+    flips: Literal["none", "horizontal", "vertical", "both"] = Field(
+        "none", description="random mirroring of training images"
+    )
+    jitter: float = Field(
+        0.0, ge=0, le=0.5, description="random brightness and contrast in training, share of range"
+    )
+
+    # --- held-out good images and the verdict ---------------------------------------------------
+    part_pattern: str = Field(
+        "",
+        description="regular expression that finds the part's name in a file's stem; images of "
+        "one part are never split between training and hold-out; empty: every image is a part",
+    )
+    holdout: float = Field(
+        0.2, gt=0, lt=1, description="share of good parts kept from training, for calibration"
+    )
+    false_alarms: float = Field(
+        0.01, gt=0, lt=1, description="share of good parts that may be called defective"
+    )
+
+    # --- masks (2.2, Fig. 5) ----------------------------------------------------------------------
+    mask_blocks: tuple[int, ...] = Field(
+        (16, 32, 64), description="block side of each mask scale, px (Table 7: fewer scales)"
+    )
+    mask_channel: bool = Field(
+        False, description="feed the mask as one more input channel (SCADN; the paper does not)"
+    )
+
+    # --- generator (2.1.1, 2.1.2) -----------------------------------------------------------------
+    patch: int = Field(16, ge=2, le=64, description="patch side of generator and encoder, px")
+    width: int = Field(512, ge=16, le=4096, description="token width D")
+    heads: int = Field(8, ge=1, le=64, description="attention heads")
+    mlp_ratio: float = Field(4.0, gt=0, le=16, description="MLP width over token width")
+    depth_encoder: int = Field(6, ge=1, le=64, description="blocks of the encoder")
+    depth_middle: int = Field(1, ge=0, le=64, description="blocks between encoder and decoder")
+    depth_decoder: int = Field(6, ge=1, le=64, description="blocks of the decoder")
+    skip: Literal["none", "outer", "all"] = Field(
+        "outer",
+        description="long skip: first encoder block to last decoder block (outer, the paper, "
+        "Fig. 4), every pair (all, U-ViT), or none (Table 8)",
+    )
+
+    # --- discriminator (2.1.3, 2.3) ---------------------------------------------------------------
+    disc_patch: int = Field(16, ge=2, le=128, description="patch side of the discriminator, px")
+    disc_width: int = Field(512, ge=16, le=4096, description="token width of the discriminator")
+    disc_heads: int = Field(8, ge=1, le=64, description="attention heads of the discriminator")
+    disc_depth: int = Field(8, ge=1, le=64, description="blocks of the discriminator")
+    tome_r: int = Field(
+        2, ge=0, description="tokens merged per discriminator block (Table 5: 0, 1, 2, 4, 8)"
+    )
+
+    # --- losses (eq. 1-5) -------------------------------------------------------------------------
+    weight_adversarial: float = Field(
+        1.0, ge=0, description="alpha_1, feature matching; 0 trains without a discriminator"
+    )
+    weight_latent: float = Field(
+        1.0, ge=0, description="alpha_2, L_enc; 0 trains without the second encoder"
+    )
+    weight_consistency: float = Field(20.0, ge=0, description="alpha_3, L_con (Table 6)")
+    weight_l1: float = Field(1.0, ge=0, description="pixel term inside L_con (Table 9)")
+    weight_ssim: float = Field(1.0, ge=0, description="structure term inside L_con (Table 9)")
+    weight_gradient: float = Field(1.0, ge=0, description="gradient term inside L_con (Table 9)")
+
+    # --- training (2.4.1, 3.2) ----------------------------------------------------------------------
+    epochs: int | None = Field(500, ge=1, description="passes over the training images")
+    steps: int | None = Field(
+        None, ge=1, description="length in optimiser steps instead of epochs; wins when both given"
+    )
+    minutes: float | None = Field(
+        None,
+        gt=0,
+        description="time limit; the schedule ends with it. A run cut by time does not repeat "
+        "exactly; one by epochs or steps does",
+    )
+    batch: int = Field(8, ge=1, le=4096, description="images a step (each seen under two masks)")
+    learning_rate: float = Field(1e-4, gt=0, description="AdamW, generator and encoder")
+    disc_learning_rate: float = Field(1e-4, gt=0, description="AdamW, discriminator")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW")
+    beta1: float = Field(0.9, ge=0, lt=1, description="AdamW")
+    beta2: float = Field(0.999, ge=0, lt=1, description="AdamW")
+    warmup: int = Field(0, ge=0, description="steps of linear learning-rate warm-up")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="learning rate after warm-up"
+    )
+    clip_gradient: float = Field(0.0, ge=0, description="largest gradient norm of G; 0: no limit")
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="decay of the weights' moving average that is kept; 0: none"
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of everything random")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of training; auto: bfloat16 where the processor has it. Inspection "
+        "is always float32, so that scores agree between machines"
+    )
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="device kind")
+    devices: int = Field(1, ge=1, le=64, description="devices to train on (DDP when several)")
+    checkpoint_minutes: float = Field(
+        2.0, ge=0, description="time between checkpoints; 0: after every step"
+    )
+
+    # --- scoring (2.4.2, eq. 6-9) -------------------------------------------------------------------
+    error: Literal["absolute", "squared"] = Field("absolute", description="of eq. 7, per pixel")
+    smoothing: float = Field(
+        4.0, ge=0, description="Gaussian sigma on the error maps, px of the model's input"
+    )
+    fusion: Literal["paper", "mean", "max"] = Field(
+        "paper",
+        description="paper: the scale whose mean error exceeds its reference most (eq. 8, 9); "
+        "mean, max: of the error maps standardised by good images",
+    )
+    reduction: Literal["mean", "max", "top"] = Field(
+        "mean", description="anomaly map to image score; top: mean of the top_share highest pixels"
+    )
+    top_share: float = Field(0.01, gt=0, le=1, description="share of pixels for reduction=top")
+
+    @field_validator("mask_blocks", mode="before")
+    @classmethod
+    def _one_block_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, int) else value
+
+    @field_validator("part_pattern")
+    @classmethod
+    def _is_regular_expression(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"not a regular expression ({error})") from error
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Settings:
+        if not self.mask_blocks or min(self.mask_blocks) < 1:
+            raise ValueError("mask_blocks needs at least one block side, each 1 px or more")
+        if len(set(self.mask_blocks)) < len(self.mask_blocks):
+            raise ValueError(f"mask_blocks {self.mask_blocks} names a scale twice")
+        if max(self.mask_blocks) >= self.image_size:
+            raise ValueError(
+                f"mask_blocks {self.mask_blocks} must be smaller than image_size {self.image_size}, "
+                "or a mask hides the whole image"
+            )
+        for patch, side in (("patch", self.patch), ("disc_patch", self.disc_patch)):
+            if self.image_size % side:
+                raise ValueError(
+                    f"image_size {self.image_size} is not a multiple of {patch} {side}: "
+                    f"{self.image_size // side * side or side} would be"
+                )
+        for heads, width in ((self.heads, self.width), (self.disc_heads, self.disc_width)):
+            if width % heads:
+                raise ValueError(f"width {width} is not a multiple of the {heads} heads")
+        if self.skip == "all" and self.depth_encoder != self.depth_decoder:
+            raise ValueError("skip=all needs depth_encoder equal to depth_decoder")
+        if not (self.weight_adversarial or self.weight_latent or self.weight_consistency):
+            raise ValueError("every loss weight is 0: there is nothing to learn")
+        if self.epochs is None and self.steps is None and self.minutes is None:
+            raise ValueError("one of epochs, steps and minutes must say when training ends")
+        return self
+
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "images": ("image_size", "aspect", "colour", "flips", "jitter"),
+    "verdict": ("part_pattern", "holdout", "false_alarms"),
+    "masks": ("mask_blocks", "mask_channel"),
+    "generator": (
+        "patch", "width", "heads", "mlp_ratio", "depth_encoder", "depth_middle", "depth_decoder",
+        "skip",
+    ),
+    "discriminator": ("disc_patch", "disc_width", "disc_heads", "disc_depth", "tome_r"),
+    "losses": (
+        "weight_adversarial", "weight_latent", "weight_consistency", "weight_l1", "weight_ssim",
+        "weight_gradient",
+    ),
+    "training": (
+        "epochs", "steps", "minutes", "batch", "learning_rate", "disc_learning_rate",
+        "weight_decay", "beta1", "beta2", "warmup", "schedule", "clip_gradient", "ema", "seed",
+        "precision", "accelerator", "devices", "checkpoint_minutes",
+    ),
+    "scoring": ("error", "smoothing", "fusion", "reduction", "top_share"),
+}  # fmt: skip
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that come with burnish."""
+    folder = resources.files("burnish") / "presets"
+    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+
+
+def load_preset(name: str) -> dict[str, Any]:
+    """The settings that preset `name` changes from the defaults.
+
+    Raises:
+        BurnishError: there is no such preset.
+    """
+    if name not in preset_names():
+        raise BurnishError(
+            f"no preset '{name}'.{nearest(name, preset_names())} "
+            f"The presets are: {', '.join(preset_names())}."
+        )
+    text = (resources.files("burnish") / "presets" / f"{name}.toml").read_text("utf-8")
+    return tomllib.loads(text)
+
+
+def make_settings(
+    preset: str = DEFAULT_PRESET, changes: Mapping[str, Any] | None = None
+) -> Settings:
+    """Preset plus `changes`, validated as a whole.
+
+    A length given in `changes` (epochs, steps or minutes) replaces the preset's length.
+
+    Raises:
+        BurnishError: unknown preset or setting (the nearest right name is offered), a value out
+            of its range, or settings that do not fit together.
+    """
+    values = load_preset(preset)
+    changes = dict(changes or {})
+    for key in changes:
+        if key not in Settings.model_fields:
+            raise BurnishError(
+                f"no setting '{key}'.{nearest(key, Settings.model_fields)} "
+                f"`burnish presets {preset}` lists them all."
+            )
+    if {"epochs", "steps", "minutes"} & {k for k, v in changes.items() if v is not None}:
+        values |= {"epochs": None, "steps": None, "minutes": None}
+    return validate_settings(values | changes)
+
+
+def validate_settings(values: Mapping[str, Any]) -> Settings:
+    """Settings from plain values; a `BurnishError` names each value that does not fit."""
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors():
+            name = ".".join(str(p) for p in problem["loc"][:1])
+            given = f" (given: {problem['input']!r})" if name else ""
+            message = problem["msg"].removeprefix("Value error, ")
+            problems.append(f"{name}: {message}{given}" if name else message)
+        raise BurnishError("settings do not fit: " + "; ".join(problems)) from error
+
+
+def parse_assignments(assignments: list[str]) -> dict[str, Any]:
+    """`["lr=1e-3", "mask_blocks=8,16"]` to values; TOML syntax, bare words and lists allowed.
+
+    Raises:
+        BurnishError: an item is not of the form key=value.
+    """
+    changes: dict[str, Any] = {}
+    for item in assignments:
+        key, equals, text = item.partition("=")
+        if not equals or not key.strip():
+            raise BurnishError(f"--set '{item}' is not of the form key=value")
+        changes[key.strip()] = _parse_value(text.strip())
+    return changes
+
+
+def _parse_value(text: str) -> Any:
+    if text.lower() in ("none", "null"):
+        return None
+    for candidate in (text, f"[{text}]" if "," in text else text):
+        try:
+            return tomllib.loads(f"value = {candidate}")["value"]
+        except tomllib.TOMLDecodeError:
+            continue
+    return text
