@@ -1,0 +1,172 @@
+"""The Detector: train on good parts, inspect new ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from burnish.detection.locate import find_regions, upsample
+from burnish.detection.model_file import ModelCard, load_model, save_model
+from burnish.detection.result import Result, Speed
+from burnish.detection.scorer import Scored, Scorer
+from burnish.errors import BurnishError
+from burnish.images.reader import prepare, read_image
+from burnish.settings import DEFAULT_PRESET
+
+if TYPE_CHECKING:
+    from burnish.detection.train import Stage
+    from burnish.method.generator import Generator
+
+
+class Detector:
+    """A trained and calibrated model.
+
+    Attributes:
+        card: settings, calibration, data and versions.
+        path: the file it was loaded from or saved to, if any.
+    """
+
+    def __init__(
+        self, generator: Generator, card: ModelCard, path: Path | None = None, device: str = "auto"
+    ) -> None:
+        self.card, self.path = card, path
+        self.generator = generator
+        self.scorer = Scorer(generator, card.settings, pick_device(device))
+        self._references = self.scorer.references(card.calibration.mu, card.calibration.sigma)
+
+    @classmethod
+    def train(
+        cls,
+        data: str | Path,
+        preset: str = DEFAULT_PRESET,
+        out: str | Path = "runs/burnish",
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+        on_stage: Callable[[Stage], None] | None = None,
+        **changes: Any,
+    ) -> Detector:
+        """Learn good parts and calibrate on held-out ones; writes `out/model.safetensors`.
+
+        Args:
+            data: MVTec AD layout (only `train/good` is used) or a folder of good images.
+            preset: "paper", "small" or "tiny".
+            out: run folder: model, checkpoint, losses.csv.
+            resume: go on with an interrupted run in `out`; starts anew if there is none.
+            overwrite: replace what `out` holds.
+            on_stage: told of progress; by default nothing is printed.
+            changes: single settings, e.g. `epochs=50, false_alarms=0.005`.
+
+        Raises:
+            BurnishError: bad data, settings or folder; training diverged or was interrupted.
+        """
+        from burnish.detection.train import train
+
+        generator, card, path = train(
+            Path(data), preset, Path(out), changes, resume, overwrite, on_stage
+        )
+        return cls(generator, card, path)
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "auto") -> Detector:
+        """Read a model file, or the one in a run folder.
+
+        Args:
+            device: "auto" (a GPU if there is one), "cpu", "cuda", ...
+
+        Raises:
+            BurnishError: missing, damaged, foreign, newer or changed file; no such device.
+        """
+        path = Path(path)
+        generator, card = load_model(path)
+        return cls(generator, card, path, device)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model file."""
+        save_model(Path(path), self.generator, self.card)
+        return Path(path)
+
+    def with_false_alarms(self, rate: float) -> Detector:
+        """The same model with the threshold of another wanted false-alarm rate in (0, 1)."""
+        if not 0 < rate < 1:
+            raise BurnishError(f"false alarms must lie between 0 and 1, not {rate}")
+        calibration = self.card.calibration.model_copy(update={"false_alarms": rate})
+        card = self.card.model_copy(update={"calibration": calibration})
+        return Detector(self.generator, card, self.path, str(self.scorer.device))
+
+    def inspect(self, source: str | Path | Image.Image | NDArray[Any]) -> Result:
+        """Judge one image: a file, a PIL image or an array (see `read_image`).
+
+        Raises:
+            BurnishError: the image cannot be read.
+        """
+        start = time.perf_counter()
+        image = read_image(source)
+        read = time.perf_counter()
+        shape = self.card.shape
+        pixels = prepare(image, shape.channels, shape.height, shape.width)
+        prepared = time.perf_counter()
+        scored = self.scorer.score(pixels, *self._references)
+        inferred = time.perf_counter()
+        path = Path(source) if isinstance(source, str | Path) else None
+        return self._result(path, image, scored, (start, read, prepared, inferred))
+
+    def _result(
+        self,
+        path: Path | None,
+        image: NDArray[np.uint8],
+        scored: Scored,
+        times: tuple[float, float, float, float],
+    ) -> Result:
+        calibration = self.card.calibration
+        height, width = image.shape[:2]
+        small = scored.anomaly_map.cpu().numpy()
+        regions, peak = find_regions(small, calibration.pixel_threshold, height, width)
+        painted = (scored.reconstruction.clamp(-1, 1) + 1).mul(127.5).round().byte().cpu().numpy()
+        reconstruction = painted[0] if len(painted) == 1 else painted.transpose(1, 2, 0)
+        large = np.asarray(
+            Image.fromarray(reconstruction).resize((width, height), Image.Resampling.BILINEAR)
+        )
+        anomaly_map = upsample(small, height, width)
+        start, read, prepared, inferred = times
+        end = time.perf_counter()
+        stages = (read - start, prepared - read, inferred - prepared, end - inferred)
+        return Result(
+            path=path,
+            is_defect=scored.score > calibration.threshold,
+            score=scored.score,
+            threshold=calibration.threshold,
+            p_value=calibration.p_value(scored.score),
+            regions=regions,
+            peak=peak,
+            block=self.card.settings.mask_blocks[scored.scale],
+            anomaly_map=anomaly_map,
+            reconstruction=large,
+            image=image,
+            heat_range=calibration.heat_range,
+            pixel_threshold=calibration.pixel_threshold,
+            speed=Speed(*(1000 * t for t in stages)),
+        )
+
+
+def pick_device(name: str) -> torch.device:
+    """ "auto" to the best device present, any other name checked.
+
+    Raises:
+        BurnishError: no such device on this machine.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise BurnishError(f"no device '{name}' here; `burnish doctor` shows what is") from error
+    return device

@@ -1,0 +1,42 @@
+"""Where on the part: from the anomaly map at the model's size to places in the input image."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from burnish.detection.result import Region
+
+
+def upsample(anomaly_map: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Bilinear resize of a float32 map to the input's size; values are not rescaled."""
+    picture = Image.fromarray(np.ascontiguousarray(anomaly_map, dtype=np.float32))
+    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR)).copy()
+
+
+def find_regions(
+    anomaly_map: NDArray[np.float32], threshold: float, height: int, width: int
+) -> tuple[tuple[Region, ...], tuple[int, int]]:
+    """Connected areas above `threshold` and the peak, in px of a height x width image.
+
+    Returns:
+        Regions by falling peak (8-connected bounding boxes), and (x, y) of the highest value.
+    """
+    rows, columns = anomaly_map.shape
+    down, across = height / rows, width / columns
+    labels, _ = ndimage.label(anomaly_map > threshold, structure=np.ones((3, 3)))
+    regions = []
+    for index, (r, c) in enumerate(ndimage.find_objects(labels), start=1):
+        inside = anomaly_map[r, c][labels[r, c] == index]
+        left, top = int(c.start * across), int(r.start * down)
+        right, bottom = int(np.ceil(c.stop * across)), int(np.ceil(r.stop * down))
+        regions.append(
+            Region(
+                left, top, min(right, width) - left, min(bottom, height) - top, float(inside.max())
+            )
+        )
+    y, x = np.unravel_index(int(anomaly_map.argmax()), anomaly_map.shape)
+    peak = (min(int((x + 0.5) * across), width - 1), min(int((y + 0.5) * down), height - 1))
+    return tuple(sorted(regions, key=lambda region: -region.peak)), peak

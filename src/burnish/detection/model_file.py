@@ -1,0 +1,131 @@
+"""The model file: one `.safetensors`, header with everything that is known of the model. No pickle.
+
+Only what inspection needs is in it: the generator. A SHA-256 over header and weights tells damage
+and hand-made changes from the file that was written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from burnish.detection.calibration import Calibration
+from burnish.errors import BurnishError
+from burnish.files import atomic_path
+from burnish.method.generator import Generator, InputShape
+from burnish.settings import Settings
+
+FORMAT = 1
+KEY = "burnish-model"
+
+
+class ModelCard(BaseModel):
+    """Everything known of a model but its weights.
+
+    Attributes:
+        format: of the file; this burnish reads up to `FORMAT`.
+        shape: channels, height, width of the model's input.
+        data: folder, fingerprint, counts, what was skipped.
+        training: steps, epochs, seconds, last losses.
+        versions: of burnish, torch, python and the machine it was trained on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int
+    preset: str
+    settings: Settings
+    shape: InputShape
+    calibration: Calibration
+    data: dict[str, Any]
+    training: dict[str, Any]
+    versions: dict[str, str]
+
+
+def save_model(path: Path, generator: Generator, card: ModelCard) -> None:
+    """Write weights (float32) and card in one step.
+
+    Raises:
+        BurnishError: the folder cannot be written to.
+    """
+    tensors = {k: v.detach().float().cpu().contiguous() for k, v in generator.state_dict().items()}
+    text = card.model_dump_json()
+    metadata = {KEY: text, "sha256": _digest(text, tensors)}
+    with atomic_path(path) as beside:
+        save_file(tensors, beside, metadata=metadata)
+
+
+def load_model(path: Path) -> tuple[Generator, ModelCard]:
+    """Read and check a model file.
+
+    Raises:
+        BurnishError: missing, truncated, not a burnish model, of a newer format, or changed.
+    """
+    if path.is_dir():
+        path = path / "model.safetensors"
+    if not path.exists():
+        raise BurnishError(f"no such model: {path}")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        size = os.path.getsize(path)
+        raise BurnishError(
+            f"{path} ({size:,} bytes) is damaged, cut short, or no safetensors file: {error}"
+        ) from error
+    if KEY not in metadata:
+        raise BurnishError(f"{path} is a safetensors file, but not a burnish model")
+    card = _read_card(path, metadata[KEY])
+    if metadata.get("sha256") != _digest(metadata[KEY], tensors):
+        raise BurnishError(f"{path} was changed after it was written: its checksum does not match")
+    generator = Generator(card.settings, card.shape)
+    try:
+        generator.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise BurnishError(f"{path}: weights do not fit the settings in its header") from error
+    return generator.eval(), card
+
+
+def _read_card(path: Path, text: str) -> ModelCard:
+    try:
+        found = json.loads(text)
+        number = int(found["format"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BurnishError(f"{path}: the header of this burnish model cannot be read") from error
+    if number > FORMAT:
+        raise BurnishError(
+            f"{path} has format {number}, this burnish reads up to {FORMAT}: "
+            "update burnish (pip install -U burnish)"
+        )
+    try:
+        return ModelCard.model_validate(found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BurnishError(f"{path}: bad header at {where}: {first['msg']}") from error
+
+
+def _digest(text: str, tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def card_summary(card: ModelCard) -> dict[str, Any]:
+    """The card as plain JSON values, for `burnish info --json` and reports."""
+    plain = card.model_dump(mode="json")
+    return plain | {"shape": asdict(card.shape)}

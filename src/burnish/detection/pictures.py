@@ -1,0 +1,103 @@
+"""Pictures of a result: heat map overlay and the four panels of the paper's Figure 10."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from burnish.errors import BurnishError
+from burnish.files import atomic_path
+from burnish.images.reader import SUFFIXES, to_channels
+
+if TYPE_CHECKING:
+    from burnish.detection.result import Result
+
+PANEL_SIDE = 320  # px that the longer side of a panel is shown at
+OPACITY = 0.75
+
+
+@lru_cache(maxsize=1)
+def _colours() -> NDArray[np.float64]:
+    from matplotlib import colormaps
+
+    return np.asarray(colormaps["turbo"](np.linspace(0, 1, 256)))[:, :3] * 255
+
+
+def heat(anomaly_map: NDArray[np.float32], heat_range: tuple[float, float]) -> NDArray[np.float64]:
+    """Anomaly map to [0, 1] on the calibrated scale: 0.5 is the pixel threshold."""
+    low, high = heat_range
+    return np.clip((anomaly_map.astype(np.float64) - low) / (high - low), 0, 1)
+
+
+def heatmap(result: Result) -> Image.Image:
+    """Colour laid over the grey part; what is no hotter than good parts stays uncoloured."""
+    warmth = heat(result.anomaly_map, result.heat_range)
+    base = to_channels(to_channels(result.image, 1), 3).astype(np.float64)
+    colour = _colours()[(warmth * 255).round().astype(int)]
+    alpha = OPACITY * np.clip(2 * warmth, 0, 1)[..., None]
+    return Image.fromarray(np.round(base * (1 - alpha) + colour * alpha).astype(np.uint8))
+
+
+def residual(result: Result) -> Image.Image:
+    """Absolute difference of part and reconstruction, grey, 4 times amplified."""
+    part = to_channels(result.image, 1).astype(np.int16)
+    painted = to_channels(result.reconstruction, 1).astype(np.int16)
+    return Image.fromarray(np.clip(4 * np.abs(part - painted), 0, 255).astype(np.uint8))
+
+
+def outline(picture: Image.Image, result: Result) -> Image.Image:
+    """Draw the regions' boxes onto a picture of the input's size, in place."""
+    draw = ImageDraw.Draw(picture)
+    line = max(1, round(max(picture.size) / 200))
+    for region in result.regions:
+        right, bottom = region.x + region.width - 1, region.y + region.height - 1
+        draw.rectangle((region.x, region.y, right, bottom), outline=(255, 40, 40), width=line)
+    return picture
+
+
+def panels(result: Result) -> Image.Image:
+    """Part, reconstruction, residual, heat map, side by side under a line with the verdict."""
+    hot = heatmap(result)
+    pictures = {
+        "part": Image.fromarray(result.image),
+        "reconstruction": Image.fromarray(result.reconstruction),
+        "residual x4": residual(result),
+        "heat map": outline(hot, result) if result.is_defect else hot,
+    }
+    height, width = result.image.shape[:2]
+    zoom = PANEL_SIDE / max(height, width)
+    size = (max(1, round(width * zoom)), max(1, round(height * zoom)))
+    gap, head, foot = 12, 40, 26
+    full = (max(4 * size[0] + 5 * gap, 560), head + size[1] + foot + gap)
+    canvas = Image.new("RGB", full, "white")
+    draw = ImageDraw.Draw(canvas)
+    line = (
+        f"{result.verdict}   score {result.score:.4g}   threshold {result.threshold:.4g}   "
+        f"p-value {result.p_value:.3g}"
+    )
+    ink = (190, 20, 20) if result.is_defect else (20, 120, 50)
+    draw.text((gap, 11), line, fill=ink, font=ImageFont.load_default(17))
+    for index, (name, picture) in enumerate(pictures.items()):
+        left = gap + index * (size[0] + gap)
+        canvas.paste(picture.convert("RGB").resize(size, Image.Resampling.BILINEAR), (left, head))
+        place = (left, head + size[1] + 5)
+        draw.text(place, name, fill=(70, 70, 70), font=ImageFont.load_default(14))
+    return canvas
+
+
+def save_picture(picture: Image.Image, path: Path) -> Path:
+    """Write a picture whole or not at all.
+
+    Raises:
+        BurnishError: unknown suffix, or the folder cannot be written to.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise BurnishError(f"{path}: give a picture's name ending in {', '.join(SUFFIXES)}")
+    with atomic_path(path) as beside:
+        picture.save(beside, format=Image.registered_extensions()[path.suffix.lower()])
+    return path

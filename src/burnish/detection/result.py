@@ -1,0 +1,132 @@
+"""What is known of one inspected part; command line, JSON, pictures and reports are made from it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Time spent, ms."""
+
+    read: float
+    preprocess: float
+    inference: float
+    postprocess: float
+
+    @property
+    def total(self) -> float:
+        return self.read + self.preprocess + self.inference + self.postprocess
+
+
+@dataclass(frozen=True)
+class Region:
+    """A connected area above the pixel threshold: bounding box in px of the input image.
+
+    `peak` is the highest anomaly-map value inside.
+    """
+
+    x: int
+    y: int
+    width: int
+    height: int
+    peak: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """One part: verdict, evidence and pictures.
+
+    Attributes:
+        path: the file, or None for an image given as array.
+        is_defect: score > threshold.
+        score: raw image score, >= 0 under fusion "paper"; larger is worse.
+        threshold: calibrated on held-out good images for the wanted false-alarm rate.
+        p_value: conformal p-value in (0, 1]: how often a good part scores at least this high.
+        regions: where, worst first; may be empty for a defect spread thinly (see `peak`).
+        peak: (x, y) of the highest anomaly-map value, px of the input image.
+        block: side in px of the mask scale that stood out most (eq. 8).
+        anomaly_map: float32 HxW at the size of the input, raw.
+        reconstruction: uint8 HxW or HxWx3 at the size of the input: the part without the flaw.
+        image: uint8 HxW or HxWx3, the input as read.
+        heat_range: anomaly-map values shown as cold and hot, the same for every image.
+        pixel_threshold: anomaly-map value that good parts exceed anywhere only at the wanted rate.
+        speed: ms by stage.
+    """
+
+    path: Path | None
+    is_defect: bool
+    score: float
+    threshold: float
+    p_value: float
+    regions: tuple[Region, ...]
+    peak: tuple[int, int]
+    block: int
+    anomaly_map: NDArray[np.float32]
+    reconstruction: NDArray[np.uint8]
+    image: NDArray[np.uint8]
+    heat_range: tuple[float, float]
+    pixel_threshold: float
+    speed: Speed
+
+    @property
+    def verdict(self) -> str:
+        return "DEFECT" if self.is_defect else "good"
+
+    @property
+    def where(self) -> str:
+        """The worst region as `x,y wxh` in px, or the peak when no region stands out."""
+        if not self.is_defect:
+            return ""
+        if self.regions:
+            worst = self.regions[0]
+            more = f" (+{len(self.regions) - 1})" if len(self.regions) > 1 else ""
+            return f"{worst.x},{worst.y} {worst.width}x{worst.height}{more}"
+        return f"near {self.peak[0]},{self.peak[1]}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the pixels, JSON-ready."""
+        return {
+            "path": None if self.path is None else str(self.path),
+            "verdict": self.verdict.lower(),
+            "is_defect": self.is_defect,
+            "score": self.score,
+            "threshold": self.threshold,
+            "p_value": self.p_value,
+            "regions": [asdict(region) for region in self.regions],
+            "peak": list(self.peak),
+            "mask_block": self.block,
+            "height": self.image.shape[0],
+            "width": self.image.shape[1],
+            "speed_ms": asdict(self.speed),
+        }
+
+    def heatmap(self) -> Image.Image:
+        """The part with the anomaly map over it, RGB at the size of the input."""
+        from burnish.detection.pictures import heatmap
+
+        return heatmap(self)
+
+    def plot(self) -> Image.Image:
+        """Part, reconstruction, residual and heat map side by side, with the verdict, RGB."""
+        from burnish.detection.pictures import panels
+
+        return panels(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write `plot()` to an image file (PNG or JPEG by suffix).
+
+        Raises:
+            BurnishError: the folder cannot be written to, or the suffix is not an image's.
+        """
+        from burnish.detection.pictures import save_picture
+
+        return save_picture(self.plot(), Path(path))

@@ -1,0 +1,188 @@
+"""From a folder of good images to a calibrated model file."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import burnish
+from burnish.detection.calibration import Calibration
+from burnish.detection.detector import pick_device
+from burnish.detection.model_file import FORMAT, ModelCard, load_model, save_model
+from burnish.detection.scorer import Scorer
+from burnish.errors import BurnishError
+from burnish.files import atomic_write
+from burnish.images.dataset import (
+    MIN_GOOD,
+    find_training_images,
+    fingerprint,
+    part_of,
+    split_by_part,
+)
+from burnish.images.store import ImageStore, load_store
+from burnish.method.generator import Generator, InputShape
+from burnish.settings import Settings, make_settings
+from burnish.training.loop import Trainer, TrainingEvent
+from burnish.training.state import read_header
+
+# What a resumed run may change: how long it goes on and where it runs, not what it learns.
+MAY_CHANGE = frozenset({"epochs", "steps", "minutes", "checkpoint_minutes"})
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Progress of `train`: a message at the start of a stage, then steps with an optional event.
+
+    Attributes:
+        name: "data", "train", "calibrate" or "done".
+        message: for people; empty on mere steps.
+        done: share of the stage in [0, 1].
+        event: the training step's details in stage "train".
+    """
+
+    name: str
+    message: str = ""
+    done: float = 0.0
+    event: TrainingEvent | None = None
+
+
+def train(
+    data: Path,
+    preset: str,
+    out: Path,
+    changes: Mapping[str, Any],
+    resume: bool,
+    overwrite: bool,
+    on_stage: Callable[[Stage], None] | None,
+) -> tuple[Generator, ModelCard, Path]:
+    """See `Detector.train`; returns the generator, its card and the model file's path."""
+    tell = on_stage or (lambda stage: None)
+    settings = make_settings(preset, changes)
+    model_path, checkpoint = out / "model.safetensors", out / "checkpoint.safetensors"
+    paths = find_training_images(data)
+    _claim(out, resume, overwrite)
+    store = load_store(paths, settings, MIN_GOOD)
+    training, held = split_by_part(
+        store.paths, settings.part_pattern, settings.holdout, settings.seed
+    )
+    identity = {
+        "preset": preset,
+        "settings": settings.model_dump(mode="json"),
+        "fingerprint": fingerprint(store.paths),
+    }
+    if resume and checkpoint.exists():
+        _same_run(read_header(checkpoint), identity, checkpoint)
+    atomic_write(out / "settings.json", json.dumps(identity, indent=1))
+    tell(Stage("data", _describe(store, training, held, settings)))
+    for problem in store.skipped:
+        tell(Stage("data", f"skipped: {problem}"))
+
+    trainer = Trainer(
+        settings,
+        store.pixels[training],
+        out,
+        identity,
+        lambda event: tell(Stage("train", done=event.share_done, event=event)),
+    )
+    tell(Stage("train", f"training on {trainer.describe()}"))
+    generator = trainer.fit(resume)
+    if not trainer.is_main:
+        trainer.wait()
+        loaded, card = load_model(model_path)
+        return loaded, card, model_path
+
+    tell(Stage("calibrate", f"calibrating on {len(held)} held-out good images"))
+    calibration = _calibrate(generator, settings, store, held, tell)
+    tell(Stage("calibrate", calibration.promise(), done=1.0))
+    card = ModelCard(
+        format=FORMAT,
+        preset=preset,
+        settings=settings,
+        shape=generator.shape,
+        calibration=calibration,
+        data={
+            "folder": str(data.resolve()),
+            "fingerprint": identity["fingerprint"],
+            "training_images": len(training),
+            "held_out_images": len(held),
+            "held_out_parts": len({part_of(store.paths[i], settings.part_pattern) for i in held}),
+            "held_out": [store.paths[i].name for i in held],
+            "skipped": store.skipped,
+            "sizes": [list(size) for size in store.sizes[:20]],
+        },
+        training=trainer.summary(),
+        versions={
+            "burnish": burnish.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+        },
+    )
+    save_model(model_path, generator, card)
+    trainer.wait()
+    tell(Stage("done", f"model written to {model_path}", done=1.0))
+    return generator, card, model_path
+
+
+def _claim(out: Path, resume: bool, overwrite: bool) -> None:
+    """Refuse to mix two runs in one folder; make sure it can be written to before training."""
+    kept = [n for n in ("model.safetensors", "checkpoint.safetensors") if (out / n).exists()]
+    if kept and not (resume or overwrite):
+        raise BurnishError(
+            f"{out} already holds {' and '.join(kept)}: --resume goes on with that run, "
+            "--overwrite replaces it, or choose another --out"
+        )
+    atomic_write(out / ".writable", "")
+    (out / ".writable").unlink()
+    if overwrite and not resume:
+        for name in kept:
+            (out / name).unlink()
+
+
+def _same_run(header: Mapping[str, Any], identity: Mapping[str, Any], checkpoint: Path) -> None:
+    before, now = header.get("settings", {}), identity["settings"]
+    changed = [
+        f"{key} was {before.get(key)}, is {now[key]}"
+        for key in now
+        if key not in MAY_CHANGE and before.get(key) != now[key]
+    ]
+    if header.get("fingerprint") != identity["fingerprint"]:
+        changed.append("the training images are not the same")
+    if changed:
+        raise BurnishError(
+            f"{checkpoint} is of another run ({'; '.join(changed)}): resume with the same settings "
+            "and data, or start anew with --overwrite"
+        )
+
+
+def _describe(store: ImageStore, training: list[int], held: list[int], settings: Settings) -> str:
+    _, channels, height, width = store.pixels.shape
+    sizes = f"{len(store.sizes)} sizes" if len(store.sizes) > 1 else "x".join(
+        map(str, reversed(store.sizes[0]))
+    ) + " px"
+    return (
+        f"{len(training)} good images to learn from, {len(held)} held out for calibration; "
+        f"{sizes}, seen as {width}x{height} px {'grey' if channels == 1 else 'RGB'}"
+    )  # fmt: skip
+
+
+def _calibrate(
+    generator: Generator,
+    settings: Settings,
+    store: ImageStore,
+    held: list[int],
+    tell: Callable[[Stage], None],
+) -> Calibration:
+    name = settings.accelerator if settings.accelerator != "auto" else "auto"
+    scorer = Scorer(generator, settings, pick_device(name))
+    for index, calibration in enumerate(scorer.calibrate(store.pixels[held]), start=1):
+        if calibration is not None:
+            return calibration
+        tell(Stage("calibrate", done=index / (2 * len(held))))
+    raise AssertionError("calibrate always ends with a Calibration")

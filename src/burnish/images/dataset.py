@@ -1,0 +1,174 @@
+"""What lies on disk: MVTec AD layout or a plain folder of good images, and its split by part."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from burnish.errors import BurnishError
+from burnish.images.reader import SUFFIXES
+
+GOOD = "good"
+MIN_GOOD = 8
+
+
+@dataclass(frozen=True)
+class TestImage:
+    """One image of the test set: its kind ("good" or a defect's name) and its mask, if any."""
+
+    __test__ = False  # not a pytest class
+
+    path: Path
+    kind: str
+    mask: Path | None
+
+    @property
+    def is_defect(self) -> bool:
+        return self.kind != GOOD
+
+
+def images_in(folder: Path, recursive: bool = False) -> list[Path]:
+    """Image files of a folder by suffix, sorted; hidden files are left out."""
+    found = folder.rglob("*") if recursive else folder.glob("*")
+    return sorted(
+        p for p in found
+        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
+    )  # fmt: skip
+
+
+def find_training_images(data: str | Path) -> list[Path]:
+    """Good images to learn from: `data/train/good` if there is one, else `data` itself.
+
+    Raises:
+        BurnishError: no such folder, or fewer than 8 images in it.
+    """
+    root = Path(data)
+    if not root.exists():
+        raise BurnishError(f"no such folder: {root}")
+    if not root.is_dir():
+        raise BurnishError(f"{root} is a file; a folder of good images is needed")
+    folder = root / "train" / GOOD
+    if not folder.is_dir():
+        for kind in ("train", "test", "ground_truth"):
+            if (root / kind).is_dir():
+                raise BurnishError(
+                    f"{root} holds '{kind}' but no train/good: MVTec AD layout wants the good "
+                    "training images there"
+                )
+        folder = root
+    paths = images_in(folder)
+    if not paths and folder == root and images_in(folder, recursive=True):
+        raise BurnishError(
+            f"{root} holds no image itself, only its subfolders do: give the folder of good images, "
+            "or arrange them as train/good and test/<kind>"
+        )
+    if len(paths) < MIN_GOOD:
+        raise BurnishError(
+            f"{folder} holds {len(paths)} image{'' if len(paths) == 1 else 's'} "
+            f"({', '.join(SUFFIXES)}); at least {MIN_GOOD} good ones are needed"
+        )
+    return paths
+
+
+def find_test_images(data: str | Path) -> list[TestImage]:
+    """Everything under `data/test/<kind>` with its mask under `data/ground_truth/<kind>`.
+
+    A mask is `<stem>_mask.<suffix>` or `<stem>.<suffix>`.
+
+    Raises:
+        BurnishError: no such folder, no test folder, or no image in it.
+    """
+    root = Path(data)
+    test = root / "test"
+    if not root.is_dir():
+        raise BurnishError(f"no such folder: {root}")
+    if not test.is_dir():
+        raise BurnishError(f"{root} has no 'test' folder; evaluate wants test/good and test/<kind>")
+    found = []
+    for folder in sorted(p for p in test.iterdir() if p.is_dir()):
+        masks = {p.stem: p for p in images_in(root / "ground_truth" / folder.name)}
+        for path in images_in(folder):
+            mask = masks.get(f"{path.stem}_mask", masks.get(path.stem))
+            found.append(TestImage(path, folder.name, None if folder.name == GOOD else mask))
+    if not found:
+        raise BurnishError(f"{test} holds no image in any test/<kind> folder")
+    return found
+
+
+def expand_paths(sources: Sequence[str | Path]) -> tuple[list[Path], list[str]]:
+    """Files, folders (searched through) and globs -> image paths in order, without repeats.
+
+    Returns:
+        The paths, and a message for every source that gave none.
+    """
+    paths: dict[Path, None] = {}
+    problems = []
+    for source in sources:
+        path = Path(source)
+        if path.is_dir():
+            inside = images_in(path, recursive=True)
+            if not inside:
+                problems.append(f"{path} holds no image ({', '.join(SUFFIXES)})")
+        elif path.exists() or not glob.has_magic(str(source)):
+            inside = [path]  # a missing file is reported where it is read
+        else:
+            matches = sorted(Path(m) for m in glob.glob(str(source), recursive=True))
+            inside = [m for m in matches if m.is_file() and m.suffix.lower() in SUFFIXES]
+            if not inside:
+                problems.append(f"nothing matches {source}")
+        paths.update(dict.fromkeys(inside))
+    return list(paths), problems
+
+
+def part_of(path: Path, pattern: str) -> str:
+    """The part's name: first group (or whole match) of `pattern` in the stem; else the stem."""
+    found = re.search(pattern, path.stem) if pattern else None
+    if not found:
+        return path.stem
+    return found.group(1) if found.groups() else found.group(0)
+
+
+def split_by_part(
+    paths: Sequence[Path], pattern: str, share: float, seed: int
+) -> tuple[list[int], list[int]]:
+    """Indices to train on and indices held out; a part's images all fall on one side.
+
+    Parts are drawn at random until at least `share` of the images are held out; both sides keep
+    at least one part.
+
+    Raises:
+        BurnishError: all images are one part.
+    """
+    parts: dict[str, list[int]] = {}
+    for index, path in enumerate(paths):
+        parts.setdefault(part_of(path, pattern), []).append(index)
+    if len(parts) < 2:
+        raise BurnishError(
+            f"part_pattern '{pattern}' makes one part of all {len(paths)} images; "
+            "at least two parts are needed to hold one out"
+        )
+    names = sorted(parts)
+    order = np.random.default_rng(seed).permutation(len(names))
+    held: list[int] = []
+    for position in order[:-1]:
+        if len(held) >= share * len(paths):
+            break
+        held += parts[names[position]]
+    chosen = set(held)
+    return [i for i in range(len(paths)) if i not in chosen], sorted(held)
+
+
+def fingerprint(paths: Sequence[Path]) -> str:
+    """SHA-256 over names and contents, so that a model can tell whether it saw these images."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(os.fsencode(path.name) + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,346 @@
+"""The training loop, read top to bottom: draw a batch and a mask scale, D's step, G's and E's step."""
+
+from __future__ import annotations
+
+import copy
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+
+from burnish.errors import BurnishError
+from burnish.method.discriminator import Discriminator
+from burnish.method.generator import Encoder, Generator, InputShape
+from burnish.method.masks import complementary_masks
+from burnish.settings import Settings
+from burnish.training.augment import augment
+from burnish.training.hardware import training_precision
+from burnish.training.log import LossLog
+from burnish.training.state import Progress, load_state, save_state
+from burnish.training.step import discriminator_step, generator_losses, generator_pass
+
+
+UNLIMITED = 10**9  # steps
+
+
+class Interrupted(BurnishError):
+    """Training stopped on request, after saving; `--resume` goes on."""
+
+
+@dataclass(frozen=True)
+class TrainingEvent:
+    """Told after every step. `losses` are means over the epoch so far; times in seconds."""
+
+    step: int
+    total_steps: int
+    epoch: int
+    share_done: float
+    seconds_left: float
+    losses: dict[str, float]
+
+
+class Trainer:
+    """Trains on good images and leaves a checkpoint that a later run can go on from.
+
+    Args:
+        settings: the run's settings.
+        pixels: uint8 (N, C, H, W) good images.
+        folder: where checkpoint and logs go.
+        identity: JSON-ready facts that a resumed run must share (settings, data fingerprint).
+        on_step: called after every step, on the main process only.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        pixels: NDArray[np.uint8],
+        folder: Path,
+        identity: Mapping[str, Any],
+        on_step: Callable[[TrainingEvent], None] = lambda event: None,
+    ) -> None:
+        self.settings, self.pixels, self.identity, self.on_step = settings, pixels, identity, on_step
+        self.checkpoint = folder / "checkpoint.safetensors"
+        self.batch = min(settings.batch, len(pixels))
+        self.steps_per_epoch = len(pixels) // self.batch
+        self.total_steps = self._total_steps()
+        self.fabric = self._launch()
+        self.progress = Progress()
+        self._stop = threading.Event()
+        self._build()
+        self.log = LossLog(folder) if self.fabric.is_global_zero else None
+
+    def _total_steps(self) -> int:
+        if self.settings.steps is not None:
+            return self.settings.steps
+        if self.settings.epochs is not None:
+            return self.settings.epochs * self.steps_per_epoch
+        return UNLIMITED  # minutes alone decide
+
+    def _launch(self) -> Fabric:
+        s = self.settings
+        if self.batch % s.devices:
+            raise BurnishError(f"batch {self.batch} does not divide among {s.devices} devices")
+        precision: Any = training_precision(s)
+        strategy = "ddp" if s.devices > 1 else "auto"
+        try:
+            fabric = Fabric(
+                accelerator=s.accelerator, devices=s.devices, precision=precision, strategy=strategy
+            )
+            fabric.launch()
+        except (RuntimeError, ValueError) as error:
+            raise BurnishError(
+                f"cannot train on {s.devices} x {s.accelerator}: {error}. "
+                "`burnish doctor` shows what this machine has"
+            ) from error
+        return fabric
+
+    def _build(self) -> None:
+        s, fabric = self.settings, self.fabric
+        _, channels, height, width = self.pixels.shape
+        shape = InputShape(channels, height, width)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(s.seed)
+            generator = Generator(s, shape)
+            encoder = Encoder(s, shape, channels) if s.weight_latent else None
+            discriminator = Discriminator(s, shape) if s.weight_adversarial else None
+        self.networks: dict[str, nn.Module] = {"generator": generator}
+        learners = list(generator.parameters())
+        if encoder is not None:
+            self.networks["encoder"] = encoder
+            learners += encoder.parameters()
+        self.optimizers: dict[str, Optimizer] = {"adam_g": self._adam(learners, s.learning_rate)}
+        if discriminator is not None:
+            self.networks["discriminator"] = discriminator
+            self.optimizers["adam_d"] = self._adam(
+                list(discriminator.parameters()), s.disc_learning_rate
+            )
+        self.wrapped = {name: fabric.setup_module(net) for name, net in self.networks.items()}
+        self.stepping = {n: fabric.setup_optimizers(o) for n, o in self.optimizers.items()}
+        self.averaged = copy.deepcopy(generator) if s.ema else None
+        if self.averaged is not None:
+            self.networks["averaged"] = self.averaged.requires_grad_(False)
+        self.masks = complementary_masks(height, width, s.mask_blocks).to(fabric.device)
+        self.images = torch.from_numpy(self.pixels)
+
+    def _adam(self, parameters: list[nn.Parameter], rate: float) -> Optimizer:
+        s = self.settings
+        return AdamW(
+            parameters, lr=rate, betas=(s.beta1, s.beta2), weight_decay=s.weight_decay, fused=True
+        )
+
+    def fit(self, resume: bool = False) -> Generator:
+        """Train to the end and return the generator to keep (the averaged one with `ema`).
+
+        Raises:
+            Interrupted: SIGINT or SIGTERM came; the state is saved.
+            BurnishError: the loss is no longer finite, or the folder cannot be written to.
+        """
+        if resume and self.checkpoint.exists():
+            self.progress = load_state(self.checkpoint, self.networks, self.optimizers)
+        start = time.monotonic() - self.progress.seconds
+        saved = time.monotonic()
+        with self._signals(), _deterministic(self.fabric.device):
+            while not self._finished():
+                terms = self._train_step()
+                self.progress.seconds = time.monotonic() - start
+                self._record(terms)
+                due = time.monotonic() - saved >= 60 * self.settings.checkpoint_minutes
+                if self._agreed(self._stop.is_set()):
+                    self.save()
+                    raise Interrupted(
+                        f"stopped at step {self.progress.step}; everything is saved in "
+                        f"{self.checkpoint.parent}: the same command with --resume goes on"
+                    )
+                if due and not self._finished():
+                    self.save()
+                    saved = time.monotonic()
+        self.save()
+        kept = self.averaged if self.averaged is not None else self.networks["generator"]
+        assert isinstance(kept, Generator)
+        return kept
+
+    def save(self) -> None:
+        """Write the checkpoint (main process only)."""
+        if self.fabric.is_global_zero:
+            save_state(
+                self.checkpoint, self.networks, self.optimizers, self.progress, self.identity
+            )
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes the files (there are several under DDP)."""
+        return self.fabric.is_global_zero
+
+    def wait(self) -> None:
+        """Let all processes of a DDP run meet."""
+        self.fabric.barrier()
+
+    def describe(self) -> str:
+        """Device, precision and length for people."""
+        device, precision = self.fabric.device, training_precision(self.settings)
+        length = f"{self.total_steps} steps" if self.total_steps < UNLIMITED else ""
+        if self.settings.minutes is not None:
+            length = f"{length}{', ' if length else ''}at most {self.settings.minutes:g} minutes"
+        return f"{device} ({precision}), {length}"
+
+    def summary(self) -> dict[str, Any]:
+        """What the model file tells of the training."""
+        p = self.progress
+        return {
+            "steps": p.step,
+            "epochs": p.step / self.steps_per_epoch,
+            "seconds": round(p.seconds, 1),
+            "device": str(self.fabric.device),
+            "precision": training_precision(self.settings),
+            "last_losses": p.rows[-1] if p.rows else {},
+        }
+
+    def _share_done(self) -> float:
+        """Progress in [0, 1], by steps or by time, whichever is further."""
+        share = self.progress.step / self.total_steps
+        if self.settings.minutes is not None:
+            share = max(share, self.progress.seconds / (60 * self.settings.minutes))
+        return min(share, 1.0)
+
+    def _finished(self) -> bool:
+        return self._agreed(self._share_done() >= 1)
+
+    def _agreed(self, flag: bool) -> bool:
+        """Clocks and signals differ between processes: the first process decides for all."""
+        if self.fabric.world_size == 1:
+            return flag
+        return bool(self.fabric.broadcast(flag))
+
+    def _train_step(self) -> dict[str, float]:
+        s = self.settings
+        images, masks = self._batch()
+        self._set_learning_rates()
+        generator, encoder = self.wrapped["generator"], self.wrapped.get("encoder")
+        painted, bottleneck = generator_pass(generator, images, masks, s.mask_channel)
+        terms: dict[str, Tensor] = {}
+        discriminator = self.networks.get("discriminator")
+        if discriminator is not None:
+            discriminator.requires_grad_(True)
+            terms["discriminator"] = discriminator_step(
+                self.wrapped["discriminator"], self.stepping["adam_d"], images, painted,
+                self.fabric.backward,
+            )  # fmt: skip
+            discriminator.requires_grad_(False)
+        terms |= generator_losses(
+            images, painted, bottleneck, encoder, discriminator, s, self.fabric.autocast
+        )
+        names, values = list(terms), torch.stack([t.detach().float() for t in terms.values()])
+        numbers = dict(zip(names, values.tolist(), strict=True))
+        if not all(map(math.isfinite, numbers.values())):
+            raise BurnishError(
+                f"training diverged: loss {numbers} at step {self.progress.step}. The last good "
+                f"checkpoint {self.checkpoint} is intact; resume with a lower learning_rate"
+            )
+        self.stepping["adam_g"].zero_grad()
+        self.fabric.backward(terms["total"])
+        if s.clip_gradient:
+            learners = self.optimizers["adam_g"].param_groups[0]["params"]
+            torch.nn.utils.clip_grad_norm_(learners, s.clip_gradient)
+        self.stepping["adam_g"].step()
+        self._average()
+        self.progress.step += 1
+        return numbers
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        """This step's images (b, C, H, W) in [-1, 1] and one scale's masks (2, H, W).
+
+        Drawn from (seed, epoch) and (seed, step): the same on every machine and after a resume.
+        """
+        epoch, position = divmod(self.progress.step, self.steps_per_epoch)
+        order = np.random.default_rng((self.settings.seed, 0, epoch)).permutation(len(self.pixels))
+        chosen = order[position * self.batch : (position + 1) * self.batch]
+        rng = np.random.default_rng((self.settings.seed, 1, self.progress.step))
+        scale = int(rng.integers(len(self.masks)))
+        images = augment(self.images[chosen], self.settings.flips, self.settings.jitter, rng)
+        mine = images[self.fabric.global_rank :: self.fabric.world_size]
+        return mine.to(self.fabric.device), self.masks[scale]
+
+    def _set_learning_rates(self) -> None:
+        s = self.settings
+        factor = min(1.0, (self.progress.step + 1) / s.warmup) if s.warmup else 1.0
+        if s.schedule == "cosine":
+            factor *= 0.5 * (1 + math.cos(math.pi * self._share_done()))
+        for name, rate in (("adam_g", s.learning_rate), ("adam_d", s.disc_learning_rate)):
+            for group in self.optimizers[name].param_groups if name in self.optimizers else []:
+                group["lr"] = rate * factor
+
+    def _average(self) -> None:
+        if self.averaged is None:
+            return
+        step = self.progress.step
+        decay = min(self.settings.ema, (1 + step) / (10 + step))  # the first steps count little
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(self.averaged.parameters()),
+                list(self.networks["generator"].parameters()),
+                1 - decay,
+            )
+
+    def _record(self, terms: Mapping[str, float]) -> None:
+        p = self.progress
+        for name, value in terms.items():
+            p.sums[name] = p.sums.get(name, 0.0) + value
+        done = (p.step - 1) % self.steps_per_epoch + 1
+        means = {name: total / done for name, total in p.sums.items()}
+        if done == self.steps_per_epoch:
+            row = {"epoch": p.step // self.steps_per_epoch, "step": p.step, "seconds": p.seconds}
+            p.rows.append(row | means)
+            p.sums = {}
+            if self.log is not None:
+                self.log.write(p.rows)
+        if self.fabric.is_global_zero:
+            share = max(self._share_done(), 1e-9)
+            left = p.seconds * (1 - share) / share
+            epoch = (p.step - 1) // self.steps_per_epoch + 1
+            self.on_step(TrainingEvent(p.step, self.total_steps, epoch, share, left, means))
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM finish the step under way; a second one is not waited for."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        kinds = (signal.SIGINT, signal.SIGTERM)
+        before = {kind: signal.getsignal(kind) for kind in kinds}
+
+        def stop(kind: int, frame: object) -> None:
+            self._stop.set()
+            for k, handler in before.items():
+                signal.signal(k, handler)
+
+        for kind in kinds:
+            signal.signal(kind, stop)
+        try:
+            yield
+        finally:
+            for kind, handler in before.items():
+                signal.signal(kind, handler)
+
+
+@contextmanager
+def _deterministic(device: torch.device) -> Iterator[None]:
+    """Deterministic kernels on a GPU; a CPU's are so already for a fixed number of threads."""
+    before = torch.are_deterministic_algorithms_enabled()
+    if device.type == "cuda":
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

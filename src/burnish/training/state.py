@@ -1,0 +1,115 @@
+"""Everything a run needs to go on as if it had never stopped, in one safetensors file.
+
+All randomness is drawn from (seed, step) or (seed, epoch), so no generator state needs saving.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from burnish.errors import BurnishError
+from burnish.files import atomic_path
+
+FORMAT = 1
+
+
+@dataclass
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        step: optimiser steps done.
+        seconds: training time spent, over all sittings.
+        sums: loss terms summed over the steps of the epoch under way.
+        rows: one dict of mean loss terms per finished epoch.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)
+    rows: list[dict[str, float]] = field(default_factory=list)
+
+
+def save_state(
+    path: Path,
+    networks: Mapping[str, nn.Module],
+    optimizers: Mapping[str, Optimizer],
+    progress: Progress,
+    identity: Mapping[str, Any],
+) -> None:
+    """Write weights, optimiser moments, progress and the run's identity in one step.
+
+    Raises:
+        BurnishError: a weight is not finite (the file on disk stays as it was), or the folder
+            cannot be written to.
+    """
+    tensors: dict[str, Tensor] = {}
+    for name, network in networks.items():
+        for key, value in network.state_dict().items():
+            tensors[f"{name}/{key}"] = value.detach().cpu().contiguous()
+    for name, optimizer in optimizers.items():
+        for index, moments in optimizer.state_dict()["state"].items():
+            for key, value in moments.items():
+                tensors[f"{name}/{index}/{key}"] = torch.as_tensor(value).cpu().contiguous()
+    for key, value in tensors.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise BurnishError(
+                f"training diverged: {key} is not finite at step {progress.step}. The last good "
+                f"checkpoint {path} is intact; resume with a lower learning_rate"
+            )
+    header = {"format": FORMAT, "progress": asdict(progress), **identity}
+    with atomic_path(path) as beside:
+        save_file(tensors, beside, metadata={"burnish-state": json.dumps(header)})
+
+
+def load_state(
+    path: Path, networks: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]
+) -> Progress:
+    """Put a saved state back into networks and optimisers of the same shape."""
+    progress = Progress(**read_header(path)["progress"])
+    with safe_open(path, "pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    for name, network in networks.items():
+        own = {k.split("/", 1)[1]: v for k, v in tensors.items() if k.startswith(f"{name}/")}
+        network.load_state_dict(own)
+    for name, optimizer in optimizers.items():
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith(f"{name}/"):
+                _, index, moment = key.split("/")
+                moments.setdefault(int(index), {})[moment] = value
+        optimizer.load_state_dict(
+            {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
+        )
+    return progress
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The JSON part of a checkpoint: format, progress, settings, fingerprint of the data.
+
+    Raises:
+        BurnishError: not a burnish checkpoint, damaged, or of a newer format.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            header = json.loads((file.metadata() or {})["burnish-state"])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise BurnishError(
+            f"{path} is not a burnish checkpoint, or it is damaged: remove it to start anew"
+        ) from error
+    if header.get("format") != FORMAT:
+        raise BurnishError(
+            f"{path} has checkpoint format {header.get('format')}; this burnish reads {FORMAT}: "
+            "use the burnish that wrote it, or remove it to start anew"
+        )
+    return dict(header)
