@@ -11,6 +11,9 @@ HALF  := $(VENV)/.unfinished
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP_INSTALL = $(VENV)/bin/python -m pip install -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
+# Renamed first: a removal that is cut short must not leave something that looks like an environment.
+DISCARD = rm -rf $(VENV).old; if [ -e $(VENV) ]; then mv $(VENV) $(VENV).old && rm -rf $(VENV).old; fi
+
 # The stamp names the folder .venv was made for: a checkout that was moved or copied needs a new one.
 MADE_FOR := $(shell $(VENV)/bin/python -c "print(open('$(STAMP)').read().strip())" 2>/dev/null)
 
@@ -50,8 +53,9 @@ format: $(STAMP) ## mend lint and format
 
 clean: ## remove .venv, demo/ and caches (runs/ and data/ stay)
 	@echo "==> Removing $(VENV), demo/, caches and build output"
-	@rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache
-	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@$(DISCARD)
+	@rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache
+	@find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ifneq ($(MADE_FOR),$(CURDIR))
 $(STAMP): anew
@@ -69,9 +73,9 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "'$(PYTHON)' cannot make environments: its venv module is missing. On Debian and Ubuntu: apt install python3-venv"; \
 	  exit 1; }
 	@if [ -e $(HALF) ]; then \
-	  echo "==> An unfinished $(VENV) lies here; starting it again"; rm -rf $(VENV); \
+	  echo "==> An unfinished $(VENV) lies here; starting it again"; $(DISCARD); \
 	elif [ -e $(STAMP) ] && [ "$(MADE_FOR)" != "$(CURDIR)" ]; then \
-	  echo "==> $(VENV) was made for another folder or Python; making it anew"; rm -rf $(VENV); \
+	  echo "==> $(VENV) was made for another folder or Python; making it anew"; $(DISCARD); \
 	elif [ -e $(STAMP) ]; then \
 	  echo "==> pyproject.toml or constraints.txt has changed; bringing $(VENV) up to date"; \
 	fi

@@ -24,6 +24,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
+        umask = os.umask(0)
+        os.umask(umask)
+        beside.chmod(0o666 & ~umask)  # some writers make their files private
         with open(beside, "rb") as handle:
             os.fsync(handle.fileno())
         os.replace(beside, path)

@@ -185,6 +185,8 @@ class Settings(BaseModel):
         for heads, width in ((self.heads, self.width), (self.disc_heads, self.disc_width)):
             if width % heads:
                 raise ValueError(f"width {width} is not a multiple of the {heads} heads")
+        if self.width % 4 or self.disc_width % 4:
+            raise ValueError("width and disc_width must be multiples of 4 (sine positions)")
         if self.skip == "all" and self.depth_encoder != self.depth_decoder:
             raise ValueError("skip=all needs depth_encoder equal to depth_decoder")
         if not (self.weight_adversarial or self.weight_latent or self.weight_consistency):
@@ -235,6 +237,12 @@ def load_preset(name: str) -> dict[str, Any]:
         )
     text = (resources.files("burnish") / "presets" / f"{name}.toml").read_text("utf-8")
     return tomllib.loads(text)
+
+
+def preset_summary(name: str) -> str:
+    """The preset's first comment: what it is for."""
+    text = (resources.files("burnish") / "presets" / f"{name}.toml").read_text("utf-8")
+    return text.splitlines()[0].removeprefix("#").strip().rstrip(".")
 
 
 def make_settings(

@@ -27,15 +27,31 @@ def unpatchify(patches: Tensor, patch: int, channels: int, height: int, width: i
 
 
 def init_weights(module: nn.Module) -> None:
-    """Truncated normal (std 0.02) for linear layers and learnt tokens, zero biases."""
+    """Truncated normal (std 0.02) for linear layers, zero biases; patch embeddings see to
+    themselves."""
     for part in module.modules():
         if isinstance(part, nn.Linear):
             nn.init.trunc_normal_(part.weight, std=0.02)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
-    for name, parameter in module.named_parameters():
-        if name.rsplit(".", 1)[-1] in ("position", "class_token"):
-            nn.init.trunc_normal_(parameter, std=0.02)
+    for part in module.modules():
+        if isinstance(part, PatchEmbedding):
+            part.reset()
+
+
+def sine_positions(rows: int, columns: int, width: int) -> Tensor:
+    """Sines and cosines of row and column at growing wavelengths: (rows * columns, width).
+
+    The first half of the channels codes the row, the second the column (He et al., "Masked
+    Autoencoders", 2022). `width` is a multiple of 4.
+    """
+    frequency = 10000.0 ** (-torch.arange(width // 4) / (width // 4))
+    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    parts = []
+    for axis in (row, column):
+        angle = axis.reshape(-1, 1) * frequency
+        parts += [angle.sin(), angle.cos()]
+    return torch.cat(parts, dim=1)
 
 
 class Attention(nn.Module):
@@ -87,7 +103,11 @@ class Block(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """Patches, linearly projected, plus a learnt position; optionally a class token in front."""
+    """Patches, linearly projected, plus a learnt position; optionally a class token in front.
+
+    Positions start as sines: with random ones a small ViT first spends much of its training on
+    finding out which patches are neighbours.
+    """
 
     def __init__(
         self, height: int, width_px: int, patch: int, channels: int, width: int,
@@ -95,14 +115,24 @@ class PatchEmbedding(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.patch = patch
+        self.grid = (height // patch, width_px // patch)
         self.project = nn.Linear(channels * patch * patch, width)
-        count = (height // patch) * (width_px // patch)
         self.class_token = nn.Parameter(torch.zeros(1, 1, width)) if class_token else None
-        self.position = nn.Parameter(torch.zeros(1, count + class_token, width))
+        self.position = nn.Parameter(torch.zeros(1, self.grid[0] * self.grid[1], width))
+        self.reset()
+
+    def reset(self) -> None:
+        """Set all weights to their start."""
+        nn.init.xavier_uniform_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+        with torch.no_grad():
+            self.position[0] = sine_positions(*self.grid, self.position.shape[-1])
+        if self.class_token is not None:
+            nn.init.trunc_normal_(self.class_token, std=0.02)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, N, D)."""
-        tokens = self.project(patchify(images, self.patch))
-        if self.class_token is not None:
-            tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
-        return tokens + self.position
+        """(B, C, H, W) -> (B, N, D), the class token first if there is one."""
+        tokens = self.project(patchify(images, self.patch)) + self.position
+        if self.class_token is None:
+            return tokens
+        return torch.cat([self.class_token.expand(len(tokens), -1, -1).to(tokens), tokens], dim=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import math
 import signal
 import threading
@@ -94,6 +95,8 @@ class Trainer:
             raise BurnishError(f"batch {self.batch} does not divide among {s.devices} devices")
         precision: Any = training_precision(s)
         strategy = "ddp" if s.devices > 1 else "auto"
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+        logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
         try:
             fabric = Fabric(
                 accelerator=s.accelerator, devices=s.devices, precision=precision, strategy=strategy

@@ -1,0 +1,56 @@
+"""`burnish info`: what is in a model file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def info(
+    model: Annotated[Path, typer.Argument(help="Model file or run folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """Settings, the data it saw, calibration, versions and size of a model."""
+    from burnish.detection.model_file import card_summary, load_model
+
+    generator, card = load_model(model)
+    file = model / "model.safetensors" if model.is_dir() else model
+    parameters = sum(p.numel() for p in generator.parameters())
+    if as_json:
+        size = {"file_bytes": file.stat().st_size, "parameters": parameters}
+        print(json.dumps(card_summary(card) | size, indent=1))
+        return
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from burnish.settings import GROUPS
+
+    c, shape, data = card.calibration, card.shape, card.data
+    facts = {
+        "file": f"{file} ({file.stat().st_size / 1e6:.1f} MB, {parameters / 1e6:.2f} M parameters, "
+        f"format {card.format})",
+        "preset": card.preset,
+        "input": f"{shape.width} x {shape.height} px, {'grey' if shape.channels == 1 else 'RGB'}",
+        "data": f"{data['training_images']} good images learnt, {data['held_out_images']} held out "
+        f"({data['held_out_parts']} parts), from {data['folder']}",
+        "fingerprint": data["fingerprint"][:16],
+        "skipped": f"{len(data['skipped'])} files that could not be read",
+        "training": f"{card.training['steps']} steps in {card.training['seconds']:.0f} s on "
+        f"{card.training['device']} ({card.training['precision']}), seed {card.settings.seed}",
+        "threshold": f"{c.threshold:.5g} (wanted false alarms {100 * c.false_alarms:.2g} %)",
+        "promise": c.promise(),
+        "good scores": f"{c.scores[0]:.4g} to {c.scores[-1]:.4g}, median "
+        f"{c.scores[len(c.scores) // 2]:.4g}",
+        "versions": ", ".join(f"{k} {v}" for k, v in card.versions.items()),
+    }
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in facts.items():
+        table.add_row(f"[bold]{name}", value)
+    for group, keys in GROUPS.items():
+        values = "  ".join(f"{key}={getattr(card.settings, key)}" for key in keys)
+        table.add_row(f"[bold]{group}", values)
+    Console().print(table, highlight=False)

@@ -1,0 +1,106 @@
+"""`burnish inspect`: one line a part; the exit code is the verdict."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from burnish.detection.result import Result
+
+COLUMNS = ("path", "verdict", "score", "threshold", "p_value", "where", "ms", "error")
+
+
+def inspect(
+    model: Annotated[Path, typer.Argument(help="Model file or run folder.")],
+    paths: Annotated[list[str], typer.Argument(help="Image files, folders or globs.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON array on stdout.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout.")] = False,
+    heatmaps: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a heat-map picture of every part.")
+    ] = None,
+    false_alarms: Annotated[
+        float | None, typer.Option(help="Other wanted false-alarm rate than at training.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+) -> None:
+    """Judge images. Exit code: 0 all good, 1 defects found, 2 something could not be read."""
+    from burnish.errors import BurnishError
+    from burnish.images.dataset import expand_paths
+
+    if as_json and as_csv:
+        raise BurnishError("choose one of --json and --csv")
+    files, problems = expand_paths(paths)
+    if not files:
+        raise BurnishError("nothing to inspect: " + "; ".join(problems))
+
+    from burnish.detection.detector import Detector
+
+    detector = Detector.load(model, device)
+    if false_alarms is not None:
+        detector = detector.with_false_alarms(false_alarms)
+    for problem in problems:
+        print(f"burnish: {problem}", file=sys.stderr)
+    root = Path(os.path.commonpath([f.resolve().parent for f in files]))
+    table = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
+    if as_csv:
+        table.writeheader()
+    rows: list[dict[str, Any]] = []
+    defects, errors = 0, len(problems)
+    for file in files:
+        try:
+            result = detector.inspect(file)
+            if heatmaps is not None:
+                _save_heatmap(result, heatmaps / file.resolve().relative_to(root))
+        except BurnishError as error:
+            errors += 1
+            print(f"burnish: {error}", file=sys.stderr)
+            row = {"path": str(file), "verdict": "error", "error": str(error)}
+        else:
+            defects += result.is_defect
+            row = _row(result) if as_csv else result.to_dict()
+            if not (as_json or as_csv):
+                print(_line(result), flush=True)
+        if as_csv:
+            table.writerow(row)
+        rows.append(row)
+    if as_json:
+        print(json.dumps(rows, indent=1))
+    elif not as_csv:
+        good = len(files) + len(problems) - defects - errors
+        print(f"{len(files)} parts: {good} good, {defects} defective, {errors} not read",
+              file=sys.stderr)  # fmt: skip
+    raise typer.Exit(2 if errors else 1 if defects else 0)
+
+
+def _line(result: Result) -> str:
+    sign = ">" if result.is_defect else "<="
+    where = f"  at {result.where}" if result.where else ""
+    return (
+        f"{result.verdict:<6}  score {result.score:.4g} {sign} {result.threshold:.4g}  "
+        f"p {result.p_value:.3g}  {result.path}{where}"
+    )
+
+
+def _row(result: Result) -> dict[str, Any]:
+    return {
+        "path": result.path,
+        "verdict": result.verdict.lower(),
+        "score": result.score,
+        "threshold": result.threshold,
+        "p_value": result.p_value,
+        "where": result.where,
+        "ms": round(result.speed.total, 2),
+        "error": "",
+    }
+
+
+def _save_heatmap(result: Result, path: Path) -> None:
+    # The suffix stays in the name: part.png and part.jpg must not overwrite each other.
+    result.save(path.with_name(f"{path.name}.heatmap.png"))

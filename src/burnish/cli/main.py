@@ -1,0 +1,61 @@
+"""The `burnish` command. Every verb is one small file; heavy imports happen inside the verbs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from burnish import __version__
+from burnish.cli.demo import demo
+from burnish.cli.doctor import doctor
+from burnish.cli.evaluate import evaluate
+from burnish.cli.info import info
+from burnish.cli.inspect import inspect
+from burnish.cli.presets import presets
+from burnish.cli.train import train
+from burnish.errors import BurnishError
+
+app = typer.Typer(
+    name="burnish",
+    help="Finds surface defects on metal parts after seeing only good ones.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 good, 1 defects found (inspect), 2 error, 130 interrupted.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"burnish {__version__}")
+        raise typer.Exit
+
+
+for verb in (train, evaluate, inspect, info, presets, doctor, demo):
+    app.command()(verb)
+
+
+def run() -> None:
+    """Entry point: a user's mistake is one line on stderr and exit code 2, never a traceback."""
+    try:
+        app()
+    except BurnishError as error:
+        interrupted = type(error).__name__ == "Interrupted"
+        print(f"burnish: {error}", file=sys.stderr)
+        sys.exit(130 if interrupted else 2)
+    except KeyboardInterrupt:
+        print("burnish: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output left, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    run()

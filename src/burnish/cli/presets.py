@@ -1,0 +1,50 @@
+"""`burnish presets`: the presets, or every setting of one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def presets(
+    name: Annotated[str | None, typer.Argument(help="Show every setting of this preset.")] = None,
+) -> None:
+    """List the presets, or all settings of one with their meaning (for --set)."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from burnish.settings import GROUPS, Settings, make_settings, preset_names, preset_summary
+
+    console = Console()
+    if name is None:
+        table = Table(box=None, padding=(0, 2, 0, 0))
+        for column in ("preset", "for", "input", "patch", "width", "blocks", "length"):
+            table.add_column(column)
+        for each in preset_names():
+            s = make_settings(each)
+            blocks = f"{s.depth_encoder}+{s.depth_middle}+{s.depth_decoder}"
+            length = f"{s.steps} steps" if s.steps else f"{s.epochs} epochs"
+            side = f"{s.image_size} px"
+            table.add_row(each, preset_summary(each), side, str(s.patch), str(s.width), blocks,
+                          length)  # fmt: skip
+        console.print(table)
+        return
+    settings = make_settings(name)
+    table = Table(title=f"preset {name}", box=None, padding=(0, 2, 0, 0), title_justify="left")
+    for column in ("setting", "value", "paper", "meaning"):
+        table.add_column(column, overflow="fold")
+    for group, keys in GROUPS.items():
+        table.add_section()
+        table.add_row(f"[bold]{group}")
+        for key in keys:
+            value, paper = getattr(settings, key), getattr(make_settings("paper"), key)
+            meaning = Settings.model_fields[key].description or ""
+            table.add_row(f"  {key}", _text(value), "" if value == paper else _text(paper), meaning)
+    console.print(table, highlight=False)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "-" if value in (None, "") else str(value)

@@ -1,0 +1,66 @@
+"""Progress of training on a terminal (a bar) or in a log (a line now and then)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from burnish.detection.train import Stage
+
+LOG_EVERY = 20.0  # s between lines where there is no terminal
+SHOWN = {"total": "loss", "l1": "L1", "ssim": "SSIM", "gradient": "grad", "adversarial": "adv",
+         "latent": "enc", "discriminator": "D"}  # fmt: skip
+
+
+def clock(seconds: float) -> str:
+    """90 -> "1:30"."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def loss_text(losses: dict[str, float]) -> str:
+    """`loss 3.12  L1 0.041  ...`, in the order of the paper's equations."""
+    return "  ".join(f"{label} {losses[n]:.3g}" for n, label in SHOWN.items() if n in losses)
+
+
+@contextmanager
+def training_progress(console: Console) -> Iterator[Callable[[Stage], None]]:
+    """Give the `on_stage` function for `Detector.train`."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    columns = (
+        TextColumn("{task.description:<9}"),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    last = time.monotonic()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        tasks: dict[str, int] = {}
+
+        def on_stage(stage: Stage) -> None:
+            nonlocal last
+            if stage.message:
+                console.print(stage.message, highlight=False)
+            if stage.name not in ("train", "calibrate"):
+                return
+            if stage.name not in tasks:
+                tasks[stage.name] = bar.add_task(stage.name, total=1.0, note="")
+            note = ""
+            if stage.event is not None:
+                left = clock(stage.event.seconds_left)
+                note = f"epoch {stage.event.epoch}  {loss_text(stage.event.losses)}  {left} left"
+            bar.update(tasks[stage.name], completed=stage.done, note=note)  # type: ignore[arg-type]
+            if stage.event and not console.is_terminal and time.monotonic() - last > LOG_EVERY:
+                last = time.monotonic()
+                console.print(f"{100 * stage.done:3.0f} %  {note}", highlight=False)
+
+        yield on_stage

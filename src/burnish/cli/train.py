@@ -1,0 +1,57 @@
+"""`burnish train`: a folder of good images becomes a calibrated model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def train(
+    data: Annotated[
+        Path, typer.Argument(help="MVTec AD layout (train/good, ...) or a folder of good images.")
+    ],
+    out: Annotated[Path, typer.Option(help="Run folder: model, checkpoint, losses.csv.")],
+    preset: Annotated[str, typer.Option(help="paper, small or tiny; see `burnish presets`.")] = (
+        "small"
+    ),
+    epochs: Annotated[int | None, typer.Option(help="Length in passes over the images.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Time limit of training.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    false_alarms: Annotated[
+        float | None, typer.Option(help="Share of good parts that may be called defective.")
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(help="Regular expression of the part's name in a file name: parts stay whole."),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting; repeat as needed."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what OUT holds.")] = False,
+) -> None:
+    """Learn good parts; the threshold comes from held-out good parts alone."""
+    from rich.console import Console
+
+    from burnish.settings import make_settings, parse_assignments
+
+    named = {
+        "epochs": epochs, "minutes": minutes, "seed": seed, "false_alarms": false_alarms,
+        "part_pattern": part,
+    }  # fmt: skip
+    changes: dict[str, Any] = parse_assignments(assignments or [])
+    changes |= {key: value for key, value in named.items() if value is not None}
+    make_settings(preset, changes)  # a wrong setting is told before torch takes its seconds
+
+    from burnish.cli.progress import training_progress
+    from burnish.detection.detector import Detector
+
+    console = Console(stderr=True)
+    with training_progress(console) as on_stage:
+        Detector.train(
+            data, preset, out, resume=resume, overwrite=overwrite, on_stage=on_stage, **changes
+        )
+    console.print(f"next: burnish inspect {out} IMAGES", highlight=False)

@@ -1,0 +1,40 @@
+"""Fixtures shared by all tests: one small synthetic data set and one tiny trained model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import pytest
+
+from burnish import Detector
+from burnish.images.synth import write_dataset
+
+# Small enough for seconds, whole enough to go through every line of the method.
+MICRO = {
+    "image_size": 32, "patch": 8, "disc_patch": 8, "mask_blocks": (8, 16), "width": 32, "heads": 2,
+    "depth_encoder": 1, "depth_decoder": 1, "disc_width": 32, "disc_heads": 2, "disc_depth": 2,
+    "batch": 4, "epochs": None, "warmup": 0,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def metal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MVTec AD layout: 24 good training images, 6 good and 10 defective test images, 64 px."""
+    folder = tmp_path_factory.mktemp("data") / "metal"
+    return write_dataset(folder, train=24, good=6, defects=10, size=(64, 64), seed=3)
+
+
+@pytest.fixture(scope="session")
+def run_folder(metal: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with a model trained for a few steps: every part works, none is good."""
+    folder = tmp_path_factory.mktemp("runs") / "micro"
+    Detector.train(metal, "tiny", folder, steps=12, **{k: v for k, v in MICRO.items() if v})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def detector(run_folder: Path) -> Detector:
+    return Detector.load(run_folder)

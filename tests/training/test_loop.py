@@ -1,0 +1,198 @@
+"""Training as a whole: it learns, repeats, resumes, stops and fails as promised."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from burnish import BurnishError
+from burnish.images.surfaces import make_surface
+from burnish.settings import make_settings
+from burnish.training.loop import Interrupted, Trainer
+
+MICRO = {
+    "image_size": 32, "patch": 8, "disc_patch": 8, "mask_blocks": (8, 16), "width": 32, "heads": 2,
+    "depth_encoder": 1, "depth_decoder": 1, "disc_width": 32, "disc_heads": 2, "disc_depth": 2,
+    "batch": 4, "warmup": 2, "checkpoint_minutes": 0,
+}  # fmt: skip
+
+
+def pixels(count: int = 10) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return np.stack([make_surface("brushed", (32, 32), rng)[None] for _ in range(count)])
+
+
+def trainer(folder: Path, count: int = 10, **changes: object) -> Trainer:
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = make_settings("tiny", MICRO | {"steps": 9} | changes)
+    return Trainer(settings, pixels(count), folder, {"settings": settings.model_dump(mode="json")})
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "checkpoint.safetensors")
+
+
+def assert_same_weights(a: Path, b: Path) -> None:
+    one, two = weights(a), weights(b)
+    assert one.keys() == two.keys()
+    for name in one:
+        assert torch.equal(one[name], two[name]), name
+
+
+def test_overfits_a_few_images(tmp_path: Path) -> None:
+    run = trainer(
+        tmp_path, 4, steps=400, weight_adversarial=0, weight_latent=0, flips="none",
+        mask_blocks=(8,), learning_rate=3e-3, checkpoint_minutes=9, ema=0.9, precision="float32",
+    )  # fmt: skip
+    run.fit()
+    first, last = run.progress.rows[0]["l1"], run.progress.rows[-1]["l1"]
+    assert last < 0.35 * first
+    assert last < 0.05  # of a range of 2
+
+
+def test_same_seed_same_weights_other_seed_others(tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        trainer(tmp_path / name, seed=seed, jitter=0.1).fit()
+    assert_same_weights(tmp_path / "a", tmp_path / "b")
+    one, other = weights(tmp_path / "a"), weights(tmp_path / "c")
+    key = "generator/to_pixels.weight"
+    assert not torch.equal(one[key], other[key])
+
+
+def test_training_does_not_touch_the_callers_random_state(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    trainer(tmp_path, steps=2).fit()
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("stop_after", [1, 4, 5])
+def test_interrupted_then_resumed_equals_unbroken(tmp_path: Path, stop_after: int) -> None:
+    unbroken = trainer(tmp_path / "whole")
+    unbroken.fit()
+
+    first = trainer(tmp_path / "parts")
+    first.on_step = lambda e: os.kill(os.getpid(), signal.SIGTERM) if e.step == stop_after else None
+    with pytest.raises(Interrupted, match="--resume"):
+        first.fit()
+    assert first.progress.step == stop_after  # the step under way was finished
+    second = trainer(tmp_path / "parts")
+    second.fit(resume=True)
+
+    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+    columns = [set(row) - {"seconds"} for row in unbroken.progress.rows]
+    for a, b, names in zip(unbroken.progress.rows, second.progress.rows, columns, strict=True):
+        assert {n: a[n] for n in names} == {n: b[n] for n in names}
+
+
+KILLED = """
+import sys, pathlib
+sys.path.insert(0, sys.argv[2])
+import test_loop
+test_loop.trainer(pathlib.Path(sys.argv[1]), steps=400).fit(resume=True)
+"""
+
+
+def test_resume_after_kill_9_equals_unbroken(tmp_path: Path) -> None:
+    trainer(tmp_path / "whole", steps=400, checkpoint_minutes=9).fit()
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    command = [sys.executable, "-c", KILLED, str(folder), str(Path(__file__).parent)]
+    kills = 0
+    while kills < 2:
+        before = step_of(folder)
+        process = subprocess.Popen(command)
+        while process.poll() is None and step_of(folder) < before + 5:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+        kills += 1
+    assert 10 <= step_of(folder) < 400
+    subprocess.run(command, check=True)
+    assert step_of(folder) == 400
+    assert_same_weights(tmp_path / "whole", folder)
+
+
+def step_of(folder: Path) -> int:
+    from burnish.training.state import read_header
+
+    path = folder / "checkpoint.safetensors"
+    return read_header(path)["progress"]["step"] if path.exists() else 0
+
+
+def test_non_finite_loss_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    run = trainer(tmp_path, steps=50)
+
+    def poison(event: object) -> None:
+        if run.progress.step == 6:
+            with torch.no_grad():
+                run.networks["generator"].to_pixels.weight.fill_(float("nan"))
+
+    run.on_step = poison
+    with pytest.raises(BurnishError, match="diverged"):
+        run.fit()
+    assert step_of(tmp_path) == 5
+    assert all(torch.isfinite(t).all() for t in weights(tmp_path).values())
+    resumed = trainer(tmp_path, steps=8)
+    resumed.fit(resume=True)
+    assert resumed.progress.step == 8
+
+
+def test_csv_has_a_row_per_epoch_with_every_term(tmp_path: Path) -> None:
+    trainer(tmp_path, steps=6).fit()  # 10 images, batch 4: 2 steps an epoch
+    rows = list(csv.DictReader((tmp_path / "losses.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert [row["step"] for row in rows] == ["2", "4", "6"]
+    terms = {"total", "l1", "ssim", "gradient", "adversarial", "latent", "discriminator"}
+    assert terms <= set(rows[0])
+    for row in rows:
+        assert all(np.isfinite(float(row[term])) for term in terms)
+        consistency = float(row["l1"]) + float(row["ssim"]) + float(row["gradient"])
+        expected = 20 * consistency + float(row["adversarial"]) + float(row["latent"])
+        assert float(row["total"]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_minutes_limit_ends_training(tmp_path: Path) -> None:
+    run = trainer(tmp_path, steps=None, minutes=0.02)
+    start = time.monotonic()
+    run.fit()
+    assert run.progress.step > 0
+    assert time.monotonic() - start < 20
+
+
+@pytest.mark.parametrize("term", ["weight_adversarial", "weight_latent", "weight_consistency"])
+def test_each_part_can_be_left_out(tmp_path: Path, term: str) -> None:
+    run = trainer(tmp_path, steps=2, **{term: 0})
+    run.fit()
+    assert ("discriminator" in run.networks) == (term != "weight_adversarial")
+    assert ("encoder" in run.networks) == (term != "weight_latent")
+
+
+def test_averaged_weights_follow_the_decay(tmp_path: Path) -> None:
+    run = trainer(tmp_path, steps=1, ema=0.5)
+    start = run.networks["averaged"].to_pixels.weight.clone()
+    kept = run.fit()
+    now = run.networks["generator"].to_pixels.weight
+    decay = min(0.5, 1 / 10)  # the first step counts little
+    torch.testing.assert_close(kept.to_pixels.weight, decay * start + (1 - decay) * now)
+
+
+def test_learning_rate_warms_up_and_anneals(tmp_path: Path) -> None:
+    run = trainer(tmp_path, steps=9, warmup=3, schedule="cosine", learning_rate=1e-3)
+    rates = []
+    run.on_step = lambda e: rates.append(run.optimizers["adam_g"].param_groups[0]["lr"])
+    run.fit()
+    cosine = [0.5 * (1 + np.cos(np.pi * step / 9)) for step in range(9)]
+    warm = [min(1, (step + 1) / 3) for step in range(9)]
+    assert rates == pytest.approx([1e-3 * c * w for c, w in zip(cosine, warm, strict=True)])
