@@ -11,19 +11,15 @@ A second run with the same archive and settings does nothing.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import io
-import json
 import re
-import shutil
 import stat
-import sys
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 from PIL import Image
@@ -283,9 +279,7 @@ def split_all_defective(
     ]
 
 
-def keep_split(
-    pictures: list[Picture], share: float, seed: int, notes: list[str]
-) -> list[Picture]:
+def keep_split(pictures: list[Picture], share: float, seed: int, notes: list[str]) -> list[Picture]:
     """The source's own split, with a word on the parts that lie on both sides."""
     both = crossing(pictures)
     parts = len({p.part for p in pictures})

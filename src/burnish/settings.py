@@ -44,7 +44,7 @@ class Settings(BaseModel):
         0.0, ge=0, le=0.5, description="random brightness and contrast in training, share of range"
     )
 
-    # --- held-out good images and the verdict ---------------------------------------------------
+    # --- held-out good images and the verdict -------------------------------------------------
     part_pattern: str = Field(
         "",
         description="regular expression that finds the part's name in a file's stem; images of "
@@ -57,7 +57,7 @@ class Settings(BaseModel):
         0.01, gt=0, lt=1, description="share of good parts that may be called defective"
     )
 
-    # --- masks (2.2, Fig. 5) ----------------------------------------------------------------------
+    # --- masks (2.2, Fig. 5) ------------------------------------------------------------------
     mask_blocks: tuple[int, ...] = Field(
         (16, 32, 64), description="block side of each mask scale, px (Table 7: fewer scales)"
     )
@@ -65,7 +65,7 @@ class Settings(BaseModel):
         False, description="feed the mask as one more input channel (SCADN; the paper does not)"
     )
 
-    # --- generator (2.1.1, 2.1.2) -----------------------------------------------------------------
+    # --- generator (2.1.1, 2.1.2) -------------------------------------------------------------
     patch: int = Field(16, ge=2, le=64, description="patch side of generator and encoder, px")
     width: int = Field(512, ge=16, le=4096, description="token width D")
     heads: int = Field(8, ge=1, le=64, description="attention heads")
@@ -79,7 +79,7 @@ class Settings(BaseModel):
         "Fig. 4), every pair (all, U-ViT), or none (Table 8)",
     )
 
-    # --- discriminator (2.1.3, 2.3) ---------------------------------------------------------------
+    # --- discriminator (2.1.3, 2.3) -----------------------------------------------------------
     disc_patch: int = Field(16, ge=2, le=128, description="patch side of the discriminator, px")
     disc_width: int = Field(512, ge=16, le=4096, description="token width of the discriminator")
     disc_heads: int = Field(8, ge=1, le=64, description="attention heads of the discriminator")
@@ -88,7 +88,7 @@ class Settings(BaseModel):
         2, ge=0, description="tokens merged per discriminator block (Table 5: 0, 1, 2, 4, 8)"
     )
 
-    # --- losses (eq. 1-5) -------------------------------------------------------------------------
+    # --- losses (eq. 1-5) ---------------------------------------------------------------------
     weight_adversarial: float = Field(
         1.0, ge=0, description="alpha_1, feature matching; 0 trains without a discriminator"
     )
@@ -100,7 +100,7 @@ class Settings(BaseModel):
     weight_ssim: float = Field(1.0, ge=0, description="structure term inside L_con (Table 9)")
     weight_gradient: float = Field(1.0, ge=0, description="gradient term inside L_con (Table 9)")
 
-    # --- training (2.4.1, 3.2) ----------------------------------------------------------------------
+    # --- training (2.4.1, 3.2) ----------------------------------------------------------------
     epochs: int | None = Field(500, ge=1, description="passes over the training images")
     steps: int | None = Field(
         None, ge=1, description="length in optimiser steps instead of epochs; wins when both given"
@@ -127,8 +127,9 @@ class Settings(BaseModel):
     )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of everything random")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of training; auto: bfloat16 where the processor has it. Inspection "
-        "is always float32, so that scores agree between machines"
+        "auto",
+        description="of training; auto: bfloat16 where the processor has it. Inspection "
+        "is always float32, so that scores agree between machines",
     )
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="device kind")
     devices: int = Field(1, ge=1, le=64, description="devices to train on (DDP when several)")
@@ -136,10 +137,15 @@ class Settings(BaseModel):
         2.0, ge=0, description="time between checkpoints; 0: after every step"
     )
 
-    # --- scoring (2.4.2, eq. 6-9) -------------------------------------------------------------------
+    # --- scoring (2.4.2, eq. 6-9) -------------------------------------------------------------
     error: Literal["absolute", "squared"] = Field("absolute", description="of eq. 7, per pixel")
     smoothing: float = Field(
         4.0, ge=0, description="Gaussian sigma on the error maps, px of the model's input"
+    )
+    standardise: Literal["none", "position"] = Field(
+        "none",
+        description="position: error maps in standard deviations of each scale's and pixel's own "
+        "error on training images (block centres and borders err more); none: as they are (paper)",
     )
     fusion: Literal["paper", "mean", "max"] = Field(
         "paper",
@@ -173,8 +179,8 @@ class Settings(BaseModel):
             raise ValueError(f"mask_blocks {self.mask_blocks} names a scale twice")
         if max(self.mask_blocks) >= self.image_size:
             raise ValueError(
-                f"mask_blocks {self.mask_blocks} must be smaller than image_size {self.image_size}, "
-                "or a mask hides the whole image"
+                f"mask_blocks {self.mask_blocks} must be smaller than image_size "
+                f"{self.image_size}, or a mask hides the whole image"
             )
         for patch, side in (("patch", self.patch), ("disc_patch", self.disc_patch)):
             if self.image_size % side:
@@ -214,14 +220,16 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "weight_decay", "beta1", "beta2", "warmup", "schedule", "clip_gradient", "ema", "seed",
         "precision", "accelerator", "devices", "checkpoint_minutes",
     ),
-    "scoring": ("error", "smoothing", "fusion", "reduction", "top_share"),
+    "scoring": ("error", "smoothing", "standardise", "fusion", "reduction", "top_share"),
 }  # fmt: skip
 
 
 def preset_names() -> list[str]:
     """Names of the presets that come with burnish."""
     folder = resources.files("burnish") / "presets"
-    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+    return sorted(
+        f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")
+    )
 
 
 def load_preset(name: str) -> dict[str, Any]:

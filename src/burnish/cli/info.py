@@ -16,9 +16,10 @@ def info(
     """Settings, the data it saw, calibration, versions and size of a model."""
     from burnish.detection.model_file import card_summary, load_model
 
-    generator, card = load_model(model)
+    loaded = load_model(model)
+    card = loaded.card
     file = model / "model.safetensors" if model.is_dir() else model
-    parameters = sum(p.numel() for p in generator.parameters())
+    parameters = sum(p.numel() for p in loaded.generator.parameters())
     if as_json:
         size = {"file_bytes": file.stat().st_size, "parameters": parameters}
         print(json.dumps(card_summary(card) | size, indent=1))

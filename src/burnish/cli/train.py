@@ -24,7 +24,9 @@ def train(
     ] = None,
     part: Annotated[
         str | None,
-        typer.Option(help="Regular expression of the part's name in a file name: parts stay whole."),
+        typer.Option(
+            help="Regular expression of the part's name in a file name: parts stay whole."
+        ),
     ] = None,
     assignments: Annotated[
         list[str] | None,

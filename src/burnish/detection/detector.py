@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from burnish.detection.locate import find_regions, upsample
-from burnish.detection.model_file import ModelCard, load_model, save_model
+from burnish.detection.model_file import Model, load_model, save_model
 from burnish.detection.result import Result, Speed
 from burnish.detection.scorer import Scored, Scorer
 from burnish.errors import BurnishError
@@ -22,7 +23,6 @@ from burnish.settings import DEFAULT_PRESET
 
 if TYPE_CHECKING:
     from burnish.detection.train import Stage
-    from burnish.method.generator import Generator
 
 
 class Detector:
@@ -33,13 +33,11 @@ class Detector:
         path: the file it was loaded from or saved to, if any.
     """
 
-    def __init__(
-        self, generator: Generator, card: ModelCard, path: Path | None = None, device: str = "auto"
-    ) -> None:
-        self.card, self.path = card, path
-        self.generator = generator
-        self.scorer = Scorer(generator, card.settings, pick_device(device))
-        self._references = self.scorer.references(card.calibration.mu, card.calibration.sigma)
+    def __init__(self, model: Model, path: Path | None = None, device: str = "auto") -> None:
+        self.model, self.card, self.path = model, model.card, path
+        settings, calibration = self.card.settings, self.card.calibration
+        self.scorer = Scorer(model.generator, settings, pick_device(device), model.position)
+        self._references = self.scorer.references(calibration.mu, calibration.sigma)
 
     @classmethod
     def train(
@@ -69,10 +67,7 @@ class Detector:
         """
         from burnish.detection.train import train
 
-        generator, card, path = train(
-            Path(data), preset, Path(out), changes, resume, overwrite, on_stage
-        )
-        return cls(generator, card, path)
+        return cls(*train(Path(data), preset, Path(out), changes, resume, overwrite, on_stage))
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> Detector:
@@ -85,12 +80,11 @@ class Detector:
             BurnishError: missing, damaged, foreign, newer or changed file; no such device.
         """
         path = Path(path)
-        generator, card = load_model(path)
-        return cls(generator, card, path, device)
+        return cls(load_model(path), path, device)
 
     def save(self, path: str | Path) -> Path:
         """Write the model file."""
-        save_model(Path(path), self.generator, self.card)
+        save_model(Path(path), self.model)
         return Path(path)
 
     def with_false_alarms(self, rate: float) -> Detector:
@@ -99,7 +93,7 @@ class Detector:
             raise BurnishError(f"false alarms must lie between 0 and 1, not {rate}")
         calibration = self.card.calibration.model_copy(update={"false_alarms": rate})
         card = self.card.model_copy(update={"calibration": calibration})
-        return Detector(self.generator, card, self.path, str(self.scorer.device))
+        return Detector(replace(self.model, card=card), self.path, str(self.scorer.device))
 
     def inspect(self, source: str | Path | Image.Image | NDArray[Any]) -> Result:
         """Judge one image: a file, a PIL image or an array (see `read_image`).

@@ -1,6 +1,6 @@
 """The model file: one `.safetensors`, header with everything that is known of the model. No pickle.
 
-Only what inspection needs is in it: the generator. A SHA-256 over header and weights tells damage
+Only what inspection needs is in it: the generator and the error references. A SHA-256 over header and weights tells damage
 and hand-made changes from the file that was written.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from burnish.settings import Settings
 
 FORMAT = 1
 KEY = "burnish-model"
+POSITION = ("position.mean", "position.deviation")
 
 
 class ModelCard(BaseModel):
@@ -52,20 +53,36 @@ class ModelCard(BaseModel):
     versions: dict[str, str]
 
 
-def save_model(path: Path, generator: Generator, card: ModelCard) -> None:
+@dataclass(frozen=True)
+class Model:
+    """What a model file holds.
+
+    Attributes:
+        position: mean and standard deviation (S, H, W) of the error by scale and pixel, or None.
+    """
+
+    generator: Generator
+    card: ModelCard
+    position: tuple[Tensor, Tensor] | None = None
+
+
+def save_model(path: Path, model: Model) -> None:
     """Write weights (float32) and card in one step.
 
     Raises:
         BurnishError: the folder cannot be written to.
     """
-    tensors = {k: v.detach().float().cpu().contiguous() for k, v in generator.state_dict().items()}
-    text = card.model_dump_json()
+    tensors = {f"generator.{k}": v for k, v in model.generator.state_dict().items()}
+    if model.position is not None:
+        tensors |= dict(zip(POSITION, model.position, strict=True))
+    tensors = {k: v.detach().float().cpu().contiguous() for k, v in tensors.items()}
+    text = model.card.model_dump_json()
     metadata = {KEY: text, "sha256": _digest(text, tensors)}
     with atomic_path(path) as beside:
         save_file(tensors, beside, metadata=metadata)
 
 
-def load_model(path: Path) -> tuple[Generator, ModelCard]:
+def load_model(path: Path) -> Model:
     """Read and check a model file.
 
     Raises:
@@ -90,11 +107,14 @@ def load_model(path: Path) -> tuple[Generator, ModelCard]:
     if metadata.get("sha256") != _digest(metadata[KEY], tensors):
         raise BurnishError(f"{path} was changed after it was written: its checksum does not match")
     generator = Generator(card.settings, card.shape)
+    position = None
     try:
-        generator.load_state_dict(tensors)
-    except RuntimeError as error:
+        if card.settings.standardise == "position":
+            position = (tensors.pop(POSITION[0]), tensors.pop(POSITION[1]))
+        generator.load_state_dict({k.removeprefix("generator."): v for k, v in tensors.items()})
+    except (RuntimeError, KeyError) as error:
         raise BurnishError(f"{path}: weights do not fit the settings in its header") from error
-    return generator.eval(), card
+    return Model(generator.eval(), card, position)
 
 
 def _read_card(path: Path, text: str) -> ModelCard:

@@ -1,4 +1,4 @@
-"""What is known of one inspected part; command line, JSON, pictures and reports are made from it."""
+"""What is known of one inspected part; all output is made from it."""
 
 from __future__ import annotations
 

@@ -35,10 +35,24 @@ class Scored:
 
 class Scorer:
     """The generator with its masks; float32, one image at a time, so that scores never depend on
-    what else is in a batch."""
+    what else is in a batch.
 
-    def __init__(self, generator: Generator, settings: Settings, device: torch.device) -> None:
+    Args:
+        position: mean and standard deviation (S, H, W) of the error at every scale and pixel,
+            see `learn_positions`; None leaves the error maps as they are.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        settings: Settings,
+        device: torch.device,
+        position: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
         self.generator = generator.to(device).float().eval()
+        self.position: tuple[Tensor, Tensor] | None = None
+        if position is not None:
+            self.position = (position[0].to(device), position[1].to(device))
         self.settings = settings
         self.device = device
         shape = generator.shape
@@ -46,10 +60,35 @@ class Scorer:
 
     @torch.inference_mode()
     def errors(self, pixels: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-        """uint8 (C, H, W) -> error maps (1, S, H, W), reconstructions (1, S, C, H, W)."""
+        """uint8 (C, H, W) -> error maps (1, S, H, W), reconstructions (1, S, C, H, W).
+
+        The error maps are standardised by position if the positions are known.
+        """
         image = to_tensor(pixels[None], self.device)
         painted = reconstruct(self.generator, image, self.masks)
-        return error_maps(image, painted, self.settings.error, self.settings.smoothing), painted
+        errors = error_maps(image, painted, self.settings.error, self.settings.smoothing)
+        if self.position is not None:
+            mean, deviation = self.position
+            errors = (errors - mean) / deviation
+        return errors, painted
+
+    def learn_positions(self, pixels: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation (S, H, W) of the error of good images (N, C, H, W).
+
+        To be measured on training images: were it on the held-out ones, their scores would no
+        longer be comparable with those of new parts. A quarter of the scale's mean deviation is
+        added, so that a spot where few images happened to err is not divided by almost nothing.
+        """
+        self.position = None
+        sums = torch.zeros(2, *self.masks[:, 0].shape, dtype=torch.float64)
+        for image in pixels:
+            error = self.errors(image)[0][0].double().cpu()
+            sums += torch.stack([error, error.square()])
+        mean, square = sums / len(pixels)
+        deviation = (square - mean**2).clamp_min(0).sqrt()
+        deviation = deviation + 0.25 * deviation.mean(dim=(1, 2), keepdim=True) + 1e-12
+        self.position = (mean.float().to(self.device), deviation.float().to(self.device))
+        return self.position
 
     @torch.inference_mode()
     def score(self, pixels: NDArray[np.uint8], mu: Tensor, sigma: Tensor) -> Scored:

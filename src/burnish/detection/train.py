@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import burnish
 from burnish.detection.calibration import Calibration
 from burnish.detection.detector import pick_device
-from burnish.detection.model_file import FORMAT, ModelCard, load_model, save_model
+from burnish.detection.model_file import FORMAT, Model, ModelCard, load_model, save_model
 from burnish.detection.scorer import Scorer
 from burnish.errors import BurnishError
 from burnish.files import atomic_write
@@ -26,13 +28,15 @@ from burnish.images.dataset import (
     split_by_part,
 )
 from burnish.images.store import ImageStore, load_store
-from burnish.method.generator import Generator, InputShape
 from burnish.settings import Settings, make_settings
 from burnish.training.loop import Trainer, TrainingEvent
 from burnish.training.state import read_header
 
 # What a resumed run may change: how long it goes on and where it runs, not what it learns.
 MAY_CHANGE = frozenset({"epochs", "steps", "minutes", "checkpoint_minutes"})
+
+
+REFERENCE_IMAGES = 200  # training images that the error's references by position come from
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,8 @@ def train(
     resume: bool,
     overwrite: bool,
     on_stage: Callable[[Stage], None] | None,
-) -> tuple[Generator, ModelCard, Path]:
-    """See `Detector.train`; returns the generator, its card and the model file's path."""
+) -> tuple[Model, Path]:
+    """See `Detector.train`; returns the model and its file's path."""
     tell = on_stage or (lambda stage: None)
     settings = make_settings(preset, changes)
     model_path, checkpoint = out / "model.safetensors", out / "checkpoint.safetensors"
@@ -94,11 +98,15 @@ def train(
     generator = trainer.fit(resume)
     if not trainer.is_main:
         trainer.wait()
-        loaded, card = load_model(model_path)
-        return loaded, card, model_path
+        return load_model(model_path), model_path
 
     tell(Stage("calibrate", f"calibrating on {len(held)} held-out good images"))
-    calibration = _calibrate(generator, settings, store, held, tell)
+    scorer = Scorer(generator, settings, pick_device(settings.accelerator))
+    position = None
+    if settings.standardise == "position":
+        sample = training[:: max(1, len(training) // REFERENCE_IMAGES)]
+        position = scorer.learn_positions(store.pixels[sample])
+    calibration = _calibrate(scorer, store.pixels[held], tell)
     tell(Stage("calibrate", calibration.promise(), done=1.0))
     card = ModelCard(
         format=FORMAT,
@@ -124,10 +132,11 @@ def train(
             "platform": platform.platform(),
         },
     )
-    save_model(model_path, generator, card)
+    model = Model(generator, card, position)
+    save_model(model_path, model)
     trainer.wait()
     tell(Stage("done", f"model written to {model_path}", done=1.0))
-    return generator, card, model_path
+    return model, model_path
 
 
 def _claim(out: Path, resume: bool, overwrite: bool) -> None:
@@ -163,9 +172,11 @@ def _same_run(header: Mapping[str, Any], identity: Mapping[str, Any], checkpoint
 
 def _describe(store: ImageStore, training: list[int], held: list[int], settings: Settings) -> str:
     _, channels, height, width = store.pixels.shape
-    sizes = f"{len(store.sizes)} sizes" if len(store.sizes) > 1 else "x".join(
-        map(str, reversed(store.sizes[0]))
-    ) + " px"
+    sizes = (
+        f"{len(store.sizes)} sizes"
+        if len(store.sizes) > 1
+        else "x".join(map(str, reversed(store.sizes[0]))) + " px"
+    )
     return (
         f"{len(training)} good images to learn from, {len(held)} held out for calibration; "
         f"{sizes}, seen as {width}x{height} px {'grey' if channels == 1 else 'RGB'}"
@@ -173,16 +184,10 @@ def _describe(store: ImageStore, training: list[int], held: list[int], settings:
 
 
 def _calibrate(
-    generator: Generator,
-    settings: Settings,
-    store: ImageStore,
-    held: list[int],
-    tell: Callable[[Stage], None],
+    scorer: Scorer, pixels: NDArray[np.uint8], tell: Callable[[Stage], None]
 ) -> Calibration:
-    name = settings.accelerator if settings.accelerator != "auto" else "auto"
-    scorer = Scorer(generator, settings, pick_device(name))
-    for index, calibration in enumerate(scorer.calibrate(store.pixels[held]), start=1):
+    for index, calibration in enumerate(scorer.calibrate(pixels), start=1):
         if calibration is not None:
             return calibration
-        tell(Stage("calibrate", done=index / (2 * len(held))))
+        tell(Stage("calibrate", done=index / (2 * len(pixels))))
     raise AssertionError("calibrate always ends with a Calibration")

@@ -66,7 +66,7 @@ def find_training_images(data: str | Path) -> list[Path]:
     paths = images_in(folder)
     if not paths and folder == root and images_in(folder, recursive=True):
         raise BurnishError(
-            f"{root} holds no image itself, only its subfolders do: give the folder of good images, "
+            f"{root} holds no image itself, only its subfolders do: give the folder of good ones, "
             "or arrange them as train/good and test/<kind>"
         )
     if len(paths) < MIN_GOOD:

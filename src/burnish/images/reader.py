@@ -59,7 +59,9 @@ def read_image(source: str | Path | Image.Image | NDArray[Any]) -> NDArray[np.ui
     except UnidentifiedImageError as error:
         raise BurnishError(f"{path} is not an image ({', '.join(FORMATS)} are read)") from error
     except Image.DecompressionBombError as error:
-        raise BurnishError(f"{path} is too large: at most {MAX_PIXELS:,} pixels are read") from error
+        raise BurnishError(
+            f"{path} is too large: at most {MAX_PIXELS:,} pixels are read"
+        ) from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         reason = getattr(error, "strerror", None) or error
         raise BurnishError(f"{path} cannot be read: {reason}") from error
@@ -93,7 +95,9 @@ def _from_array(array: NDArray[Any]) -> NDArray[np.uint8]:
         if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
             raise BurnishError("a float image must lie in [0, 1]; convert it, or give uint8")
         return np.round(array * 255).astype(np.uint8)
-    raise BurnishError(f"an array of {array.dtype} is not an image: uint8, uint16 or float is wanted")
+    raise BurnishError(
+        f"an array of {array.dtype} is not an image: uint8, uint16 or float is wanted"
+    )
 
 
 def to_channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
@@ -114,6 +118,6 @@ def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint
 
 
 def prepare(image: NDArray[np.uint8], channels: int, height: int, width: int) -> NDArray[np.uint8]:
-    """The whole preprocessing, in training and inspection alike: uint8 (channels, height, width)."""
+    """The preprocessing of training and inspection alike: uint8 (channels, height, width)."""
     array = resize(to_channels(image, channels), height, width)
     return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))

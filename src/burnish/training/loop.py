@@ -1,4 +1,4 @@
-"""The training loop, read top to bottom: draw a batch and a mask scale, D's step, G's and E's step."""
+"""The training loop, read top to bottom: a batch, a mask scale, D's step, G's and E's step."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ from burnish.training.hardware import training_precision
 from burnish.training.log import LossLog
 from burnish.training.state import Progress, load_state, save_state
 from burnish.training.step import discriminator_step, generator_losses, generator_pass
-
 
 UNLIMITED = 10**9  # steps
 
@@ -71,7 +70,12 @@ class Trainer:
         identity: Mapping[str, Any],
         on_step: Callable[[TrainingEvent], None] = lambda event: None,
     ) -> None:
-        self.settings, self.pixels, self.identity, self.on_step = settings, pixels, identity, on_step
+        self.settings, self.pixels, self.identity, self.on_step = (
+            settings,
+            pixels,
+            identity,
+            on_step,
+        )
         self.checkpoint = folder / "checkpoint.safetensors"
         self.batch = min(settings.batch, len(pixels))
         self.steps_per_epoch = len(pixels) // self.batch
@@ -130,7 +134,9 @@ class Trainer:
                 list(discriminator.parameters()), s.disc_learning_rate
             )
         self.wrapped = {name: fabric.setup_module(net) for name, net in self.networks.items()}
-        self.stepping = {n: fabric.setup_optimizers(o) for n, o in self.optimizers.items()}
+        self.stepping: dict[str, Any] = {
+            name: fabric.setup_optimizers(optimizer) for name, optimizer in self.optimizers.items()
+        }
         self.averaged = copy.deepcopy(generator) if s.ema else None
         if self.averaged is not None:
             self.networks["averaged"] = self.averaged.requires_grad_(False)

@@ -1,0 +1,90 @@
+"""An evaluation in plain words: what was caught, missed and falsely called, and what to mind."""
+
+from __future__ import annotations
+
+from burnish.evaluation import metrics
+from burnish.evaluation.record import Evaluation
+
+
+def summary(evaluation: Evaluation) -> str:
+    """The verdict in plain words: what was caught, missed and falsely called, then what to mind."""
+    return " ".join([*verdict(evaluation), *cautions(evaluation)])
+
+
+def verdict(evaluation: Evaluation) -> list[str]:
+    """One sentence on defective images and one on good ones, as far as there are any."""
+    e = evaluation
+    sentences = []
+    if e.n_defect:
+        whole = f"{e.n_defect} images of defective parts"
+        if e.n_defect == 1:
+            outcome = "was missed" if e.missed else "was caught"
+            sentences.append(f"The one image of a defective part ({e.kinds[0].kind}) {outcome}.")
+        elif e.missed == 0:
+            sentences.append(f"All {whole} were caught.")
+        else:
+            worst = sorted(e.kinds, key=lambda row: row.caught - row.images)
+            where = ", ".join(
+                f"{row.kind} {row.images - row.caught}" for row in worst if row.caught < row.images
+            )
+            sentences.append(f"Of {whole}, {e.caught} were caught and {e.missed} missed ({where}).")
+    if e.n_good:
+        got, wanted = percent(e.false_alarm_rate_got), percent(e.false_alarm_rate_wanted)
+        alarms = f"{e.false_alarms} false alarm{'' if e.false_alarms == 1 else 's'}"
+        sentences.append(
+            f"{e.n_good} image{'' if e.n_good == 1 else 's'} of good parts gave {alarms}: "
+            f"{got}, where {wanted} was wanted."
+        )
+    return sentences
+
+
+def cautions(evaluation: Evaluation) -> list[str]:
+    """What a reader must know before trusting the numbers; empty when nothing stands out."""
+    e = evaluation
+    found = []
+    if not e.n_defect:
+        found.append("There are no defective test images, so nothing is known of missed defects.")
+    if not e.n_good:
+        found.append("There are no good test images, so nothing is known of false alarms.")
+    if e.n_good and metrics.chance_of_rate(e.false_alarms, e.n_good, e.false_alarm_rate_wanted) < (
+        0.05
+    ):
+        found.append(_too_many_false_alarms(e))
+    if e.image_auroc is not None and e.image_auroc < 0.6:
+        found.append(
+            f"Good and defective images hardly differ in score (AUROC {e.image_auroc:.3f}, where "
+            "0.5 is a coin toss)."
+        )
+    if e.best_f1 is not None and e.all_positive_f1 is not None and e.n_good:
+        gain = e.best_f1 - e.all_positive_f1
+        if gain < 0.02:
+            found.append(
+                f"F1 says little here: even the best threshold ({e.best_f1:.3f}) is barely better "
+                f"than calling everything defective ({e.all_positive_f1:.3f})."
+            )
+    if e.unreadable:
+        total = len(e.images) + len(e.unreadable)
+        found.append(f"{len(e.unreadable)} of {total} test images could not be read.")
+    return found
+
+
+def _too_many_false_alarms(e: Evaluation) -> str:
+    assert e.false_alarm_interval is not None
+    low, high = (percent(rate) for rate in e.false_alarm_interval)
+    held_out = e.model.held_out_images
+    chance = metrics.chance_of_calibration(
+        e.false_alarms, e.n_good, held_out, e.false_alarm_rate_wanted
+    )
+    why = (
+        "the good test images differ from the good images calibrated on"
+        if chance < 0.05
+        else f"{held_out} held-out good images are few, and set the threshold only roughly"
+    )
+    return f"That is more than wanted beyond chance (95 % interval {low} to {high}): {why}."
+
+
+def percent(rate: float | None) -> str:
+    """0.0123 -> "1.2 %"; "n/a" for None."""
+    if rate is None:
+        return "n/a"
+    return f"{100 * rate:.0f} %" if rate in (0, 1) else f"{100 * rate:.3g} %"
