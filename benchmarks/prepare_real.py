@@ -175,7 +175,7 @@ def read_mvtec(
             mask_name = f"{folder}/ground_truth/{kind}/{stem}_mask.png"
             data = archive.read(name)
             mask = mask_png(archive.read(mask_name), data, name) if mask_name in names else None
-            pictures.append(Picture(name, part_of(stem), stem, data, kind, mask, side))
+            pictures.append(Picture(name, part_of(name), stem, data, kind, mask, side))
         absent = sum(p.kind != GOOD and p.mask is None for p in pictures)
         if absent:
             notes.append(f"{absent} defective pictures have no mask in the source; none is written")
@@ -319,17 +319,14 @@ def crossing(pictures: list[Picture]) -> set[str]:
 # --- the sets ---------------------------------------------------------------------------------------
 
 
-def frame(stem: str) -> str:
-    """The frame of a rail window, `1456470100002` of `1456470100002_0250`."""
-    return stem.split("_")[0]
+def frame(name: str) -> str:
+    """The frame of a rail window: `1456470100002` of `.../1456470100002_0250.jpg`."""
+    return PurePosixPath(name).stem.split("_")[0]
 
 
-_serial = iter(range(10**9))
-
-
-def own_part(stem: str) -> str:
-    """A part of its own for every picture (screw numbers start again in each folder)."""
-    return f"picture{next(_serial)}"
+def itself(name: str) -> str:
+    """Every picture is a part of its own."""
+    return name
 
 
 SETS: dict[str, tuple[str, Read, Split]] = {
@@ -337,6 +334,159 @@ SETS: dict[str, tuple[str, Read, Split]] = {
     "magnetic_tile": ("MagneticTile.zip", read_magnetic_tile, split_by_part),
     "rail": ("RailHead.zip", read_mvtec("RailHead", frame), keep_split),
     "rail_by_frame": ("RailHead.zip", read_mvtec("RailHead", frame), keep_split_by_part),
-    "screw": ("screw.zip", read_mvtec("screw", own_part), keep_split),
+    "screw": ("screw.zip", read_mvtec("screw", itself), keep_split),
 }
 DEFAULT = ("kolektor", "magnetic_tile", "rail", "screw")
+
+
+# --- writing ----------------------------------------------------------------------------------------
+
+
+def write(pictures: list[Picture], target: Path) -> None:
+    """Write the pictures of one set below `target`, which must not exist yet."""
+    written: set[Path] = set()
+    for picture in pictures:
+        path = target / picture.side / picture.kind / f"{picture.stem}{picture.suffix}"
+        if path in written:
+            raise PrepareError(f"two pictures would be written to {path}")
+        written.add(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture.data)
+        if picture.mask is not None:
+            mask = target / "ground_truth" / picture.kind / f"{picture.stem}_mask.png"
+            mask.parent.mkdir(parents=True, exist_ok=True)
+            mask.write_bytes(picture.mask)
+
+
+def summary(pictures: list[Picture]) -> dict[str, object]:
+    """Counts of one set: pictures per side and kind, masks, parts per side and on both."""
+    tested = Counter(p.kind for p in pictures if p.side == "test")
+    return {
+        "train": sum(p.side == "train" for p in pictures),
+        "test": dict(sorted(tested.items())),
+        "masks": sum(p.mask is not None for p in pictures),
+        "parts_train": len({p.part for p in pictures if p.side == "train"}),
+        "parts_test": len({p.part for p in pictures if p.side == "test"}),
+        "parts_both": len(crossing(pictures)),
+    }
+
+
+def prepare(name: str, source: Path, out: Path, share: float, seed: int) -> dict:
+    """Prepare one set, or find that it is there already; gives what its stamp says.
+
+    Raises:
+        PrepareError: the archive is missing, broken or holds nothing known; OUT/<name> is not ours.
+    """
+    file_name, read, split = SETS[name]
+    archive_path = source / file_name
+    if not archive_path.is_file():
+        raise PrepareError(f"{archive_path} is not there; choose the others with --only")
+    recipe = {
+        "version": VERSION,
+        "archive": file_name,
+        "sha256": hashlib.sha256(archive_path.read_bytes()).hexdigest(),
+        "train_share": share,
+        "seed": seed,
+    }
+    target = out / name
+    if target.exists():
+        try:
+            stamp = json.loads((target / STAMP).read_text())
+        except (OSError, ValueError):
+            raise PrepareError(
+                f"{target} is there and this script did not make it; remove it or choose another OUT"
+            ) from None
+        if stamp.get("recipe") == recipe:
+            return stamp | {"fresh": False}
+
+    notes: list[str] = []
+    try:
+        with zipfile.ZipFile(archive_path) as archive:
+            pictures = read(archive, notes)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise PrepareError(f"{archive_path} cannot be read: {error}") from error
+    if not pictures:
+        raise PrepareError(f"{archive_path} holds none of the files expected in it")
+    if not pictures[0].side:  # where the source has its own split, its pictures stay as they are
+        pictures = drop_duplicates(pictures, notes)
+    pictures = split(pictures, share, seed, notes)
+
+    stamp = {
+        "recipe": recipe,
+        "part_pattern": PART_PATTERN[name],
+        "counts": summary(pictures),
+        "notes": notes,
+    }
+    partial = out / f".{name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    write(pictures, partial)
+    (partial / STAMP).write_text(json.dumps(stamp, indent=2) + "\n")
+    if target.exists():
+        shutil.rmtree(target)
+    partial.rename(target)
+    return stamp | {"fresh": True}
+
+
+def report(stamps: dict[str, dict]) -> str:
+    """The table of all sets, then what was done to each and why."""
+    head = ("dataset", "train", "test good", "test defect", "masks", "parts train/test/both")
+    rows = [head]
+    for name, stamp in stamps.items():
+        counts = stamp["counts"]
+        defects = sum(n for kind, n in counts["test"].items() if kind != GOOD)
+        parts = f"{counts['parts_train']} / {counts['parts_test']} / {counts['parts_both']}"
+        good = counts["test"].get(GOOD, 0)
+        cells = (counts["train"], good, defects, counts["masks"])
+        rows.append((name, *map(str, cells), parts))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
+    for name, stamp in stamps.items():
+        lines += [
+            "",
+            f"{name}: " + ("prepared" if stamp["fresh"] else "already there, left as it is"),
+        ]
+        kinds = stamp["counts"]["test"].items()
+        lines.append("  defects: " + ", ".join(f"{kind} {n}" for kind, n in kinds if kind != GOOD))
+        lines.append(f"  part_pattern: {stamp['part_pattern'] or 'none, every picture is a part'}")
+        lines += [f"  - {note}" for note in stamp["notes"]]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description="Bring the real data sets into MVTec AD layout, split by part."
+    )
+    parser.add_argument("source", type=Path, help="folder with the archives")
+    parser.add_argument("out", type=Path, help="folder to write the data sets to")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=SETS,
+        default=DEFAULT,
+        metavar="NAME",
+        help=f"which of {', '.join(SETS)} (default: {' '.join(DEFAULT)})",
+    )
+    parser.add_argument(
+        "--train-share",
+        type=float,
+        default=0.7,
+        help="share of the parts that go to train, where the split is ours",
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    if not 0 < given.train_share < 1:
+        parser.error("--train-share lies between 0 and 1")
+
+    stamps = {}
+    try:
+        for name in given.only:
+            stamps[name] = prepare(name, given.source, given.out, given.train_share, given.seed)
+    except (PrepareError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(report(stamps))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -64,3 +64,14 @@ def training_progress(console: Console) -> Iterator[Callable[[Stage], None]]:
                 console.print(f"{100 * stage.done:3.0f} %  {note}", highlight=False)
 
         yield on_stage
+
+
+@contextmanager
+def image_progress(console: Console, name: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function (done, all) that moves a bar; silent where there is no terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn(f"{name:<9}"), BarColumn(bar_width=24), MofNCompleteColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

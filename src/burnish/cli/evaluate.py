@@ -1,0 +1,65 @@
+"""`burnish evaluate`: how well a model does on a labelled test set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Model file or run folder.")],
+    data: Annotated[Path, typer.Argument(help="MVTec AD layout: test/good and test/<kind>.")],
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where report.html, evaluation.json and scores.csv go "
+            "[default: evaluation/ beside the model]",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout, no table.")] = False,
+    false_alarms: Annotated[
+        float | None, typer.Option(help="Other wanted false-alarm rate than at training.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+) -> None:
+    """Metrics per defect kind and in all: a table, JSON, and an HTML page with pictures."""
+    from rich.console import Console
+
+    from burnish.images.dataset import find_test_images
+
+    find_test_images(data)  # a wrong folder is told before torch takes its seconds
+
+    from burnish.cli.progress import image_progress
+    from burnish.cli.tables import by_kind, overall
+    from burnish.detection.detector import Detector
+    from burnish.evaluation.evaluate import evaluate as run_evaluation
+    from burnish.evaluation.record import save_json, save_scores
+    from burnish.evaluation.report import write_report
+    from burnish.evaluation.summary import summary
+
+    detector = Detector.load(model, device)
+    if false_alarms is not None:
+        detector = detector.with_false_alarms(false_alarms)
+    folder = report or (model if model.is_dir() else model.parent) / "evaluation"
+    messages = Console(stderr=True)
+    with image_progress(messages, "evaluate") as on_image:
+        evaluation = run_evaluation(detector, data, on_image)
+    save_json(evaluation, folder / "evaluation.json")
+    save_scores(evaluation, folder / "scores.csv")
+    page = write_report(evaluation, detector, data, folder / "report.html")
+    if as_json:
+        print(evaluation.model_dump_json(indent=1))
+        return
+    console = Console()
+    for unreadable in evaluation.unreadable:
+        messages.print(f"not read: {unreadable.problem}", highlight=False, markup=False)
+    console.print(overall(evaluation), highlight=False)
+    if evaluation.kinds:
+        console.print()
+        console.print(by_kind(evaluation), highlight=False)
+    console.print()
+    console.print(summary(evaluation), highlight=False, markup=False)
+    messages.print(f"report: {page}", highlight=False, markup=False)
