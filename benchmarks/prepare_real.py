@@ -2,24 +2,30 @@
 
     python benchmarks/prepare_real.py ../shared/data /tmp/real
 
-writes `OUT/<name>/{train/good,test/<kind>,ground_truth/<kind>}` for kolektor, magnetic_tile, rail and
-screw. All pictures of one part lie on one side of the split, except where the source's own split is
-kept (rail, screw); what that costs is printed. Names begin with the part, see `PART_PATTERN`.
+writes `OUT/<name>/{train/good,test/<kind>,ground_truth/<kind>}` for kolektor, magnetic_tile, rail
+and screw. All pictures of one part lie on one side of the split, except where the source's own
+split is kept (rail, screw); what that costs is printed, and `--only rail_by_frame` writes a rail
+set without it. Names begin with the part, see `PART_PATTERN`.
 Image bytes are copied as they are; masks are PNG, 0 or 255, named `<stem>_mask.png`.
 A second run with the same archive and settings does nothing.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import io
+import json
 import re
+import shutil
 import stat
+import sys
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -29,7 +35,7 @@ STAMP = "prepared.json"
 GOOD = "good"
 MAX_MEMBER_BYTES = 64 * 2**20
 
-# burnish's `part_pattern` for each set (matched against the file stem); a screw picture is its own part.
+# burnish's `part_pattern` for each set, for the file stem; every screw picture is its own part.
 PART_PATTERN = {
     "kolektor": r"^kos\d+",
     "magnetic_tile": r"^series\d+",
@@ -38,11 +44,11 @@ PART_PATTERN = {
     "screw": None,
 }
 
-# Magnetic Tile numbers its pictures with one running counter, so a number names a picture, not a part.
-# One tile is taken at six exposures in a row (exp1 ... exp6), a few to a hundred numbers apart.
-# Pictures up to 200 apart correlate as one tile, some up to 500 do, so 500 keeps tiles whole; a series
-# may then hold more than one tile, which costs nothing but a coarser split.
-SERIES_GAP = 500
+# Magnetic Tile numbers its pictures with one running counter, so a number names a picture, not a
+# part: one tile is taken at six exposures in a row (exp1 ... exp6). Pictures up to 200 apart
+# correlate as one tile, a few up to 520 do. So 550 keeps tiles whole; a series may hold two tiles,
+# which only makes the split coarser.
+SERIES_GAP = 550
 
 
 class PrepareError(Exception):
@@ -70,9 +76,6 @@ Read = Callable[[zipfile.ZipFile, list[str]], list[Picture]]
 Split = Callable[[list[Picture], float, int, list[str]], list[Picture]]
 
 
-# --- archives ---------------------------------------------------------------------------------------
-
-
 def members(archive: zipfile.ZipFile) -> Iterator[str]:
     """File names in `archive`, sorted. Nothing is ever unpacked to a path the archive chooses.
 
@@ -96,13 +99,17 @@ def mask_png(data: bytes, image: bytes, source: str) -> bytes | None:
     """The mask file `data` as a 0/255 PNG of one channel; None when nothing is marked in it.
 
     Raises:
-        PrepareError: mask and image differ in size.
+        PrepareError: one of the two cannot be read, or they differ in size.
     """
-    with Image.open(io.BytesIO(data)) as handle:
-        marked = np.asarray(handle.convert("L")) > 0
-    with Image.open(io.BytesIO(image)) as handle:
-        if handle.size != marked.shape[::-1]:
-            raise PrepareError(f"{source}: image {handle.size}, mask {marked.shape[::-1]}")
+    try:
+        with Image.open(io.BytesIO(data)) as handle:
+            marked = np.asarray(handle.convert("L")) > 0
+        with Image.open(io.BytesIO(image)) as handle:
+            size = handle.size
+    except OSError as error:
+        raise PrepareError(f"{source}: the image or its mask cannot be read: {error}") from error
+    if size != marked.shape[::-1]:
+        raise PrepareError(f"{source}: image {size}, mask {marked.shape[::-1]}")
     if not marked.any():
         return None
     out = io.BytesIO()
@@ -110,11 +117,8 @@ def mask_png(data: bytes, image: bytes, source: str) -> bytes | None:
     return out.getvalue()
 
 
-# --- the four readers -------------------------------------------------------------------------------
-
-
 def read_kolektor(archive: zipfile.ZipFile, notes: list[str]) -> list[Picture]:
-    """`kosNN/PartM.jpg` with `PartM_label.bmp`; a label with any mark makes the surface defective."""
+    """`kosNN/PartM.jpg` with `PartM_label.bmp`; any marked pixel makes the surface defective."""
     pictures = []
     for name in members(archive):
         found = re.fullmatch(r"KolektorSDD/(kos\d+)/(Part\d+)\.jpg", name)
@@ -129,7 +133,7 @@ def read_kolektor(archive: zipfile.ZipFile, notes: list[str]) -> list[Picture]:
 
 
 def read_magnetic_tile(archive: zipfile.ZipFile, notes: list[str]) -> list[Picture]:
-    """`MT_<Kind>/Imgs/expE_num_N.jpg` with a PNG mask beside; parts are exposure series (SERIES_GAP)."""
+    """`MT_<Kind>/Imgs/expE_num_N.jpg` with a PNG mask beside; part = exposure series."""
     numbered = []
     for name in members(archive):
         pattern = r"MagneticTile/MT_(\w+)/Imgs/(exp\d+_num_(\d+))\.jpg"
@@ -184,9 +188,6 @@ def read_mvtec(
     return read
 
 
-# --- duplicates -------------------------------------------------------------------------------------
-
-
 def drop_duplicates(pictures: list[Picture], notes: list[str]) -> list[Picture]:
     """Keep the first of each set of byte-identical images, and make parts that share one into one.
 
@@ -235,9 +236,6 @@ def drop_duplicates(pictures: list[Picture], notes: list[str]) -> list[Picture]:
     return [renamed(p) for p in kept]
 
 
-# --- splits -----------------------------------------------------------------------------------------
-
-
 def draw(parts: Iterable[str], share: float, seed: int) -> set[str]:
     """`share` of `parts` (rounded), drawn with `seed`; the same for any order of `parts`."""
     ordered = sorted(parts)
@@ -261,15 +259,15 @@ def split_all_defective(
 ) -> list[Picture]:
     """For a set in which (nearly) every part has a defect: `share` of all parts to train.
 
-    A training part gives its good surfaces only. Its defective ones are left out: in test they would
-    be pictures of a part that was trained on.
+    A training part gives its good surfaces only. Its defective ones are left out: in test they
+    would be pictures of a part that was trained on.
     """
     parts = {p.part for p in pictures}
     clean = parts - {p.part for p in pictures if p.kind != GOOD}
     train = draw(parts, share, seed)
     left_out = [p for p in pictures if p.part in train and p.kind != GOOD]
     notes.append(
-        f"{len(clean)} of {len(parts)} parts are free of defects, so training parts are drawn from all"
+        f"{len(clean)} of {len(parts)} parts are free of defects: training parts are drawn from all"
     )
     notes.append(f"{len(left_out)} defective surfaces of training parts left out")
     return [
@@ -316,9 +314,6 @@ def crossing(pictures: list[Picture]) -> set[str]:
     }
 
 
-# --- the sets ---------------------------------------------------------------------------------------
-
-
 def frame(name: str) -> str:
     """The frame of a rail window: `1456470100002` of `.../1456470100002_0250.jpg`."""
     return PurePosixPath(name).stem.split("_")[0]
@@ -339,9 +334,6 @@ SETS: dict[str, tuple[str, Read, Split]] = {
 DEFAULT = ("kolektor", "magnetic_tile", "rail", "screw")
 
 
-# --- writing ----------------------------------------------------------------------------------------
-
-
 def write(pictures: list[Picture], target: Path) -> None:
     """Write the pictures of one set below `target`, which must not exist yet."""
     written: set[Path] = set()
@@ -358,7 +350,7 @@ def write(pictures: list[Picture], target: Path) -> None:
             mask.write_bytes(picture.mask)
 
 
-def summary(pictures: list[Picture]) -> dict[str, object]:
+def summary(pictures: list[Picture]) -> dict[str, Any]:
     """Counts of one set: pictures per side and kind, masks, parts per side and on both."""
     tested = Counter(p.kind for p in pictures if p.side == "test")
     return {
@@ -371,7 +363,7 @@ def summary(pictures: list[Picture]) -> dict[str, object]:
     }
 
 
-def prepare(name: str, source: Path, out: Path, share: float, seed: int) -> dict:
+def prepare(name: str, source: Path, out: Path, share: float, seed: int) -> dict[str, Any]:
     """Prepare one set, or find that it is there already; gives what its stamp says.
 
     Raises:
@@ -391,10 +383,10 @@ def prepare(name: str, source: Path, out: Path, share: float, seed: int) -> dict
     target = out / name
     if target.exists():
         try:
-            stamp = json.loads((target / STAMP).read_text())
+            stamp: dict[str, Any] = json.loads((target / STAMP).read_text())
         except (OSError, ValueError):
             raise PrepareError(
-                f"{target} is there and this script did not make it; remove it or choose another OUT"
+                f"{target} is there, but not made by this script; remove it or choose another OUT"
             ) from None
         if stamp.get("recipe") == recipe:
             return stamp | {"fresh": False}
@@ -427,10 +419,10 @@ def prepare(name: str, source: Path, out: Path, share: float, seed: int) -> dict
     return stamp | {"fresh": True}
 
 
-def report(stamps: dict[str, dict]) -> str:
+def report(stamps: dict[str, dict[str, Any]]) -> str:
     """The table of all sets, then what was done to each and why."""
     head = ("dataset", "train", "test good", "test defect", "masks", "parts train/test/both")
-    rows = [head]
+    rows: list[tuple[str, ...]] = [head]
     for name, stamp in stamps.items():
         counts = stamp["counts"]
         defects = sum(n for kind, n in counts["test"].items() if kind != GOOD)

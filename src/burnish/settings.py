@@ -25,7 +25,7 @@ class Settings(BaseModel):
     Numbers in brackets are the paper's sections, equations and tables.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     # --- images -------------------------------------------------------------------------------
     image_size: int = Field(256, ge=16, le=4096, description="side of the model's input, px")

@@ -85,7 +85,8 @@ class Calibration(BaseModel):
     @property
     def heat_range(self) -> tuple[float, float]:
         """Cold and hot end of heat maps; the pixel threshold lies in the middle."""
-        span = max(self.pixel_threshold - self.heat_low, 1e-12)
+        least = max(1e-9 * abs(self.heat_low), 1e-12)  # the ends must differ as numbers
+        span = max(self.pixel_threshold - self.heat_low, least)
         return self.heat_low, self.heat_low + 2 * span
 
     def p_value(self, score: float) -> float:

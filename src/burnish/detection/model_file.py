@@ -16,12 +16,11 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from burnish.detection.calibration import Calibration
 from burnish.errors import BurnishError
-from burnish.files import atomic_path
+from burnish.files import save_tensors
 from burnish.method.generator import Generator, InputShape
 from burnish.settings import Settings
 
@@ -78,8 +77,7 @@ def save_model(path: Path, model: Model) -> None:
     tensors = {k: v.detach().float().cpu().contiguous() for k, v in tensors.items()}
     text = model.card.model_dump_json()
     metadata = {KEY: text, "sha256": _digest(text, tensors)}
-    with atomic_path(path) as beside:
-        save_file(tensors, beside, metadata=metadata)
+    save_tensors(path, tensors, metadata)
 
 
 def load_model(path: Path) -> Model:
@@ -121,7 +119,7 @@ def _read_card(path: Path, text: str) -> ModelCard:
     try:
         found = json.loads(text)
         number = int(found["format"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise BurnishError(f"{path}: the header of this burnish model cannot be read") from error
     if number > FORMAT:
         raise BurnishError(

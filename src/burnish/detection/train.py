@@ -28,12 +28,15 @@ from burnish.images.dataset import (
     split_by_part,
 )
 from burnish.images.store import ImageStore, load_store
-from burnish.settings import Settings, make_settings
+from burnish.settings import GROUPS, Settings, make_settings
 from burnish.training.loop import Trainer, TrainingEvent
 from burnish.training.state import read_header
 
-# What a resumed run may change: how long it goes on and where it runs, not what it learns.
-MAY_CHANGE = frozenset({"epochs", "steps", "minutes", "checkpoint_minutes"})
+# What a resumed run may change: how long it goes on and how it scores, not what it learns. With
+# scoring alone changed, a finished run is calibrated anew without training.
+MAY_CHANGE = frozenset(
+    {"epochs", "steps", "minutes", "checkpoint_minutes", "false_alarms", *GROUPS["scoring"]}
+)
 
 
 REFERENCE_IMAGES = 200  # training images that the error's references by position come from

@@ -132,7 +132,7 @@ def part_of(path: Path, pattern: str) -> str:
     found = re.search(pattern, path.stem) if pattern else None
     if not found:
         return path.stem
-    return found.group(1) if found.groups() else found.group(0)
+    return (found.group(1) if found.groups() else None) or found.group(0)
 
 
 def split_by_part(

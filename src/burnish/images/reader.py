@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")  # decoders a hostile file may reach
-MAX_PIXELS = 200_000_000
+MAX_PIXELS = 178_000_000  # just below the size at which Pillow itself refuses
 
 
 def read_image(source: str | Path | Image.Image | NDArray[Any]) -> NDArray[np.uint8]:
@@ -32,17 +32,20 @@ def read_image(source: str | Path | Image.Image | NDArray[Any]) -> NDArray[np.ui
         uint8 HxW (grey) or HxWx3 (RGB).
 
     Raises:
-        BurnishError: missing, empty, truncated, not an image, larger than 200 megapixels, or an
+        BurnishError: missing, empty, truncated, not an image, larger than 178 megapixels, or an
             array of another shape, type or range.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if isinstance(source, Image.Image):
-        return _from_pil(ImageOps.exif_transpose(source))
+        try:
+            return _from_pil(ImageOps.exif_transpose(source))
+        except (OSError, SyntaxError, ValueError, EOFError) as error:
+            raise BurnishError(f"the image cannot be read: {error}") from error
     path = Path(source)
-    if path.is_dir():
-        raise BurnishError(f"{path} is a folder, not an image")
     try:
+        if path.is_dir():
+            raise BurnishError(f"{path} is a folder, not an image")
         if path.stat().st_size == 0:
             raise BurnishError(f"{path} is empty (0 bytes)")
         with warnings.catch_warnings():
@@ -53,7 +56,10 @@ def read_image(source: str | Path | Image.Image | NDArray[Any]) -> NDArray[np.ui
                         f"{path} has {image.width} x {image.height} pixels; "
                         f"at most {MAX_PIXELS:,} are read"
                     )
-                return _from_pil(ImageOps.exif_transpose(image))
+                try:
+                    return _from_pil(ImageOps.exif_transpose(image))
+                except BurnishError as error:
+                    raise BurnishError(f"{path}: {error}") from error
     except FileNotFoundError as error:
         raise BurnishError(f"no such file: {path}") from error
     except UnidentifiedImageError as error:
@@ -68,7 +74,7 @@ def read_image(source: str | Path | Image.Image | NDArray[Any]) -> NDArray[np.ui
 
 
 def _from_pil(image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode in ("I;16", "I;16B", "I;16L", "I"):
+    if image.mode == "I" or image.mode.startswith("I;16"):
         wide = np.asarray(image).astype(np.int64)
         return (np.clip(wide, 0, 65535) >> 8).astype(np.uint8)
     if image.mode == "F":

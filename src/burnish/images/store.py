@@ -16,6 +16,8 @@ from burnish.errors import BurnishError
 from burnish.images.reader import prepare, read_image
 from burnish.settings import Settings
 
+SSIM_WINDOW = 11  # px; a narrower input would have no place where the loss's window fits
+
 
 @dataclass(frozen=True)
 class ImageStore:
@@ -43,7 +45,8 @@ def model_size(sizes: Sequence[tuple[int, int]], settings: Settings) -> tuple[in
     if settings.aspect == "square":
         return side, side
     ratio = median(h / w for h, w in sizes) ** 0.5
-    height, width = (max(unit, round(side * f / unit) * unit) for f in (ratio, 1 / ratio))
+    least = math.ceil(SSIM_WINDOW / unit) * unit
+    height, width = (max(least, round(side * f / unit) * unit) for f in (ratio, 1 / ratio))
     return height, width
 
 

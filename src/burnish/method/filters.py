@@ -13,6 +13,7 @@ from torch import Tensor
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # else a band first made in inference could not train later
 def gaussian_band(size: int, sigma: float, radius: int, pad: bool) -> Tensor:
     """The matrix that blurs a signal of `size` samples with a Gaussian of `2 * radius + 1` taps.
 

@@ -13,12 +13,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from burnish.errors import BurnishError
-from burnish.files import atomic_path
+from burnish.files import save_tensors
 
 FORMAT = 1
 
@@ -68,8 +67,7 @@ def save_state(
                 f"checkpoint {path} is intact; resume with a lower learning_rate"
             )
     header = {"format": FORMAT, "progress": asdict(progress), **identity}
-    with atomic_path(path) as beside:
-        save_file(tensors, beside, metadata={"burnish-state": json.dumps(header)})
+    save_tensors(path, tensors, {"burnish-state": json.dumps(header)})
 
 
 def load_state(

@@ -1,0 +1,278 @@
+"""The command line as a person uses it, mistakes included."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from burnish import Detector
+from burnish.cli.main import run
+
+SHORT = ["--preset", "tiny", "--set", "image_size=32", "--set", "mask_blocks=8,16", "--set",
+         "width=32", "--set", "disc_width=32", "--set", "batch=4"]  # fmt: skip
+
+
+@pytest.fixture
+def burnish(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Run the command line in this process; gives (exit code, stdout, stderr)."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["burnish", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            run()
+        except SystemExit as leaving:
+            code = int(leaving.code or 0)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return code, out, err
+
+    return call
+
+
+def best_of_three(command: list[str]) -> float:
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def test_help_comes_without_heavy_imports() -> None:
+    code = "import sys; sys.argv = ['burnish', '--help']\nfrom burnish.cli.main import run\n" + (
+        "try:\n    run()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'numpy', 'scipy', 'sklearn', 'matplotlib', 'PIL', 'pydantic'}\n"
+        "sys.exit(f'loaded {heavy & set(sys.modules)}' if heavy & set(sys.modules) else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_import_burnish_loads_no_torch() -> None:
+    code = "import sys, burnish; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_train_evaluate_inspect_info(burnish, metal: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    code, _, err = burnish("train", metal, "--out", out, *SHORT, "--epochs", 2, "--seed", 3)
+    assert code == 0, err
+    assert {"model.safetensors", "losses.csv", "settings.json"} <= {p.name for p in out.iterdir()}
+    assert len(list(csv.DictReader((out / "losses.csv").open()))) == 2
+
+    code, text, err = burnish("evaluate", out, metal)
+    assert code == 0, err
+    assert "image AUROC" in text
+    assert "scratch" in text
+    saved = json.loads((out / "evaluation" / "evaluation.json").read_text())
+    assert saved["n_good"] == 6
+    assert saved["n_defect"] == 10
+    page = (out / "evaluation" / "report.html").read_text()
+    assert "<html" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+    code, text, _ = burnish("evaluate", out, metal, "--json", "--false-alarms", 0.2)
+    again = json.loads(text)
+    assert again["image_auroc"] == saved["image_auroc"]
+    assert again["false_alarm_rate_wanted"] == 0.2
+
+    code, text, _ = burnish("info", out, "--json")
+    card = json.loads(text)
+    assert card["settings"]["seed"] == 3
+    assert card["settings"]["epochs"] == 2
+    assert card["data"]["training_images"] + card["data"]["held_out_images"] == 24
+    code, text, _ = burnish("info", out / "model.safetensors")
+    assert code == 0
+    assert "held out" in text
+
+
+def test_inspect_exit_codes_and_formats(
+    burnish, run_folder: Path, metal: Path, tmp_path: Path
+) -> None:
+    detector = Detector.load(run_folder)
+    files = sorted((metal / "test").rglob("*.png"))
+    results = {str(f): detector.inspect(f) for f in files}
+    good = [f for f, r in results.items() if not r.is_defect]
+    assert good
+    code, text, _ = burnish("inspect", run_folder, *good)
+    assert code == 0
+    assert [line.split()[0] for line in text.splitlines()] == ["good"] * len(good)
+
+    # a wanted false-alarm rate of 99 % calls nearly everything defective
+    code, text, _ = burnish("inspect", run_folder, metal / "test", "--false-alarms", 0.99, "--json")
+    rows = json.loads(text)
+    assert code == 1
+    assert [r["path"] for r in rows] == [str(f) for f in files]
+    for row in rows:
+        assert row["score"] == results[row["path"]].score
+        assert row["is_defect"] == (row["score"] > row["threshold"])
+
+    code, text, _ = burnish("inspect", run_folder, f"{metal}/test/*/000.png", "--csv")
+    table = list(csv.DictReader(io.StringIO(text)))
+    assert len(table) == 6  # good and five kinds
+    assert all(float(r["p_value"]) == results[r["path"]].p_value for r in table)
+
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(Path(files[0]).read_bytes()[:200])
+    code, text, err = burnish("inspect", run_folder, broken, good[0], tmp_path / "none.png")
+    assert code == 2
+    assert "broken.png" in err
+    assert "none.png" in err
+    assert good[0] in text  # the rest still went on
+
+
+def test_heatmaps_are_written_under_their_own_names(
+    burnish, run_folder: Path, metal: Path, tmp_path: Path
+) -> None:
+    burnish("inspect", run_folder, metal / "test", "--heatmaps", tmp_path / "heat")
+    names = {str(p.relative_to(tmp_path / "heat")) for p in (tmp_path / "heat").rglob("*.png")}
+    wanted = {
+        f"{p.relative_to(metal / 'test')}.heatmap.png" for p in (metal / "test").rglob("*.png")
+    }
+    assert names == wanted
+    assert Image.open(tmp_path / "heat" / min(names)).size[0] >= 560
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["train", "nowhere"], "no such folder: nowhere"),
+        (["train", "DATA", "--preset", "smal"], "Did you mean 'small'?"),
+        (["train", "DATA", "--set", "learningrate=1"], "Did you mean 'learning_rate'?"),
+        (["train", "DATA", "--set", "patch"], "key=value"),
+        (["train", "DATA", "--set", "width=abc"], "width"),
+        (["train", "DATA", "--set", "patch=7"], "not a multiple"),
+        (["train", "DATA", "--preset", "paper", "--set", "image_size=32"], "mask_blocks"),
+        (["train", "DATA", "--part", "("], "regular expression"),
+        (["inspect", "nowhere.safetensors", "DATA/test"], "no such model"),
+        (["inspect", "DATA", "DATA/test"], "no such model"),
+        (["evaluate", "DATA", "nowhere"], "no such folder"),
+        (["info", "nowhere"], "no such model"),
+        (["presets", "papper"], "Did you mean 'paper'?"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(
+    burnish, metal: Path, tmp_path: Path, arguments: list[str], told: str
+) -> None:
+    given = [a.replace("DATA", str(metal)) for a in arguments]
+    if given[0] == "train":
+        given += ["--out", str(tmp_path / "out")]
+    code, _, err = burnish(*given)
+    assert code == 2
+    assert told in err.replace("\n", " ")
+    assert len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def good_folder(folder: Path, count: int, mode: str = "L") -> Path:
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(count):
+        pixels = rng.integers(90, 160, (40, 40 + 8 * (index % 2)), dtype=np.uint8)
+        Image.fromarray(pixels).convert(mode).save(folder / f"{index}.png")
+    return folder
+
+
+def test_empty_and_too_small_folders(burnish, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (tmp_path / "empty").mkdir()
+    code, _, err = burnish("train", tmp_path / "empty", "--out", out, *SHORT)
+    assert (code, "holds 0 images" in err) == (2, True)
+    code, _, err = burnish("train", good_folder(tmp_path / "few", 3), "--out", out, *SHORT)
+    assert (code, "holds 3 images" in err, "at least 8" in err) == (2, True, True)
+
+
+def test_dirty_folder_still_trains_and_says_what_was_skipped(burnish, tmp_path: Path) -> None:
+    """Mixed sizes, a corrupt file, a text file named .png, 16 bits and RGBA."""
+    data = good_folder(tmp_path / "dirty", 12)
+    (data / "text.png").write_text("not an image")
+    (data / "cut.png").write_bytes((data / "0.png").read_bytes()[:-60])
+    deep = np.full((40, 40), 30_000, np.uint16)
+    Image.fromarray(deep).save(data / "deep.png")
+    Image.new("RGBA", (40, 40), (120, 120, 120, 10)).save(data / "alpha.png")
+    out = tmp_path / "out"
+    code, _, err = burnish("train", data, "--out", out, *SHORT, "--epochs", 1)
+    assert code == 0, err
+    assert "skipped" in err
+    detector = Detector.load(out)
+    assert len(detector.card.data["skipped"]) == 2
+    assert detector.card.data["training_images"] + detector.card.data["held_out_images"] == 14
+    assert detector.inspect(data / "deep.png").image.dtype == np.uint8
+
+
+def test_a_finished_run_is_not_overwritten_unasked(burnish, metal: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    train = ("train", metal, "--out", out, *SHORT, "--epochs", 1)
+    assert burnish(*train)[0] == 0
+    before = (out / "model.safetensors").read_bytes()
+    code, _, err = burnish(*train)
+    assert code == 2
+    assert "--overwrite" in err
+    assert (out / "model.safetensors").read_bytes() == before
+    code, _, err = burnish(*train, "--resume", "--set", "width=64")
+    assert code == 2
+    assert "width was 32, is 64" in err
+    assert burnish(*train, "--overwrite")[0] == 0
+
+
+def test_resume_goes_on_to_more_epochs(burnish, metal: Path, tmp_path: Path) -> None:
+    for name, steps in (("once", ["2"]), ("twice", ["1", "2"])):
+        for epochs in steps:
+            more = ["--set", "schedule=constant", "--epochs", epochs, "--resume"]
+            code, _, err = burnish("train", metal, "--out", tmp_path / name, *SHORT, *more)
+            assert code == 0, err
+    scores = [
+        Detector.load(tmp_path / name).inspect(metal / "test/good/000.png").score
+        for name in ("once", "twice")
+    ]
+    assert scores[0] == scores[1]
+
+
+def test_read_only_output_folder(burnish, metal: Path) -> None:
+    code, _, err = burnish("train", metal, "--out", "/proc/burnish", *SHORT)  # root cannot either
+    assert code == 2
+    assert "cannot write" in err
+
+
+def test_model_cut_in_half(burnish, run_folder: Path, metal: Path, tmp_path: Path) -> None:
+    half = tmp_path / "half.safetensors"
+    whole = (run_folder / "model.safetensors").read_bytes()
+    half.write_bytes(whole[: len(whole) // 2])
+    code, _, err = burnish("inspect", half, metal / "test")
+    assert code == 2
+    assert "damaged" in err
+
+
+def test_unreadable_test_images_are_named(burnish, run_folder: Path, metal: Path, tmp_path: Path):
+    data = tmp_path / "data"
+    shutil.copytree(metal, data)
+    (data / "test" / "good" / "bad.png").write_text("nothing")
+    code, _, err = burnish("evaluate", run_folder, data, "--report", tmp_path / "report")
+    assert code == 0
+    assert "bad.png" in err
+
+
+def test_presets_and_doctor(burnish) -> None:
+    code, text, _ = burnish("presets")
+    assert code == 0
+    assert all(name in text for name in ("paper", "small", "tiny"))
+    code, text, _ = burnish("presets", "small")
+    assert code == 0
+    assert "tome_r" in text
+    code, text, _ = burnish("doctor", "--json")
+    facts = json.loads(text)
+    assert code == 0
+    assert facts["libraries"]["torch"]
+    assert facts["cpu_cores"] >= 1
+    assert "free" in burnish("doctor")[1]

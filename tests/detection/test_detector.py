@@ -1,0 +1,139 @@
+"""The public Python interface."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from burnish import BurnishError, Detector
+from burnish.method.discriminator import Discriminator
+from burnish.method.generator import Encoder
+
+
+def test_result_fields(detector: Detector, metal: Path) -> None:
+    path = metal / "test" / "scratch" / "000.png"
+    result = detector.inspect(path)
+    assert result.path == path
+    assert result.anomaly_map.dtype == np.float32
+    assert result.anomaly_map.shape == result.image.shape == (64, 64)
+    assert result.reconstruction.dtype == np.uint8
+    assert result.reconstruction.shape == (64, 64)
+    assert result.is_defect == (result.score > result.threshold)
+    scores = np.array(detector.card.calibration.scores)
+    assert result.p_value == (1 + (scores >= result.score).sum()) / (1 + len(scores))
+    assert result.block in detector.card.settings.mask_blocks
+    speed = result.speed
+    assert min(speed.read, speed.preprocess, speed.inference, speed.postprocess) > 0
+    assert speed.total == pytest.approx(
+        speed.read + speed.preprocess + speed.inference + speed.postprocess
+    )
+
+
+def test_file_picture_and_array_give_the_same(detector: Detector, metal: Path) -> None:
+    path = metal / "test" / "pit" / "000.png"
+    image = Image.open(path)
+    scores = {detector.inspect(source).score for source in (path, str(path), image)}
+    scores |= {detector.inspect(np.asarray(image)).score}
+    scores |= {detector.inspect(image.convert("RGB")).score}
+    assert len(scores) == 1
+
+
+def test_scores_do_not_depend_on_what_came_before(detector: Detector, metal: Path) -> None:
+    files = sorted((metal / "test").rglob("*.png"))
+    once = [detector.inspect(f).score for f in files]
+    again = [detector.inspect(f).score for f in reversed(files)][::-1]
+    assert once == again
+
+
+def test_held_out_images_score_as_calibrated(detector: Detector, metal: Path) -> None:
+    """Calibration and inspection are one path: same file, same score, to the last bit."""
+    names = detector.card.data["held_out"]
+    scores = sorted(detector.inspect(metal / "train" / "good" / name).score for name in names)
+    assert scores == list(detector.card.calibration.scores)
+
+
+def test_only_the_generator_runs_in_inspect(
+    detector: Detector, metal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = []
+    forward = Encoder.forward
+
+    def count(self: Encoder, images: torch.Tensor):
+        runs.append(self)
+        return forward(self, images)
+
+    def fail(self: Discriminator, images: torch.Tensor):
+        raise AssertionError("the discriminator ran")
+
+    monkeypatch.setattr(Encoder, "forward", count)
+    monkeypatch.setattr(Discriminator, "forward", fail)
+    detector.inspect(metal / "test" / "pit" / "000.png")
+    assert runs == [detector.model.generator.encoder]
+
+
+def test_save_and_load_keep_every_score(detector: Detector, metal: Path, tmp_path: Path) -> None:
+    again = Detector.load(detector.save(tmp_path / "copy.safetensors"))
+    path = metal / "test" / "dent" / "000.png"
+    before, after = detector.inspect(path), again.inspect(path)
+    assert before.score == after.score
+    np.testing.assert_array_equal(before.anomaly_map, after.anomaly_map)
+    assert again.card == detector.card
+
+
+def test_other_false_alarm_rate_moves_the_threshold_alone(detector: Detector, metal: Path) -> None:
+    loose = detector.with_false_alarms(0.5)
+    path = metal / "test" / "dent" / "000.png"
+    assert loose.inspect(path).score == detector.inspect(path).score
+    scores = detector.card.calibration.scores
+    assert sum(s > loose.card.calibration.threshold for s in scores) <= len(scores) / 2
+    with pytest.raises(BurnishError, match="between 0 and 1"):
+        detector.with_false_alarms(1.5)
+
+
+def test_other_sizes_and_colours_are_taken(detector: Detector) -> None:
+    rng = np.random.default_rng(0)
+    for shape in ((1, 1), (3, 500), (200, 90, 3), (64, 64, 4)):
+        result = detector.inspect(rng.integers(0, 255, shape, dtype=np.uint8))
+        assert result.anomaly_map.shape == shape[:2]
+        assert np.isfinite(result.score)
+
+
+def test_unknown_device(run_folder: Path) -> None:
+    with pytest.raises(BurnishError, match="no device"):
+        Detector.load(run_folder, device="cuda:7")
+
+
+def test_same_seed_same_model(metal: Path, tmp_path: Path) -> None:
+    from conftest import MICRO
+
+    settings = {k: v for k, v in MICRO.items() if v}
+    scores = [
+        Detector.train(metal, "tiny", tmp_path / name, steps=4, seed=seed, **settings)
+        .inspect(metal / "test" / "dent" / "000.png")
+        .score
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    ]
+    assert scores[0] == scores[1] != scores[2]
+
+
+def test_colour_images_train_a_colour_model(tmp_path: Path) -> None:
+    from conftest import MICRO
+
+    data = tmp_path / "colour"
+    data.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(10):
+        Image.fromarray(rng.integers(0, 255, (40, 60, 3), dtype=np.uint8)).save(
+            data / f"{index}.png"
+        )
+    settings = {k: v for k, v in MICRO.items() if v} | {"aspect": "keep"}
+    detector = Detector.train(data, "tiny", tmp_path / "run", steps=2, **settings)
+    shape = detector.card.shape
+    assert shape.channels == 3
+    assert shape.width > shape.height
+    result = detector.inspect(data / "0.png")
+    assert result.reconstruction.shape == (40, 60, 3)
