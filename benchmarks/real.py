@@ -5,7 +5,8 @@
 
 Names as `prepare_real.py` writes them: rail, kolektor, magnetic_tile, screw. A run folder that
 holds a finished training is calibrated and tested, not trained again. A run of the same data set,
-preset, seed and changes replaces its earlier entry; every other entry stays. Nothing here chooses anything on test images.
+preset, seed and changes replaces its earlier entry; every other entry stays.
+Nothing here chooses anything on test images.
 """
 
 from __future__ import annotations
@@ -30,7 +31,13 @@ from burnish.settings import parse_assignments
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results.json"
 # What a part's name is in each set, so that parts are never split.
-PARTS = {"rail": r"^\d+", "kolektor": r"^kos\d+", "magnetic_tile": r"^series\d+", "screw": ""}
+PARTS = {
+    "rail": r"^\d+",
+    "rail_by_frame": r"^\d+",
+    "kolektor": r"kos\d+",
+    "magnetic_tile": r"^series\d+",
+    "screw": "",
+}
 FIGURES = (
     "image_auroc", "average_precision", "f1", "precision", "recall", "best_f1", "all_positive_f1",
     "false_alarm_rate_wanted", "false_alarm_rate_got", "escape_rate", "ms_per_image", "n_good",

@@ -107,12 +107,9 @@ def test_unknown_device(run_folder: Path) -> None:
         Detector.load(run_folder, device="cuda:7")
 
 
-def test_same_seed_same_model(metal: Path, tmp_path: Path) -> None:
-    from conftest import MICRO
-
-    settings = {k: v for k, v in MICRO.items() if v}
+def test_same_seed_same_model(metal: Path, micro: dict, tmp_path: Path) -> None:
     scores = [
-        Detector.train(metal, "tiny", tmp_path / name, steps=4, seed=seed, **settings)
+        Detector.train(metal, "tiny", tmp_path / name, steps=4, seed=seed, **micro)
         .inspect(metal / "test" / "dent" / "000.png")
         .score
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
@@ -120,9 +117,7 @@ def test_same_seed_same_model(metal: Path, tmp_path: Path) -> None:
     assert scores[0] == scores[1] != scores[2]
 
 
-def test_colour_images_train_a_colour_model(tmp_path: Path) -> None:
-    from conftest import MICRO
-
+def test_colour_images_train_a_colour_model(micro: dict, tmp_path: Path) -> None:
     data = tmp_path / "colour"
     data.mkdir()
     rng = np.random.default_rng(0)
@@ -130,8 +125,7 @@ def test_colour_images_train_a_colour_model(tmp_path: Path) -> None:
         Image.fromarray(rng.integers(0, 255, (40, 60, 3), dtype=np.uint8)).save(
             data / f"{index}.png"
         )
-    settings = {k: v for k, v in MICRO.items() if v} | {"aspect": "keep"}
-    detector = Detector.train(data, "tiny", tmp_path / "run", steps=2, **settings)
+    detector = Detector.train(data, "tiny", tmp_path / "run", steps=2, **micro | {"aspect": "keep"})
     shape = detector.card.shape
     assert shape.channels == 3
     assert shape.width > shape.height

@@ -58,9 +58,11 @@ def demo(
         console.print()
         console.print(table, highlight=False)
     console.print()
-    console.print(summary(evaluation), highlight=False, markup=False)
+    console.print(summary(evaluation), highlight=False, markup=False, soft_wrap=True)
     console.print(f"\nreport:  {page}\nresults: {out / 'results.json'}", highlight=False)
-    console.print(f"try:     burnish inspect {out / 'run'} {folder / 'test'}", highlight=False)
+    console.print(
+        f"try:     burnish inspect {out / 'run'} {folder / 'test'}", highlight=False, soft_wrap=True
+    )
 
 
 def _save_results(evaluation: Any, path: Path) -> None:
@@ -68,8 +70,10 @@ def _save_results(evaluation: Any, path: Path) -> None:
 
     from burnish.files import atomic_write
 
-    facts = ("image_auroc", "f1", "best_f1", "all_positive_f1", "false_alarm_rate_wanted",
-             "false_alarm_rate_got", "escape_rate", "ms_per_image", "n_good", "n_defect")  # fmt: skip
+    facts = (
+        "image_auroc", "f1", "best_f1", "all_positive_f1", "false_alarm_rate_wanted",
+        "false_alarm_rate_got", "escape_rate", "ms_per_image", "n_good", "n_defect",
+    )  # fmt: skip
     results = {name: getattr(evaluation, name) for name in facts}
     results |= {"preset": "tiny", "seed": evaluation.model.seed,
                 "train_seconds": evaluation.model.training_seconds}  # fmt: skip

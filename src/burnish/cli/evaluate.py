@@ -55,11 +55,13 @@ def evaluate(
         return
     console = Console()
     for unreadable in evaluation.unreadable:
-        messages.print(f"not read: {unreadable.problem}", highlight=False, markup=False)
+        messages.print(
+            f"not read: {unreadable.problem}", highlight=False, markup=False, soft_wrap=True
+        )
     console.print(overall(evaluation), highlight=False)
     if evaluation.kinds:
         console.print()
         console.print(by_kind(evaluation), highlight=False)
     console.print()
-    console.print(summary(evaluation), highlight=False, markup=False)
-    messages.print(f"report: {page}", highlight=False, markup=False)
+    console.print(summary(evaluation), highlight=False, markup=False, soft_wrap=True)
+    messages.print(f"report: {page}", highlight=False, markup=False, soft_wrap=True)

@@ -49,7 +49,7 @@ def training_progress(console: Console) -> Iterator[Callable[[Stage], None]]:
         def on_stage(stage: Stage) -> None:
             nonlocal last
             if stage.message:
-                console.print(stage.message, highlight=False)
+                console.print(stage.message, highlight=False, markup=False, soft_wrap=True)
             if stage.name not in ("train", "calibrate"):
                 return
             if stage.name not in tasks:
@@ -61,7 +61,7 @@ def training_progress(console: Console) -> Iterator[Callable[[Stage], None]]:
             bar.update(tasks[stage.name], completed=stage.done, note=note)  # type: ignore[arg-type]
             if stage.event and not console.is_terminal and time.monotonic() - last > LOG_EVERY:
                 last = time.monotonic()
-                console.print(f"{100 * stage.done:3.0f} %  {note}", highlight=False)
+                console.print(f"{100 * stage.done:3.0f} %  {note}", highlight=False, soft_wrap=True)
 
         yield on_stage
 

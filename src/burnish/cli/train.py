@@ -50,10 +50,12 @@ def train(
 
     from burnish.cli.progress import training_progress
     from burnish.detection.detector import Detector
+    from burnish.training.loop import is_worker
 
     console = Console(stderr=True)
     with training_progress(console) as on_stage:
         Detector.train(
             data, preset, out, resume=resume, overwrite=overwrite, on_stage=on_stage, **changes
         )
-    console.print(f"next: burnish inspect {out} IMAGES", highlight=False)
+    if not is_worker():
+        console.print(f"next: burnish inspect {out} IMAGES", highlight=False, soft_wrap=True)

@@ -1,7 +1,7 @@
 """The model file: one `.safetensors`, header with everything that is known of the model. No pickle.
 
-Only what inspection needs is in it: the generator and the error references. A SHA-256 over header and weights tells damage
-and hand-made changes from the file that was written.
+Only what inspection needs is in it: the generator and the error references. A SHA-256 over header
+and weights tells damage and hand-made changes from the file that was written.
 """
 
 from __future__ import annotations

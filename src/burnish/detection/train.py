@@ -29,7 +29,7 @@ from burnish.images.dataset import (
 )
 from burnish.images.store import ImageStore, load_store
 from burnish.settings import GROUPS, Settings, make_settings
-from burnish.training.loop import Trainer, TrainingEvent
+from burnish.training.loop import Trainer, TrainingEvent, is_worker
 from burnish.training.state import read_header
 
 # What a resumed run may change: how long it goes on and how it scores, not what it learns. With
@@ -69,11 +69,12 @@ def train(
     on_stage: Callable[[Stage], None] | None,
 ) -> tuple[Model, Path]:
     """See `Detector.train`; returns the model and its file's path."""
-    tell = on_stage or (lambda stage: None)
+    tell = on_stage if on_stage and not is_worker() else lambda stage: None
     settings = make_settings(preset, changes)
     model_path, checkpoint = out / "model.safetensors", out / "checkpoint.safetensors"
     paths = find_training_images(data)
-    _claim(out, resume, overwrite)
+    if not is_worker():
+        _claim(out, resume, overwrite)
     store = load_store(paths, settings, MIN_GOOD)
     training, held = split_by_part(
         store.paths, settings.part_pattern, settings.holdout, settings.seed
@@ -85,7 +86,8 @@ def train(
     }
     if resume and checkpoint.exists():
         _same_run(read_header(checkpoint), identity, checkpoint)
-    atomic_write(out / "settings.json", json.dumps(identity, indent=1))
+    if not is_worker():
+        atomic_write(out / "settings.json", json.dumps(identity, indent=1))
     tell(Stage("data", _describe(store, training, held, settings)))
     for problem in store.skipped:
         tell(Stage("data", f"skipped: {problem}"))

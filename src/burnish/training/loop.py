@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
+import os
 import signal
 import threading
 import time
@@ -341,6 +342,11 @@ class Trainer:
         finally:
             for kind, handler in before.items():
                 signal.signal(kind, handler)
+
+
+def is_worker() -> bool:
+    """Whether this is a helper process that Fabric started for another device (DDP)."""
+    return int(os.environ.get("LOCAL_RANK", "0")) > 0
 
 
 @contextmanager

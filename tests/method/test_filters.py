@@ -1,0 +1,62 @@
+"""Banded-matrix blur against scipy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import correlate1d, gaussian_filter
+
+from burnish.method.filters import gaussian_band, gaussian_smooth
+from burnish.method.losses import ssim_loss
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 1.5, 2.0, 4.0])
+@pytest.mark.parametrize(("height", "width"), [(32, 48), (17, 64), (5, 7), (1, 30)])
+def test_smoothing_against_scipy(sigma: float, height: int, width: int) -> None:
+    maps = np.random.default_rng(0).random((2, 3, height, width))
+    ours = gaussian_smooth(torch.from_numpy(maps).float(), sigma)
+    for b in range(2):
+        for s in range(3):
+            expected = gaussian_filter(maps[b, s], sigma, mode="reflect", radius=round(4 * sigma))
+            np.testing.assert_allclose(ours[b, s], expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.5, 3.0, 20.0])
+def test_the_mean_is_kept(sigma: float) -> None:
+    maps = torch.rand(2, 21, 34, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(
+        gaussian_smooth(maps, sigma).mean(dim=(1, 2)), maps.mean(dim=(1, 2)), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_sigma_0_changes_nothing() -> None:
+    maps = torch.rand(2, 8, 8)
+    assert torch.equal(gaussian_smooth(maps, 0), maps)
+
+
+@pytest.mark.parametrize("pad", [True, False])
+def test_rows_of_a_band_sum_to_one(pad: bool) -> None:
+    band = gaussian_band(20, 1.5, 5, pad)
+    assert band.shape == (20 if pad else 10, 20)
+    torch.testing.assert_close(band.sum(dim=1), torch.ones(len(band)))
+    assert (band >= 0).all()
+
+
+def test_without_padding_only_places_where_the_filter_fits() -> None:
+    signal = np.random.default_rng(0).random(30)
+    taps = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
+    expected = correlate1d(signal, taps / taps.sum())[5:-5]
+    ours = gaussian_band(30, 1.5, 5, False) @ torch.from_numpy(signal).float()
+    np.testing.assert_allclose(ours, expected, atol=1e-6)
+
+
+def test_a_band_first_used_in_inference_still_trains() -> None:
+    gaussian_band.cache_clear()
+    image, other = torch.rand(2, 1, 1, 16, 16)
+    with torch.inference_mode():
+        ssim_loss(image, other)
+    painted = other.clone().requires_grad_()
+    ssim_loss(image, painted).backward()
+    assert painted.grad is not None
+    assert painted.grad.abs().sum() > 0
