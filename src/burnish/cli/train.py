@@ -50,7 +50,7 @@ def train(
 
     from burnish.cli.progress import training_progress
     from burnish.detection.detector import Detector
-    from burnish.training.loop import is_worker
+    from burnish.training.process import is_worker
 
     console = Console(stderr=True)
     with training_progress(console) as on_stage:

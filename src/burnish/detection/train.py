@@ -29,7 +29,8 @@ from burnish.images.dataset import (
 )
 from burnish.images.store import ImageStore, load_store
 from burnish.settings import GROUPS, Settings, make_settings
-from burnish.training.loop import Trainer, TrainingEvent, is_worker
+from burnish.training.loop import Trainer, TrainingEvent
+from burnish.training.process import is_worker
 from burnish.training.state import read_header
 
 # What a resumed run may change: how long it goes on and how it scores, not what it learns. With

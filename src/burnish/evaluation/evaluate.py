@@ -29,6 +29,15 @@ from burnish.evaluation.record import (
 from burnish.images.dataset import TestImage, find_test_images
 from burnish.settings import Settings
 
+NEED_DEFECTS = (
+    "image_auroc", "average_precision", "f1", "recall", "escape_rate", "best_f1",
+    "best_f1_threshold", "all_positive_f1",
+)  # fmt: skip
+NEED_GOOD = (
+    "image_auroc", "average_precision", "false_alarm_rate_got", "false_alarm_interval",
+    "median_score_good",
+)  # fmt: skip
+
 
 class Card(Protocol):
     """What evaluation reads of a `ModelCard`."""
@@ -209,15 +218,11 @@ def _timing(speeds: Sequence[Speed]) -> Timing:
 
 def _reasons(counts: metrics.Confusion) -> dict[str, str]:
     """Field -> why it is None; the fields not named here have a value."""
-    reasons = {}
+    reasons: dict[str, str] = {}
     if not counts.defects:
-        names = ("image_auroc", "average_precision", "f1", "recall", "escape_rate", "best_f1",
-                 "best_f1_threshold", "all_positive_f1")  # fmt: skip
-        reasons |= dict.fromkeys(names, "there are no defective test images")
+        reasons |= dict.fromkeys(NEED_DEFECTS, "there are no defective test images")
     if not counts.good:
-        names = ("image_auroc", "average_precision", "false_alarm_rate_got",
-                 "false_alarm_interval", "median_score_good")  # fmt: skip
-        reasons |= dict.fromkeys(names, "there are no good test images")
+        reasons |= dict.fromkeys(NEED_GOOD, "there are no good test images")
     if counts.precision is None:
         reasons["precision"] = "no image was called defective"
     return reasons

@@ -5,6 +5,10 @@ from __future__ import annotations
 from burnish.evaluation import metrics
 from burnish.evaluation.record import Evaluation
 
+UNLIKELY = 0.05  # chance below which a count is not put down to luck
+WEAK_AUROC = 0.6
+SMALL_GAIN = 0.02  # of F1 over calling everything defective
+
 
 def summary(evaluation: Evaluation) -> str:
     """The verdict in plain words: what was caught, missed and falsely called, then what to mind."""
@@ -46,18 +50,16 @@ def cautions(evaluation: Evaluation) -> list[str]:
         found.append("There are no defective test images, so nothing is known of missed defects.")
     if not e.n_good:
         found.append("There are no good test images, so nothing is known of false alarms.")
-    if e.n_good and metrics.chance_of_rate(e.false_alarms, e.n_good, e.false_alarm_rate_wanted) < (
-        0.05
-    ):
+    by_chance = metrics.chance_of_rate(e.false_alarms, e.n_good, e.false_alarm_rate_wanted)
+    if by_chance < UNLIKELY:
         found.append(_too_many_false_alarms(e))
-    if e.image_auroc is not None and e.image_auroc < 0.6:
+    if e.image_auroc is not None and e.image_auroc < WEAK_AUROC:
         found.append(
-            f"Good and defective images hardly differ in score (AUROC {e.image_auroc:.3f}, where "
-            "0.5 is a coin toss)."
+            f"The score hardly tells defective from good images (AUROC {e.image_auroc:.3f}; "
+            "tossing a coin gives 0.5)."
         )
     if e.best_f1 is not None and e.all_positive_f1 is not None and e.n_good:
-        gain = e.best_f1 - e.all_positive_f1
-        if gain < 0.02:
+        if e.best_f1 - e.all_positive_f1 < SMALL_GAIN:
             found.append(
                 f"F1 says little here: even the best threshold ({e.best_f1:.3f}) is barely better "
                 f"than calling everything defective ({e.all_positive_f1:.3f})."
@@ -77,7 +79,7 @@ def _too_many_false_alarms(e: Evaluation) -> str:
     )
     why = (
         "the good test images differ from the good images calibrated on"
-        if chance < 0.05
+        if chance < UNLIKELY
         else f"{held_out} held-out good images are few, and set the threshold only roughly"
     )
     return f"That is more than wanted beyond chance (95 % interval {low} to {high}): {why}."

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import copy
-import logging
 import math
-import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
@@ -30,6 +25,7 @@ from burnish.settings import Settings
 from burnish.training.augment import augment
 from burnish.training.hardware import training_precision
 from burnish.training.log import LossLog
+from burnish.training.process import deterministic, launch, stop_on_signals
 from burnish.training.state import Progress, load_state, save_state
 from burnish.training.step import discriminator_step, generator_losses, generator_pass
 
@@ -81,7 +77,7 @@ class Trainer:
         self.batch = min(settings.batch, len(pixels))
         self.steps_per_epoch = len(pixels) // self.batch
         self.total_steps = self._total_steps()
-        self.fabric = self._launch()
+        self.fabric = launch(settings, self.batch)
         self.progress = Progress()
         self._stop = threading.Event()
         self._build()
@@ -93,26 +89,6 @@ class Trainer:
         if self.settings.epochs is not None:
             return self.settings.epochs * self.steps_per_epoch
         return UNLIMITED  # minutes alone decide
-
-    def _launch(self) -> Fabric:
-        s = self.settings
-        if self.batch % s.devices:
-            raise BurnishError(f"batch {self.batch} does not divide among {s.devices} devices")
-        precision: Any = training_precision(s)
-        strategy = "ddp" if s.devices > 1 else "auto"
-        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-        logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-        try:
-            fabric = Fabric(
-                accelerator=s.accelerator, devices=s.devices, precision=precision, strategy=strategy
-            )
-            fabric.launch()
-        except (RuntimeError, ValueError) as error:
-            raise BurnishError(
-                f"cannot train on {s.devices} x {s.accelerator}: {error}. "
-                "`burnish doctor` shows what this machine has"
-            ) from error
-        return fabric
 
     def _build(self) -> None:
         s, fabric = self.settings, self.fabric
@@ -161,7 +137,7 @@ class Trainer:
             self.progress = load_state(self.checkpoint, self.networks, self.optimizers)
         start = time.monotonic() - self.progress.seconds
         saved = time.monotonic()
-        with self._signals(), _deterministic(self.fabric.device):
+        with stop_on_signals(self._stop), deterministic(self.fabric.device):
             while not self._finished():
                 terms = self._train_step()
                 self.progress.seconds = time.monotonic() - start
@@ -320,42 +296,3 @@ class Trainer:
             left = p.seconds * (1 - share) / share
             epoch = (p.step - 1) // self.steps_per_epoch + 1
             self.on_step(TrainingEvent(p.step, self.total_steps, epoch, share, left, means))
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM finish the step under way; a second one is not waited for."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        kinds = (signal.SIGINT, signal.SIGTERM)
-        before = {kind: signal.getsignal(kind) for kind in kinds}
-
-        def stop(kind: int, frame: object) -> None:
-            self._stop.set()
-            for k, handler in before.items():
-                signal.signal(k, handler)
-
-        for kind in kinds:
-            signal.signal(kind, stop)
-        try:
-            yield
-        finally:
-            for kind, handler in before.items():
-                signal.signal(kind, handler)
-
-
-def is_worker() -> bool:
-    """Whether this is a helper process that Fabric started for another device (DDP)."""
-    return int(os.environ.get("LOCAL_RANK", "0")) > 0
-
-
-@contextmanager
-def _deterministic(device: torch.device) -> Iterator[None]:
-    """Deterministic kernels on a GPU; a CPU's are so already for a fixed number of threads."""
-    before = torch.are_deterministic_algorithms_enabled()
-    if device.type == "cuda":
-        torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)

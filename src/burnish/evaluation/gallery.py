@@ -1,0 +1,181 @@
+"""The report's pictures: which images are worth showing, and their panels as data URIs."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from burnish.detection.pictures import heatmap, outline, residual
+from burnish.detection.result import Result
+from burnish.errors import BurnishError
+from burnish.evaluation.evaluate import Inspector, name_of
+from burnish.evaluation.record import Evaluation, ImageRow, printable
+from burnish.images.dataset import TestImage, find_test_images
+from burnish.images.reader import read_image, to_channels
+
+PANEL_SIDE = 440  # px of a panel's longer side: sharp at half that size on a phone
+TRUTH = np.array([213, 94, 0], dtype=np.float64)  # Okabe-Ito vermillion, as defects in the figures
+PASSED = 3  # good parts shown
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture: what it shows, and the picture itself as a data URI."""
+
+    name: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One image of a gallery with its panels; `problem` says which are missing and why."""
+
+    row: ImageRow
+    panels: tuple[Panel, ...]
+    where: str
+    aspect: float  # width over height
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A gallery before its pictures are made; `none` is said when it is empty."""
+
+    title: str
+    lead: str
+    none: str
+    rows: tuple[ImageRow, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """A titled group of exhibits, and how many images of the test set belong to it."""
+
+    title: str
+    lead: str
+    none: str
+    total: int
+    exhibits: tuple[Exhibit, ...]
+
+
+def choose(evaluation: Evaluation, most: int) -> list[tuple[Choice, int]]:
+    """The images to show, at most `most` a gallery, none twice, and how many there were.
+
+    Wrong verdicts come before right ones, so that every miss and false alarm that fits is seen.
+    """
+    e = evaluation
+    rows = sorted(e.images, key=lambda row: (-row.score, row.path))
+    missed = [row for row in reversed(rows) if row.is_defect and not row.called_defective]
+    alarms = [row for row in rows if not row.is_defect and row.called_defective]
+    caught = [row for row in rows if row.is_defect and row.called_defective]
+    passed = [row for row in rows if not row.is_defect and not row.called_defective]
+    surest = _in_turns(caught, most)
+    shown = {row.path for row in (*missed[:most], *alarms[:most], *surest)}
+    rest = [row for row in rows if row.path not in shown]
+    closest = sorted(rest, key=lambda row: (abs(row.score - e.threshold), row.path))[:most]
+    shown |= {row.path for row in closest}
+    quiet = _spaced([row for row in passed if row.path not in shown], min(most, PASSED))
+    return [
+        (Choice("Surest catches", "Defects with the highest scores, kinds in turn.",
+                "No defect was caught.", tuple(surest)), len(caught)),
+        (Choice("Missed defects", "Defective parts that would have passed, lowest score first.",
+                "No defect was missed.", tuple(missed[:most])), len(missed)),
+        (Choice("False alarms", "Good parts called defective, highest score first.",
+                "No good part was called defective.", tuple(alarms[:most])), len(alarms)),
+        (Choice("Closest calls", "Scores nearest the threshold, on either side, of those not "
+                "shown above.", "None left.", tuple(closest)), len(rest)),
+        (Choice("Good parts passed", "From the highest to the lowest score.",
+                "No good part is left to show.", tuple(quiet)), len(passed)),
+    ]  # fmt: skip
+
+
+def make_galleries(
+    evaluation: Evaluation, detector: Inspector, data: Path, most: int
+) -> list[Gallery]:
+    """Choose by score, then inspect those few again: pixels are only held one image at a time.
+
+    Raises:
+        BurnishError: the data folder is gone.
+    """
+    files = {name_of(image.path, data): image for image in find_test_images(data)}
+    galleries = []
+    for choice, total in choose(evaluation, most):
+        exhibits = tuple(_exhibit(row, files.get(row.path), detector) for row in choice.rows)
+        galleries.append(Gallery(choice.title, choice.lead, choice.none, total, exhibits))
+    return galleries
+
+
+def truth_panel(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> Image.Image:
+    """The part in pale grey with the ground-truth mask over it, RGB at the size of the image."""
+    height, width = image.shape[:2]
+    marked = Image.fromarray(to_channels(mask, 1)).resize((width, height), Image.Resampling.NEAREST)
+    inside = np.asarray(marked) > max(int(mask.max()) // 2, 0)  # masks may be 0/255 or 0/1
+    grey = to_channels(to_channels(image, 1), 3).astype(np.float64)
+    pale = 0.5 * grey + 0.5 * 255
+    pale[inside] = 0.2 * grey[inside] + 0.8 * TRUTH
+    return Image.fromarray(np.round(pale).astype(np.uint8))
+
+
+def data_uri(picture: Image.Image, side: int = PANEL_SIDE) -> str:
+    """A picture, made no larger than `side`, as a JPEG inside an address."""
+    small = picture.convert("RGB")
+    zoom = side / max(small.size)
+    if zoom < 1:
+        size = (max(1, round(small.width * zoom)), max(1, round(small.height * zoom)))
+        small = small.resize(size, Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    small.save(stream, "JPEG", quality=88, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def _exhibit(row: ImageRow, image: TestImage | None, detector: Inspector) -> Exhibit:
+    try:
+        if image is None:
+            raise BurnishError("the file is no longer there")
+        result = detector.inspect(image.path)
+    except BurnishError as error:
+        return Exhibit(row, (), "", 1.0, printable(str(error)))
+    height, width = result.image.shape[:2]
+    pictures, problem = _pictures(result), ""
+    if image.mask is not None:
+        try:
+            pictures["ground truth"] = truth_panel(result.image, read_image(image.mask))
+        except BurnishError as error:
+            problem = printable(f"no ground truth: {error}")
+    panels = tuple(Panel(name, data_uri(picture)) for name, picture in pictures.items())
+    return Exhibit(row, panels, result.where, width / height, problem)
+
+
+def _pictures(result: Result) -> dict[str, Image.Image]:
+    """The panels of `Result.plot`, apart, so that a page can wrap them on a narrow screen."""
+    hot = heatmap(result)
+    return {
+        "part": Image.fromarray(result.image),
+        "reconstruction": Image.fromarray(result.reconstruction),
+        "residual ×4": residual(result),
+        "heat map": outline(hot, result) if result.is_defect else hot,
+    }
+
+
+def _in_turns(rows: Sequence[ImageRow], most: int) -> list[ImageRow]:
+    """The first of every kind, then the second, ...; within a turn in the order given."""
+    turn_of: dict[str, int] = {}
+    numbered = []
+    for place, row in enumerate(rows):
+        turn_of[row.kind] = turn_of.get(row.kind, -1) + 1
+        numbered.append((turn_of[row.kind], place, row))
+    return [row for _, _, row in sorted(numbered, key=lambda item: item[:2])[:most]]
+
+
+def _spaced(rows: Sequence[ImageRow], count: int) -> list[ImageRow]:
+    """`count` rows spread evenly from the first to the last."""
+    if len(rows) <= count:
+        return list(rows)
+    return [rows[i] for i in np.linspace(0, len(rows) - 1, count).round().astype(int)]

@@ -1,0 +1,85 @@
+"""The process a run lives in: devices, signals, determinism."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from burnish.errors import BurnishError
+from burnish.settings import Settings
+from burnish.training.hardware import training_precision
+
+
+def is_worker() -> bool:
+    """Whether this is a helper process that Fabric started for another device (DDP)."""
+    return int(os.environ.get("LOCAL_RANK", "0")) > 0
+
+
+def launch(settings: Settings, batch: int) -> Fabric:
+    """Fabric on the devices of `settings`, its processes started.
+
+    Raises:
+        BurnishError: no such devices, or `batch` does not divide among them.
+    """
+    s = settings
+    if batch % s.devices:
+        raise BurnishError(f"batch {batch} does not divide among {s.devices} devices")
+    for name in ("lightning_fabric", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    precision: Any = training_precision(s)
+    strategy = "ddp" if s.devices > 1 else "auto"
+    try:
+        fabric = Fabric(
+            accelerator=s.accelerator, devices=s.devices, precision=precision, strategy=strategy
+        )
+        fabric.launch()
+    except (RuntimeError, ValueError) as error:
+        raise BurnishError(
+            f"cannot train on {s.devices} x {s.accelerator}: {error}. "
+            "`burnish doctor` shows what this machine has"
+        ) from error
+    return fabric
+
+
+@contextmanager
+def stop_on_signals(stop: threading.Event) -> Iterator[None]:
+    """SIGINT and SIGTERM set `stop`; a second one acts as it did before. Main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+    def on_signal(kind: int, frame: object) -> None:
+        stop.set()
+        restore()
+
+    for kind in before:
+        signal.signal(kind, on_signal)
+    try:
+        yield
+    finally:
+        restore()
+
+
+@contextmanager
+def deterministic(device: torch.device) -> Iterator[None]:
+    """Deterministic kernels on a GPU; a CPU's are so already for a fixed number of threads."""
+    before = torch.are_deterministic_algorithms_enabled()
+    if device.type == "cuda":
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

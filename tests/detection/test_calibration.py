@@ -1,0 +1,175 @@
+"""Threshold, p-value and heat-map range: promises kept over many draws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from burnish.detection.calibration import (
+    Calibration,
+    conformal_p_value,
+    conformal_threshold,
+    needed_images,
+    promised_rate,
+)
+
+Draw = Callable[[np.random.Generator, int], np.ndarray]
+
+DRAWS: dict[str, Draw] = {
+    "normal": lambda rng, n: rng.standard_normal(n),
+    "heavy tail": lambda rng, n: rng.standard_cauchy(n),
+    "ties": lambda rng, n: rng.integers(0, 12, n).astype(float),
+}
+
+
+def calibration(**changes: object) -> Calibration:
+    values = {
+        "mu": (0.1, 0.2), "sigma": (0.01, 0.02), "scores": (1.0, 2.0, 3.0, 4.0),
+        "peaks": (2.0, 3.0, 5.0, 9.0), "heat_low": 1.0, "false_alarms": 0.5,
+    }  # fmt: skip
+    return Calibration.model_validate(values | changes)
+
+
+@pytest.mark.parametrize("kind", list(DRAWS))
+@pytest.mark.parametrize(
+    ("n", "alpha"), [(19, 0.05), (20, 0.1), (37, 0.1), (99, 0.01), (150, 0.02), (9, 0.5)]
+)
+def test_threshold_keeps_its_promise_and_is_not_uselessly_loose(
+    kind: str, n: int, alpha: float
+) -> None:
+    rng, draws = np.random.default_rng(n), 8000
+    alarms = 0
+    for scores in DRAWS[kind](rng, draws * (n + 1)).reshape(draws, n + 1):
+        alarms += scores[0] > conformal_threshold(scores[1:].tolist(), alpha)
+    rate, slack = alarms / draws, 4 * math.sqrt(alpha * (1 - alpha) / draws)
+    assert rate <= alpha + slack
+    if kind != "ties":  # with a continuous score at most 1/(n+1) below what was asked for
+        assert rate >= alpha - 1 / (n + 1) - slack
+
+
+@pytest.mark.parametrize(("n", "alpha"), [(5, 0.01), (10, 0.05), (98, 0.01)])
+def test_too_few_images_give_the_largest_score(n: int, alpha: float) -> None:
+    rng = np.random.default_rng(0)
+    alarms, draws = 0, 8000
+    for scores in rng.standard_normal((draws, n + 1)):
+        threshold = conformal_threshold(scores[1:].tolist(), alpha)
+        assert threshold == scores[1:].max()
+        alarms += scores[0] > threshold
+    promised = promised_rate(n, alpha)
+    assert promised == 1 / (n + 1) > alpha
+    assert alarms / draws == pytest.approx(promised, abs=4 * math.sqrt(promised / draws))
+
+
+@pytest.mark.parametrize(
+    ("n", "alpha", "k"),
+    [(99, 0.01, 99), (100, 0.01, 100), (199, 0.01, 198), (9, 0.1, 9), (19, 0.1, 18), (4, 0.5, 3),
+     (9, 0.3, 7), (3, 0.99, 1)],
+)  # fmt: skip
+def test_threshold_is_the_kth_smallest(n: int, alpha: float, k: int) -> None:
+    scores = np.random.default_rng(0).permutation(np.arange(1, n + 1)).tolist()  # any order
+    assert conformal_threshold(scores, alpha) == k
+
+
+@pytest.mark.parametrize(
+    "alpha", [0.001, 0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 1 / 3, 0.5, 0.07, 1 / 49]
+)
+def test_needed_images_is_the_smallest_number_that_can_promise(alpha: float) -> None:
+    n = needed_images(alpha)
+    assert promised_rate(n, alpha) == alpha
+    assert n == 1 or promised_rate(n - 1, alpha) > alpha
+
+
+@pytest.mark.parametrize("kind", list(DRAWS))
+@pytest.mark.parametrize("n", [9, 50])
+def test_p_value_is_valid_and_uniform_without_ties(kind: str, n: int) -> None:
+    rng, draws = np.random.default_rng(n), 6000
+    samples = DRAWS[kind](rng, draws * (n + 1)).reshape(draws, n + 1)
+    p = np.array([conformal_p_value(sorted(s[1:].tolist()), float(s[0])) for s in samples])
+    assert p.min() >= 1 / (n + 1)
+    assert p.max() <= 1
+    for a in (0.1, 0.2, 0.5, 0.8):
+        slack = 4 * math.sqrt(a * (1 - a) / draws)
+        assert (p <= a).mean() <= a + slack
+        if kind != "ties":
+            assert (p <= a + 1e-9).mean() >= math.floor(a * (n + 1) + 1e-9) / (n + 1) - slack
+
+
+def test_p_value_by_counting() -> None:
+    scores = [1.0, 2.0, 2.0, 2.0, 5.0]
+    for score in (0, 1, 1.5, 2, 3, 5, 6):
+        expected = (1 + sum(s >= score for s in scores)) / 6
+        assert conformal_p_value(scores, score) == expected
+
+
+def test_verdict_and_p_value_agree_when_there_are_enough_images() -> None:
+    rng = np.random.default_rng(0)
+    for alpha in (0.02, 0.05, 0.1, 0.25):
+        made = calibration(
+            scores=tuple(sorted(rng.integers(0, 60, 120).astype(float))), false_alarms=alpha
+        )
+        for score in np.arange(-1, 62, 0.5):
+            assert (score > made.threshold) == (made.p_value(float(score)) <= alpha)
+
+
+def test_promise_says_what_can_be_kept() -> None:
+    few = calibration(scores=tuple(map(float, range(20))), false_alarms=0.01).promise()
+    assert "20 held-out" in few
+    assert "4.8 %" in few  # 1 / 21
+    assert "99" in few
+    enough = calibration(scores=tuple(map(float, range(99))), false_alarms=0.01).promise()
+    assert "at most 1 %" in enough
+    assert "99 held-out" in enough
+
+
+def test_heat_range_puts_the_pixel_threshold_in_the_middle() -> None:
+    made = calibration()
+    assert made.pixel_threshold == 5  # the 3rd of 4 peaks: ceil(5 * 0.5)
+    low, high = made.heat_range
+    assert low == 1
+    assert (low + high) / 2 == made.pixel_threshold
+
+
+@pytest.mark.parametrize("low", [0.0, 9.0, 30.0, 1e9])
+def test_heat_range_is_never_empty(low: float) -> None:
+    cold, hot = calibration(heat_low=low, peaks=(low, low)).heat_range
+    assert hot > cold == low
+
+
+def test_round_trip_through_json_keeps_every_bit() -> None:
+    rng = np.random.default_rng(0)
+    made = calibration(
+        mu=tuple(rng.random(2)), sigma=tuple(rng.random(2)), scores=tuple(sorted(rng.random(30))),
+        peaks=tuple(sorted(rng.random(30))), heat_low=0.1 + 0.2,
+    )  # fmt: skip
+    again = Calibration.model_validate_json(made.model_dump_json())
+    assert again == made
+    assert again.threshold == made.threshold
+    assert again.heat_range == made.heat_range
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"scores": (2.0, 1.0)}, "ascending"),
+        ({"peaks": (2.0, 1.0)}, "ascending"),
+        ({"scores": ()}, "at least 1"),
+        ({"mu": (0.1,)}, "differ in length"),
+        ({"scores": (1.0, math.nan)}, "finite"),
+        ({"heat_low": math.inf}, "finite"),
+        ({"false_alarms": 0.0}, "greater than 0"),
+        ({"false_alarms": 1.0}, "less than 1"),
+        ({"thresold": 1.0}, "not permitted"),
+    ],
+)
+def test_nonsense_is_refused(changes: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        calibration(**changes)
+
+
+def test_it_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        calibration().heat_low = 3.0

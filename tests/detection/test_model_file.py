@@ -1,0 +1,327 @@
+"""The model file: bit for bit there and back, and a clear error for anything else."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from burnish.detection.calibration import Calibration
+from burnish.detection.model_file import (
+    FORMAT,
+    KEY,
+    Model,
+    ModelCard,
+    card_summary,
+    load_model,
+    save_model,
+)
+from burnish.errors import BurnishError
+from burnish.method.generator import Generator, InputShape
+from burnish.settings import Settings, make_settings
+
+SMALL = {
+    "image_size": 32, "patch": 8, "disc_patch": 8, "mask_blocks": (8, 16), "width": 16, "heads": 2,
+    "depth_encoder": 1, "depth_decoder": 1,
+}  # fmt: skip
+
+
+def make_model(settings: Settings | None = None, standardise: str = "position") -> Model:
+    settings = settings or make_settings("tiny", SMALL | {"standardise": standardise})
+    torch.manual_seed(0)
+    generator = Generator(settings, InputShape(1, 32, 40))
+    card = ModelCard(
+        format=FORMAT, preset="tiny", settings=settings, shape=generator.shape,
+        calibration=Calibration(
+            mu=(0.1 + 0.2, 0.3), sigma=(0.01, 1 / 3), scores=(0.7, 0.9, 1.1), peaks=(2.0, 2.5, 3.0),
+            heat_low=1.7, false_alarms=0.25,
+        ),
+        data={"folder": "/data/Größe", "held_out": ["a.png"], "training_images": 12},
+        training={"steps": 5, "seconds": 1.25}, versions={"burnish": "0.1.0"},
+    )  # fmt: skip
+    position = None
+    if settings.standardise == "position":
+        position = (torch.randn(2, 32, 40), torch.rand(2, 32, 40) + 0.1)
+    return Model(generator, card, position)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    save_model(tmp_path / "model.safetensors", make_model())
+    return tmp_path / "model.safetensors"
+
+
+def split(path: Path) -> tuple[dict[str, Any], bytes]:
+    """Header and tensor bytes of a safetensors file: 8 bytes of length, JSON, raw numbers."""
+    data = path.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    return json.loads(data[8 : 8 + length]), data[8 + length :]
+
+
+def join(path: Path, header: dict[str, Any], body: bytes) -> None:
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + body)
+
+
+def change_card(path: Path, change: Any) -> None:
+    """Edit the card by hand and leave everything else as it is."""
+    header, body = split(path)
+    card = json.loads(header["__metadata__"][KEY])
+    header["__metadata__"][KEY] = json.dumps(change(card))
+    join(path, header, body)
+
+
+def assert_same(one: Model, two: Model) -> None:
+    assert one.card == two.card
+    weights, others = one.generator.state_dict(), two.generator.state_dict()
+    assert list(weights) == list(others)
+    for name in weights:
+        assert weights[name].numpy().tobytes() == others[name].numpy().tobytes(), name
+    assert (one.position is None) == (two.position is None)
+    for a, b in zip(one.position or (), two.position or (), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("standardise", ["position", "none"])
+def test_round_trip_is_bit_for_bit(standardise: str, tmp_path: Path) -> None:
+    model = make_model(standardise=standardise)
+    with torch.no_grad():  # numbers that a detour through text or half precision would lose
+        model.generator.norm.bias.copy_(torch.linspace(-1e-38, 1e30, 16))
+    save_model(tmp_path / "a.safetensors", model)
+    again = load_model(tmp_path / "a.safetensors")
+    assert_same(again, model)
+    assert not again.generator.training
+    assert again.card.calibration.threshold == model.card.calibration.threshold
+    save_model(tmp_path / "b.safetensors", again)
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+
+
+def test_a_run_folder_will_do(saved: Path) -> None:
+    assert_same(load_model(saved.parent), load_model(saved))
+
+
+def test_only_what_inspection_needs_is_in_it(saved: Path) -> None:
+    tensors = load_file(saved)
+    generator = set(load_model(saved).generator.state_dict())
+    assert set(tensors) == {f"generator.{name}" for name in generator} | {
+        "position.mean", "position.deviation"
+    }  # fmt: skip
+    assert {t.dtype for t in tensors.values()} == {torch.float32}
+
+
+def test_nothing_but_json_and_numbers_is_in_it(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header, body = split(saved)
+    offsets = [entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"]
+    shapes = [entry["shape"] for name, entry in header.items() if name != "__metadata__"]
+    assert sum(end - start for start, end in offsets) == len(body)
+    assert len(body) == 4 * sum(int(np.prod(shape)) for shape in shapes)
+    assert set(header["__metadata__"]) == {KEY, "sha256"}
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("pickle was used")
+
+    for name in ("load", "loads", "Unpickler"):
+        monkeypatch.setattr(pickle, name, refuse)
+    monkeypatch.setattr(torch, "load", refuse)
+    load_model(saved)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.001, 0.02, 0.5, 0.99, 1.0])
+def test_cut_short(saved: Path, kept: float) -> None:
+    data = saved.read_bytes()
+    saved.write_bytes(data[: min(int(kept * len(data)), len(data) - 1)])
+    with pytest.raises(BurnishError, match="damaged, cut short") as error:
+        load_model(saved)
+    assert str(saved) in str(error.value)
+
+
+def test_bytes_appended(saved: Path) -> None:
+    saved.write_bytes(saved.read_bytes() + b"\0" * 64)
+    with pytest.raises(BurnishError, match="damaged"):
+        load_model(saved)
+
+
+@pytest.mark.parametrize(
+    "content", [b"just some text\n" * 50, b"\x89PNG\r\n\x1a\n" + b"\0" * 100, b"{}", b"\xff" * 99]
+)
+def test_no_safetensors_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(BurnishError, match="no safetensors file"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("metadata", [None, {"format": "pt"}, {"burnish-state": "{}"}])
+def test_foreign_safetensors(tmp_path: Path, metadata: dict[str, str] | None) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"weight": torch.zeros(3)}, path, metadata=metadata)
+    with pytest.raises(BurnishError, match="not a burnish model"):
+        load_model(path)
+
+
+def test_missing(tmp_path: Path) -> None:
+    with pytest.raises(BurnishError, match="no such model"):
+        load_model(tmp_path / "nothing.safetensors")
+    with pytest.raises(BurnishError, match="no such model"):
+        load_model(tmp_path)  # a folder without a model
+
+
+def test_newer_format_says_update(saved: Path) -> None:
+    change_card(saved, lambda card: card | {"format": FORMAT + 1, "settings": {"unheard of": 1}})
+    with pytest.raises(BurnishError, match=f"format {FORMAT + 1}.*update burnish"):
+        load_model(saved)
+
+
+def with_calibration(**values: object) -> Any:
+    return lambda card: card | {"calibration": card["calibration"] | values}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        with_calibration(false_alarms=0.9),  # another threshold
+        with_calibration(scores=[5.0, 6.0, 7.0]),
+        with_calibration(mu=[0.3, 0.3]),
+        lambda card: card | {"preset": "paper"},
+        lambda card: card | {"settings": card["settings"] | {"smoothing": 3.0}},
+        lambda card: card | {"data": {}},
+    ],
+)
+def test_tampered_card(saved: Path, change: Any) -> None:
+    change_card(saved, change)
+    with pytest.raises(BurnishError, match="changed after it was written"):
+        load_model(saved)
+
+
+def test_checksum_taken_out(saved: Path) -> None:
+    header, body = split(saved)
+    del header["__metadata__"]["sha256"]
+    join(saved, header, body)
+    with pytest.raises(BurnishError, match="changed after it was written"):
+        load_model(saved)
+
+
+@pytest.mark.parametrize("name", ["generator.to_pixels.weight", "position.mean"])
+def test_tampered_weights(saved: Path, name: str) -> None:
+    header, body = split(saved)
+    start, _ = header[name]["data_offsets"]
+    join(saved, header, body[: start + 2] + bytes([body[start + 2] ^ 1]) + body[start + 3 :])
+    with pytest.raises(BurnishError, match="changed after it was written"):
+        load_model(saved)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "no json", "[]", "7", "null", "{}", '{"format": null}', '{"format": "one"}',
+     '{"format": Infinity}', '{"format": NaN}', '{"format": 1}', '{"format": 1, "preset": 5}'],
+)  # fmt: skip
+def test_broken_card(saved: Path, text: str) -> None:
+    header, body = split(saved)
+    header["__metadata__"][KEY] = text
+    join(saved, header, body)
+    with pytest.raises(BurnishError, match="header"):
+        load_model(saved)
+
+
+def test_unknown_setting_in_the_card(saved: Path) -> None:
+    change_card(saved, lambda card: card | {"settings": card["settings"] | {"colour_space": "lab"}})
+    with pytest.raises(BurnishError, match="colour_space"):
+        load_model(saved)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"width": 32}, {"depth_encoder": 2}, {"skip": "none"}, {"standardise": "none"}]
+)
+def test_weights_of_other_settings(tmp_path: Path, changes: dict[str, object]) -> None:
+    model = make_model()
+    card = model.card.model_copy(update={"settings": make_settings("tiny", SMALL | changes)})
+    save_model(tmp_path / "model.safetensors", Model(model.generator, card, model.position))
+    with pytest.raises(BurnishError, match="do not fit"):
+        load_model(tmp_path / "model.safetensors")
+
+
+def test_position_wanted_but_not_there(tmp_path: Path) -> None:
+    model = make_model()
+    save_model(tmp_path / "model.safetensors", Model(model.generator, model.card, None))
+    with pytest.raises(BurnishError, match="do not fit"):
+        load_model(tmp_path / "model.safetensors")
+
+
+def test_any_flipped_bit_is_found_or_harmless(saved: Path) -> None:
+    original, data = load_model(saved), saved.read_bytes()
+    header_end = 8 + struct.unpack("<Q", data[:8])[0]
+    rng = np.random.default_rng(0)
+    places = [*range(8), *rng.integers(8, header_end, 200), *rng.integers(8, len(data), 50)]
+    found = 0
+    for place in places:
+        changed = bytearray(data)
+        changed[place] ^= 1 << int(rng.integers(8))
+        saved.unlink()
+        saved.write_bytes(changed)
+        try:
+            assert_same(load_model(saved), original)  # e.g. white space at the header's end
+        except BurnishError:
+            found += 1
+    assert found >= 0.95 * len(places)
+
+
+def test_a_failing_save_keeps_the_old_file(saved: Path) -> None:
+    before = saved.read_bytes()
+    model = make_model()
+    shared = model.card.model_copy(update={"data": {"odd": object()}})
+    with pytest.raises(Exception, match="object"):
+        save_model(saved, Model(model.generator, shared, model.position))
+    assert saved.read_bytes() == before
+    assert [p.name for p in saved.parent.iterdir()] == [saved.name]
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from burnish.detection.model_file import load_model, save_model
+from burnish.errors import BurnishError
+path = Path(sys.argv[1])
+model = load_model(path)
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+try:
+    save_model(path, model)
+except BurnishError as error:
+    assert "cannot write" in str(error) and "room" in str(error), error
+else:
+    raise SystemExit("nothing was raised")
+"""
+
+
+def test_full_disk_keeps_the_old_file(saved: Path) -> None:
+    before = saved.read_bytes()
+    assert len(before) > 5000
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(saved)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert saved.read_bytes() == before
+    assert [p.name for p in saved.parent.iterdir()] == [saved.name]
+
+
+def test_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BurnishError, match="cannot write"):
+        save_model(tmp_path / "file" / "model.safetensors", make_model())
+
+
+def test_summary_is_plain_json(saved: Path) -> None:
+    plain = json.loads(json.dumps(card_summary(load_model(saved).card), allow_nan=False))
+    assert plain["shape"] == {"channels": 1, "height": 32, "width": 40}
+    assert plain["settings"]["mask_blocks"] == [8, 16]
+    assert plain["data"]["folder"] == "/data/Größe"

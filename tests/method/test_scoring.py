@@ -1,0 +1,114 @@
+"""Error maps, fusion over scales and image scores against hand-made maps and numpy (eq. 7-9)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from burnish.method.scoring import choose_scale, error_maps, fuse, image_score
+
+MU = torch.tensor([0.50, 0.10, 0.20])
+SIGMA = torch.tensor([0.05, 0.02, 0.10])
+
+
+def maps_with_means(*means: float) -> torch.Tensor:
+    """(1, S, 8, 8): noise around the wanted means, one bright spot each."""
+    noise = torch.rand(len(means), 8, 8, generator=torch.Generator().manual_seed(0)) * 0.1
+    noise[:, 3, 4] += 1
+    return (noise - noise.mean(dim=(1, 2), keepdim=True) + torch.tensor(means)[:, None, None])[None]
+
+
+@pytest.mark.parametrize(
+    ("means", "chosen"),
+    [
+        ((0.55, 0.15, 0.45), 2),  # the largest mean is scale 0, the largest excess scale 2
+        ((0.52, 0.30, 0.21), 1),  # the smallest but one
+        ((0.90, 0.30, 0.21), 0),
+        ((0.40, 0.09, 0.05), 1),  # all below their references: the least below
+        ((0.50, 0.11, 0.20), 1),  # by a hair, against a raw mean five times as large
+    ],
+)
+def test_paper_fusion_picks_the_scale_of_largest_excess(
+    means: tuple[float, ...], chosen: int
+) -> None:
+    errors = maps_with_means(*means)
+    assert choose_scale(errors, MU).tolist() == [chosen]
+    assert torch.equal(fuse(errors, MU, SIGMA, "paper")[0], errors[0, chosen])
+
+
+def test_each_image_of_a_batch_picks_its_own_scale() -> None:
+    errors = torch.cat([maps_with_means(0.9, 0.1, 0.2), maps_with_means(0.5, 0.3, 0.2)])
+    fused = fuse(errors, MU, SIGMA, "paper")
+    assert torch.equal(fused[0], errors[0, 0])
+    assert torch.equal(fused[1], errors[1, 1])
+
+
+@pytest.mark.parametrize("rule", ["mean", "max"])
+def test_mean_and_max_fusion_against_numpy(rule: str) -> None:
+    errors = torch.rand(2, 3, 5, 6, generator=torch.Generator().manual_seed(0))
+    z = (errors.numpy() - MU.numpy()[:, None, None]) / SIGMA.numpy()[:, None, None]
+    expected = z.mean(axis=1) if rule == "mean" else z.max(axis=1)
+    np.testing.assert_allclose(fuse(errors, MU, SIGMA, rule), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_errors_that_cancel_still_score() -> None:
+    image = torch.zeros(1, 3, 8, 8)
+    sign = torch.tensor([1.0, -1.0]).repeat(4)[None, :] * torch.ones(8, 1)
+    over_space = (0.5 * sign).expand(1, 1, 3, 8, 8)  # mean over pixels 0
+    over_colour = torch.tensor([0.5, -0.5, 0.0]).reshape(1, 1, 3, 1, 1).expand(1, 1, 3, 8, 8)
+    painted = torch.cat([over_space, over_colour], dim=1)
+    assert painted.mean(dim=(2, 3, 4)).abs().max() < 1e-7
+    absolute = error_maps(image, painted, "absolute", 0)
+    assert torch.equal(absolute[0, 0], torch.full((8, 8), 0.5))
+    torch.testing.assert_close(absolute[0, 1], torch.full((8, 8), 1 / 3))
+    squared = error_maps(image, painted, "squared", 0)
+    torch.testing.assert_close(squared[0, 0], torch.full((8, 8), 0.25))
+    torch.testing.assert_close(squared[0, 1], torch.full((8, 8), 1 / 6))
+    smoothed = error_maps(image, painted, "absolute", 3.0)  # smoothed after, not before
+    torch.testing.assert_close(smoothed[0, 0], torch.full((8, 8), 0.5))
+
+
+@pytest.mark.parametrize("kind", ["absolute", "squared"])
+@pytest.mark.parametrize("smoothing", [0.0, 1.5])
+def test_error_maps_against_numpy(kind: str, smoothing: float) -> None:
+    rng = np.random.default_rng(0)
+    images, painted = rng.uniform(-1, 1, (2, 3, 12, 9)), rng.uniform(-1, 1, (2, 4, 3, 12, 9))
+    ours = error_maps(
+        torch.from_numpy(images).float(), torch.from_numpy(painted).float(), kind, smoothing
+    )
+    assert ours.shape == (2, 4, 12, 9)
+    for b in range(2):
+        for s in range(4):
+            difference = painted[b, s] - images[b]
+            error = np.abs(difference) if kind == "absolute" else difference**2
+            expected = error.mean(axis=0)
+            if smoothing:
+                expected = gaussian_filter(expected, smoothing, mode="reflect", radius=6)
+            np.testing.assert_allclose(ours[b, s], expected, atol=1e-6)
+
+
+def test_nothing_is_clamped_or_rescaled() -> None:
+    image, painted = torch.full((1, 1, 4, 4), -1.0), torch.full((1, 1, 1, 4, 4), 9.0)
+    assert error_maps(image, painted, "absolute", 0).unique().tolist() == [10]
+    assert image_score(torch.full((1, 4, 4), -7.0), "mean", 1).item() == -7
+    assert image_score(torch.full((1, 4, 4), 70.0), "max", 1).item() == 70
+
+
+@pytest.mark.parametrize("reduction", ["mean", "max", "top"])
+@pytest.mark.parametrize("share", [0.003, 0.01, 0.25, 1.0])
+def test_reductions_against_numpy(reduction: str, share: float) -> None:
+    maps = torch.randn(3, 20, 31, generator=torch.Generator().manual_seed(0))
+    flat = np.sort(maps.numpy().reshape(3, -1), axis=1)[:, ::-1]
+    expected = {
+        "mean": flat.mean(axis=1),
+        "max": flat[:, 0],
+        "top": flat[:, : round(share * 620)].mean(axis=1),
+    }[reduction]
+    np.testing.assert_allclose(image_score(maps, reduction, share), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_top_share_takes_at_least_one_pixel() -> None:
+    maps = torch.arange(16.0).reshape(1, 4, 4)
+    assert image_score(maps, "top", 0.001).tolist() == [15]
