@@ -20,7 +20,7 @@ from burnish.settings import Settings
 
 def to_tensor(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
     """uint8 (..., H, W) -> float32 in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).to(device).float() / 127.5 - 1
+    return torch.from_numpy(np.array(pixels)).to(device).float() / 127.5 - 1
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The report's figures as SVG text: ROC, score distribution, training curves.
 
-matplotlib without pyplot, so that nothing global is touched and threads may draw at once. Colours
-are Okabe & Ito's, told apart by colour-blind readers; good and defective differ in shape too.
+matplotlib without pyplot: no window, no figure kept alive behind the caller's back. Colours are
+Okabe & Ito's, told apart by colour-blind readers; good and defective differ in shape too.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -25,7 +26,7 @@ from burnish.evaluation.record import Evaluation
 GOOD, DEFECT = "#0072B2", "#D55E00"
 TERM_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK, FAINT = "#333333", "#8a8a8a"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 11,
     "axes.edgecolor": FAINT,
@@ -128,7 +129,7 @@ def training_curves(losses: Path) -> str | None:
         for (_, values), colour in zip(terms.items(), TERM_COLOURS, strict=False):
             axes.plot(steps, values, color=colour, linewidth=1.5)
         axes.set_yscale("log")
-        axes.set(xlabel="step", ylabel="loss term, unweighted mean of an epoch")
+        axes.set(xlabel="step", ylabel="loss, mean of an epoch")
         axes.set_xlim(0, steps[-1])
         _label_ends(axes, terms)
         return _svg(figure)
@@ -167,9 +168,9 @@ def _histogram(
     axes: Axes, scores: NDArray[np.float64], defect: NDArray[np.bool_], log: bool
 ) -> None:
     edges = np.histogram_bin_edges(np.log10(scores) if log else scores, bins=30)
+    bins = (10**edges if log else edges).tolist()
     for values, colour in ((scores[~defect], GOOD), (scores[defect], DEFECT)):
         if len(values):
-            bins = 10**edges if log else edges
             axes.hist(values, bins, color=colour, histtype="stepfilled", alpha=0.4)
             axes.hist(values, bins, color=colour, histtype="step", linewidth=1.2)
     axes.set_ylabel("images")
@@ -212,8 +213,10 @@ def _svg(figure: Figure) -> str:
 def _label_ends(axes: Axes, terms: dict[str, NDArray[np.float64]]) -> None:
     """Name each line at its right end, pushed apart where they would overlap."""
     low, high = np.log(axes.get_ylim())
-    ends = [(float(np.log(values[-1]) - low) / (high - low), name, colour)
-            for (name, values), colour in zip(terms.items(), TERM_COLOURS, strict=False)]  # fmt: skip
+    ends = [
+        (float(np.log(values[-1]) - low) / (high - low), name, colour)
+        for (name, values), colour in zip(terms.items(), TERM_COLOURS, strict=False)
+    ]
     for y, name, colour in spread(sorted(ends), 0.075):
         axes.text(1.02, y, name, color=colour, va="center", transform=axes.transAxes)
 

@@ -39,7 +39,6 @@ class Exhibit:
 
     row: ImageRow
     panels: tuple[Panel, ...]
-    where: str
     aspect: float  # width over height
     problem: str = ""
 
@@ -141,7 +140,7 @@ def _exhibit(row: ImageRow, image: TestImage | None, detector: Inspector) -> Exh
             raise BurnishError("the file is no longer there")
         result = detector.inspect(image.path)
     except BurnishError as error:
-        return Exhibit(row, (), "", 1.0, printable(str(error)))
+        return Exhibit(row, (), 1.0, printable(str(error)))
     height, width = result.image.shape[:2]
     pictures, problem = _pictures(result), ""
     if image.mask is not None:
@@ -150,7 +149,7 @@ def _exhibit(row: ImageRow, image: TestImage | None, detector: Inspector) -> Exh
         except BurnishError as error:
             problem = printable(f"no ground truth: {error}")
     panels = tuple(Panel(name, data_uri(picture)) for name, picture in pictures.items())
-    return Exhibit(row, panels, result.where, width / height, problem)
+    return Exhibit(row, panels, width / height, problem)
 
 
 def _pictures(result: Result) -> dict[str, Image.Image]:

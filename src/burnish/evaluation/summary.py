@@ -7,6 +7,7 @@ from burnish.evaluation.record import Evaluation
 
 UNLIKELY = 0.05  # chance below which a count is not put down to luck
 WEAK_AUROC = 0.6
+NAMED_KINDS = 5
 SMALL_GAIN = 0.02  # of F1 over calling everything defective
 
 
@@ -27,10 +28,7 @@ def verdict(evaluation: Evaluation) -> list[str]:
         elif e.missed == 0:
             sentences.append(f"All {whole} were caught.")
         else:
-            worst = sorted(e.kinds, key=lambda row: row.caught - row.images)
-            where = ", ".join(
-                f"{row.kind} {row.images - row.caught}" for row in worst if row.caught < row.images
-            )
+            where = _missed_kinds(e)
             sentences.append(f"Of {whole}, {e.caught} were caught and {e.missed} missed ({where}).")
     if e.n_good:
         got, wanted = percent(e.false_alarm_rate_got), percent(e.false_alarm_rate_wanted)
@@ -40,6 +38,17 @@ def verdict(evaluation: Evaluation) -> list[str]:
             f"{got}, where {wanted} was wanted."
         )
     return sentences
+
+
+def _missed_kinds(e: Evaluation) -> str:
+    """ "7 dent, 2 crack and 3 of other kinds": the kinds missed most often, by name."""
+    missed = sorted(
+        ((row.images - row.caught, row.kind) for row in e.kinds if row.caught < row.images),
+        key=lambda item: (-item[0], item[1]),
+    )
+    named = ", ".join(f"{count} {kind}" for count, kind in missed[:NAMED_KINDS])
+    rest = sum(count for count, _ in missed[NAMED_KINDS:])
+    return f"{named} and {rest} of other kinds" if rest else named
 
 
 def cautions(evaluation: Evaluation) -> list[str]:
@@ -58,8 +67,9 @@ def cautions(evaluation: Evaluation) -> list[str]:
             f"The score hardly tells defective from good images (AUROC {e.image_auroc:.3f}; "
             "tossing a coin gives 0.5)."
         )
-    if e.best_f1 is not None and e.all_positive_f1 is not None and e.n_good:
-        if e.best_f1 - e.all_positive_f1 < SMALL_GAIN:
+    if e.n_good and e.best_f1 is not None and e.all_positive_f1 is not None:
+        gain = e.best_f1 - e.all_positive_f1
+        if gain < SMALL_GAIN:
             found.append(
                 f"F1 says little here: even the best threshold ({e.best_f1:.3f}) is barely better "
                 f"than calling everything defective ({e.all_positive_f1:.3f})."

@@ -1,0 +1,104 @@
+"""Calibration and inspection share one path; its statistics against numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from burnish.detection.calibration import Calibration
+from burnish.detection.scorer import Scorer, to_tensor
+from burnish.method.generator import Generator, InputShape
+from burnish.settings import make_settings
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (7, 1, 32, 32), dtype=np.uint8)
+
+
+def scorer(**changes: object) -> Scorer:
+    small = {
+        "image_size": 32, "patch": 8, "disc_patch": 8, "mask_blocks": (8, 16), "width": 16,
+        "heads": 2, "depth_encoder": 1, "depth_decoder": 1, "smoothing": 1.0, "fusion": "max",
+        "reduction": "top", "top_share": 0.01, "false_alarms": 0.2,
+    }  # fmt: skip
+    settings = make_settings("tiny", small | changes)
+    torch.manual_seed(0)
+    return Scorer(Generator(settings, InputShape(1, 32, 32)), settings, torch.device("cpu"))
+
+
+def calibrate(made: Scorer) -> Calibration:
+    *ticks, calibration = made.calibrate(PIXELS)
+    assert ticks == [None] * (2 * len(PIXELS))  # one tick for each image in each of two passes
+    assert calibration is not None
+    return calibration
+
+
+def all_errors(made: Scorer) -> np.ndarray:
+    """(N, S, H, W) float64."""
+    return np.concatenate([made.errors(image)[0].numpy() for image in PIXELS]).astype(float)
+
+
+def test_to_tensor() -> None:
+    found = to_tensor(np.array([[0, 255, 51]], np.uint8), torch.device("cpu"))
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found, [[-1, 1, -0.6]], atol=1e-6)
+    to_tensor(PIXELS[:, :, ::-1, ::-1], torch.device("cpu"))  # any strides
+
+
+@pytest.mark.parametrize("position", [False, True])
+@pytest.mark.parametrize("fusion", ["paper", "mean", "max"])
+def test_calibration_against_numpy(fusion: str, position: bool) -> None:
+    made = scorer(fusion=fusion)
+    if position:
+        made.learn_positions(PIXELS[:4])
+    found, errors = calibrate(made), all_errors(made)
+    mu, sigma = errors.mean(axis=(0, 2, 3)), errors.std(axis=(0, 2, 3))
+    np.testing.assert_allclose(found.mu, mu, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(found.sigma, sigma, rtol=1e-4)
+    if fusion == "paper":
+        chosen = (errors.mean(axis=(2, 3)) - mu).argmax(axis=1)
+        maps = errors[np.arange(len(errors)), chosen]
+    else:
+        z = (errors - mu[:, None, None]) / sigma[:, None, None]
+        maps = z.mean(axis=1) if fusion == "mean" else z.max(axis=1)
+    flat = np.sort(maps.reshape(len(maps), -1), axis=1)
+    np.testing.assert_allclose(found.scores, np.sort(flat[:, -10:].mean(axis=1)), rtol=1e-3)
+    np.testing.assert_allclose(found.peaks, np.sort(flat[:, -1]), rtol=1e-3)
+    heat_low = np.median(np.quantile(flat, 0.99, axis=1))
+    assert found.heat_low == pytest.approx(heat_low, rel=1e-3)
+    assert found.false_alarms == 0.2
+
+
+def test_a_calibration_image_scores_as_it_was_calibrated() -> None:
+    made = scorer()
+    found = calibrate(made)
+    references = made.references(found.mu, found.sigma)
+    again = [made.score(image, *references).score for image in PIXELS[::-1]]
+    assert tuple(sorted(again)) == found.scores  # to the bit
+
+
+def test_positions_against_numpy() -> None:
+    made = scorer()
+    errors = all_errors(made)
+    mean, deviation = made.learn_positions(PIXELS)
+    np.testing.assert_allclose(mean, errors.mean(axis=0), rtol=1e-5, atol=1e-7)
+    spread = errors.std(axis=0)
+    expected = spread + 0.25 * spread.mean(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(deviation, expected, rtol=1e-4)
+    standardised = (errors - errors.mean(axis=0)) / expected
+    np.testing.assert_allclose(all_errors(made), standardised, atol=1e-3)
+    again = made.learn_positions(PIXELS)  # from the raw errors once more
+    assert torch.equal(again[0], mean)
+    assert torch.equal(again[1], deviation)
+
+
+def test_reported_reconstruction_is_the_chosen_scales() -> None:
+    made = scorer(fusion="paper")
+    errors, painted = made.errors(PIXELS[0])
+    means = errors.mean(dim=(0, 2, 3))
+    for scale in (0, 1):
+        mu = means.clone()
+        mu[scale] -= 1  # makes this scale exceed its reference most
+        scored = made.score(PIXELS[0], mu, torch.ones(2))
+        assert scored.scale == scale
+        assert torch.equal(scored.reconstruction, painted[0, scale])
+        assert torch.equal(scored.anomaly_map, errors[0, scale])

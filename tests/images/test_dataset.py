@@ -1,0 +1,242 @@
+"""Layouts on disk, masks, globs and the split by part."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from burnish.errors import BurnishError
+from burnish.images.dataset import (
+    MIN_GOOD,
+    expand_paths,
+    find_test_images,
+    find_training_images,
+    fingerprint,
+    images_in,
+    part_of,
+    split_by_part,
+)
+
+
+def touch(folder: Path, *names: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).touch()
+
+
+def numbered(count: int, suffix: str = "png") -> list[str]:
+    return [f"{index:02d}.{suffix}" for index in range(count)]
+
+
+# --- training images ------------------------------------------------------------------------------
+
+
+def test_mvtec_layout_gives_train_good_alone(tmp_path: Path) -> None:
+    touch(tmp_path / "train" / "good", *numbered(9))
+    touch(tmp_path / "test" / "good", *numbered(5))
+    touch(tmp_path / "test" / "scratch", *numbered(5))
+    touch(tmp_path, "overview.png")
+    found = find_training_images(tmp_path)
+    assert found == [tmp_path / "train" / "good" / name for name in numbered(9)]
+    assert find_training_images(str(tmp_path)) == found
+
+
+def test_plain_folder(tmp_path: Path) -> None:
+    names = [f"{i}.{s}" for i, s in enumerate(["png", "JPG", "jpeg", "bmp", "tif", "TIFF", "webp"])]
+    touch(tmp_path, *names, "8.PNG", ".hidden.png", "notes.txt", "x.gif", "Thumbs.db")
+    (tmp_path / "folder.png").mkdir()
+    touch(tmp_path / "rejects", *numbered(3))
+    assert {p.name for p in find_training_images(tmp_path)} == {*names, "8.PNG"}
+
+
+def test_order_does_not_depend_on_creation(tmp_path: Path) -> None:
+    touch(tmp_path, *reversed(numbered(12)))
+    assert [p.name for p in images_in(tmp_path)] == numbered(12)
+
+
+@pytest.mark.parametrize(
+    ("count", "told"), [(0, "holds 0 images"), (1, "holds 1 image "), (7, "holds 7 images")]
+)
+def test_too_few(tmp_path: Path, count: int, told: str) -> None:
+    touch(tmp_path / "train" / "good", *numbered(count))
+    with pytest.raises(BurnishError, match=f"{told}.*at least {MIN_GOOD}"):
+        find_training_images(tmp_path)
+    touch(tmp_path / "train" / "good", *numbered(MIN_GOOD))
+    assert len(find_training_images(tmp_path)) == MIN_GOOD
+
+
+def test_no_such_folder_and_a_file(tmp_path: Path) -> None:
+    with pytest.raises(BurnishError, match=r"no such folder.*nowhere"):
+        find_training_images(tmp_path / "nowhere")
+    touch(tmp_path, "a.png")
+    with pytest.raises(BurnishError, match=r"a\.png is a file"):
+        find_training_images(tmp_path / "a.png")
+
+
+def test_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(BurnishError, match="holds 0 images"):
+        find_training_images(tmp_path)
+
+
+def test_images_in_subfolders_only(tmp_path: Path) -> None:
+    touch(tmp_path / "monday", *numbered(20))
+    with pytest.raises(BurnishError, match="only its subfolders do"):
+        find_training_images(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["train", "test", "ground_truth"])
+def test_half_an_mvtec_layout_is_not_taken_for_a_plain_folder(tmp_path: Path, kind: str) -> None:
+    touch(tmp_path, *numbered(20))
+    touch(tmp_path / kind / "bad", "a.png")
+    with pytest.raises(BurnishError, match=f"'{kind}' but no train/good"):
+        find_training_images(tmp_path)
+
+
+# --- test images ----------------------------------------------------------------------------------
+
+
+def test_test_images_with_kinds_and_masks(tmp_path: Path) -> None:
+    touch(tmp_path / "test" / "good", "a.png", "b.png")
+    touch(tmp_path / "test" / "scratch", "a.png", "b.jpg", "c.png", "notes.txt")
+    touch(tmp_path / "test" / "dent", "a.png")
+    masks = tmp_path / "ground_truth"
+    touch(masks / "scratch", "a_mask.png", "a.png", "b.bmp")
+    touch(masks / "good", "a_mask.png")  # a mask of nothing is not a defect
+    found = {(i.kind, i.path.name): (i.mask, i.is_defect) for i in find_test_images(tmp_path)}
+    assert found == {
+        ("good", "a.png"): (None, False),
+        ("good", "b.png"): (None, False),
+        ("scratch", "a.png"): (masks / "scratch" / "a_mask.png", True),
+        ("scratch", "b.jpg"): (masks / "scratch" / "b.bmp", True),
+        ("scratch", "c.png"): (None, True),
+        ("dent", "a.png"): (None, True),
+    }
+
+
+def test_no_test_images(tmp_path: Path) -> None:
+    with pytest.raises(BurnishError, match="no such folder"):
+        find_test_images(tmp_path / "nowhere")
+    with pytest.raises(BurnishError, match="no 'test' folder"):
+        find_test_images(tmp_path)
+    touch(tmp_path / "test", "a.png")  # lies in no kind
+    (tmp_path / "test" / "good").mkdir()
+    with pytest.raises(BurnishError, match="no image in any"):
+        find_test_images(tmp_path)
+
+
+# --- files, folders and globs ---------------------------------------------------------------------
+
+
+def test_expand_paths(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "b.jpg", "c.txt", "[1].png")
+    touch(tmp_path / "deep" / "er", "d.png", ".e.png")
+    paths, problems = expand_paths([tmp_path / "b.jpg", str(tmp_path), f"{tmp_path}/*.png"])
+    assert [p.name for p in paths] == ["b.jpg", "[1].png", "a.png", "d.png"]  # no repeats
+    assert problems == []
+    paths, problems = expand_paths([f"{tmp_path}/**/*.png"])
+    assert sorted(p.name for p in paths) == ["[1].png", "a.png", "d.png"]
+    paths, problems = expand_paths([f"{tmp_path}/[1].png"])  # a file's real name comes first
+    assert [p.name for p in paths] == ["[1].png"]
+    paths, problems = expand_paths([f"{tmp_path}/[ab].*"])
+    assert [p.name for p in paths] == ["a.png", "b.jpg"]
+
+
+def test_expand_paths_tells_what_gave_nothing(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    touch(tmp_path, "c.txt")
+    missing = tmp_path / "missing.png"
+    paths, problems = expand_paths([tmp_path / "empty", f"{tmp_path}/*.bmp", missing, "c.txt"])
+    assert paths == [missing, Path("c.txt")]  # reported where they are read
+    assert len(problems) == 2
+    assert "empty holds no image" in problems[0]
+    assert "nothing matches" in problems[1]
+
+
+# --- split ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stem", "pattern", "part"),
+    [
+        ("kos01_Part3", r"^kos\d+", "kos01"),
+        ("kos01_Part3", r"^(kos\d+)_", "kos01"),
+        ("kos01_Part3", r"Part(\d)", "3"),
+        ("kos01_Part3", "", "kos01_Part3"),
+        ("other", r"^kos\d+", "other"),  # no match: a part of its own
+        ("b7", r"(a)?b", "b"),  # a group that took no part in the match
+    ],
+)
+def test_part_of(stem: str, pattern: str, part: str) -> None:
+    assert part_of(Path(f"/some/where/{stem}.png"), pattern) == part
+
+
+def eight_sides(parts: int = 30) -> list[Path]:
+    return [Path(f"kos{p:02d}_{side}.jpg") for p in range(parts) for side in range(8)]
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.9])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_no_part_lies_on_both_sides(share: float, seed: int) -> None:
+    paths = eight_sides()
+    training, held = split_by_part(paths, r"^kos\d+", share, seed)
+    assert sorted(training + held) == list(range(len(paths)))
+    assert not {paths[i].name[:5] for i in training} & {paths[i].name[:5] for i in held}
+    assert share * 240 <= len(held) < share * 240 + 8  # the last part drawn is taken whole
+    assert training == sorted(training)
+    assert held == sorted(held)
+
+
+def test_split_repeats_with_its_seed_and_differs_with_another() -> None:
+    splits = [split_by_part(eight_sides(), r"^kos\d+", 0.2, seed) for seed in (4, 4, 5)]
+    assert splits[0] == splits[1]
+    assert splits[0] != splits[2]
+
+
+def test_split_belongs_to_the_images_not_to_their_order() -> None:
+    paths = eight_sides(10)
+    backwards = paths[::-1]
+    _, held = split_by_part(paths, r"^kos\d+", 0.3, 0)
+    _, again = split_by_part(backwards, r"^kos\d+", 0.3, 0)
+    assert {paths[i] for i in held} == {backwards[i] for i in again}
+
+
+def test_every_part_is_held_out_by_some_seed() -> None:
+    paths = eight_sides(10)
+    seen = set()
+    for seed in range(40):
+        seen |= {paths[i].name[:5] for i in split_by_part(paths, r"^kos\d+", 0.2, seed)[1]}
+    assert len(seen) == 10
+
+
+@pytest.mark.parametrize("share", [0.001, 0.999])
+def test_both_sides_keep_at_least_one_part(share: float) -> None:
+    training, held = split_by_part([Path("a.png"), Path("b.png")], "", share, 0)
+    assert len(training) == len(held) == 1
+
+
+def test_images_of_one_part_cannot_be_split() -> None:
+    with pytest.raises(BurnishError, match="one part of all 8 images"):
+        split_by_part(eight_sides(1), r"^kos\d+", 0.2, 0)
+
+
+# --- fingerprint ----------------------------------------------------------------------------------
+
+
+def test_fingerprint_tells_names_contents_and_order_apart(tmp_path: Path) -> None:
+    contents = {"a.png": b"one", "b.png": b"two"}
+    for name, data in contents.items():
+        (tmp_path / name).write_bytes(data)
+    a, b = tmp_path / "a.png", tmp_path / "b.png"
+    expected = hashlib.sha256(
+        b"".join(
+            name.encode() + b"\0" + hashlib.sha256(data).digest() for name, data in contents.items()
+        )
+    ).hexdigest()
+    assert fingerprint([a, b]) == expected
+    (tmp_path / "elsewhere").mkdir()
+    moved = [Path(p.rename(tmp_path / "elsewhere" / p.name)) for p in (a, b)]
+    assert fingerprint(moved) == expected  # the folder does not matter
+    moved[0].write_bytes(b"One")
+    assert fingerprint(moved) != expected

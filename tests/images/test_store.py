@@ -1,0 +1,127 @@
+"""Good images decoded once: size, colour, and what could not be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from burnish.errors import BurnishError
+from burnish.images.reader import prepare, read_image
+from burnish.images.store import load_store, model_size
+from burnish.settings import Settings, make_settings
+
+
+def settings(**changes: object) -> Settings:
+    small = {"image_size": 32, "patch": 8, "disc_patch": 8, "mask_blocks": (4,)}
+    return make_settings("tiny", small | changes)
+
+
+def write(folder: Path, *shapes: tuple[int, ...], suffix: str = "png") -> list[Path]:
+    """Noise images of the given shapes."""
+    rng, paths = np.random.default_rng(0), []
+    for index, shape in enumerate(shapes):
+        path = folder / f"{index:02d}.{suffix}"
+        Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(path)
+        paths.append(path)
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([(100, 100)], (128, 128)),
+        ([(500, 1270)], (80, 208)),  # 1270 / 500: sqrt is 1.594; 80.3 and 204 px
+        ([(1270, 500)], (208, 80)),
+        ([(100, 200), (100, 100), (200, 100)], (128, 128)),  # the median one
+        ([(10, 4000)], (16, 2560)),  # never less than one patch
+    ],
+)
+def test_aspect_keep(sizes: list[tuple[int, int]], expected: tuple[int, int]) -> None:
+    keep = settings(aspect="keep", image_size=128, patch=8, disc_patch=16)
+    assert model_size(sizes, keep) == expected
+
+
+@pytest.mark.parametrize("patches", [(8, 8), (8, 16), (4, 32), (16, 4)])
+def test_sides_are_multiples_of_both_patches_at_about_the_same_area(
+    patches: tuple[int, int],
+) -> None:
+    keep = settings(aspect="keep", image_size=256, patch=patches[0], disc_patch=patches[1])
+    for size in [(300, 400), (211, 989), (1000, 333), (64, 64)]:
+        height, width = model_size([size], keep)
+        for side in (height, width):
+            assert side % patches[0] == side % patches[1] == 0
+        assert height * width == pytest.approx(256**2, rel=0.2)
+        assert height / width == pytest.approx(size[0] / size[1], rel=0.25)
+
+
+def test_no_side_is_too_small_for_the_ssim_window() -> None:
+    keep = settings(aspect="keep", patch=2, disc_patch=8, mask_blocks=(1,))
+    height, width = model_size([(10, 4000)], keep)
+    assert height == 16 >= 11  # 8 would leave the 11-tap window no place
+    assert width > height
+
+
+def test_square_squashes() -> None:
+    assert model_size([(500, 1270)], settings(aspect="square")) == (32, 32)
+
+
+def test_pixels_are_what_inspection_prepares(tmp_path: Path) -> None:
+    paths = write(tmp_path, (40, 80), (50, 100), (40, 80))
+    store = load_store(paths, settings(aspect="keep"), 1)
+    assert store.pixels.shape == (3, 1, 24, 48)
+    assert store.pixels.dtype == np.uint8
+    assert store.paths == paths
+    assert store.sizes == [(40, 80), (50, 100)]
+    assert store.skipped == []
+    for path, pixels in zip(paths, store.pixels, strict=True):
+        assert np.array_equal(pixels, prepare(read_image(path), 1, 24, 48))
+
+
+@pytest.mark.parametrize(
+    ("colour", "shapes", "channels"),
+    [
+        ("auto", [(32, 32)] * 3, 1),
+        ("auto", [(32, 32), (32, 32, 3)], 3),  # one coloured image makes the model see colour
+        ("grey", [(32, 32, 3)] * 2, 1),
+        ("rgb", [(32, 32)] * 2, 3),
+    ],
+)
+def test_colour(tmp_path: Path, colour: str, shapes: list[tuple[int, ...]], channels: int) -> None:
+    store = load_store(write(tmp_path, *shapes), settings(colour=colour), 1)
+    assert store.pixels.shape[1] == channels
+
+
+def test_grey_stored_as_rgb_counts_as_grey(tmp_path: Path) -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
+    Image.fromarray(grey).convert("RGB").save(tmp_path / "a.png")
+    store = load_store([tmp_path / "a.png"], settings(), 1)
+    assert np.array_equal(store.pixels[0, 0], grey)
+
+
+def test_unreadable_files_are_skipped_and_named(tmp_path: Path) -> None:
+    paths = write(tmp_path, *[(32, 32)] * 5)
+    paths[1].write_bytes(paths[1].read_bytes()[:200])
+    paths[3].write_text("no image")
+    store = load_store(paths, settings(), 3)
+    assert store.paths == [paths[0], paths[2], paths[4]]
+    assert len(store.pixels) == 3
+    assert len(store.skipped) == 2
+    assert str(paths[1]) in store.skipped[0]
+    assert f"{paths[3]} is not an image" in store.skipped[1]
+
+
+def test_too_few_readable_files(tmp_path: Path) -> None:
+    paths = write(tmp_path, *[(32, 32)] * 4)
+    paths[2].write_bytes(b"")
+    with pytest.raises(BurnishError, match=r"only 3 of 4.*at least 4.*02\.png is empty"):
+        load_store(paths, settings(), 4)
+
+
+def test_blocks_that_do_not_fit_the_kept_aspect(tmp_path: Path) -> None:
+    paths = write(tmp_path, (10, 200))
+    keep = settings(aspect="keep", image_size=64, mask_blocks=(4, 16))  # fits 64 x 64 px
+    with pytest.raises(BurnishError, match="do not fit the model's input of 16 x 288"):
+        load_store(paths, keep, 1)
