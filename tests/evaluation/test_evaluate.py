@@ -1,4 +1,4 @@
-"""Evaluation of a real, simple detector: one whose numbers can be worked out by hand."""
+"""Evaluation with a real, simple detector (conftest.py); numbers worked out a second way."""
 
 from __future__ import annotations
 
@@ -6,16 +6,269 @@ import csv
 import json
 import os
 import shutil
-import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.metrics import f1_score, roc_auc_score
 
+from burnish.detection.result import Result
 from burnish.errors import BurnishError
 from burnish.evaluation.evaluate import evaluate
 from burnish.evaluation.record import Evaluation, save_json, save_scores
-from burnish.evaluation.summary import cautions, summary, verdict
+from burnish.evaluation.summary import cautions, percent, summary, verdict
+from burnish.images.synth import write_dataset
 
-sys.path.insert(0, str(Path(__file__).parent))
+Simple = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "metal"
+    return write_dataset(folder, train=20, good=12, defects=15, size=(64, 64), seed=1)
+
+
+@pytest.fixture(scope="module")
+def evaluation(data: Path, simple: Simple) -> Evaluation:
+    return evaluate(simple(data), data)
+
+
+@pytest.fixture
+def copy(data: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(data, tmp_path / "metal"))
+
+
+def test_numbers_follow_from_inspecting_each_image(
+    data: Path, simple: Simple, evaluation: Evaluation
+) -> None:
+    detector = simple(data)
+    results = {p: detector.inspect(p) for p in sorted((data / "test").rglob("*.png"))}
+    defect = np.array([p.parent.name != "good" for p in results])
+    scores = np.array([r.score for r in results.values()])
+    called = np.array([r.is_defect for r in results.values()])
+    assert 0 < called.sum() < len(called)  # else the rest says little
+    assert evaluation.image_auroc == pytest.approx(roc_auc_score(defect, scores))
+    assert evaluation.f1 == pytest.approx(f1_score(defect, called))
+    assert evaluation.false_alarm_rate_got == pytest.approx(called[~defect].mean())
+    assert evaluation.false_alarm_rate_wanted == 0.1
+    assert evaluation.escape_rate == pytest.approx(1 - called[defect].mean())
+    assert (evaluation.n_good, evaluation.n_defect) == (12, 15)
+    assert evaluation.threshold == detector.card.calibration.threshold
+    rows = {row.path: row for row in evaluation.images}
+    assert len(rows) == len(results)
+    for path, result in results.items():
+        row = rows[path.relative_to(data).as_posix()]
+        assert (row.score, row.p_value) == (result.score, result.p_value)
+        assert row.verdict == ("defect" if result.is_defect else "good")
+        assert row.is_defect == (row.kind != "good")
+    assert evaluation.not_available == {}
+
+
+def test_kinds_add_up_and_stand_against_all_good(evaluation: Evaluation) -> None:
+    assert [row.kind for row in evaluation.kinds] == ["crack", "dent", "pit", "scratch", "stain"]
+    assert sum(row.images for row in evaluation.kinds) == evaluation.n_defect
+    assert sum(row.caught for row in evaluation.kinds) == evaluation.caught
+    good = [row.score for row in evaluation.images if not row.is_defect]
+    for kind in evaluation.kinds:
+        bad = [row.score for row in evaluation.images if row.kind == kind.kind]
+        truth = [False] * len(good) + [True] * len(bad)
+        assert kind.image_auroc == pytest.approx(roc_auc_score(truth, good + bad))
+        assert kind.median_score == pytest.approx(np.median(bad))
+        assert kind.recall == kind.caught / kind.images
+
+
+def test_progress_counts_every_image(data: Path, simple: Simple) -> None:
+    seen: list[tuple[int, int]] = []
+    evaluate(simple(data), data, lambda done, total: seen.append((done, total)))
+    assert seen == [(i, 27) for i in range(1, 28)]
+
+
+def test_times_are_medians(data: Path, simple: Simple) -> None:
+    class Timed(type(simple(data))):  # type: ignore[misc]
+        def inspect(self, source: Path, /) -> Result:
+            result = super().inspect(source)
+            ms = float(len(self.inspected))  # 1, 2, ..., 27
+            speed = replace(result.speed, read=ms, preprocess=0.5, inference=10 * ms, postprocess=1)
+            return replace(result, speed=speed)
+
+    detector = simple(data)
+    detector.__class__ = Timed
+    e = evaluate(detector, data)
+    assert (e.speed_ms.read, e.speed_ms.inference, e.speed_ms.total) == (14, 140, 155.5)
+    assert e.ms_per_image == 155.5
+
+
+def test_no_result_is_kept(data: Path, simple: Simple) -> None:
+    """Memory stays flat: when an image is inspected, the results before it are gone."""
+    import weakref
+
+    alive: list[weakref.ref[Result]] = []
+    most = 0
+
+    class Watched(type(simple(data))):  # type: ignore[misc]
+        def inspect(self, source: Path, /) -> Result:
+            nonlocal most
+            result: Result = super().inspect(source)
+            alive.append(weakref.ref(result))
+            most = max(most, sum(ref() is not None for ref in alive))
+            return result
+
+    detector = simple(data)
+    detector.__class__ = Watched
+    evaluate(detector, data)
+    assert len(alive) == 27
+    assert most <= 2  # the last one lives until the next takes its name
+
+
+def test_json_and_csv_hold_everything(evaluation: Evaluation, tmp_path: Path) -> None:
+    path = save_json(evaluation, tmp_path / "evaluation.json")
+    assert Evaluation.model_validate_json(path.read_text()) == evaluation
+    plain = json.loads(path.read_text())
+    assert plain["speed_ms"]["total"] == plain["ms_per_image"]
+    assert "display only" in plain["best_f1_note"]
+    with open(save_scores(evaluation, tmp_path / "scores.csv"), newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["score"]) for row in rows] == [row.score for row in evaluation.images]
+    assert list(rows[0]) == ["path", "kind", "is_defect", "score", "p_value", "verdict"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["evaluation.json", "scores.csv"]
+
+
+def test_one_unreadable_image_is_reported_and_the_rest_counts(
+    copy: Path, simple: Simple, evaluation: Evaluation
+) -> None:
+    (copy / "test/crack/broken.png").write_text("this is text")
+    e = evaluate(simple(copy), copy)
+    assert [item.path for item in e.unreadable] == ["test/crack/broken.png"]
+    assert "not an image" in e.unreadable[0].problem
+    assert e.image_auroc == evaluation.image_auroc
+    assert "1 of 28 test images could not be read." in summary(e)
+
+
+def test_nothing_readable_is_an_error(copy: Path, simple: Simple) -> None:
+    for path in (copy / "test").rglob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(BurnishError, match="none of the 27 test images"):
+        evaluate(simple(copy), copy)
+
+
+def test_a_score_that_is_not_finite_names_its_image(data: Path, simple: Simple) -> None:
+    class Broken(type(simple(data))):  # type: ignore[misc]
+        def inspect(self, source: Path, /) -> Result:
+            return replace(super().inspect(source), score=float("nan"))
+
+    detector = simple(data)
+    detector.__class__ = Broken
+    with pytest.raises(BurnishError, match=r"test/crack/000\.png: the score is nan"):
+        evaluate(detector, data)
+
+
+def test_only_good_images(copy: Path, simple: Simple) -> None:
+    for folder in (copy / "test").iterdir():
+        if folder.name != "good":
+            shutil.rmtree(folder)
+    e = evaluate(simple(copy), copy)
+    assert (e.image_auroc, e.f1, e.recall, e.best_f1, e.all_positive_f1) == (None,) * 5
+    assert e.false_alarm_rate_got is not None
+    assert e.kinds == ()
+    missing = {name for name, value in e.model_dump().items() if value is None}
+    assert missing <= set(e.not_available)
+    assert e.not_available["image_auroc"] == "there are no defective test images"
+    assert "nothing is known of missed defects" in summary(e)
+
+
+def test_only_defective_images(copy: Path, simple: Simple) -> None:
+    shutil.rmtree(copy / "test/good")
+    e = evaluate(simple(copy), copy)
+    assert (e.image_auroc, e.false_alarm_rate_got, e.false_alarm_interval) == (None, None, None)
+    assert e.f1 is not None
+    assert {row.image_auroc for row in e.kinds} == {None}
+    missing = {name for name, value in e.model_dump().items() if value is None}
+    assert missing <= set(e.not_available)
+    assert "nothing is known of false alarms" in summary(e)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file names are text on Windows")
+def test_a_file_name_that_is_not_text(copy: Path, simple: Simple, tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    try:
+        Image.fromarray(np.full((64, 64), 99, np.uint8)).save(copy / "test/dent" / name)
+    except OSError:
+        pytest.skip("this file system wants UTF-8")
+    e = evaluate(simple(copy), copy)
+    assert r"test/dent/caf\udce9.png" in {row.path for row in e.images}
+    save_json(e, tmp_path / "e.json")
+    save_scores(e, tmp_path / "s.csv")
+
+
+def changed(evaluation: Evaluation, **values: Any) -> Evaluation:
+    return evaluation.model_copy(update=values)
+
+
+def test_verdict_in_words(evaluation: Evaluation) -> None:
+    crack, dent = (
+        evaluation.kinds[i].model_copy(update={"images": 5, "caught": caught})
+        for i, caught in ((0, 4), (1, 2))
+    )
+    e = changed(evaluation, n_defect=10, caught=6, missed=4, kinds=(crack, dent), n_good=200)
+    e = changed(e, false_alarms=3, false_alarm_rate_got=0.015, false_alarm_rate_wanted=0.01)
+    assert verdict(e) == [
+        "Of 10 images of defective parts, 6 were caught and 4 missed (3 dent, 1 crack).",
+        "200 images of good parts gave 3 false alarms: 1.5 %, where 1 % was wanted.",
+    ]
+    one = changed(evaluation, n_defect=1, caught=1, missed=0, n_good=1, false_alarms=1,
+                  false_alarm_rate_got=1.0, false_alarm_rate_wanted=0.01)  # fmt: skip
+    assert verdict(one) == [
+        "The one image of a defective part (crack) was caught.",
+        "1 image of good parts gave 1 false alarm: 100 %, where 1 % was wanted.",
+    ]
+
+
+def test_more_false_alarms_than_chance_allows_is_said_with_its_cause(
+    evaluation: Evaluation,
+) -> None:
+    def words(false_alarms: int, held_out: int) -> str:
+        model = evaluation.model.model_copy(update={"held_out_images": held_out})
+        rate = false_alarms / 100
+        return " ".join(cautions(changed(
+            evaluation, model=model, n_good=100, false_alarms=false_alarms,
+            false_alarm_rate_got=rate, false_alarm_rate_wanted=0.01,
+            false_alarm_interval=(rate / 2, 2 * rate),
+        )))  # fmt: skip
+
+    assert "than wanted" not in words(3, 500)  # chance: .079
+    assert "differ from the good images calibrated on" in words(9, 500)
+    assert "10 held-out good images are few" in words(9, 10)  # a tenth is what ten can promise
+
+
+def test_an_f1_no_better_than_calling_all_defective_is_said(evaluation: Evaluation) -> None:
+    flat = changed(evaluation, best_f1=0.81, all_positive_f1=0.80)
+    assert any("F1 says little" in caution for caution in cautions(flat))
+    steep = changed(evaluation, best_f1=0.9, all_positive_f1=0.80)
+    assert not any("F1 says little" in caution for caution in cautions(steep))
+
+
+def test_a_threshold_that_wastes_a_good_score_is_said_with_its_cause(
+    evaluation: Evaluation,
+) -> None:
+    def words(f1: float, held_out: int) -> str:
+        model = evaluation.model.model_copy(update={"held_out_images": held_out})
+        return " ".join(cautions(changed(
+            evaluation, model=model, f1=f1, all_positive_f1=0.75, best_f1=0.83, escape_rate=0.9,
+            false_alarm_rate_wanted=0.01,
+        )))  # fmt: skip
+
+    assert "F1 is 0.090" in words(0.09, 99)
+    assert "one odd image" not in words(0.09, 99)  # 99 are enough for 1 %
+    assert "highest score of only 98 held-out good images" in words(0.09, 98)
+    assert "threshold lets" not in words(0.76, 98)
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"), [(None, "n/a"), (0, "0 %"), (1, "100 %"), (0.01234, "1.23 %"), (0.05, "5 %")]
+)
+def test_percent(rate: float | None, text: str) -> None:
+    assert percent(rate) == text

@@ -39,6 +39,7 @@ STYLE: dict[Any, Any] = {
     "ytick.labelcolor": INK,
     "svg.hashsalt": "burnish",  # the same numbers give the same bytes
 }
+MANY = 2000  # points that are drawn as pixels, or the page grows by 100 bytes each
 WIDTH = 5.4  # inches of a figure that fills half a page
 
 
@@ -59,14 +60,14 @@ def roc(evaluation: Evaluation) -> str | None:
         here = (evaluation.false_alarm_rate_got, evaluation.recall)
         axes.plot(*here, "o", color=DEFECT, markersize=9, markeredgecolor="white", clip_on=False,
                   zorder=5)  # fmt: skip
-        left = here[0] > 0.55
+        left, low = here[0] > 0.55, here[1] < 0.15
         axes.annotate(
             "at the threshold",
             here,
-            xytext=(-12 if left else 12, -14),
+            xytext=(-12 if left else 12, 8 if low else -14),
             textcoords="offset points",
             ha="right" if left else "left",
-            va="top",
+            va="bottom" if low else "top",
             color=DEFECT,
         )
         axes.text(0.97, 0.05, f"AUROC {evaluation.image_auroc:.3f}", ha="right",
@@ -183,7 +184,10 @@ def _strips(axes: Axes, groups: Sequence[tuple[str, NDArray[np.float64], str, st
     for row, (_, values, colour, marker) in enumerate(groups):
         y = row + rng.uniform(-0.25, 0.25, len(values))
         size = 22 if len(values) <= 50 else 10
-        axes.scatter(values, y, s=size, c=colour, marker=marker, alpha=0.6, linewidths=0)
+        axes.scatter(
+            values, y, s=size, c=colour, marker=marker, alpha=0.6, linewidths=0,
+            rasterized=len(values) > MANY,
+        )  # fmt: skip
         axes.plot([np.median(values)] * 2, [row - 0.36, row + 0.36], color=INK, linewidth=1.6)
     axes.set_yticks(range(len(groups)), [f"{shorten(name)} ({len(v)})" for name, v, _, _ in groups])
     axes.set(ylim=(-0.6, len(groups) - 0.4), xlabel="image score (short line: median)")
@@ -217,13 +221,17 @@ def _label_ends(axes: Axes, terms: dict[str, NDArray[np.float64]]) -> None:
         (float(np.log(values[-1]) - low) / (high - low), name, colour)
         for (name, values), colour in zip(terms.items(), TERM_COLOURS, strict=False)
     ]
-    for y, name, colour in spread(sorted(ends), 0.075):
+    ends.sort()
+    heights = spread([y for y, _, _ in ends], 0.075)
+    for y, (_, name, colour) in zip(heights, ends, strict=True):
         axes.text(1.02, y, name, color=colour, va="center", transform=axes.transAxes)
 
 
-def spread(ends: Sequence[tuple[float, str, str]], gap: float) -> list[tuple[float, str, str]]:
-    """Raise heights, given in ascending order, until neighbours are `gap` apart."""
-    placed: list[tuple[float, str, str]] = []
-    for y, name, colour in ends:
-        placed.append((max(y, placed[-1][0] + gap) if placed else y, name, colour))
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Ascending heights in [0, 1], moved until neighbours are `gap` apart and none is above 1."""
+    placed: list[float] = []
+    for y in heights:
+        placed.append(max(y, placed[-1] + gap) if placed else y)
+    for i in reversed(range(len(placed))):
+        placed[i] = min(placed[i], placed[i + 1] - gap if i + 1 < len(placed) else 1.0)
     return placed

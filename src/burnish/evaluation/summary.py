@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from burnish.detection.calibration import needed_images
 from burnish.evaluation import metrics
 from burnish.evaluation.record import Evaluation
 
@@ -74,6 +75,10 @@ def cautions(evaluation: Evaluation) -> list[str]:
                 f"F1 says little here: even the best threshold ({e.best_f1:.3f}) is barely better "
                 f"than calling everything defective ({e.all_positive_f1:.3f})."
             )
+    if e.n_good and e.f1 is not None and e.all_positive_f1 is not None:
+        enough = e.best_f1 is not None and e.best_f1 - e.all_positive_f1 >= SMALL_GAIN
+        if enough and e.f1 < e.all_positive_f1 and e.escape_rate:
+            found.append(_too_strict(e))
     if e.unreadable:
         total = len(e.images) + len(e.unreadable)
         found.append(f"{len(e.unreadable)} of {total} test images could not be read.")
@@ -93,6 +98,20 @@ def _too_many_false_alarms(e: Evaluation) -> str:
         else f"{held_out} held-out good images are few, and set the threshold only roughly"
     )
     return f"That is more than wanted beyond chance (95 % interval {low} to {high}): {why}."
+
+
+def _too_strict(e: Evaluation) -> str:
+    text = (
+        f"The threshold lets most of what the score could tell go unused: F1 is {e.f1:.3f}, "
+        f"calling everything defective gives {e.all_positive_f1:.3f}, and some other threshold "
+        f"{e.best_f1:.3f}."
+    )
+    if e.model.held_out_images < needed_images(e.false_alarm_rate_wanted):
+        text += (
+            f" It is the highest score of only {e.model.held_out_images} held-out good images, so "
+            "one odd image among them decides it."
+        )
+    return text
 
 
 def percent(rate: float | None) -> str:
