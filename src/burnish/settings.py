@@ -292,7 +292,8 @@ def validate_settings(values: Mapping[str, Any]) -> Settings:
 
 
 def parse_assignments(assignments: list[str]) -> dict[str, Any]:
-    """`["lr=1e-3", "mask_blocks=8,16"]` to values; TOML syntax, bare words and lists allowed.
+    """`["lr=1e-3", "mask_blocks=8,16"]` to values; TOML syntax; bare words and lists are
+    allowed, and null.
 
     Raises:
         BurnishError: an item is not of the form key=value.
@@ -307,7 +308,7 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
 
 
 def _parse_value(text: str) -> Any:
-    if text.lower() in ("none", "null"):
+    if text == "null":  # "none" is a value of skip, flips and standardise
         return None
     for candidate in (text, f"[{text}]" if "," in text else text):
         try:

@@ -1,0 +1,48 @@
+"""What the documents say must exist: commands, their options, settings and linked files."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from burnish.cli.main import app
+from burnish.settings import make_settings, parse_assignments, preset_names
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def page_id(page: Path) -> str:
+    return page.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_burnish_commands_have_the_verbs_and_options_shown(page: Path) -> None:
+    verbs = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    lines = re.findall(r"(?:^|`)(burnish [a-z][^`\n#]*)", page.read_text(), re.MULTILINE)
+    for line in lines:
+        words = shlex.split(line.replace("[", "").replace("]", ""))
+        assert words[1] in verbs, line
+        known = {option for p in verbs[words[1]].params for option in p.opts}
+        assert {w for w in words[2:] if w.startswith("--")} <= known, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_settings_shown_are_valid(page: Path) -> None:
+    for item in re.findall(r"--set (?!key=value)([a-z_0-9]+=[^\s`]+)", page.read_text()):
+        assert make_settings("paper", parse_assignments([item]))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_linked_files_exist(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_readme_names_every_preset() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert all(f"`{name}`" in text for name in preset_names())
