@@ -276,3 +276,18 @@ def test_presets_and_doctor(burnish) -> None:
     assert facts["libraries"]["torch"]
     assert facts["cpu_cores"] >= 1
     assert "free" in burnish("doctor")[1]
+
+
+def test_resume_with_other_scoring_calibrates_anew_without_training(
+    burnish, metal: Path, tmp_path: Path
+) -> None:
+    direct = ("train", metal, *SHORT, "--epochs", 1, "--set", "reduction=mean")
+    assert burnish(*direct, "--out", tmp_path / "direct")[0] == 0
+    out = ("--out", tmp_path / "changed")
+    assert burnish("train", metal, *SHORT, "--epochs", 1, *out)[0] == 0
+    log = (tmp_path / "changed" / "losses.csv").read_bytes()
+    assert burnish(*direct, *out, "--resume")[0] == 0
+    assert (tmp_path / "changed" / "losses.csv").read_bytes() == log
+    cards = [Detector.load(tmp_path / name).card for name in ("direct", "changed")]
+    assert cards[0].calibration == cards[1].calibration
+    assert cards[0].settings == cards[1].settings
