@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import resource
 import struct
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from burnish import Detector
 from burnish.detection.calibration import Calibration
 from burnish.detection.model_file import (
     FORMAT,
@@ -325,3 +327,18 @@ def test_summary_is_plain_json(saved: Path) -> None:
     assert plain["shape"] == {"channels": 1, "height": 32, "width": 40}
     assert plain["settings"]["mask_blocks"] == [8, 16]
     assert plain["data"]["folder"] == "/data/Größe"
+
+
+def test_a_header_that_claims_a_huge_network_costs_no_memory(
+    detector: Detector, tmp_path: Path
+) -> None:
+    """Such a header carries a right checksum if its maker wants it to."""
+    claims = {"width": 4096, "heads": 64, "depth_encoder": 64, "depth_decoder": 64}
+    settings = detector.card.settings.model_copy(update=claims)  # 100 GB of weights
+    card = detector.card.model_copy(update={"settings": settings})
+    path = tmp_path / "huge.safetensors"
+    save_model(path, Model(detector.model.generator, card))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(BurnishError, match="do not fit"):
+        load_model(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KiB

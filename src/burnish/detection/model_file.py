@@ -104,12 +104,14 @@ def load_model(path: Path) -> Model:
     card = _read_card(path, metadata[KEY])
     if metadata.get("sha256") != _digest(metadata[KEY], tensors):
         raise BurnishError(f"{path} was changed after it was written: its checksum does not match")
-    generator = Generator(card.settings, card.shape)
+    with torch.device("meta"):  # a header may claim any width: allocate nothing before shapes fit
+        generator = Generator(card.settings, card.shape)
     position = None
     try:
         if card.settings.standardise == "position":
             position = (tensors.pop(POSITION[0]), tensors.pop(POSITION[1]))
-        generator.load_state_dict({k.removeprefix("generator."): v for k, v in tensors.items()})
+        weights = {k.removeprefix("generator."): v for k, v in tensors.items()}
+        generator.load_state_dict(weights, assign=True)
     except (RuntimeError, KeyError) as error:
         raise BurnishError(f"{path}: weights do not fit the settings in its header") from error
     return Model(generator.eval(), card, position)
