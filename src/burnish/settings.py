@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -36,6 +36,19 @@ class Settings(BaseModel):
     )
     colour: Literal["auto", "grey", "rgb"] = Field(
         "auto", description="auto: grey if every training image is grey"
+    )
+    tile: Literal["full"] | Annotated[int, Field(ge=16, le=4096)] = Field(
+        "full",
+        description="full: the whole image, resized to the model's input; a number: tiles of that "
+        "side, px, of the image at its own resolution (for small flaws on big parts)",
+    )
+    overlap: int = Field(
+        32, ge=0, description="of neighbouring tiles at inspection, px; blended where they meet"
+    )
+    roi: str = Field(
+        "",
+        description="region of interest: a mask image (0 outside), or a polygon 'x,y x,y x,y ...' "
+        "in px of the training images; nothing outside it is learnt, scored or shown",
     )
     flips: Literal["none", "horizontal", "vertical", "both"] = Field(
         "none", description="random mirroring of training images"
@@ -157,6 +170,11 @@ class Settings(BaseModel):
     )
     top_share: float = Field(0.01, gt=0, le=1, description="share of pixels for reduction=top")
 
+    @property
+    def side(self) -> int:
+        """Side of the model's input, px: of a tile, or `image_size` (before `aspect`)."""
+        return self.image_size if self.tile == "full" else self.tile
+
     @field_validator("mask_blocks", mode="before")
     @classmethod
     def _one_block_or_many(cls, value: Any) -> Any:
@@ -177,17 +195,20 @@ class Settings(BaseModel):
             raise ValueError("mask_blocks needs at least one block side, each 1 px or more")
         if len(set(self.mask_blocks)) < len(self.mask_blocks):
             raise ValueError(f"mask_blocks {self.mask_blocks} names a scale twice")
-        if max(self.mask_blocks) >= self.image_size:
+        named = f"{'image_size' if self.tile == 'full' else 'tile'} {self.side}"
+        if max(self.mask_blocks) >= self.side:
             raise ValueError(
-                f"mask_blocks {self.mask_blocks} must be smaller than image_size "
-                f"{self.image_size}, or a mask hides the whole image"
+                f"mask_blocks {self.mask_blocks} must be smaller than {named}, "
+                "or a mask hides the whole image"
             )
         for patch, side in (("patch", self.patch), ("disc_patch", self.disc_patch)):
-            if self.image_size % side:
+            if self.side % side:
                 raise ValueError(
-                    f"image_size {self.image_size} is not a multiple of {patch} {side}: "
-                    f"{self.image_size // side * side or side} would be"
+                    f"{named} is not a multiple of {patch} {side}: "
+                    f"{self.side // side * side or side} would be"
                 )
+        if self.tile != "full" and 2 * self.overlap > self.tile:
+            raise ValueError(f"overlap {self.overlap} is more than half of tile {self.tile}")
         for heads, width in ((self.heads, self.width), (self.disc_heads, self.disc_width)):
             if width % heads:
                 raise ValueError(f"width {width} is not a multiple of the {heads} heads")
@@ -203,7 +224,9 @@ class Settings(BaseModel):
 
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "images": ("image_size", "aspect", "colour", "flips", "jitter"),
+    "images": (
+        "image_size", "aspect", "colour", "tile", "overlap", "roi", "flips", "jitter",
+    ),
     "verdict": ("part_pattern", "holdout", "false_alarms"),
     "masks": ("mask_blocks", "mask_channel"),
     "generator": (

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from burnish import __version__
+from burnish.cli.data import app as data
 from burnish.cli.demo import demo
 from burnish.cli.doctor import doctor
 from burnish.cli.evaluate import evaluate
@@ -39,6 +40,7 @@ def _root(
 
 for verb in (train, evaluate, inspect, info, presets, doctor, demo):
     app.command()(verb)
+app.add_typer(data)
 
 
 def run() -> None:

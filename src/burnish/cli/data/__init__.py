@@ -1,0 +1,14 @@
+"""`burnish data`: from whatever is on disk to images one can trust."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(
+    name="data",
+    help="Bring images in, tell the truth about them, make synthetic ones.",
+    no_args_is_help=True,
+)
+
+for verb in ():
+    app.command()(verb)

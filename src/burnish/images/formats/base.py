@@ -1,0 +1,81 @@
+"""What a data format is: files of a source in, items with label, part and mask out.
+
+A new format is one class with `name`, `summary` and `items`, and one line in the registry
+(`burnish.images.formats`), or an entry point of the group `burnish.formats` in a package of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burnish.images.archive import Source
+
+GOOD = "good"
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image of a source and what is known of it. Pixels are only loaded when asked for.
+
+    Attributes:
+        source: name inside the source; windows cut from a frame append `#x,y,w,h` in px.
+        stem: file name to write, without suffix; unique within its kind.
+        kind: "good" or the defect's name.
+        part: the physical part; empty where the format does not know (the stem is used).
+        data: loads the image file's bytes (PNG, JPEG, BMP, TIFF or WebP).
+        mask: loads the mask, bool HxW, True on the defect; returns None where there is none.
+        split: "train" or "test" where the source has a split of its own, else empty.
+    """
+
+    source: str
+    stem: str
+    kind: str
+    part: str
+    data: Callable[[], bytes]
+    mask: Callable[[], Mask | None] = lambda: None
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may say about a source; formats use what concerns them.
+
+    Attributes:
+        part: regular expression that finds the part's name in the path; empty: the format's rule.
+        good, bad: glob patterns of good and defective files (format `folder`).
+        window: side of windows cut from large frames, px (formats with boxes; rails).
+        table: name of the table inside the source (formats `csv` and `severstal`), empty: the only one.
+    """
+
+    part: re.Pattern[str] | None = None
+    good: tuple[str, ...] = ()
+    bad: tuple[str, ...] = ()
+    window: int = 256
+    table: str = ""
+
+
+class Format(Protocol):
+    """One way images lie on disk."""
+
+    name: str
+    summary: str
+
+    def items(
+        self, source: Source, options: Options, note: Callable[[str], None]
+    ) -> Iterable[Item]:
+        """Every image of the source, in a fixed order.
+
+        Args:
+            note: told, once each, what the user should know (what was left out and why).
+
+        Raises:
+            BurnishError: the source is not of this format: what was looked for and what is there.
+        """
+        ...
