@@ -24,7 +24,7 @@ from burnish.images.dataset import (
     MIN_GOOD,
     find_training_images,
     fingerprint,
-    part_of,
+    parts_of,
     split_by_part,
 )
 from burnish.images.store import ImageStore, load_store
@@ -77,9 +77,8 @@ def train(
     if not is_worker():
         _claim(out, resume, overwrite)
     store = load_store(paths, settings, MIN_GOOD)
-    training, held = split_by_part(
-        store.paths, settings.part_pattern, settings.holdout, settings.seed
-    )
+    parts = parts_of(store.paths, settings.part_pattern, data)
+    training, held = split_by_part(parts, settings.holdout, settings.seed)
     identity = {
         "preset": preset,
         "settings": settings.model_dump(mode="json"),
@@ -125,7 +124,7 @@ def train(
             "fingerprint": identity["fingerprint"],
             "training_images": len(training),
             "held_out_images": len(held),
-            "held_out_parts": len({part_of(store.paths[i], settings.part_pattern) for i in held}),
+            "held_out_parts": len({parts[i] for i in held}),
             "held_out": [store.paths[i].name for i in held],
             "skipped": store.skipped,
             "sizes": [list(size) for size in store.sizes[:20]],

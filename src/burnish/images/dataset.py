@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from burnish.errors import BurnishError
+from burnish.images.manifest import read_manifest
 from burnish.images.reader import SUFFIXES
 
 GOOD = "good"
@@ -135,34 +136,47 @@ def part_of(path: Path, pattern: str) -> str:
     return (found.group(1) if found.groups() else None) or found.group(0)
 
 
-def split_by_part(
-    paths: Sequence[Path], pattern: str, share: float, seed: int
-) -> tuple[list[int], list[int]]:
+def parts_of(paths: Sequence[Path], pattern: str, data: str | Path) -> list[str]:
+    """The part each image shows: by `pattern` if given, else as `data/manifest.csv` says, else
+    every image is a part of its own."""
+    known = {}
+    if not pattern:
+        known = {row.path: row.part for row in read_manifest(Path(data)) or ()}
+    return [
+        known.get(os.path.relpath(path, data).replace(os.sep, "/")) or part_of(path, pattern)
+        for path in paths
+    ]
+
+
+def split_by_part(parts: Sequence[str], share: float, seed: int) -> tuple[list[int], list[int]]:
     """Indices to train on and indices held out; a part's images all fall on one side.
 
     Parts are drawn at random until at least `share` of the images are held out; both sides keep
     at least one part.
 
+    Args:
+        parts: the part of each image.
+
     Raises:
         BurnishError: all images are one part.
     """
-    parts: dict[str, list[int]] = {}
-    for index, path in enumerate(paths):
-        parts.setdefault(part_of(path, pattern), []).append(index)
-    if len(parts) < 2:
+    members: dict[str, list[int]] = {}
+    for index, part in enumerate(parts):
+        members.setdefault(part, []).append(index)
+    if len(members) < 2:
         raise BurnishError(
-            f"part_pattern '{pattern}' makes one part of all {len(paths)} images; "
-            "at least two parts are needed to hold one out"
+            f"all {len(parts)} images are of one part, '{parts[0]}': at least two parts are needed "
+            "to hold one out; look at part_pattern, or at the part column of manifest.csv"
         )
-    names = sorted(parts)
+    names = sorted(members)
     order = np.random.default_rng(seed).permutation(len(names))
     held: list[int] = []
     for position in order[:-1]:
-        if len(held) >= share * len(paths):
+        if len(held) >= share * len(parts):
             break
-        held += parts[names[position]]
+        held += members[names[position]]
     chosen = set(held)
-    return [i for i in range(len(paths)) if i not in chosen], sorted(held)
+    return [i for i in range(len(parts)) if i not in chosen], sorted(held)
 
 
 def fingerprint(paths: Sequence[Path]) -> str:
