@@ -13,8 +13,17 @@ import pytest
 from PIL import Image
 
 from burnish.errors import BurnishError
-from burnish.images import reader
-from burnish.images.reader import prepare, read_image, resize, to_channels
+from burnish.images import decoding
+from burnish.images.reader import (
+    prepare,
+    read_header,
+    read_header_bytes,
+    read_image,
+    read_image_bytes,
+    resize,
+    suffix_of,
+    to_channels,
+)
 
 GREY = np.random.default_rng(0).integers(0, 256, (12, 17), dtype=np.uint8)
 RGB = np.random.default_rng(1).integers(0, 256, (12, 17, 3), dtype=np.uint8)
@@ -161,9 +170,23 @@ def test_of_several_pages_the_first_is_read(tmp_path: Path) -> None:
     assert_image(read_image(path), GREY)
 
 
-def test_the_content_decides_not_the_suffix(tmp_path: Path) -> None:
+def test_a_file_whose_suffix_names_another_format(tmp_path: Path) -> None:
     save(tmp_path / "a.bmp", GREY).rename(tmp_path / "a.png")
-    assert_image(read_image(tmp_path / "a.png"), GREY)
+    for read in (read_image, read_header):
+        with pytest.raises(
+            BurnishError, match=r"a\.png holds a BMP, not a PNG: rename it to a\.bmp$"
+        ):
+            read(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    assert_image(read_image_bytes(content, "a.png"), GREY)  # the caller is to rename it
+    assert suffix_of(read_header_bytes(content, "a.png").format) == ".bmp"
+
+
+@pytest.mark.parametrize("name", ["a.JPEG", "a.jpe", "a", "a.jpg.orig"])
+def test_a_suffix_that_contradicts_nothing(name: str, tmp_path: Path) -> None:
+    save(tmp_path / "b.jpg", GREY).rename(tmp_path / name)
+    assert read_image(tmp_path / name).shape == GREY.shape
+    assert read_header(tmp_path / name).format == "JPEG"
 
 
 # --- bad files ------------------------------------------------------------------------------------
@@ -231,9 +254,9 @@ def test_no_damage_leads_to_a_traceback(tmp_path: Path) -> None:
 
 def test_too_many_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path / "a.png", GREY)
-    monkeypatch.setattr(reader, "MAX_PIXELS", GREY.size)
+    monkeypatch.setattr(decoding, "MAX_PIXELS", GREY.size)
     read_image(path)
-    monkeypatch.setattr(reader, "MAX_PIXELS", GREY.size - 1)
+    monkeypatch.setattr(decoding, "MAX_PIXELS", GREY.size - 1)
     with pytest.raises(BurnishError, match=r"a\.png has 17 x 12 pixels; at most 203 are read"):
         read_image(path)
 

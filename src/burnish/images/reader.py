@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from burnish.errors import BurnishError
+from burnish.images.decoding import (
+    FORMATS,
+    MAX_BYTES,
+    MAX_PIXELS,
+    SUFFIXES,
+    hushed,
+    opened,
+    suffix_of,
+)
+from burnish.images.header import Header, header_of, is_grey, upright
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")  # decoders a hostile file may reach
-MAX_PIXELS = 178_000_000  # just below the size at which Pillow itself refuses
+__all__ = [
+    "FORMATS", "MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "Header", "prepare", "read_header",
+    "read_header_bytes", "read_image", "read_image_bytes", "resize", "suffix_of", "to_channels",
+]  # fmt: skip
 
 
 def read_image(source: str | Path | Image.Image | NDArray[Any]) -> NDArray[np.uint8]:
@@ -25,61 +35,84 @@ def read_image(source: str | Path | Image.Image | NDArray[Any]) -> NDArray[np.ui
     Args:
         source: a file (PNG, JPEG, BMP, TIFF, WebP; EXIF orientation is applied, of several pages
             the first is read), a PIL image, or an array HxW, HxWx1, HxWx3 (RGB) or HxWx4 of uint8,
-            uint16 (full range) or float in [0, 1]. 16 bits become 8 by dropping the lower ones;
-            an alpha channel is dropped.
+            uint16 (full range) or float in [0, 1]. 16 bits become 8 by dropping the lower ones,
+            what is negative or above 65535 is clipped; an alpha channel is dropped.
 
     Returns:
         uint8 HxW (grey) or HxWx3 (RGB).
 
     Raises:
-        BurnishError: missing, empty, truncated, not an image, larger than 178 megapixels, or an
-            array of another shape, type or range.
+        BurnishError: missing, empty, truncated, not an image, over 1 GiB or 178 megapixels, a file
+            whose suffix names another format than it holds, or an array of another shape, type or
+            range.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if isinstance(source, Image.Image):
         try:
-            return _from_pil(ImageOps.exif_transpose(source))
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
+            with hushed():
+                return _from_pil(upright(source))
+        except BurnishError:
+            raise
+        except Exception as error:  # decoding starts only here, and fails in any way there is
             raise BurnishError(f"the image cannot be read: {error}") from error
-    path = Path(source)
-    try:
-        if path.is_dir():
-            raise BurnishError(f"{path} is a folder, not an image")
-        if path.stat().st_size == 0:
-            raise BurnishError(f"{path} is empty (0 bytes)")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the cap below speaks for Pillow's bomb warning
-            with Image.open(path, formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise BurnishError(
-                        f"{path} has {image.width} x {image.height} pixels; "
-                        f"at most {MAX_PIXELS:,} are read"
-                    )
-                try:
-                    return _from_pil(ImageOps.exif_transpose(image))
-                except BurnishError as error:
-                    raise BurnishError(f"{path}: {error}") from error
-    except FileNotFoundError as error:
-        raise BurnishError(f"no such file: {path}") from error
-    except UnidentifiedImageError as error:
-        raise BurnishError(f"{path} is not an image ({', '.join(FORMATS)} are read)") from error
-    except Image.DecompressionBombError as error:
-        raise BurnishError(
-            f"{path} is too large: at most {MAX_PIXELS:,} pixels are read"
-        ) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise BurnishError(f"{path} cannot be read: {reason}") from error
+    return _read(Path(source), str(source))
+
+
+def read_image_bytes(data: bytes, name: str) -> NDArray[np.uint8]:
+    """Read the content of an image file (a member of an archive, say); see `read_image`.
+
+    The content alone decides what it is, whatever `name` ends in.
+
+    Args:
+        name: what to call it in errors.
+
+    Returns:
+        uint8 HxW (grey) or HxWx3 (RGB).
+
+    Raises:
+        BurnishError: as `read_image`.
+    """
+    return _read(bytes(data), name)
+
+
+def read_header(path: str | Path) -> Header:
+    """What an image file is, without decoding its pixels.
+
+    Raises:
+        BurnishError: as `read_image`, but for damage that only decoding shows.
+    """
+    return _header(Path(path), str(path))
+
+
+def read_header_bytes(data: bytes, name: str) -> Header:
+    """What the content of an image file is, without decoding its pixels; `format` by content.
+
+    Raises:
+        BurnishError: as `read_image_bytes`, but for damage that only decoding shows.
+    """
+    return _header(bytes(data), name)
+
+
+def _read(source: Path | bytes, name: str) -> NDArray[np.uint8]:
+    with opened(source, name) as (image, _, _):
+        try:
+            return _from_pil(upright(image))
+        except BurnishError as error:
+            raise BurnishError(f"{name}: {error}") from error
+
+
+def _header(source: Path | bytes, name: str) -> Header:
+    with opened(source, name) as (image, file, size):
+        return header_of(image, file, name, size)
 
 
 def _from_pil(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode == "I" or image.mode.startswith("I;16"):
-        wide = np.asarray(image).astype(np.int64)
-        return (np.clip(wide, 0, 65535) >> 8).astype(np.uint8)
+        return (np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8)
     if image.mode == "F":
         return _from_array(np.asarray(image))
-    if image.mode in ("1", "L", "LA", "La"):
+    if is_grey(image.mode):
         return np.array(image.convert("L"))
     return np.array(image.convert("RGB"))
 
