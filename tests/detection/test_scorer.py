@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from burnish.detection.calibration import Calibration
-from burnish.detection.scorer import Scorer, to_tensor
+from burnish.detection.image_scorer import ImageScorer
+from burnish.detection.scorer import Scorer, View, to_tensor
 from burnish.method.generator import Generator, InputShape
 from burnish.settings import make_settings
 
@@ -26,7 +27,7 @@ def scorer(**changes: object) -> Scorer:
 
 
 def calibrate(made: Scorer) -> Calibration:
-    *ticks, calibration = made.calibrate(PIXELS)
+    *ticks, calibration = ImageScorer(made, made.settings).calibrate(PIXELS)
     assert ticks == [None] * (2 * len(PIXELS))  # one tick for each image in each of two passes
     assert calibration is not None
     return calibration
@@ -34,7 +35,7 @@ def calibrate(made: Scorer) -> Calibration:
 
 def all_errors(made: Scorer) -> np.ndarray:
     """(N, S, H, W) float64."""
-    return np.concatenate([made.errors(image)[0].numpy() for image in PIXELS]).astype(float)
+    return np.concatenate([made.errors(View(image))[0].numpy() for image in PIXELS]).astype(float)
 
 
 def test_to_tensor() -> None:
@@ -49,7 +50,7 @@ def test_to_tensor() -> None:
 def test_calibration_against_numpy(fusion: str, position: bool) -> None:
     made = scorer(fusion=fusion)
     if position:
-        made.learn_positions(PIXELS[:4])
+        made.learn_positions(map(View, PIXELS[:4]))
     found, errors = calibrate(made), all_errors(made)
     mu, sigma = errors.mean(axis=(0, 2, 3)), errors.std(axis=(0, 2, 3))
     np.testing.assert_allclose(found.mu, mu, rtol=1e-5, atol=1e-7)
@@ -72,33 +73,74 @@ def test_a_calibration_image_scores_as_it_was_calibrated() -> None:
     made = scorer()
     found = calibrate(made)
     references = made.references(found.mu, found.sigma)
-    again = [made.score(image, *references).score for image in PIXELS[::-1]]
+    again = [made.score(View(image), *references).score for image in PIXELS[::-1]]
     assert tuple(sorted(again)) == found.scores  # to the bit
 
 
 def test_positions_against_numpy() -> None:
     made = scorer()
     errors = all_errors(made)
-    mean, deviation = made.learn_positions(PIXELS)
+    mean, deviation = made.learn_positions(map(View, PIXELS))
     np.testing.assert_allclose(mean, errors.mean(axis=0), rtol=1e-5, atol=1e-7)
     spread = errors.std(axis=0)
     expected = spread + 0.25 * spread.mean(axis=(1, 2), keepdims=True)
     np.testing.assert_allclose(deviation, expected, rtol=1e-4)
     standardised = (errors - errors.mean(axis=0)) / expected
     np.testing.assert_allclose(all_errors(made), standardised, atol=1e-3)
-    again = made.learn_positions(PIXELS)  # from the raw errors once more
+    again = made.learn_positions(map(View, PIXELS))  # from the raw errors once more
     assert torch.equal(again[0], mean)
     assert torch.equal(again[1], deviation)
 
 
 def test_reported_reconstruction_is_the_chosen_scales() -> None:
     made = scorer(fusion="paper")
-    errors, painted = made.errors(PIXELS[0])
+    errors, painted = made.errors(View(PIXELS[0]))
     means = errors.mean(dim=(0, 2, 3))
     for scale in (0, 1):
         mu = means.clone()
         mu[scale] -= 1  # makes this scale exceed its reference most
-        scored = made.score(PIXELS[0], mu, torch.ones(2))
+        scored = made.score(View(PIXELS[0]), mu, torch.ones(2))
         assert scored.scale == scale
         assert torch.equal(scored.reconstruction, painted[0, scale])
         assert torch.equal(scored.anomaly_map, errors[0, scale])
+
+
+def region() -> np.ndarray:
+    inside = np.zeros((32, 32), dtype=bool)
+    inside[4:24, 8:30] = True
+    return inside
+
+
+@pytest.mark.parametrize("fusion", ["paper", "max"])
+@pytest.mark.parametrize("reduction", ["mean", "max", "top"])
+def test_nothing_outside_the_region_matters(fusion: str, reduction: str) -> None:
+    made, inside = scorer(fusion=fusion, reduction=reduction), region()
+    made.learn_positions(View(image, inside) for image in PIXELS)
+    references = made.references([0.1, 0.1], [0.5, 0.5])
+    other = np.where(inside, PIXELS[0], 255 - PIXELS[1])
+    one = made.score(View(PIXELS[0], inside), *references)
+    two = made.score(View(other, inside), *references)
+    assert one.score == two.score
+    assert torch.equal(one.anomaly_map, two.anomaly_map)
+    assert torch.equal(one.reconstruction[:, inside], two.reconstruction[:, inside])
+    # Outside, the part itself is shown and the map is as cold as anywhere.
+    expected = to_tensor(other, torch.device("cpu"))
+    assert torch.equal(two.reconstruction[:, ~inside], expected[:, ~inside])
+    assert (one.anomaly_map[~inside] == one.anomaly_map[inside].min()).all()
+    values = np.sort(one.anomaly_map[inside].numpy().astype(float))
+    by_hand = {"mean": values.mean(), "max": values[-1], "top": values[-4:].mean()}  # 1 % of 440
+    assert one.score == pytest.approx(by_hand[reduction], rel=1e-5)
+
+
+def test_smoothing_at_the_regions_border_takes_only_what_lies_inside() -> None:
+    made, inside = scorer(smoothing=2.0), region()
+    view = View(PIXELS[0], inside)
+    found = made.errors(view)[0][0, 0].numpy()
+    painted = made.errors(view)[1][0, 0, 0].numpy()
+    raw = (painted - to_tensor(PIXELS[0, 0], torch.device("cpu")).numpy()) ** 2  # preset tiny
+    y, x = np.mgrid[:32, :32]
+    for row, column in ((4, 8), (10, 15), (23, 29)):
+        weight = np.exp(-((y - row) ** 2 + (x - column) ** 2) / (2 * 2.0**2)) * inside
+        expected = (weight * raw).sum() / weight.sum()
+        assert found[row, column] == pytest.approx(expected, rel=0.01)
+    assert (found[~inside] == 0).all()

@@ -19,6 +19,7 @@ from burnish import BurnishError
 from burnish.images.surfaces import make_surface
 from burnish.settings import make_settings
 from burnish.training.loop import Interrupted, Trainer
+from burnish.training.samples import Samples
 
 MICRO = {
     "image_size": 32, "patch": 8, "disc_patch": 8, "mask_blocks": (8, 16), "width": 32, "heads": 2,
@@ -35,7 +36,8 @@ def pixels(count: int = 10) -> np.ndarray:
 def trainer(folder: Path, count: int = 10, **changes: object) -> Trainer:
     folder.mkdir(parents=True, exist_ok=True)
     settings = make_settings("tiny", MICRO | {"steps": 9} | changes)
-    return Trainer(settings, pixels(count), folder, {"settings": settings.model_dump(mode="json")})
+    samples = Samples(pixels(count), range(count))
+    return Trainer(settings, samples, folder, {"settings": settings.model_dump(mode="json")})
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -28,6 +28,23 @@ def train(
             help="Regular expression of the part's name in a file name: parts stay whole."
         ),
     ] = None,
+    tile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PX|full",
+            help="Learn and score tiles of this side at the images' own resolution: small flaws on "
+            "big parts. full: the whole image, resized.",
+        ),
+    ] = None,
+    overlap: Annotated[int | None, typer.Option(help="Of neighbouring tiles, px.")] = None,
+    roi: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MASK|POLYGON",
+            help="Region of interest: a mask image (black outside) or 'x,y x,y x,y ...' in px. "
+            "Nothing outside it is learnt or scored.",
+        ),
+    ] = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any setting; repeat as needed."),
@@ -42,7 +59,8 @@ def train(
 
     named = {
         "epochs": epochs, "minutes": minutes, "seed": seed, "false_alarms": false_alarms,
-        "part_pattern": part,
+        "part_pattern": part, "overlap": overlap, "roi": roi,
+        "tile": int(tile) if tile and tile.isdigit() else tile,
     }  # fmt: skip
     changes: dict[str, Any] = parse_assignments(assignments or [])
     changes |= {key: value for key, value in named.items() if value is not None}

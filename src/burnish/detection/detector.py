@@ -13,12 +13,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from burnish.detection.image_scorer import ImageScorer, ScoredImage
 from burnish.detection.locate import find_regions, upsample
 from burnish.detection.model_file import Model, load_model, save_model
 from burnish.detection.result import Result, Speed
-from burnish.detection.scorer import Scored, Scorer
+from burnish.detection.scorer import Scorer
 from burnish.errors import BurnishError
-from burnish.images.reader import prepare, read_image
+from burnish.images.reader import prepare, read_image, resize
 from burnish.settings import DEFAULT_PRESET
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ class Detector:
     def __init__(self, model: Model, path: Path | None = None, device: str = "auto") -> None:
         self.model, self.card, self.path = model, model.card, path
         settings, calibration = self.card.settings, self.card.calibration
-        self.scorer = Scorer(model.generator, settings, pick_device(device), model.position)
-        self._references = self.scorer.references(calibration.mu, calibration.sigma)
+        scorer = Scorer(model.generator, settings, pick_device(device), model.position)
+        self.scorer = ImageScorer(scorer, settings, model.roi)
+        self._references = scorer.references(calibration.mu, calibration.sigma)
 
     @classmethod
     def train(
@@ -93,7 +95,7 @@ class Detector:
             raise BurnishError(f"false alarms must lie between 0 and 1, not {rate}")
         calibration = self.card.calibration.model_copy(update={"false_alarms": rate})
         card = self.card.model_copy(update={"calibration": calibration})
-        return Detector(replace(self.model, card=card), self.path, str(self.scorer.device))
+        return Detector(replace(self.model, card=card), self.path, str(self.scorer.scorer.device))
 
     def inspect(self, source: str | Path | Image.Image | NDArray[Any]) -> Result:
         """Judge one image: a file, a PIL image or an array (see `read_image`).
@@ -105,7 +107,9 @@ class Detector:
         image = read_image(source)
         read = time.perf_counter()
         shape = self.card.shape
-        pixels = prepare(image, shape.channels, shape.height, shape.width)
+        whole = self.card.settings.tile == "full"
+        size = (shape.height, shape.width) if whole else image.shape[:2]
+        pixels = prepare(image, shape.channels, *size)
         prepared = time.perf_counter()
         scored = self.scorer.score(pixels, *self._references)
         inferred = time.perf_counter()
@@ -116,18 +120,15 @@ class Detector:
         self,
         path: Path | None,
         image: NDArray[np.uint8],
-        scored: Scored,
+        scored: ScoredImage,
         times: tuple[float, float, float, float],
     ) -> Result:
         calibration = self.card.calibration
         height, width = image.shape[:2]
-        small = scored.anomaly_map.cpu().numpy()
+        small, painted = scored.anomaly_map, scored.reconstruction
         regions, peak = find_regions(small, calibration.pixel_threshold, height, width)
-        painted = (scored.reconstruction.clamp(-1, 1) + 1).mul(127.5).round().byte().cpu().numpy()
         reconstruction = painted[0] if len(painted) == 1 else painted.transpose(1, 2, 0)
-        large = np.asarray(
-            Image.fromarray(reconstruction).resize((width, height), Image.Resampling.BILINEAR)
-        )
+        reconstruction = resize(reconstruction, height, width)
         anomaly_map = upsample(small, height, width)
         start, read, prepared, inferred = times
         end = time.perf_counter()
@@ -142,7 +143,7 @@ class Detector:
             peak=peak,
             block=self.card.settings.mask_blocks[scored.scale],
             anomaly_map=anomaly_map,
-            reconstruction=large,
+            reconstruction=reconstruction,
             image=image,
             heat_range=calibration.heat_range,
             pixel_threshold=calibration.pixel_threshold,

@@ -21,12 +21,14 @@ from torch import Tensor
 from burnish.detection.calibration import Calibration
 from burnish.errors import BurnishError
 from burnish.files import save_tensors
+from burnish.images.roi import Region, pack_roi, unpack_roi
 from burnish.method.generator import Generator, InputShape
 from burnish.settings import Settings
 
-FORMAT = 1
+FORMAT = 2  # 2: tiles and region of interest
 KEY = "burnish-model"
 POSITION = ("position.mean", "position.deviation")
+ROI = "roi.png"
 
 
 class ModelCard(BaseModel):
@@ -58,11 +60,13 @@ class Model:
 
     Attributes:
         position: mean and standard deviation (S, H, W) of the error by scale and pixel, or None.
+        roi: region of interest, bool HxW at any size of the images' shape, or None.
     """
 
     generator: Generator
     card: ModelCard
     position: tuple[Tensor, Tensor] | None = None
+    roi: Region | None = None
 
 
 def save_model(path: Path, model: Model) -> None:
@@ -75,6 +79,8 @@ def save_model(path: Path, model: Model) -> None:
     if model.position is not None:
         tensors |= dict(zip(POSITION, model.position, strict=True))
     tensors = {k: v.detach().float().cpu().contiguous() for k, v in tensors.items()}
+    if model.roi is not None:
+        tensors[ROI] = torch.from_numpy(pack_roi(model.roi))
     text = model.card.model_dump_json()
     metadata = {KEY: text, "sha256": _digest(text, tensors)}
     save_tensors(path, tensors, metadata)
@@ -106,15 +112,17 @@ def load_model(path: Path) -> Model:
         raise BurnishError(f"{path} was changed after it was written: its checksum does not match")
     with torch.device("meta"):  # a header may claim any width: allocate nothing before shapes fit
         generator = Generator(card.settings, card.shape)
-    position = None
+    position, roi = None, None
     try:
+        if card.settings.roi:
+            roi = unpack_roi(tensors.pop(ROI).numpy())
         if card.settings.standardise == "position":
             position = (tensors.pop(POSITION[0]), tensors.pop(POSITION[1]))
         weights = {k.removeprefix("generator."): v for k, v in tensors.items()}
         generator.load_state_dict(weights, assign=True)
     except (RuntimeError, KeyError) as error:
         raise BurnishError(f"{path}: weights do not fit the settings in its header") from error
-    return Model(generator.eval(), card, position)
+    return Model(generator.eval(), card, position, roi)
 
 
 def _read_card(path: Path, text: str) -> ModelCard:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PANEL_SIDE = 320  # px that the longer side of a panel is shown at
 OPACITY = 0.75
+BAND_PIXELS = 1_000_000
 
 
 @lru_cache(maxsize=1)
@@ -36,11 +37,17 @@ def heat(anomaly_map: NDArray[np.float32], heat_range: tuple[float, float]) -> N
 
 def heatmap(result: Result) -> Image.Image:
     """Colour laid over the grey part; what is no hotter than good parts stays uncoloured."""
-    warmth = heat(result.anomaly_map, result.heat_range)
-    base = to_channels(to_channels(result.image, 1), 3).astype(np.float64)
-    colour = _colours()[(warmth * 255).round().astype(int)]
-    alpha = OPACITY * np.clip(2 * warmth, 0, 1)[..., None]
-    return Image.fromarray(np.round(base * (1 - alpha) + colour * alpha).astype(np.uint8))
+    grey = to_channels(result.image, 1)
+    picture = np.empty((*grey.shape, 3), dtype=np.uint8)
+    rows = max(1, BAND_PIXELS // grey.shape[1])
+    for top in range(0, len(grey), rows):  # by bands: eight bytes a value add up on a big image
+        band = slice(top, top + rows)
+        warmth = heat(result.anomaly_map[band], result.heat_range)
+        base = grey[band, :, None].astype(np.float64)
+        colour = _colours()[(warmth * 255).round().astype(int)]
+        alpha = OPACITY * np.clip(2 * warmth, 0, 1)[..., None]
+        picture[band] = np.round(base * (1 - alpha) + colour * alpha).astype(np.uint8)
+    return Image.fromarray(picture)
 
 
 def residual(result: Result) -> Image.Image:

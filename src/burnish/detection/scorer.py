@@ -1,8 +1,8 @@
-"""Pixels in, anomaly map and score out: the one path that calibration and inspection share."""
+"""Pixels in, anomaly map and score out, for one view: an image at the model's size, or one tile."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from burnish.detection.calibration import Calibration
 from burnish.method.generator import Generator
 from burnish.method.masks import complementary_masks
 from burnish.method.reconstruction import reconstruct
@@ -24,8 +23,21 @@ def to_tensor(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
 
 
 @dataclass(frozen=True)
+class View:
+    """What the networks see at once: uint8 (C, H, W), and the region of interest, bool (H, W).
+
+    `inside` None: every pixel counts. What lies outside is hidden from the generator as a mask
+    hides it, and counts in nothing.
+    """
+
+    pixels: NDArray[np.uint8]
+    inside: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True)
 class Scored:
-    """One image at the model's size: (H, W) map, (C, H, W) reconstruction in [-1, 1]."""
+    """A view's (H, W) map and (C, H, W) reconstruction in [-1, 1]; the coldest value of the map
+    and the view itself stand outside the region of interest."""
 
     score: float
     scale: int
@@ -34,7 +46,7 @@ class Scored:
 
 
 class Scorer:
-    """The generator with its masks; float32, one image at a time, so that scores never depend on
+    """The generator with its masks; float32, one view at a time, so that scores never depend on
     what else is in a batch.
 
     Args:
@@ -59,74 +71,61 @@ class Scorer:
         self.masks = complementary_masks(shape.height, shape.width, settings.mask_blocks).to(device)
 
     @torch.inference_mode()
-    def errors(self, pixels: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-        """uint8 (C, H, W) -> error maps (1, S, H, W), reconstructions (1, S, C, H, W).
+    def errors(self, view: View) -> tuple[Tensor, Tensor]:
+        """Error maps (1, S, H, W), reconstructions (1, S, C, H, W).
 
         The error maps are standardised by position if the positions are known.
         """
-        image = to_tensor(pixels[None], self.device)
+        image, inside = to_tensor(view.pixels[None], self.device), self._inside(view)
+        if inside is not None:
+            image = image.masked_fill(~inside, 0.0)
         painted = reconstruct(self.generator, image, self.masks)
-        errors = error_maps(image, painted, self.settings.error, self.settings.smoothing)
+        errors = error_maps(image, painted, self.settings.error, self.settings.smoothing, inside)
         if self.position is not None:
             mean, deviation = self.position
             errors = (errors - mean) / deviation
         return errors, painted
 
-    def learn_positions(self, pixels: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation (S, H, W) of the error of good images (N, C, H, W).
+    def learn_positions(self, views: Iterable[View]) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation (S, H, W) of the error of good views.
 
         To be measured on training images: were it on the held-out ones, their scores would no
         longer be comparable with those of new parts. A quarter of the scale's mean deviation is
         added, so that a spot where few images happened to err is not divided by almost nothing.
         """
         self.position = None
-        sums = torch.zeros(2, *self.masks[:, 0].shape, dtype=torch.float64)
-        for image in pixels:
-            error = self.errors(image)[0][0].double().cpu()
+        scales, _, height, width = self.masks.shape
+        sums = torch.zeros(2, scales, height, width, dtype=torch.float64)
+        count = torch.zeros(height, width, dtype=torch.float64)
+        for view in views:
+            error = self.errors(view)[0][0].double().cpu()  # 0 outside the region
             sums += torch.stack([error, error.square()])
-        mean, square = sums / len(pixels)
+            count += 1.0 if view.inside is None else torch.from_numpy(view.inside).double()
+        mean, square = sums / count.clamp_min(1)
         deviation = (square - mean**2).clamp_min(0).sqrt()
-        deviation = deviation + 0.25 * deviation.mean(dim=(1, 2), keepdim=True) + 1e-12
+        seen = count > 0
+        typical, spread = (values[:, seen].mean(dim=1) for values in (mean, deviation))
+        # Where no training view reached into, the scale's own average stands in.
+        mean = torch.where(seen, mean, typical[:, None, None])
+        deviation = torch.where(seen, deviation, spread[:, None, None])
+        deviation = deviation + 0.25 * spread[:, None, None] + 1e-12
         self.position = (mean.float().to(self.device), deviation.float().to(self.device))
         return self.position
 
     @torch.inference_mode()
-    def score(self, pixels: NDArray[np.uint8], mu: Tensor, sigma: Tensor) -> Scored:
-        """Score one image, uint8 (C, H, W), against the references mu and sigma (S,)."""
-        errors, painted = self.errors(pixels)
-        scale = int(choose_scale(errors, mu))
-        anomaly_map = fuse(errors, mu, sigma, self.settings.fusion)
-        score = image_score(anomaly_map, self.settings.reduction, self.settings.top_share)
-        return Scored(float(score), scale, anomaly_map[0], painted[0, scale])
-
-    def calibrate(self, pixels: NDArray[np.uint8]) -> Iterator[Calibration | None]:
-        """Calibrate on good images, uint8 (N, C, H, W), in two passes and flat memory.
-
-        Yields None after every image scored (for a progress bar), then the `Calibration`.
-        """
-        sums = torch.zeros(2, len(self.masks), dtype=torch.float64)
-        for image in pixels:
-            errors = self.errors(image)[0].double().cpu()
-            sums += torch.stack([errors.mean((0, 2, 3)), errors.square().mean((0, 2, 3))])
-            yield None
-        mean, square = sums / len(pixels)
-        deviation = (square - mean**2).clamp_min(1e-20).sqrt()
-        mu, sigma = self.references(mean.tolist(), deviation.tolist())
-        scores, peaks, quantiles = [], [], []
-        for image in pixels:
-            scored = self.score(image, mu, sigma)
-            scores.append(scored.score)
-            peaks.append(float(scored.anomaly_map.max()))
-            quantiles.append(float(scored.anomaly_map.float().cpu().flatten().quantile(0.99)))
-            yield None
-        yield Calibration(
-            mu=tuple(mean.tolist()),
-            sigma=tuple(deviation.tolist()),
-            scores=tuple(sorted(scores)),
-            peaks=tuple(sorted(peaks)),
-            heat_low=float(np.median(quantiles)),
-            false_alarms=self.settings.false_alarms,
-        )
+    def score(self, view: View, mu: Tensor, sigma: Tensor) -> Scored:
+        """Score one view against the references mu and sigma (S,)."""
+        s, inside = self.settings, self._inside(view)
+        errors, painted = self.errors(view)
+        scale = int(choose_scale(errors, mu, inside))
+        anomaly_map = fuse(errors, mu, sigma, s.fusion, inside)
+        score = float(image_score(anomaly_map, s.reduction, s.top_share, inside))
+        anomaly, reconstruction = anomaly_map[0], painted[0, scale]
+        if inside is not None:
+            anomaly = torch.where(inside, anomaly, anomaly[inside].min())
+            image = to_tensor(view.pixels, self.device)
+            reconstruction = torch.where(inside, reconstruction, image)
+        return Scored(score, scale, anomaly, reconstruction)
 
     def references(self, mu: object, sigma: object) -> tuple[Tensor, Tensor]:
         """mu and sigma as float32 tensors (S,) on the device."""
@@ -134,3 +133,6 @@ class Scorer:
             torch.tensor(mu, dtype=torch.float32, device=self.device),
             torch.tensor(sigma, dtype=torch.float32, device=self.device),
         )
+
+    def _inside(self, view: View) -> Tensor | None:
+        return None if view.inside is None else torch.from_numpy(view.inside).to(self.device)

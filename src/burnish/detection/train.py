@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from collections.abc import Callable, Mapping
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 import burnish
 from burnish.detection.calibration import Calibration
 from burnish.detection.detector import pick_device
+from burnish.detection.image_scorer import Images, ImageScorer
 from burnish.detection.model_file import FORMAT, Model, ModelCard, load_model, save_model
-from burnish.detection.scorer import Scorer
+from burnish.detection.scorer import Scorer, View
 from burnish.errors import BurnishError
 from burnish.files import atomic_write
 from burnish.images.dataset import (
@@ -27,20 +29,38 @@ from burnish.images.dataset import (
     parts_of,
     split_by_part,
 )
+from burnish.images.roi import load_roi, pack_roi
 from burnish.images.store import ImageStore, load_store
 from burnish.settings import GROUPS, Settings, make_settings
 from burnish.training.loop import Trainer, TrainingEvent
 from burnish.training.process import is_worker
+from burnish.training.samples import Samples
 from burnish.training.state import read_header
 
 # What a resumed run may change: how long it goes on and how it scores, not what it learns. With
 # scoring alone changed, a finished run is calibrated anew without training.
 MAY_CHANGE = frozenset(
-    {"epochs", "steps", "minutes", "checkpoint_minutes", "false_alarms", *GROUPS["scoring"]}
-)
+    {"epochs", "steps", "minutes", "checkpoint_minutes", "false_alarms", "overlap",
+     *GROUPS["scoring"]}
+)  # fmt: skip
+DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
 
 
-REFERENCE_IMAGES = 200  # training images that the error's references by position come from
+REFERENCE_VIEWS = 200  # training samples that the error's references by position come from
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some images of a store, by number."""
+
+    store: ImageStore
+    chosen: list[int]
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        return self.store[self.chosen[index]]
 
 
 @dataclass(frozen=True)
@@ -79,22 +99,25 @@ def train(
     store = load_store(paths, settings, MIN_GOOD)
     parts = parts_of(store.paths, settings.part_pattern, data)
     training, held = split_by_part(parts, settings.holdout, settings.seed)
+    roi = load_roi(settings.roi, store.sizes) if settings.roi else None
     identity = {
         "preset": preset,
         "settings": settings.model_dump(mode="json"),
         "fingerprint": fingerprint(store.paths),
+        "roi": None if roi is None else hashlib.sha256(pack_roi(roi)).hexdigest(),
     }
     if resume and checkpoint.exists():
         _same_run(read_header(checkpoint), identity, checkpoint)
     if not is_worker():
         atomic_write(out / "settings.json", json.dumps(identity, indent=1))
-    tell(Stage("data", _describe(store, training, held, settings)))
+    samples = Samples(store, training, settings.tile, roi)
+    tell(Stage("data", _describe(store, samples, held, settings)))
     for problem in store.skipped:
         tell(Stage("data", f"skipped: {problem}"))
 
     trainer = Trainer(
         settings,
-        store.pixels[training],
+        samples,
         out,
         identity,
         lambda event: tell(Stage("train", done=event.share_done, event=event)),
@@ -109,9 +132,10 @@ def train(
     scorer = Scorer(generator, settings, pick_device(settings.accelerator))
     position = None
     if settings.standardise == "position":
-        sample = training[:: max(1, len(training) // REFERENCE_IMAGES)]
-        position = scorer.learn_positions(store.pixels[sample])
-    calibration = _calibrate(scorer, store.pixels[held], tell)
+        references = samples.references(REFERENCE_VIEWS, settings.seed)
+        position = scorer.learn_positions(View(*sample) for sample in references)
+    held_images = Subset(store, held)
+    calibration = _calibrate(ImageScorer(scorer, settings, roi), held_images, tell)
     tell(Stage("calibrate", calibration.promise(), done=1.0))
     card = ModelCard(
         format=FORMAT,
@@ -127,7 +151,7 @@ def train(
             "held_out_parts": len({parts[i] for i in held}),
             "held_out": [store.paths[i].name for i in held],
             "skipped": store.skipped,
-            "sizes": [list(size) for size in store.sizes[:20]],
+            "sizes": [list(size) for size in sorted(set(store.sizes))[:20]],
         },
         training=trainer.summary(),
         versions={
@@ -137,7 +161,7 @@ def train(
             "platform": platform.platform(),
         },
     )
-    model = Model(generator, card, position)
+    model = Model(generator, card, position, roi)
     save_model(model_path, model)
     trainer.wait()
     tell(Stage("done", f"model written to {model_path}", done=1.0))
@@ -162,10 +186,12 @@ def _claim(out: Path, resume: bool, overwrite: bool) -> None:
 def _same_run(header: Mapping[str, Any], identity: Mapping[str, Any], checkpoint: Path) -> None:
     before, now = header.get("settings", {}), identity["settings"]
     changed = [
-        f"{key} was {before.get(key)}, is {now[key]}"
+        f"{key} was {before.get(key, DEFAULTS[key])}, is {now[key]}"
         for key in now
-        if key not in MAY_CHANGE and before.get(key) != now[key]
+        if key not in MAY_CHANGE and before.get(key, DEFAULTS[key]) != now[key]
     ]
+    if header.get("roi") != identity["roi"]:
+        changed.append("the region of interest is not the same")
     if header.get("fingerprint") != identity["fingerprint"]:
         changed.append("the training images are not the same")
     if changed:
@@ -175,24 +201,24 @@ def _same_run(header: Mapping[str, Any], identity: Mapping[str, Any], checkpoint
         )
 
 
-def _describe(store: ImageStore, training: list[int], held: list[int], settings: Settings) -> str:
-    _, channels, height, width = store.pixels.shape
-    sizes = (
-        f"{len(store.sizes)} sizes"
-        if len(store.sizes) > 1
-        else "x".join(map(str, reversed(store.sizes[0]))) + " px"
-    )
+def _describe(store: ImageStore, samples: Samples, held: list[int], settings: Settings) -> str:
+    channels, height, width = samples.shape
+    sizes = sorted(set(store.sizes))
+    many = f"{len(sizes)} sizes" if len(sizes) > 1 else f"{sizes[0][1]}x{sizes[0][0]} px"
+    seen = f"seen as {width}x{height} px {'grey' if channels == 1 else 'RGB'}"
+    if settings.tile != "full":
+        seen += f" tiles at full resolution ({len(samples)} an epoch)"
+    elif settings.aspect == "square" and any(max(s) > 1.1 * min(s) for s in sizes):
+        seen += " (squashed to a square: aspect=keep keeps their shape)"
     return (
-        f"{len(training)} good images to learn from, {len(held)} held out for calibration; "
-        f"{sizes}, seen as {width}x{height} px {'grey' if channels == 1 else 'RGB'}"
-    )  # fmt: skip
+        f"{len(samples.chosen)} good images to learn from, {len(held)} held out for calibration; "
+        f"{many}, {seen}"
+    )
 
 
-def _calibrate(
-    scorer: Scorer, pixels: NDArray[np.uint8], tell: Callable[[Stage], None]
-) -> Calibration:
-    for index, calibration in enumerate(scorer.calibrate(pixels), start=1):
+def _calibrate(scorer: ImageScorer, images: Images, tell: Callable[[Stage], None]) -> Calibration:
+    for index, calibration in enumerate(scorer.calibrate(images), start=1):
         if calibration is not None:
             return calibration
-        tell(Stage("calibrate", done=index / (2 * len(pixels))))
+        tell(Stage("calibrate", done=index / (2 * len(images))))
     raise AssertionError("calibrate always ends with a Calibration")

@@ -11,7 +11,13 @@ from torch import Tensor
 from burnish.method.filters import gaussian_smooth
 
 
-def error_maps(images: Tensor, reconstructions: Tensor, kind: str, smoothing: float) -> Tensor:
+def error_maps(
+    images: Tensor,
+    reconstructions: Tensor,
+    kind: str,
+    smoothing: float,
+    inside: Tensor | None = None,
+) -> Tensor:
     """E_i of eq. 7, taken absolute or squared before any mean (a signed mean would cancel).
 
     Args:
@@ -19,40 +25,61 @@ def error_maps(images: Tensor, reconstructions: Tensor, kind: str, smoothing: fl
         reconstructions: (B, S, C, H, W).
         kind: "absolute" or "squared".
         smoothing: Gaussian sigma in px. It keeps the mean of a map, so eq. 8 does not notice.
+        inside: bool (H, W), the region of interest. The error is 0 outside, and what lies outside
+            does not weigh in the smoothing.
 
     Returns:
         (B, S, H, W), >= 0, mean over channels.
     """
     difference = reconstructions - images[:, None]
-    error = difference.abs() if kind == "absolute" else difference.square()
-    return gaussian_smooth(error.mean(dim=2), smoothing)
+    error = (difference.abs() if kind == "absolute" else difference.square()).mean(dim=2)
+    if inside is None:
+        return gaussian_smooth(error, smoothing)
+    weight = gaussian_smooth(inside.to(error.dtype), smoothing)
+    smooth = gaussian_smooth(error.masked_fill(~inside, 0.0), smoothing)
+    return (smooth / weight.clamp_min(1e-6)).masked_fill(~inside, 0.0)
 
 
-def choose_scale(errors: Tensor, mu: Tensor) -> Tensor:
+def region_mean(maps: Tensor, inside: Tensor | None = None) -> Tensor:
+    """(..., H, W) -> (...): the mean over the pixels of the region, or over all."""
+    if inside is None:
+        return maps.mean(dim=(-2, -1))
+    return maps.masked_fill(~inside, 0.0).sum(dim=(-2, -1)) / inside.sum()
+
+
+def choose_scale(errors: Tensor, mu: Tensor, inside: Tensor | None = None) -> Tensor:
     """Eq. 8: the scale whose mean error exceeds its reference mu (S,) most; int64 (B,)."""
-    return (errors.mean(dim=(-2, -1)) - mu).argmax(dim=1)
+    return (region_mean(errors, inside) - mu).argmax(dim=1)
 
 
-def fuse(errors: Tensor, mu: Tensor, sigma: Tensor, rule: str) -> Tensor:
+def fuse(
+    errors: Tensor, mu: Tensor, sigma: Tensor, rule: str, inside: Tensor | None = None
+) -> Tensor:
     """One anomaly map from the error maps of all scales.
 
     Args:
         errors: (B, S, H, W).
         mu, sigma: (S,) mean and standard deviation of the error maps' pixels on good images.
         rule: "paper" (eq. 8, 9), or "mean" or "max" of the standardised maps (E_i - mu) / sigma.
+        inside: bool (H, W), the pixels that count in eq. 8.
 
     Returns:
         (B, H, W); error units under "paper", standard deviations otherwise.
     """
     if rule == "paper":
-        return errors[torch.arange(len(errors)), choose_scale(errors, mu)]
+        return errors[torch.arange(len(errors)), choose_scale(errors, mu, inside)]
     standardised = (errors - mu[:, None, None]) / sigma[:, None, None]
     return standardised.mean(dim=1) if rule == "mean" else standardised.amax(dim=1)
 
 
-def image_score(anomaly_maps: Tensor, reduction: str, top_share: float) -> Tensor:
-    """(B, H, W) -> (B,): the mean, the maximum, or the mean of the `top_share` highest pixels."""
-    pixels = anomaly_maps.flatten(1)
+def image_score(
+    anomaly_maps: Tensor, reduction: str, top_share: float, inside: Tensor | None = None
+) -> Tensor:
+    """(B, H, W) -> (B,): the mean, the maximum, or the mean of the `top_share` highest pixels.
+
+    Only pixels of the region `inside`, bool (H, W), count.
+    """
+    pixels = anomaly_maps.flatten(1) if inside is None else anomaly_maps[:, inside]
     if reduction == "mean":
         return pixels.mean(dim=1)
     if reduction == "max":

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
-def augment(pixels: Tensor, flips: str, jitter: float, rng: np.random.Generator) -> Tensor:
+def augment(
+    pixels: Tensor,
+    flips: str,
+    jitter: float,
+    rng: np.random.Generator,
+    inside: Tensor | None = None,
+) -> tuple[Tensor, Tensor | None]:
     """uint8 (B, C, H, W) -> float32 in [-1, 1], each image changed on its own.
 
     Args:
@@ -15,20 +22,30 @@ def augment(pixels: Tensor, flips: str, jitter: float, rng: np.random.Generator)
         jitter: brightness shifts by up to `jitter` of the range, contrast scales by up to
             1 +- jitter; the result is clipped to the range as a camera would.
         rng: draws the same numbers whatever the settings.
+        inside: bool (B, 1, H, W), the region of interest of each image, mirrored with it.
+
+    Returns:
+        The images and their regions.
     """
-    mirror = rng.random((len(pixels), 2)) < 0.5
+    drawn = rng.random((len(pixels), 2)) < 0.5
     lamp = rng.uniform(-1, 1, (2, len(pixels), 1, 1, 1)) * jitter
     images = pixels.float() / 127.5 - 1
-    if flips != "none":
-        wanted = (flips in ("vertical", "both"), flips in ("horizontal", "both"))
-        images = torch.stack(
-            [
-                image.flip([axis + 1 for axis in (0, 1) if drawn[axis] and wanted[axis]])
-                for image, drawn in zip(images, mirror, strict=True)
-            ]
-        )
+    wanted = drawn & np.array([flips in ("vertical", "both"), flips in ("horizontal", "both")])
+    if wanted.any():
+        images = _mirror(images, wanted)
+        inside = None if inside is None else _mirror(inside, wanted)
     if jitter:
         shift, scale = torch.from_numpy(lamp).float()
         middle = images.mean(dim=(1, 2, 3), keepdim=True)
         images = (middle + (images - middle) * (1 + scale) + 2 * shift).clamp(-1, 1)
-    return images
+    return images, inside
+
+
+def _mirror(images: Tensor, wanted: NDArray[np.bool_]) -> Tensor:
+    """Mirror each of (B, C, H, W) up-down and left-right as (B, 2) says."""
+    return torch.stack(
+        [
+            image.flip([axis + 1 for axis in (0, 1) if axes[axis]])
+            for image, axes in zip(images, wanted, strict=True)
+        ]
+    )

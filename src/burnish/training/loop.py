@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
@@ -22,10 +20,11 @@ from burnish.method.discriminator import Discriminator
 from burnish.method.generator import Encoder, Generator, InputShape
 from burnish.method.masks import complementary_masks
 from burnish.settings import Settings
-from burnish.training.augment import augment
+from burnish.training.batches import draw_batch
 from burnish.training.hardware import training_precision
 from burnish.training.log import LossLog
 from burnish.training.process import deterministic, launch, stop_on_signals
+from burnish.training.samples import Samples
 from burnish.training.state import Progress, load_state, save_state
 from burnish.training.step import discriminator_step, generator_losses, generator_pass
 
@@ -53,7 +52,7 @@ class Trainer:
 
     Args:
         settings: the run's settings.
-        pixels: uint8 (N, C, H, W) good images.
+        samples: good images, or crops of them.
         folder: where checkpoint and logs go.
         identity: JSON-ready facts that a resumed run must share (settings, data fingerprint).
         on_step: called after every step, on the main process only.
@@ -62,20 +61,16 @@ class Trainer:
     def __init__(
         self,
         settings: Settings,
-        pixels: NDArray[np.uint8],
+        samples: Samples,
         folder: Path,
         identity: Mapping[str, Any],
         on_step: Callable[[TrainingEvent], None] = lambda event: None,
     ) -> None:
-        self.settings, self.pixels, self.identity, self.on_step = (
-            settings,
-            pixels,
-            identity,
-            on_step,
-        )
+        self.settings, self.samples = settings, samples
+        self.identity, self.on_step = identity, on_step
         self.checkpoint = folder / "checkpoint.safetensors"
-        self.batch = min(settings.batch, len(pixels))
-        self.steps_per_epoch = len(pixels) // self.batch
+        self.batch = min(settings.batch, len(samples))
+        self.steps_per_epoch = len(samples) // self.batch
         self.total_steps = self._total_steps()
         self.fabric = launch(settings, self.batch)
         self.progress = Progress()
@@ -92,7 +87,7 @@ class Trainer:
 
     def _build(self) -> None:
         s, fabric = self.settings, self.fabric
-        _, channels, height, width = self.pixels.shape
+        channels, height, width = self.samples.shape
         shape = InputShape(channels, height, width)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(s.seed)
@@ -118,7 +113,6 @@ class Trainer:
         if self.averaged is not None:
             self.networks["averaged"] = self.averaged.requires_grad_(False)
         self.masks = complementary_masks(height, width, s.mask_blocks).to(fabric.device)
-        self.images = torch.from_numpy(self.pixels)
 
     def _adam(self, parameters: list[nn.Parameter], rate: float) -> Optimizer:
         s = self.settings
@@ -211,10 +205,10 @@ class Trainer:
 
     def _train_step(self) -> dict[str, float]:
         s = self.settings
-        images, masks = self._batch()
+        images, inside, masks = self._batch()
         self._set_learning_rates()
         generator, encoder = self.wrapped["generator"], self.wrapped.get("encoder")
-        painted, bottleneck = generator_pass(generator, images, masks, s.mask_channel)
+        painted, bottleneck = generator_pass(generator, images, masks, s.mask_channel, inside)
         terms: dict[str, Tensor] = {}
         discriminator = self.networks.get("discriminator")
         if discriminator is not None:
@@ -225,7 +219,7 @@ class Trainer:
             )  # fmt: skip
             discriminator.requires_grad_(False)
         terms |= generator_losses(
-            images, painted, bottleneck, encoder, discriminator, s, self.fabric.autocast
+            images, painted, bottleneck, encoder, discriminator, s, self.fabric.autocast, inside
         )
         names, values = list(terms), torch.stack([t.detach().float() for t in terms.values()])
         numbers = dict(zip(names, values.tolist(), strict=True))
@@ -244,19 +238,15 @@ class Trainer:
         self.progress.step += 1
         return numbers
 
-    def _batch(self) -> tuple[Tensor, Tensor]:
-        """This step's images (b, C, H, W) in [-1, 1] and one scale's masks (2, H, W).
-
-        Drawn from (seed, epoch) and (seed, step): the same on every machine and after a resume.
-        """
-        epoch, position = divmod(self.progress.step, self.steps_per_epoch)
-        order = np.random.default_rng((self.settings.seed, 0, epoch)).permutation(len(self.pixels))
-        chosen = order[position * self.batch : (position + 1) * self.batch]
-        rng = np.random.default_rng((self.settings.seed, 1, self.progress.step))
-        scale = int(rng.integers(len(self.masks)))
-        images = augment(self.images[chosen], self.settings.flips, self.settings.jitter, rng)
-        mine = images[self.fabric.global_rank :: self.fabric.world_size]
-        return mine.to(self.fabric.device), self.masks[scale]
+    def _batch(self) -> tuple[Tensor, Tensor | None, Tensor]:
+        """This process's share of the step's images and regions, and a scale's masks (2, H, W)."""
+        batch = draw_batch(
+            self.samples, self.settings, self.progress.step, self.batch, len(self.masks)
+        )
+        fabric = self.fabric
+        mine, device = slice(fabric.global_rank, None, fabric.world_size), fabric.device
+        inside = None if batch.inside is None else batch.inside[mine].to(device)
+        return batch.images[mine].to(device), inside, self.masks[batch.scale]
 
     def _set_learning_rates(self) -> None:
         s = self.settings

@@ -17,19 +17,25 @@ LOSS_TERMS = ("total", "l1", "ssim", "gradient", "adversarial", "latent", "discr
 
 
 def generator_pass(
-    generator: nn.Module, images: Tensor, masks: Tensor, mask_channel: bool
+    generator: nn.Module,
+    images: Tensor,
+    masks: Tensor,
+    mask_channel: bool,
+    inside: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Both complementary halves in one batch.
 
     Args:
-        images: (B, C, H, W) in [-1, 1].
+        images: (B, C, H, W) in [-1, 1], 0 outside the region of interest.
         masks: bool (2, H, W).
+        inside: bool (B, 1, H, W), the region; the reconstruction is 0 outside it too.
 
     Returns:
         Merged reconstruction (B, C, H, W) float32, bottleneck (2B, N, D).
     """
     painted, bottleneck = generator(hide(images, masks, mask_channel))
-    return merge_halves(painted.float(), masks), bottleneck
+    merged = merge_halves(painted.float(), masks)
+    return (merged if inside is None else merged.masked_fill(~inside, 0.0)), bottleneck
 
 
 def discriminator_step(
@@ -56,10 +62,12 @@ def generator_losses(
     discriminator: nn.Module | None,
     settings: Settings,
     autocast: Callable[[], AbstractContextManager[object]],
+    inside: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Every term of eq. 5 and their weighted sum `total`; a term with weight 0 is not computed.
 
-    The consistency terms run outside autocast: SSIM needs float32.
+    The consistency terms run outside autocast: SSIM needs float32. Outside the region of interest
+    (bool (B, 1, H, W)) they are 0; they are means over the pixels inside.
     """
     s = settings
     terms: dict[str, Tensor] = {}
@@ -69,9 +77,10 @@ def generator_losses(
         "gradient": (s.weight_gradient, losses.gradient_loss),
     }
     total = reconstruction.new_zeros(())
+    share = 1.0 if inside is None else inside.float().mean()
     for name, (weight, loss) in consistency.items():
         if weight and s.weight_consistency:
-            terms[name] = loss(images, reconstruction)
+            terms[name] = loss(images, reconstruction) / share
             total = total + s.weight_consistency * weight * terms[name]
     if discriminator is not None:
         with autocast():

@@ -1,0 +1,207 @@
+"""Whole images: one view, or tiles stitched together. Calibration and inspection share this path.
+
+A *prepared* image is uint8 (C, H, W) with the model's channels: at the model's size with
+`tile=full`, at its own with tiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from burnish.detection.calibration import Calibration
+from burnish.detection.scorer import Scorer, View
+from burnish.images.roi import Region, fit_roi
+from burnish.images.tiles import Grid, Tile, cut, cut_region
+from burnish.settings import Settings
+
+REFERENCE_VIEWS = 1000  # tiles that mu and sigma are measured on, spread over all held-out images
+QUANTILE_PIXELS = 1_000_000
+
+
+class Images(Protocol):
+    """Prepared images by index, read one at a time."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> NDArray[np.uint8]: ...
+
+
+@dataclass(frozen=True)
+class ScoredImage:
+    """One image: score, index of the mask scale, float32 (H, W) map and uint8 (C, H, W)
+    reconstruction at the size of the prepared image."""
+
+    score: float
+    scale: int
+    anomaly_map: NDArray[np.float32]
+    reconstruction: NDArray[np.uint8]
+
+
+class ImageScorer:
+    """Cuts an image into views, scores each and puts the results together.
+
+    An image is as bad as its worst tile: a mean over the whole of a big part would drown a flaw of
+    a few pixels. One tile at a time is in work, so memory grows only by the map itself.
+
+    Args:
+        roi: region of interest at any size of the images' shape; None: everything.
+    """
+
+    def __init__(self, scorer: Scorer, settings: Settings, roi: Region | None = None) -> None:
+        self.scorer, self.settings, self.roi = scorer, settings, roi
+        self._fitted: Region | None = None
+
+    def region(self, height: int, width: int) -> Region | None:
+        """The region of interest at the size of an image: bool (height, width), or None."""
+        if self.roi is None:
+            return None
+        if self._fitted is None or self._fitted.shape != (height, width):
+            self._fitted = fit_roi(self.roi, height, width)
+        return self._fitted
+
+    def grid(self, height: int, width: int) -> Grid:
+        """The tiles of an image; only with tiles."""
+        assert self.settings.tile != "full"
+        return Grid.of(height, width, self.settings.tile, self.settings.overlap)
+
+    def views(self, image: NDArray[np.uint8]) -> Iterator[tuple[Tile, View]]:
+        """Every view of a prepared image that holds a pixel of the region."""
+        height, width = image.shape[1:]
+        region = self.region(height, width)
+        if self.settings.tile == "full":
+            yield Tile(0, 0, 0, 0), View(image, region)
+            return
+        grid = self.grid(height, width)
+        side = grid.tile
+        for tile in grid:
+            inside = cut_region(region, tile.top, tile.left, side, (height, width))
+            if inside is None or inside.any():
+                yield tile, View(cut(image, tile.top, tile.left, side), inside)
+
+    def score(self, image: NDArray[np.uint8], mu: Tensor, sigma: Tensor) -> ScoredImage:
+        """Score a prepared image against the references mu and sigma (S,)."""
+        if self.settings.tile == "full":
+            _, view = next(self.views(image))
+            scored = self.scorer.score(view, mu, sigma)
+            painted = _grey_levels(scored.reconstruction).cpu().numpy()
+            return ScoredImage(
+                scored.score, scored.scale, scored.anomaly_map.cpu().numpy(), painted
+            )
+        return self._stitch(image, mu, sigma)
+
+    def _stitch(self, image: NDArray[np.uint8], mu: Tensor, sigma: Tensor) -> ScoredImage:
+        channels, height, width = image.shape
+        grid = self.grid(height, width)
+        side = grid.tile
+        anomaly_map = np.zeros((height, width), dtype=np.float32)
+        painted = image.copy()  # what no tile covers lies outside the region
+        # The reconstruction is blended in float for one row of tiles at a time.
+        band = np.zeros((channels, side, width), dtype=np.float32)
+        filled = np.zeros((side, width), dtype=np.bool_)
+        current, worst, scale = 0, -np.inf, 0
+        for tile, view in self.views(image):
+            while current < tile.row:
+                self._finish(painted, band, filled, grid, current)
+                current += 1
+            scored = self.scorer.score(view, mu, sigma)
+            if scored.score > worst:
+                worst, scale = scored.score, scored.scale
+            rows, columns = min(side, height - tile.top), min(side, width - tile.left)
+            weight = grid.weights(tile)[:rows, :columns]
+            across = slice(tile.left, tile.left + columns)
+            part = scored.anomaly_map.cpu().numpy()[:rows, :columns]
+            anomaly_map[tile.top : tile.top + rows, across] += weight * part
+            levels = (scored.reconstruction.clamp(-1, 1) + 1).mul(127.5).cpu().numpy()
+            band[:, :rows, across] += weight * levels[:, :rows, :columns]
+            filled[:rows, across] = True
+        for row in range(current, len(grid.rows)):
+            self._finish(painted, band, filled, grid, row)
+        region = self.region(height, width)
+        if region is not None:
+            anomaly_map[~region] = anomaly_map[region].min()
+            np.copyto(painted, image, where=~region)
+        return ScoredImage(float(worst), scale, anomaly_map, painted)
+
+    @staticmethod
+    def _finish(
+        painted: NDArray[np.uint8],
+        band: NDArray[np.float32],
+        filled: NDArray[np.bool_],
+        grid: Grid,
+        row: int,
+    ) -> None:
+        """Write the rows that no later tile touches; move the rest of the band up."""
+        top = grid.rows[row]
+        bottom = grid.rows[row + 1] if row + 1 < len(grid.rows) else grid.height
+        done = bottom - top
+        levels = np.rint(band[:, :done]).clip(0, 255).astype(np.uint8)
+        np.copyto(painted[:, top:bottom], levels, where=filled[:done])
+        band[:, : grid.tile - done] = band[:, done:].copy()
+        band[:, grid.tile - done :] = 0
+        filled[: grid.tile - done] = filled[done:].copy()
+        filled[grid.tile - done :] = False
+
+    def calibrate(self, images: Images) -> Iterator[Calibration | None]:
+        """Calibrate on good prepared images, in two passes, one image in memory at a time.
+
+        Yields None after every image of each pass (for a progress bar), then the `Calibration`.
+        """
+        mu, sigma = yield from self._measure_references(images)
+        references = self.scorer.references(mu, sigma)
+        scores, peaks, quantiles = [], [], []
+        for index in range(len(images)):
+            scored = self.score(images[index], *references)
+            region = self.region(*scored.anomaly_map.shape)
+            values = scored.anomaly_map.ravel() if region is None else scored.anomaly_map[region]
+            scores.append(scored.score)
+            peaks.append(float(values.max()))
+            sample = values[:: max(1, values.size // QUANTILE_PIXELS)]
+            quantiles.append(float(np.quantile(sample, 0.99)))
+            yield None
+        yield Calibration(
+            mu=tuple(mu),
+            sigma=tuple(sigma),
+            scores=tuple(sorted(scores)),
+            peaks=tuple(sorted(peaks)),
+            heat_low=float(np.median(quantiles)),
+            false_alarms=self.settings.false_alarms,
+        )
+
+    def _measure_references(
+        self, images: Images
+    ) -> Generator[None, None, tuple[list[float], list[float]]]:
+        """mu and sigma per mask scale over the pixels of all views, or of a spread of them."""
+        sums = torch.zeros(2, len(self.scorer.masks), dtype=torch.float64)
+        pixels, seen = 0, 0
+        stride = max(1, self._count_views(images) // REFERENCE_VIEWS)
+        for index in range(len(images)):
+            for _, view in self.views(images[index]):
+                seen += 1
+                if self.settings.tile != "full" and (seen - 1) % stride:
+                    continue
+                errors = self.scorer.errors(view)[0][0].double().cpu().flatten(1)
+                if view.inside is not None:
+                    errors = errors[:, torch.from_numpy(view.inside).flatten()]
+                sums += torch.stack([errors.sum(1), errors.square().sum(1)])
+                pixels += errors.shape[1]
+            yield None
+        mean, square = sums / pixels
+        deviation = (square - mean**2).clamp_min(1e-20).sqrt()
+        return mean.tolist(), deviation.tolist()
+
+    def _count_views(self, images: Images) -> int:
+        if self.settings.tile == "full":
+            return len(images)
+        grids = (self.grid(*images[index].shape[1:]) for index in range(len(images)))
+        return sum(len(grid.rows) * len(grid.columns) for grid in grids)
+
+
+def _grey_levels(image: Tensor) -> Tensor:
+    """[-1, 1] -> uint8."""
+    return (image.clamp(-1, 1) + 1).mul(127.5).round().byte()

@@ -1,0 +1,104 @@
+"""The region of interest: what of an image is the part, and what is clamp, background or edge."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from burnish.errors import BurnishError
+from burnish.images.reader import read_image, read_image_bytes, to_channels
+
+Region = NDArray[np.bool_]
+
+_POINT = r"-?\d+(?:\.\d+)?,-?\d+(?:\.\d+)?"
+_POLYGON = re.compile(rf"\s*{_POINT}(?:[\s;]+{_POINT})*\s*")
+
+
+def load_roi(text: str, sizes: Sequence[tuple[int, int]]) -> Region:
+    """The region that `text` describes, for images of the given sizes.
+
+    Args:
+        text: path of a mask image (black outside), or a polygon "x,y x,y x,y ..." in px.
+        sizes: (height, width) of the images. A polygon needs them to be all the same; a mask
+            needs their shape, not their size.
+
+    Returns:
+        bool HxW, True inside: at the images' size for a polygon, at its own for a mask image.
+
+    Raises:
+        BurnishError: no such file, fewer than three corners, a region that holds nothing, or one
+            that does not fit the images.
+    """
+    distinct = sorted(set(sizes))
+    if _POLYGON.fullmatch(text):
+        region = _polygon(text, distinct)
+    else:
+        if not Path(text).is_file():
+            raise BurnishError(f"roi '{text}' is neither a file nor a polygon 'x,y x,y x,y' in px")
+        mask = to_channels(read_image(text), 1)
+        region = mask > int(mask.max()) // 2  # 0/255 and 0/1 alike, and the noise of a JPEG
+        for height, width in distinct:
+            ratio = (height / width) / (region.shape[0] / region.shape[1])
+            if not 0.97 < ratio < 1.03:
+                raise BurnishError(
+                    f"roi {text} is {region.shape[1]}x{region.shape[0]} px and an image is "
+                    f"{width}x{height}: draw it on an image of the set, they need the same shape"
+                )
+    if not region.any():
+        raise BurnishError(f"roi '{text}' marks nothing: no pixel of the images lies inside")
+    return region
+
+
+def _polygon(text: str, sizes: Sequence[tuple[int, int]]) -> Region:
+    if len(sizes) != 1:
+        some = ", ".join(f"{w}x{h}" for h, w in sizes[:3])
+        raise BurnishError(
+            f"a polygon as roi needs images of one size, and these have {len(sizes)} ({some}, "
+            "...): give a mask image"
+        )
+    corners = [tuple(map(float, point.split(","))) for point in re.split(r"[\s;]+", text.strip())]
+    if len(corners) < 3:
+        raise BurnishError(f"roi '{text}' has {len(corners)} corners; a polygon needs three")
+    height, width = sizes[0]
+    canvas = Image.new("1", (width, height))
+    ImageDraw.Draw(canvas).polygon([(x, y) for x, y in corners], fill=1)
+    return np.array(canvas)
+
+
+def fit_roi(region: Region, height: int, width: int) -> Region:
+    """The region at another size: bool (height, width).
+
+    A pixel is inside when everything that `reader.resize` mixes into it is: no clamp leaks in.
+    """
+    if region.shape == (height, width):
+        return region
+    picture = Image.fromarray(region.astype(np.uint8) * 255)
+    small = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR)) == 255
+    if not small.any():
+        raise BurnishError(
+            f"the roi vanishes at {width}x{height} px: no pixel lies wholly inside it; "
+            "mark a larger region, or use a larger image_size or tiles"
+        )
+    return small
+
+
+def pack_roi(region: Region) -> NDArray[np.uint8]:
+    """The region as the bytes of a PNG, for the model file: uint8 (n,)."""
+    stream = io.BytesIO()
+    Image.fromarray(region).save(stream, "PNG")
+    return np.frombuffer(stream.getvalue(), dtype=np.uint8)
+
+
+def unpack_roi(packed: NDArray[np.uint8]) -> Region:
+    """The inverse of `pack_roi`.
+
+    Raises:
+        BurnishError: the bytes are damaged.
+    """
+    return read_image_bytes(packed.tobytes(), "the model's roi") > 0

@@ -1,0 +1,110 @@
+"""Tiles of an image at its own resolution, and the weights that blend them together again.
+
+Shapes: C channels, H x W image, T tile side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def starts(length: int, tile: int, overlap: int) -> list[int]:
+    """First pixels of the tiles along one side, spread evenly; the last tile ends with the image.
+
+    Neighbours overlap by at least `overlap` px; a side no longer than a tile gives [0].
+    """
+    if length <= tile:
+        return [0]
+    count = math.ceil((length - overlap) / (tile - overlap))
+    return [round(i * (length - tile) / (count - 1)) for i in range(count)]
+
+
+def blend_weights(first: list[int], tile: int, length: int) -> NDArray[np.float32]:
+    """How much each tile counts along one side: float32 (tiles, tile).
+
+    The weights fall linearly to the edge of a tile and sum to 1 at every pixel of the image, so
+    that a map cut into tiles and stitched again is the map.
+    """
+    ramp = np.minimum(np.arange(tile), np.arange(tile)[::-1]) + 1.0
+    total = np.zeros(max(length, tile))
+    for start in first:
+        total[start : start + tile] += ramp
+    return np.stack([ramp / total[start : start + tile] for start in first]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Where a tile lies: first row and column, and its place in the grid."""
+
+    top: int
+    left: int
+    row: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All tiles of an H x W image.
+
+    Attributes:
+        rows, columns: first pixels of the tiles down and across.
+        down, across: blend weights, float32 (tiles, T).
+    """
+
+    height: int
+    width: int
+    tile: int
+    rows: list[int]
+    columns: list[int]
+    down: NDArray[np.float32]
+    across: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, height: int, width: int, tile: int, overlap: int) -> Grid:
+        rows, columns = starts(height, tile, overlap), starts(width, tile, overlap)
+        down = blend_weights(rows, tile, height)
+        return cls(height, width, tile, rows, columns, down, blend_weights(columns, tile, width))
+
+    def __iter__(self) -> Iterator[Tile]:
+        """Row by row, so that what lies above a row of tiles is finished when it begins."""
+        for row, top in enumerate(self.rows):
+            for column, left in enumerate(self.columns):
+                yield Tile(top, left, row, column)
+
+    def weights(self, tile: Tile) -> NDArray[np.float32]:
+        """float32 (T, T): how much this tile counts at each of its pixels."""
+        return self.down[tile.row][:, None] * self.across[tile.column]
+
+
+def cut(image: NDArray[np.uint8], top: int, left: int, tile: int) -> NDArray[np.uint8]:
+    """The tile (..., T, T) of an image (..., H, W); mirrored where the image is smaller."""
+    piece = image[..., top : top + tile, left : left + tile]
+    missing = [(0, 0)] * (image.ndim - 2) + [(0, tile - side) for side in piece.shape[-2:]]
+    if any(after for _, after in missing):
+        piece = np.pad(piece, missing, mode="symmetric")
+    return np.ascontiguousarray(piece)
+
+
+def cut_region(
+    region: NDArray[np.bool_] | None, top: int, left: int, tile: int, size: tuple[int, int]
+) -> NDArray[np.bool_] | None:
+    """The region of interest within a tile of an image of (height, width): bool (T, T).
+
+    What was mirrored in to fill a tile lies outside. None where nothing is.
+    """
+    height, width = size
+    rows, columns = min(tile, height - top), min(tile, width - left)
+    if region is None:
+        if (rows, columns) == (tile, tile):
+            return None
+        piece = np.ones((rows, columns), dtype=np.bool_)
+    else:
+        piece = region[top : top + rows, left : left + columns]
+    inside = np.zeros((tile, tile), dtype=np.bool_)
+    inside[:rows, :columns] = piece
+    return inside

@@ -1,0 +1,123 @@
+"""What training draws: whole images, crops, and regions of interest."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from burnish.settings import make_settings
+from burnish.training.batches import draw_batch
+from burnish.training.samples import Samples
+
+
+def coordinates(height: int, width: int) -> np.ndarray:
+    """uint8 (2, H, W) whose channels are row and column, so that a crop tells where it is from."""
+    rows, columns = np.mgrid[:height, :width]
+    return np.stack([rows, columns]).astype(np.uint8)
+
+
+IMAGES = [coordinates(100, 180), coordinates(64, 64), coordinates(40, 200)]
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def test_whole_images_are_drawn_by_number() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 1, 8, 8), dtype=np.uint8)
+    samples = Samples(images, [4, 1, 3])
+    assert len(samples) == 3
+    assert samples.shape == (1, 8, 8)
+    pixels, inside = samples.batch([2, 0], rng())
+    assert np.array_equal(pixels, images[[3, 4]])
+    assert inside is None
+    assert [np.array_equal(p, images[i]) for (p, _), i in
+            zip(samples.references(9, 0), [4, 1, 3], strict=True)] == [True] * 3  # fmt: skip
+
+
+def test_an_epoch_of_crops_covers_each_image_once() -> None:
+    samples = Samples(IMAGES, [0, 1, 2], tile=32)
+    assert len(samples) == 4 * 6 + 2 * 2 + 2 * 7
+    assert np.bincount(samples.owners).tolist() == [24, 4, 14]
+    assert samples.shape == (2, 32, 32)
+    assert len(list(samples.references(10, 0))) == 11  # every fourth of 42
+
+
+def test_crops_are_pieces_at_full_resolution_and_reach_every_border() -> None:
+    samples = Samples(IMAGES, [0], tile=32)
+    pixels, inside = samples.batch(np.zeros(2000, dtype=int), rng())
+    assert inside is None
+    tops, lefts = pixels[:, 0, 0, 0], pixels[:, 1, 0, 0]
+    for piece, top, left in zip(pixels[:50], tops, lefts, strict=False):
+        assert np.array_equal(piece, IMAGES[0][:, top : top + 32, left : left + 32])
+    assert (tops.min(), tops.max(), lefts.min(), lefts.max()) == (0, 68, 0, 148)
+    assert (tops == 0).mean() > 3 / 69  # borders more often than a place in the middle
+
+
+def test_an_image_smaller_than_the_tile_says_what_was_filled_in() -> None:
+    samples = Samples([coordinates(20, 50), coordinates(50, 50)], [0, 1], tile=32)
+    _, inside = samples.batch([0, len(samples) - 1], rng())
+    assert inside is not None
+    assert inside.shape == (2, 1, 32, 32)
+    assert inside[0, 0, :20].all()
+    assert not inside[0, 0, 20:].any()
+    assert inside[1].all()
+
+
+def test_crops_lie_on_the_region() -> None:
+    region = np.zeros((100, 180), dtype=bool)
+    region[60:90, 120:170] = True  # 8 % of the image
+    samples = Samples(IMAGES, [0], tile=32, roi=region)
+    pixels, inside = samples.batch(np.zeros(200, dtype=int), rng())
+    assert inside is not None
+    for piece, seen in zip(pixels, inside, strict=True):
+        top, left = piece[0, 0, 0], piece[1, 0, 0]
+        assert np.array_equal(seen[0], region[top : top + 32, left : left + 32])
+    shares = inside.mean(axis=(1, 2, 3))
+    assert (shares >= 0.25).mean() > 0.9
+    assert shares.max() > 0.8
+
+
+def test_batches_belong_to_seed_and_step_and_hide_what_is_outside() -> None:
+    settings = make_settings("tiny", {"flips": "both", "jitter": 0.1, "tile": 32, "seed": 3,
+                                      "mask_blocks": (8,), "overlap": 8})  # fmt: skip
+    region = np.zeros((100, 180), dtype=bool)
+    region[:, 60:] = True
+    samples = Samples(IMAGES, [0], tile=32, roi=region)
+    one, two, other = (draw_batch(samples, settings, step, 8, 3) for step in (5, 5, 6))
+    assert np.array_equal(one.images, two.images)
+    assert one.scale == two.scale
+    assert not np.array_equal(one.images, other.images)
+    assert one.inside is not None
+    assert not one.inside.all()
+    outside = ~one.inside.expand_as(one.images)
+    assert (one.images[outside] == 0).all()
+    assert (one.images[~outside] != 0).float().mean() > 0.95
+
+
+def test_every_sample_is_seen_once_an_epoch() -> None:
+    images = np.arange(12, dtype=np.uint8).reshape(12, 1, 1, 1).repeat(16, 2).repeat(16, 3)
+    settings = make_settings("tiny", {"flips": "none", "seed": 1})
+    samples = Samples(images, range(12))
+    seen = [draw_batch(samples, settings, step, 4, 3).images[:, 0, 0, 0] for step in range(3)]
+    levels = np.rint((np.concatenate(seen) + 1) * 127.5)
+    assert sorted(levels) == list(range(12))
+
+
+@pytest.mark.parametrize("tile", ["full", 32])
+def test_images_are_not_copied_into_memory(tile: object) -> None:
+    read: list[int] = []
+
+    class Watched:
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index: int) -> np.ndarray:
+            read.append(index)
+            return IMAGES[1]
+
+    samples = Samples(Watched(), [0, 2], tile=tile)  # type: ignore[arg-type]
+    len(samples)
+    read.clear()
+    samples.batch([0], rng())
+    assert set(read) == {0}
