@@ -214,3 +214,31 @@ def test_steps_repeat_exactly(forward: Callable[[Game], object]) -> None:
         forward(game)
         ends.append(weights(game.generator, game.encoder, game.discriminator))
     assert all(unchanged(*ends))
+
+
+def test_outside_the_region_nothing_is_learnt() -> None:
+    game = Game()
+    inside = torch.zeros(3, 1, 32, 32, dtype=torch.bool)
+    inside[..., 4:28, 8:32] = True
+    game.images = game.images.masked_fill(~inside, 0.0)
+    painted, bottleneck = generator_pass(game.generator, game.images, game.masks, False, inside)
+    free, _ = game.paint()
+    assert torch.equal(painted, torch.where(inside, free, torch.zeros(())))
+    terms = generator_losses(
+        game.images, painted, bottleneck, game.encoder, game.discriminator, game.settings,
+        nullcontext, inside,
+    )  # fmt: skip
+    l1 = (painted - game.images)[inside].abs().mean()  # a mean over what lies inside
+    torch.testing.assert_close(terms["l1"], l1)
+
+
+def test_a_region_that_is_everything_changes_nothing() -> None:
+    game = Game()
+    everything = torch.ones(3, 1, 32, 32, dtype=torch.bool)
+    painted, bottleneck = generator_pass(game.generator, game.images, game.masks, False, everything)
+    with_region = generator_losses(
+        game.images, painted, bottleneck, game.encoder, game.discriminator, game.settings,
+        nullcontext, everything,
+    )  # fmt: skip
+    for name, value in game.terms().items():
+        torch.testing.assert_close(with_region[name], value)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from burnish.detection.result import Result
 
 COLUMNS = ("path", "verdict", "score", "threshold", "p_value", "where", "ms", "error")
+NOTES = 5  # shown; a camera of 16 bits would give one an image
 
 
 def inspect(
@@ -52,7 +53,7 @@ def inspect(
     if as_csv:
         table.writeheader()
     rows: list[dict[str, Any]] = []
-    defects, errors = 0, len(problems)
+    defects, errors, notes = 0, len(problems), 0
     for file in files:
         try:
             result = detector.inspect(file)
@@ -64,12 +65,17 @@ def inspect(
             row = {"path": str(file), "verdict": "error", "error": str(error)}
         else:
             defects += result.is_defect
+            for note in result.notes[: max(0, NOTES - notes)]:
+                print(f"burnish: note: {note}", file=sys.stderr)
+            notes += len(result.notes)
             row = _row(result) if as_csv else result.to_dict()
             if not (as_json or as_csv):
                 print(_line(result), flush=True)
         if as_csv:
             table.writerow(row)
         rows.append(row)
+    if notes > NOTES:
+        print(f"burnish: and {notes - NOTES} more notes; --json has all", file=sys.stderr)
     if as_json:
         print(json.dumps(rows, indent=1))
     elif not as_csv:

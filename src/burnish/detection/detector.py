@@ -19,7 +19,7 @@ from burnish.detection.model_file import Model, load_model, save_model
 from burnish.detection.result import Result, Speed
 from burnish.detection.scorer import Scorer
 from burnish.errors import BurnishError
-from burnish.images.reader import prepare, read_image, resize
+from burnish.images.reader import prepare, read_header, read_image, resize, to_channels
 from burnish.settings import DEFAULT_PRESET
 
 if TYPE_CHECKING:
@@ -130,6 +130,12 @@ class Detector:
         reconstruction = painted[0] if len(painted) == 1 else painted.transpose(1, 2, 0)
         reconstruction = resize(reconstruction, height, width)
         anomaly_map = upsample(small, height, width)
+        region = self.scorer.region(height, width)
+        if region is not None and small.shape != (height, width):  # sharp at the input's size too
+            reconstruction = reconstruction.copy()
+            part = to_channels(image, len(painted))
+            reconstruction[~region] = part[~region]
+            anomaly_map[~region] = small.min()
         start, read, prepared, inferred = times
         end = time.perf_counter()
         stages = (read - start, prepared - read, inferred - prepared, end - inferred)
@@ -148,6 +154,7 @@ class Detector:
             heat_range=calibration.heat_range,
             pixel_threshold=calibration.pixel_threshold,
             speed=Speed(*(1000 * t for t in stages)),
+            notes=() if path is None else read_header(path).notes,
         )
 
 

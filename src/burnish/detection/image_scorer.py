@@ -55,15 +55,17 @@ class ImageScorer:
 
     def __init__(self, scorer: Scorer, settings: Settings, roi: Region | None = None) -> None:
         self.scorer, self.settings, self.roi = scorer, settings, roi
-        self._fitted: Region | None = None
+        self._fitted: dict[tuple[int, int], Region] = {}
 
     def region(self, height: int, width: int) -> Region | None:
         """The region of interest at the size of an image: bool (height, width), or None."""
         if self.roi is None:
             return None
-        if self._fitted is None or self._fitted.shape != (height, width):
-            self._fitted = fit_roi(self.roi, height, width)
-        return self._fitted
+        if (height, width) not in self._fitted:
+            if len(self._fitted) > 3:  # sizes rarely differ; where they do, memory must not grow
+                self._fitted.clear()
+            self._fitted[height, width] = fit_roi(self.roi, height, width)
+        return self._fitted[height, width]
 
     def grid(self, height: int, width: int) -> Grid:
         """The tiles of an image; only with tiles."""

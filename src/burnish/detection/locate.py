@@ -47,6 +47,9 @@ def find_regions(
                     float(inside.max()),
                 )
             )
-    y, x = np.unravel_index(int(anomaly_map.argmax()), anomaly_map.shape)
-    peak = (min(int((x + 0.5) * across), width - 1), min(int((y + 0.5) * down), height - 1))
+    row, column = divmod(int(anomaly_map.argmax()), columns)
+    peak = (
+        min(int((column + 0.5) * across), width - 1),
+        min(int((row + 0.5) * down), height - 1),
+    )
     return tuple(sorted(regions, key=lambda region: -region.peak)), peak

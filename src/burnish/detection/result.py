@@ -60,6 +60,7 @@ class Result:
         heat_range: anomaly-map values shown as cold and hot, the same for every image.
         pixel_threshold: anomaly-map value that good parts exceed anywhere only at the wanted rate.
         speed: ms by stage.
+        notes: what reading the file left out (further pages, lower bits), as sentences.
     """
 
     path: Path | None
@@ -76,6 +77,7 @@ class Result:
     heat_range: tuple[float, float]
     pixel_threshold: float
     speed: Speed
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -107,6 +109,7 @@ class Result:
             "height": self.image.shape[0],
             "width": self.image.shape[1],
             "speed_ms": asdict(self.speed),
+            "notes": list(self.notes),
         }
 
     def heatmap(self) -> Image.Image:

@@ -104,7 +104,7 @@ def train(
         "preset": preset,
         "settings": settings.model_dump(mode="json"),
         "fingerprint": fingerprint(store.paths),
-        "roi": None if roi is None else hashlib.sha256(pack_roi(roi)).hexdigest(),
+        "roi": None if roi is None else hashlib.sha256(pack_roi(roi).tobytes()).hexdigest(),
     }
     if resume and checkpoint.exists():
         _same_run(read_header(checkpoint), identity, checkpoint)
