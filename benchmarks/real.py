@@ -1,12 +1,14 @@
 """Train and test burnish on the real data sets; keep the figures in docs/results.{json,md}.
 
-    python benchmarks/prepare_real.py ../shared/data /tmp/real
+    burnish data prepare ../shared/data/KolektorSDD.zip /tmp/real/kolektor
+    burnish data prepare ../shared/data/MagneticTile.zip /tmp/real/magnetic_tile
+    burnish data prepare ../shared/data/RailHead.zip /tmp/real/rail --split part --part '\\d{6,}'
+    burnish data prepare ../shared/data/screw.zip /tmp/real/screw
     python benchmarks/real.py rail --data /tmp/real --runs /tmp/runs
 
-Names as `prepare_real.py` writes them: rail, kolektor, magnetic_tile, screw. A run folder that
-holds a finished training is calibrated and tested, not trained again. A run of the same data set,
-preset, seed and changes replaces its earlier entry; every other entry stays.
-Nothing here chooses anything on test images.
+Each name is a folder in --data. A run folder that holds a finished training is calibrated and
+tested, not trained again. A run of the same data set, preset, seed and changes replaces its earlier
+entry; every other entry stays. Nothing here chooses anything on test images.
 """
 
 from __future__ import annotations
@@ -30,14 +32,6 @@ from burnish.settings import parse_assignments
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results.json"
-# What a part's name is in each set, so that parts are never split.
-PARTS = {
-    "rail": r"^\d+",
-    "rail_by_frame": r"^\d+",
-    "kolektor": r"kos\d+",
-    "magnetic_tile": r"^series\d+",
-    "screw": "",
-}
 FIGURES = (
     "image_auroc", "average_precision", "f1", "precision", "recall", "best_f1", "all_positive_f1",
     "false_alarm_rate_wanted", "false_alarm_rate_got", "escape_rate", "ms_per_image", "n_good",
@@ -69,7 +63,7 @@ def log_line(last: list[float]) -> Any:
 
 def run(name: str, data: Path, runs: Path, preset: str, seed: int, assignments: list[str]) -> None:
     """Train (unless done), test, and enter the figures."""
-    changes = parse_assignments(assignments) | {"seed": seed, "part_pattern": PARTS[name]}
+    changes = parse_assignments(assignments) | {"seed": seed}
     folder = runs / "-".join([name, preset, str(seed), *assignments])
     if not (folder / "commit.txt").exists():
         atomic_write(folder / "commit.txt", commit())
@@ -140,8 +134,8 @@ def write_table(entries: list[dict[str, Any]]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="+", choices=PARTS, metavar="NAME", help=", ".join(PARTS))
-    parser.add_argument("--data", type=Path, required=True, help="from prepare_real.py")
+    parser.add_argument("names", nargs="+", metavar="NAME", help="folders in DATA")
+    parser.add_argument("--data", type=Path, required=True, help="from `burnish data prepare`")
     parser.add_argument("--runs", type=Path, required=True, help="where run folders go")
     parser.add_argument("--preset", default="small")
     parser.add_argument("--seed", type=int, default=0)
