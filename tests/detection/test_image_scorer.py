@@ -53,13 +53,14 @@ def test_stitching_against_an_obvious_version() -> None:
     for tile in Grid.of(75, 110, 32, 8):
         y, x = slice(tile.top, tile.top + 32), slice(tile.left, tile.left + 32)
         scored = made.score(View(BIG[0][:, y, x]), *references(made))
-        scores.append((scored.score, scored.scale))
+        scores.append((scored.score, scored.scale, scored.scale_scores))
         w = np.outer(ramp, ramp)
         total[y, x] += w * scored.anomaly_map.numpy()
         painted[y, x] += w * (scored.reconstruction[0].clamp(-1, 1).numpy() + 1) * 127.5
         weight[y, x] += w
     np.testing.assert_allclose(found.anomaly_map, total / weight, rtol=1e-4, atol=1e-4)
-    assert (found.score, found.scale) == max(scores)
+    assert (found.score, found.scale) == max(scores)[:2]
+    assert found.scale_scores == tuple(np.max([by_scale for *_, by_scale in scores], axis=0))
     assert found.reconstruction.shape == (1, 75, 110)
     assert np.abs(found.reconstruction[0] - painted / weight).max() <= 0.51
 

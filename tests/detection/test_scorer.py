@@ -144,3 +144,13 @@ def test_smoothing_at_the_regions_border_takes_only_what_lies_inside() -> None:
         expected = (weight * raw).sum() / weight.sum()
         assert found[row, column] == pytest.approx(expected, rel=0.01)
     assert (found[~inside] == 0).all()
+
+
+def test_scores_of_the_scales_alone() -> None:
+    made = scorer(reduction="max", fusion="max")
+    mu, sigma = made.references([0.1, 0.3], [0.5, 0.25])
+    errors = made.errors(View(PIXELS[0]))[0][0].numpy()
+    found = made.score(View(PIXELS[0]), mu, sigma)
+    expected = [(errors[0].max() - 0.1) / 0.5, (errors[1].max() - 0.3) / 0.25]
+    np.testing.assert_allclose(found.scale_scores, expected, rtol=1e-5)
+    assert found.score == pytest.approx(max(found.scale_scores))

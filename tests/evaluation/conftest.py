@@ -80,6 +80,7 @@ class MedianDetector:
             regions=regions,
             peak=peak,
             block=8,
+            scale_scores=(1.0, 2.0, 3.0),
             anomaly_map=error,
             reconstruction=painted,
             image=image,

@@ -148,6 +148,7 @@ class Detector:
             regions=regions,
             peak=peak,
             block=self.card.settings.mask_blocks[scored.scale],
+            scale_scores=scored.scale_scores,
             anomaly_map=anomaly_map,
             reconstruction=reconstruction,
             image=image,

@@ -34,11 +34,12 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class ScoredImage:
-    """One image: score, index of the mask scale, float32 (H, W) map and uint8 (C, H, W)
-    reconstruction at the size of the prepared image."""
+    """One image: score, index of the mask scale that stands out, the score of each scale alone,
+    float32 (H, W) map and uint8 (C, H, W) reconstruction at the size of the prepared image."""
 
     score: float
     scale: int
+    scale_scores: tuple[float, ...]
     anomaly_map: NDArray[np.float32]
     reconstruction: NDArray[np.uint8]
 
@@ -92,8 +93,9 @@ class ImageScorer:
             _, view = next(self.views(image))
             scored = self.scorer.score(view, mu, sigma)
             painted = _grey_levels(scored.reconstruction).cpu().numpy()
+            anomaly_map = scored.anomaly_map.cpu().numpy()
             return ScoredImage(
-                scored.score, scored.scale, scored.anomaly_map.cpu().numpy(), painted
+                scored.score, scored.scale, scored.scale_scores, anomaly_map, painted
             )
         return self._stitch(image, mu, sigma)
 
@@ -107,6 +109,7 @@ class ImageScorer:
         band = np.zeros((channels, side, width), dtype=np.float32)
         filled = np.zeros((side, width), dtype=np.bool_)
         current, worst, scale = 0, -np.inf, 0
+        by_scale = np.full(len(self.scorer.masks), -np.inf)
         for tile, view in self.views(image):
             while current < tile.row:
                 self._finish(painted, band, filled, grid, current)
@@ -114,6 +117,7 @@ class ImageScorer:
             scored = self.scorer.score(view, mu, sigma)
             if scored.score > worst:
                 worst, scale = scored.score, scored.scale
+            by_scale = np.maximum(by_scale, scored.scale_scores)
             rows, columns = min(side, height - tile.top), min(side, width - tile.left)
             weight = grid.weights(tile)[:rows, :columns]
             across = slice(tile.left, tile.left + columns)
@@ -128,7 +132,7 @@ class ImageScorer:
         if region is not None:
             anomaly_map[~region] = anomaly_map[region].min()
             np.copyto(painted, image, where=~region)
-        return ScoredImage(float(worst), scale, anomaly_map, painted)
+        return ScoredImage(float(worst), scale, tuple(by_scale.tolist()), anomaly_map, painted)
 
     @staticmethod
     def _finish(

@@ -54,6 +54,8 @@ class Result:
         regions: where, worst first; may be empty for a defect spread thinly (see `peak`).
         peak: (x, y) of the highest anomaly-map value, px of the input image.
         block: side in px of the mask scale that stood out most (eq. 8).
+        scale_scores: the score that each mask scale alone would give, in standard deviations of
+            its error on good images.
         anomaly_map: float32 HxW at the size of the input, raw.
         reconstruction: uint8 HxW or HxWx3 at the size of the input: the part without the flaw.
         image: uint8 HxW or HxWx3, the input as read.
@@ -71,6 +73,7 @@ class Result:
     regions: tuple[Region, ...]
     peak: tuple[int, int]
     block: int
+    scale_scores: tuple[float, ...]
     anomaly_map: NDArray[np.float32]
     reconstruction: NDArray[np.uint8]
     image: NDArray[np.uint8]
@@ -106,6 +109,7 @@ class Result:
             "regions": [asdict(region) for region in self.regions],
             "peak": list(self.peak),
             "mask_block": self.block,
+            "scale_scores": list(self.scale_scores),
             "height": self.image.shape[0],
             "width": self.image.shape[1],
             "speed_ms": asdict(self.speed),

@@ -37,10 +37,14 @@ class View:
 @dataclass(frozen=True)
 class Scored:
     """A view's (H, W) map and (C, H, W) reconstruction in [-1, 1]; the coldest value of the map
-    and the view itself stand outside the region of interest."""
+    and the view itself stand outside the region of interest.
+
+    `scale_scores`: for each mask scale, the score its standardised error map alone would give.
+    """
 
     score: float
     scale: int
+    scale_scores: tuple[float, ...]
     anomaly_map: Tensor
     reconstruction: Tensor
 
@@ -120,12 +124,14 @@ class Scorer:
         scale = int(choose_scale(errors, mu, inside))
         anomaly_map = fuse(errors, mu, sigma, s.fusion, inside)
         score = float(image_score(anomaly_map, s.reduction, s.top_share, inside))
+        alone = ((errors - mu[:, None, None]) / sigma[:, None, None])[0]
+        by_scale = tuple(image_score(alone, s.reduction, s.top_share, inside).tolist())
         anomaly, reconstruction = anomaly_map[0], painted[0, scale]
         if inside is not None:
             anomaly = torch.where(inside, anomaly, anomaly[inside].min())
             image = to_tensor(view.pixels, self.device)
             reconstruction = torch.where(inside, reconstruction, image)
-        return Scored(score, scale, anomaly, reconstruction)
+        return Scored(score, scale, by_scale, anomaly, reconstruction)
 
     def references(self, mu: object, sigma: object) -> tuple[Tensor, Tensor]:
         """mu and sigma as float32 tensors (S,) on the device."""
