@@ -71,12 +71,11 @@ def test_square_squashes() -> None:
 def test_pixels_are_what_inspection_prepares(tmp_path: Path) -> None:
     paths = write(tmp_path, (40, 80), (50, 100), (40, 80))
     store = load_store(paths, settings(aspect="keep"), 1)
-    assert store.pixels.shape == (3, 1, 24, 48)
-    assert store.pixels.dtype == np.uint8
     assert store.paths == paths
-    assert store.sizes == [(40, 80), (50, 100)]
-    assert store.skipped == []
-    for path, pixels in zip(paths, store.pixels, strict=True):
+    assert store.sizes == [(40, 80), (50, 100), (40, 80)]
+    assert store.skipped == store.notes == []
+    for path, pixels in zip(paths, store, strict=True):
+        assert pixels.dtype == np.uint8
         assert np.array_equal(pixels, prepare(read_image(path), 1, 24, 48))
 
 
@@ -91,14 +90,14 @@ def test_pixels_are_what_inspection_prepares(tmp_path: Path) -> None:
 )
 def test_colour(tmp_path: Path, colour: str, shapes: list[tuple[int, ...]], channels: int) -> None:
     store = load_store(write(tmp_path, *shapes), settings(colour=colour), 1)
-    assert store.pixels.shape[1] == channels
+    assert store.channels == len(store[0]) == channels
 
 
 def test_grey_stored_as_rgb_counts_as_grey(tmp_path: Path) -> None:
     grey = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
     Image.fromarray(grey).convert("RGB").save(tmp_path / "a.png")
     store = load_store([tmp_path / "a.png"], settings(), 1)
-    assert np.array_equal(store.pixels[0, 0], grey)
+    assert np.array_equal(store[0][0], grey)
 
 
 def test_unreadable_files_are_skipped_and_named(tmp_path: Path) -> None:
@@ -107,7 +106,7 @@ def test_unreadable_files_are_skipped_and_named(tmp_path: Path) -> None:
     paths[3].write_text("no image")
     store = load_store(paths, settings(), 3)
     assert store.paths == [paths[0], paths[2], paths[4]]
-    assert len(store.pixels) == 3
+    assert len(store) == 3
     assert len(store.skipped) == 2
     assert str(paths[1]) in store.skipped[0]
     assert f"{paths[3]} is not an image" in store.skipped[1]

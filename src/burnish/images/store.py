@@ -1,10 +1,12 @@
-"""Good images decoded once and kept as uint8."""
+"""Good images as the model sees them: decoded once, read from the cache without a copy."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -13,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.errors import BurnishError
-from burnish.images.reader import prepare, read_image
+from burnish.images.cache import CachedImages, open_cache
+from burnish.images.cache_index import Layout
+from burnish.images.reader import Header
 from burnish.settings import Settings
 
 SSIM_WINDOW = 11  # px; a narrower input would have no place where the loss's window fits
@@ -21,19 +25,33 @@ SSIM_WINDOW = 11  # px; a narrower input would have no place where the loss's wi
 
 @dataclass(frozen=True)
 class ImageStore:
-    """Images as the model sees them.
+    """Prepared images, by index.
 
     Attributes:
-        pixels: uint8 (N, C, H, W).
-        paths: N files, in the same order.
+        paths: N files that can be read, in order.
         skipped: message of every file that could not be read.
-        sizes: distinct (height, width) of the files.
+        notes: what reading leaves out of a file (further pages, lower bits), as sentences.
+        sizes: (height, width) of each of the N files, px.
+        channels: 1 or 3.
+        fingerprint: SHA-256 over names and contents of `paths`, as `dataset.fingerprint` gives it.
     """
 
-    pixels: NDArray[np.uint8]
     paths: list[Path]
     skipped: list[str]
+    notes: list[str]
     sizes: list[tuple[int, int]]
+    channels: int
+    fingerprint: str
+    _cache: CachedImages
+    _places: list[int]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        """uint8 (C, H, W), read-only: a view into a memory-mapped file."""
+        # Where all images turned out grey, one of the three equal channels does.
+        return self._cache.image(self._places[index])[: self.channels]
 
 
 def model_size(sizes: Sequence[tuple[int, int]], settings: Settings) -> tuple[int, int]:
@@ -50,46 +68,87 @@ def model_size(sizes: Sequence[tuple[int, int]], settings: Settings) -> tuple[in
     return height, width
 
 
-def load_store(paths: Sequence[Path], settings: Settings, minimum: int) -> ImageStore:
-    """Read every image; unreadable ones are left out and named in `skipped`.
+@dataclass(frozen=True)
+class Prepared:
+    """How settings want images: at the model's size, or at their own with tiles."""
+
+    settings: Settings
+
+    @property
+    def name(self) -> str:
+        s = self.settings
+        if s.tile != "full":
+            size: list[object] = ["own"]
+        elif s.aspect == "square":
+            size = ["square", s.image_size]
+        else:
+            size = ["keep", s.image_size, math.lcm(s.patch, s.disc_patch)]
+        return json.dumps([s.colour, *size])
+
+    def layout(self, headers: Sequence[Header]) -> Layout:
+        """See `cache_build.Recipe`."""
+        grey = all(header.is_grey for header in headers)
+        channels = {"grey": 1, "rgb": 3, "auto": 1 if grey else 3}[self.settings.colour]
+        if self.settings.tile != "full":
+            return Layout(channels, None)
+        size = model_size([(header.height, header.width) for header in headers], self.settings)
+        check_blocks(size, self.settings)
+        return Layout(channels, size)
+
+
+def check_blocks(size: tuple[int, int], settings: Settings) -> None:
+    """Make sure that mask blocks fit the model's input.
 
     Raises:
-        BurnishError: fewer than `minimum` of the images can be read.
+        BurnishError: they do not.
     """
-
-    def read(path: Path) -> NDArray[np.uint8] | str:
-        try:
-            return read_image(path)
-        except BurnishError as error:
-            return str(error)
-
-    # Two passes keep memory flat: sizes and colour first, then pixels at the model's size.
-    with ThreadPoolExecutor(8) as pool:
-        looks = list(pool.map(lambda p: _look(read(p)), paths))
-        skipped = [look for look in looks if isinstance(look, str)]
-        good = [p for p, look in zip(paths, looks, strict=True) if not isinstance(look, str)]
-        seen = [look for look in looks if not isinstance(look, str)]
-        if len(good) < minimum:
-            raise BurnishError(
-                f"only {len(good)} of {len(paths)} images can be read; at least {minimum} are "
-                "needed. " + "; ".join(skipped[:5])
-            )
-        grey = all(is_grey for _, is_grey in seen)
-        channels = {"grey": 1, "rgb": 3, "auto": 1 if grey else 3}[settings.colour]
-        height, width = model_size([size for size, _ in seen], settings)
-        if max(settings.mask_blocks) >= min(height, width):
-            raise BurnishError(
-                f"mask_blocks {settings.mask_blocks} do not fit the model's input of {height} x "
-                f"{width} px (height x width): choose smaller blocks or a larger image_size"
-            )
-        pixels = np.stack(
-            list(pool.map(lambda p: prepare(read_image(p), channels, height, width), good))
+    height, width = size
+    if max(settings.mask_blocks) >= min(height, width):
+        raise BurnishError(
+            f"mask_blocks {settings.mask_blocks} do not fit the model's input of {height} x "
+            f"{width} px (height x width): choose smaller blocks or a larger image_size"
         )
-    return ImageStore(pixels, good, skipped, sorted({size for size, _ in seen}))
 
 
-def _look(image: NDArray[np.uint8] | str) -> tuple[tuple[int, int], bool] | str:
-    if isinstance(image, str):
-        return image
-    grey = image.ndim == 2 or bool((image == image[..., :1]).all())
-    return (image.shape[0], image.shape[1]), grey
+def load_store(
+    paths: Sequence[Path],
+    settings: Settings,
+    minimum: int,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> ImageStore:
+    """Images at the model's size, or with tiles at their own, from the cache or into it.
+
+    Unreadable ones are left out and named in `skipped`.
+
+    Args:
+        on_progress: called with (done, all) while images are decoded, and not at all when the
+            cache has them.
+
+    Raises:
+        BurnishError: fewer than `minimum` of the images can be read, mask_blocks do not fit, or
+            the cache has no room (see `cache.open_cache`).
+    """
+    cache = open_cache(paths, Prepared(settings), on_progress)
+    places = [i for i, record in enumerate(cache.records) if not record.error]
+    skipped = [record.error for record in cache.records if record.error]
+    if len(places) < minimum:
+        raise BurnishError(
+            f"only {len(places)} of {len(paths)} images can be read; at least {minimum} are "
+            "needed. " + "; ".join(skipped[:5])
+        )
+    if cache.layout.size is not None:
+        check_blocks(cache.layout.size, settings)
+    good, digest = [cache.records[i] for i in places], hashlib.sha256()
+    for place, record in zip(places, good, strict=True):
+        digest.update(os.fsencode(paths[place].name) + b"\0" + bytes.fromhex(record.content))
+    grey = settings.colour == "auto" and all(record.is_grey for record in good)
+    return ImageStore(
+        paths=[paths[i] for i in places],
+        skipped=skipped,
+        notes=[note for record in good for note in record.notes],
+        sizes=[record.source for record in good if record.source is not None],
+        channels=1 if grey else cache.layout.channels,
+        fingerprint=digest.hexdigest(),
+        _cache=cache,
+        _places=places,
+    )
