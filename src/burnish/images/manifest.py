@@ -69,11 +69,15 @@ def read_manifest(folder: Path) -> list[ManifestRow] | None:
             table = csv.DictReader(file)
             if tuple(table.fieldnames or ()) != COLUMNS:
                 raise ValueError(f"its columns are {table.fieldnames}, not {list(COLUMNS)}")
-            return [
-                ManifestRow(**line | {"width": int(line["width"]), "height": int(line["height"])})
-                for line in table
-            ]
+            return [_row(line) for line in table]
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise BurnishError(
             f"{path} is not a manifest of burnish ({error}): run `burnish data prepare` again"
         ) from error
+
+
+def _row(line: dict[str, str]) -> ManifestRow:
+    if None in line or None in line.values():
+        raise ValueError(f"the line of {line['path']} has too few or too many fields")
+    width, height = int(line.pop("width")), int(line.pop("height"))
+    return ManifestRow(**line, width=width, height=height)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import typer
 
+from burnish.cli.data.prepare import formats, prepare
+
 app = typer.Typer(
     name="data",
     help="Bring images in, tell the truth about them, make synthetic ones.",
     no_args_is_help=True,
 )
 
-for verb in ():
+for verb in (prepare, formats):
     app.command()(verb)

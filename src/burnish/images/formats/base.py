@@ -1,7 +1,7 @@
 """What a data format is: files of a source in, items with label, part and mask out.
 
-A new format is one class with `name`, `summary` and `items`, and one line in the registry
-(`burnish.images.formats`), or an entry point of the group `burnish.formats` in a package of its own.
+A new format is one class with `name`, `summary`, `fits` and `items`, and one line in the registry
+(`burnish.images.formats`), or an entry point of the group `burnish.formats` of another package.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from burnish.errors import BurnishError
 from burnish.images.archive import Source
 
 GOOD = "good"
@@ -28,7 +29,8 @@ class Item:
         source: name inside the source; windows cut from a frame append `#x,y,w,h` in px.
         stem: file name to write, without suffix; unique within its kind.
         kind: "good" or the defect's name.
-        part: the physical part; empty where the format does not know (the stem is used).
+        part: the physical part; empty where the format does not know it (every image then counts
+            as a part of its own).
         data: loads the image file's bytes (PNG, JPEG, BMP, TIFF or WebP).
         mask: loads the mask, bool HxW, True on the defect; returns None where there is none.
         split: "train" or "test" where the source has a split of its own, else empty.
@@ -43,6 +45,15 @@ class Item:
     split: str = ""
 
 
+def unusable(source: str, why: str) -> Item:
+    """An image of which enough is wrong to leave it out, as `prepare` then says."""
+
+    def data() -> bytes:
+        raise BurnishError(f"{source}: {why}")
+
+    return Item(source, source, GOOD, "", data)
+
+
 @dataclass(frozen=True)
 class Options:
     """What the user may say about a source; formats use what concerns them.
@@ -50,8 +61,11 @@ class Options:
     Attributes:
         part: regular expression that finds the part's name in the path; empty: the format's rule.
         good, bad: glob patterns of good and defective files (format `folder`).
-        window: side of windows cut from large frames, px (formats with boxes; rails).
-        table: name of the table inside the source (formats `csv` and `severstal`), empty: the only one.
+        window: side of windows cut from large frames, px; 0: not cut (formats with boxes; rails).
+        table: name of the table inside the source (formats `csv` and `severstal`); empty: the only
+            one.
+        category: which object to take where a source holds several (`mvtec`, `mpdd`, `btad`,
+            `visa`).
     """
 
     part: re.Pattern[str] | None = None
@@ -59,6 +73,7 @@ class Options:
     bad: tuple[str, ...] = ()
     window: int = 256
     table: str = ""
+    category: str = ""
 
 
 class Format(Protocol):
@@ -66,6 +81,10 @@ class Format(Protocol):
 
     name: str
     summary: str
+
+    def fits(self, source: Source) -> bool:
+        """Whether the source looks like this format; cheap, reads no image."""
+        ...
 
     def items(
         self, source: Source, options: Options, note: Callable[[str], None]

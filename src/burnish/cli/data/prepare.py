@@ -1,0 +1,140 @@
+"""`burnish data prepare` and `formats`: from whatever is on disk to MVTec AD layout."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from burnish.images.prepare import Prepared
+
+SHOWN = 10  # unusable images named on the terminal; the record holds all
+
+
+def prepare(
+    source: Annotated[Path, typer.Argument(help="Folder, zip or tar with images.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write, new or empty.")],
+    format: Annotated[
+        str, typer.Option("--from", metavar="FORMAT", help="See `burnish data formats`.")
+    ] = "",
+    part: Annotated[
+        str,
+        typer.Option(metavar="REGEX", help=r"Finds a part's name in an image's path, as 'kos\d+'."),
+    ] = "",
+    train: Annotated[float, typer.Option(help="Share of the parts that go to training.")] = 0.7,
+    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
+    split: Annotated[
+        str, typer.Option(help="source: keep its own; part: split anew; auto: its own if any.")
+    ] = "auto",
+    good: Annotated[
+        list[str] | None, typer.Option(metavar="GLOB", help="Good images (format folder).")
+    ] = None,
+    bad: Annotated[
+        list[str] | None, typer.Option(metavar="GLOB", help="Defective images (format folder).")
+    ] = None,
+    window: Annotated[
+        int, typer.Option(metavar="PX", help="Windows cut from large frames; 0: not cut.")
+    ] = 256,
+    table: Annotated[
+        str, typer.Option(metavar="NAME", help="Table in the source (csv, severstal).")
+    ] = "",
+    category: Annotated[
+        str, typer.Option("--class", metavar="NAME", help="Which class, where there are several.")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """Bring images into MVTec AD layout: split by part, without duplicates, with a manifest.
+
+    Exit code: 0 written (what was left out is named), 2 nothing could be used.
+    """
+    from rich.console import Console
+
+    from burnish.cli.progress import image_progress
+    from burnish.images.formats.base import Options
+    from burnish.images.prepare import Request
+    from burnish.images.prepare import prepare as prepare_images
+
+    options = Options(_pattern(part), tuple(good or ()), tuple(bad or ()), window, table, category)
+    request = Request(format, options, split, train, seed)
+    with image_progress(Console(stderr=True), "prepare") as progress:
+        prepared = prepare_images(
+            source, out, request, lambda stage, done, total: progress(done, total or done)
+        )
+    if as_json:
+        print(json.dumps(prepared.to_dict(), indent=1))
+    else:
+        _print(prepared)
+
+
+def formats(
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """List the formats that `prepare --from` reads."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from burnish.images.formats import formats as known
+
+    summaries = {name: format.summary for name, format in sorted(known().items())}
+    if as_json:
+        print(json.dumps(summaries, indent=1))
+        return
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, summary in summaries.items():
+        table.add_row(f"[bold]{name}", summary)
+    Console().print(table)
+
+
+def _pattern(text: str) -> re.Pattern[str] | None:
+    from burnish.errors import BurnishError
+
+    try:
+        return re.compile(text) if text else None
+    except re.error as error:
+        raise BurnishError(f"--part '{text}' is not a regular expression: {error}") from error
+
+
+def _print(prepared: Prepared) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, soft_wrap=True)
+
+    word = {"already there": "is already there, nothing has changed"}
+    say(f"{prepared.out} {word.get(prepared.status, prepared.status)} (format {prepared.format})")
+    console.print(_table(prepared))
+    for note in prepared.notes:
+        say(f"- {note}")
+    if prepared.left_out:
+        say(f"- {len(prepared.left_out)} images could not be used and are left out:")
+        for name, why in list(prepared.left_out.items())[:SHOWN]:
+            say(f"    {name}: {why}")
+        if len(prepared.left_out) > SHOWN:
+            say(f"    and {len(prepared.left_out) - SHOWN} more, see {prepared.out}/.prepare.json")
+    say(f"next: burnish data check {prepared.out}")
+    say(f"      burnish train {prepared.out} --out runs/{prepared.out.name}")
+
+
+def _table(prepared: Prepared) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("", "train", "test"):
+        table.add_column(column, justify="left" if not column else "right")
+    table.add_row("[bold]good", str(prepared.train), str(prepared.test.get("good", 0)))
+    for kind, count in prepared.test.items():
+        if kind != "good":
+            table.add_row(kind, "", str(count))
+    parts = prepared.parts
+    table.add_row("[bold]parts", str(parts["train"]), f"{parts['test']}")
+    table.add_row("[bold]on both sides", "", str(parts["both"]))
+    table.add_row("[bold]masks", "", str(prepared.masks))
+    return table

@@ -1,0 +1,76 @@
+"""The formats that `burnish data prepare` reads; a user's own join by `register` or entry point."""
+
+from __future__ import annotations
+
+import warnings
+from importlib.metadata import entry_points
+
+from burnish.errors import BurnishError, nearest
+from burnish.images.archive import Source
+from burnish.images.formats.base import Format
+from burnish.images.formats.kolektor import Kolektor, Kolektor2
+from burnish.images.formats.magnetic_tile import MagneticTile
+from burnish.images.formats.mvtec import Btad, Mpdd, Mvtec
+
+GROUP = "burnish.formats"
+
+_registered: dict[str, Format] = {}
+
+
+def register(format: Format) -> None:
+    """Add a format, or replace the one of the same name."""
+    _registered[format.name] = format
+
+
+for _format in (
+    Mvtec(), Mpdd(), Btad(), Kolektor(), Kolektor2(), MagneticTile(),
+):  # fmt: skip
+    register(_format)
+
+
+def formats() -> dict[str, Format]:
+    """Every format by name: those of burnish, then those of other packages (entry points)."""
+    found = dict(_registered)
+    for point in entry_points(group=GROUP):
+        try:
+            loaded = point.load()
+            format: Format = loaded() if isinstance(loaded, type) else loaded
+            found.setdefault(format.name, format)
+        except Exception as error:  # another package's fault must not end this one
+            warnings.warn(f"format '{point.name}' cannot be loaded: {error}", stacklevel=2)
+    return found
+
+
+def format_named(name: str) -> Format:
+    """The format of that name.
+
+    Raises:
+        BurnishError: there is none.
+    """
+    known = formats()
+    if name not in known:
+        raise BurnishError(
+            f"no format '{name}': {', '.join(sorted(known))} are known." + nearest(name, known)
+        )
+    return known[name]
+
+
+def guess(source: Source) -> Format:
+    """The one format that the source looks like.
+
+    Raises:
+        BurnishError: none fits, or several do: which.
+    """
+    known = formats()
+    fitting = [format for format in known.values() if format.fits(source)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if not fitting:
+        raise BurnishError(
+            f"{source.path} looks like none of the formats {', '.join(sorted(known))}: name one "
+            "with --from (`burnish data formats` describes them); for a table of files, csv"
+        )
+    raise BurnishError(
+        f"{source.path} fits the formats {', '.join(f.name for f in fitting)}: choose one with "
+        "--from"
+    )

@@ -1,0 +1,118 @@
+"""Masks from what data sets keep them in: image files, run lengths, polygons, boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from burnish.errors import BurnishError
+from burnish.images.archive import Source
+from burnish.images.decoding import format_of, opened
+from burnish.images.header import upright
+
+Mask = NDArray[np.bool_]
+LOSSY = 127  # in a JPEG the black around a defect is not quite 0
+
+
+def mask_of_file(data: bytes, name: str) -> Mask:
+    """The mask in an image file: bool HxW, True where any channel is above 0 (JPEG: above 127).
+
+    Small values count, as data sets number their defects 1, 2, 3; an alpha channel does not.
+
+    Raises:
+        BurnishError: it cannot be read.
+    """
+    with opened(data, name) as (image, _, _):
+        lossy = format_of(image) == "JPEG"
+        picture = upright(image)
+        # Not through `read_image`: 16 bits become 8 there, and small values 0.
+        if picture.mode not in ("1", "L", "I", "F") and not picture.mode.startswith("I;16"):
+            picture = picture.convert("RGB")
+        array = np.asarray(picture)
+    marked = array > (LOSSY if lossy else 0)
+    return np.asarray(marked if marked.ndim == 2 else marked.any(axis=2), bool)
+
+
+def mask_in(source: Source, name: str) -> Mask:
+    """The mask in one file of a source; see `mask_of_file`."""
+    return mask_of_file(source.read(name), name)
+
+
+def mask_of_runs(runs: Sequence[int], height: int, width: int, first: int = 1) -> Mask:
+    """Pairs of start and length, down the columns (Kaggle's run-length encoding) -> bool HxW.
+
+    Args:
+        first: number of the first pixel.
+
+    Raises:
+        BurnishError: an odd number of values, or a run that leaves the image.
+    """
+    pairs = np.asarray(runs, np.int64)
+    if pairs.size % 2:
+        raise BurnishError(f"{pairs.size} run-length values: they come in pairs")
+    flat = np.zeros(height * width, bool)
+    for start, length in pairs.reshape(-1, 2) - (first, 0):
+        if start < 0 or length < 0 or start + length > flat.size:
+            raise BurnishError(
+                f"a run of {length} from pixel {start + first} leaves the image of {width} x "
+                f"{height} px"
+            )
+        flat[start : start + length] = True
+    return flat.reshape(width, height).T
+
+
+def mask_of_counts(counts: Sequence[int] | str, height: int, width: int) -> Mask:
+    """COCO's run lengths, plain or compressed: off, on, off, ... down the columns -> bool HxW.
+
+    Raises:
+        BurnishError: they do not add up to the image.
+    """
+    lengths = _uncompressed(counts) if isinstance(counts, str) else [int(c) for c in counts]
+    if min(lengths, default=0) < 0 or sum(lengths) != height * width:
+        raise BurnishError(
+            f"run lengths that sum to {sum(lengths)} px do not fit an image of {width} x {height}"
+        )
+    values = np.arange(len(lengths)) % 2 == 1
+    return np.repeat(values, lengths).reshape(width, height).T
+
+
+def _uncompressed(text: str) -> list[int]:
+    """pycocotools' `rleFrString`: 5 bits a character, from the fourth on differences."""
+    lengths: list[int] = []
+    value, shift = 0, 0
+    for char in text:
+        code = ord(char) - 48
+        if not 0 <= code < 64:
+            raise BurnishError(f"{char!r} does not belong into COCO's compressed run lengths")
+        value |= (code & 0x1F) << shift
+        shift += 5
+        if code & 0x20:
+            continue
+        if code & 0x10:
+            value -= 1 << shift
+        if len(lengths) > 2:
+            value += lengths[-2]
+        lengths.append(value)
+        value, shift = 0, 0
+    if shift:
+        raise BurnishError("COCO's compressed run lengths are cut off")
+    return lengths
+
+
+def polygon_mask(points: Sequence[tuple[float, float]], height: int, width: int) -> Mask:
+    """The inside of a polygon of (x, y) in px, its outline included -> bool HxW."""
+    canvas = Image.new("1", (width, height))
+    ImageDraw.Draw(canvas).polygon([(x - 0.5, y - 0.5) for x, y in points], fill=1, outline=1)
+    return np.asarray(canvas)
+
+
+def box_mask(x: float, y: float, w: float, h: float, height: int, width: int) -> Mask:
+    """Pixels that a box (left, top, width, height; px) touches by half or more -> bool HxW."""
+    marked = np.zeros((height, width), bool)
+    left, top = max(round(x), 0), max(round(y), 0)
+    right, bottom = max(round(x + w), left + 1), max(round(y + h), top + 1)
+    marked[top:bottom, left:right] = True
+    return marked

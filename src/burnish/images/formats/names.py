@@ -1,0 +1,84 @@
+"""Working with the names in a source: images, categories, what to say about them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+
+from burnish.errors import BurnishError, nearest
+from burnish.images.decoding import SUFFIXES
+
+
+def is_image(name: str) -> bool:
+    """Whether the suffix is one of an image that is read."""
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
+
+
+def without_suffix(name: str) -> str:
+    """`a/b.c.png` -> `a/b.c`."""
+    return str(PurePosixPath(name).with_suffix("")) if PurePosixPath(name).suffix else name
+
+
+def some(names: Iterable[str], count: int = 3) -> str:
+    """The first few of `names`, and how many more there are: `a, b, c and 4 more`."""
+    listed = list(names)
+    more = len(listed) - count
+    return ", ".join(listed[:count]) + (f" and {more} more" if more > 0 else "")
+
+
+def find_sibling(stem: str, known: dict[str, str]) -> str | None:
+    """The file whose name without suffix is `stem`, in upper or lower case."""
+    return known.get(stem.lower())
+
+
+def by_stem(names: Iterable[str]) -> dict[str, str]:
+    """Image files by lower-case name without suffix, for `find_sibling`; the first one wins."""
+    found: dict[str, str] = {}
+    for name in names:
+        if is_image(name):
+            found.setdefault(without_suffix(name).lower(), name)
+    return found
+
+
+def matches(names: Iterable[str], pattern: str) -> list[re.Match[str]]:
+    """Full matches of `pattern` over `names`, case ignored, in their order.
+
+    The pattern begins where the format's own tree does; any folders may lie above it: they are the
+    group `root`, with a slash at the end where it is not empty.
+    """
+    compiled = re.compile(rf"(?P<root>(?:.+?/)?){pattern}", re.IGNORECASE)
+    return [found for name in names if (found := compiled.fullmatch(name))]
+
+
+def one_root(roots: Sequence[str], category: str, what: str) -> str:
+    """The one root to take, where a source may hold the same tree for several objects.
+
+    Args:
+        roots: as the group `root` of `matches`.
+        category: the last folder of the one wanted, or "".
+        what: the format, for errors.
+
+    Raises:
+        BurnishError: several and none was named, or none of that name.
+    """
+    known = {PurePosixPath(root).name: root for root in sorted(set(roots))}
+    if category:
+        if category not in known:
+            raise BurnishError(
+                f"no class '{category}' in this source; it holds {', '.join(sorted(known))}."
+                + nearest(category, known)
+            )
+        return known[category]
+    if len(known) > 1:
+        raise BurnishError(
+            f"this source holds {len(known)} classes of {what}: {', '.join(sorted(known))}; "
+            "choose one with --class"
+        )
+    return next(iter(known.values()))
+
+
+def not_this(what: str, wanted: str, names: Sequence[str]) -> BurnishError:
+    """The error for a source that is not of a format: what was looked for, and what is there."""
+    there = f"it holds {some(names)}" if names else "it is empty"
+    return BurnishError(f"this is not {what}: no {wanted} in it; {there}")
