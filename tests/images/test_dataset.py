@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from burnish.images.dataset import (
     expand_paths,
     find_test_images,
     find_training_images,
-    fingerprint,
     images_in,
     part_of,
     parts_of,
@@ -241,24 +239,3 @@ def test_both_sides_keep_at_least_one_part(share: float) -> None:
 def test_images_of_one_part_cannot_be_split() -> None:
     with pytest.raises(BurnishError, match="all 8 images are of one part, 'kos00'"):
         split_by_part(commutators(eight_sides(1)), 0.2, 0)
-
-
-# --- fingerprint ----------------------------------------------------------------------------------
-
-
-def test_fingerprint_tells_names_contents_and_order_apart(tmp_path: Path) -> None:
-    contents = {"a.png": b"one", "b.png": b"two"}
-    for name, data in contents.items():
-        (tmp_path / name).write_bytes(data)
-    a, b = tmp_path / "a.png", tmp_path / "b.png"
-    expected = hashlib.sha256(
-        b"".join(
-            name.encode() + b"\0" + hashlib.sha256(data).digest() for name, data in contents.items()
-        )
-    ).hexdigest()
-    assert fingerprint([a, b]) == expected
-    (tmp_path / "elsewhere").mkdir()
-    moved = [Path(p.rename(tmp_path / "elsewhere" / p.name)) for p in (a, b)]
-    assert fingerprint(moved) == expected  # the folder does not matter
-    moved[0].write_bytes(b"One")
-    assert fingerprint(moved) != expected

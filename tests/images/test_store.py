@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +125,24 @@ def test_blocks_that_do_not_fit_the_kept_aspect(tmp_path: Path) -> None:
     keep = settings(aspect="keep", image_size=64, mask_blocks=(4, 16))  # fits 64 x 64 px
     with pytest.raises(BurnishError, match="do not fit the model's input of 16 x 288"):
         load_store(paths, keep, 1)
+
+
+# --- fingerprint ----------------------------------------------------------------------------------
+
+
+def test_fingerprint_tells_names_contents_and_order_apart(tmp_path: Path) -> None:
+    paths = write(tmp_path, (32, 32), (32, 32))
+    expected = hashlib.sha256(
+        b"".join(
+            path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest()
+            for path in paths
+        )
+    ).hexdigest()
+    assert load_store(paths, settings(), 1).fingerprint == expected
+    assert load_store(paths[::-1], settings(), 1).fingerprint != expected
+    assert load_store(paths, settings(tile=16), 1).fingerprint == expected
+    (tmp_path / "elsewhere").mkdir()
+    moved = [Path(p.rename(tmp_path / "elsewhere" / p.name)) for p in paths]
+    assert load_store(moved, settings(), 1).fingerprint == expected  # the folder does not matter
+    Image.new("L", (32, 32)).save(moved[0])
+    assert load_store(moved, settings(), 1).fingerprint != expected

@@ -25,7 +25,6 @@ from burnish.files import atomic_write
 from burnish.images.dataset import (
     MIN_GOOD,
     find_training_images,
-    fingerprint,
     parts_of,
     split_by_part,
 )
@@ -46,6 +45,7 @@ MAY_CHANGE = frozenset(
 DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
 
 
+NOTES = 3  # shown; a whole set of 16-bit images would fill the screen
 REFERENCE_VIEWS = 200  # training samples that the error's references by position come from
 
 
@@ -96,14 +96,16 @@ def train(
     paths = find_training_images(data)
     if not is_worker():
         _claim(out, resume, overwrite)
-    store = load_store(paths, settings, MIN_GOOD)
+    store = load_store(
+        paths, settings, MIN_GOOD, lambda done, total: tell(Stage("data", done=done / total))
+    )
     parts = parts_of(store.paths, settings.part_pattern, data)
     training, held = split_by_part(parts, settings.holdout, settings.seed)
     roi = load_roi(settings.roi, store.sizes) if settings.roi else None
     identity = {
         "preset": preset,
         "settings": settings.model_dump(mode="json"),
-        "fingerprint": fingerprint(store.paths),
+        "fingerprint": store.fingerprint,
         "roi": None if roi is None else hashlib.sha256(pack_roi(roi).tobytes()).hexdigest(),
     }
     if resume and checkpoint.exists():
@@ -114,6 +116,10 @@ def train(
     tell(Stage("data", _describe(store, samples, held, settings)))
     for problem in store.skipped:
         tell(Stage("data", f"skipped: {problem}"))
+    for note in store.notes[:NOTES]:
+        tell(Stage("data", f"note: {note}"))
+    if len(store.notes) > NOTES:
+        tell(Stage("data", f"and {len(store.notes) - NOTES} more notes of this kind"))
 
     trainer = Trainer(
         settings,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -177,12 +176,3 @@ def split_by_part(parts: Sequence[str], share: float, seed: int) -> tuple[list[i
         held += members[names[position]]
     chosen = set(held)
     return [i for i in range(len(parts)) if i not in chosen], sorted(held)
-
-
-def fingerprint(paths: Sequence[Path]) -> str:
-    """SHA-256 over names and contents, so that a model can tell whether it saw these images."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(os.fsencode(path.name) + b"\0")
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()

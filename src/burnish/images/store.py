@@ -33,7 +33,8 @@ class ImageStore:
         notes: what reading leaves out of a file (further pages, lower bits), as sentences.
         sizes: (height, width) of each of the N files, px.
         channels: 1 or 3.
-        fingerprint: SHA-256 over names and contents of `paths`, as `dataset.fingerprint` gives it.
+        fingerprint: SHA-256 over names and contents of `paths`, so that a model can tell whether it
+            saw these images.
     """
 
     paths: list[Path]
