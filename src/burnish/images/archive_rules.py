@@ -45,6 +45,8 @@ class Listing:
             BurnishError: the name leads out of the source or occurs twice, or a cap is passed.
         """
         name = self.admit_folder(raw)
+        if name == ".":
+            self.refuse(raw, "is no file name")
         if name in self._seen:
             self.refuse(raw, "occurs twice")
         self._seen.add(name)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from burnish.errors import BurnishError
+from burnish.images.guards import claimed_format, guard
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -63,7 +64,8 @@ def opened(source: Path | bytes, name: str) -> Iterator[tuple[ImageFile, BinaryI
 
     Raises:
         BurnishError: missing, a folder, a device, empty, over 1 GiB, over 178 megapixels, of no
-            format that is read, of another format than its suffix says, or damaged.
+            format that is read, of another format than its suffix says, damaged, or of a make that
+            would cost minutes (see `guards`).
     """
     try:
         with _file(source, name) as file, hushed():
@@ -72,8 +74,11 @@ def opened(source: Path | bytes, name: str) -> Iterator[tuple[ImageFile, BinaryI
                 raise BurnishError(f"{name} is empty (0 bytes)")
             if size > MAX_BYTES:
                 raise BurnishError(f"{name} has {size:,} bytes; at most {MAX_BYTES:,} are read")
-            with Image.open(file, formats=FORMATS) as image:
+            guard(file, name)
+            with _identified(file, name) as image:
                 _check_pixels(image, name)
+                if format_of(image) == "TIFF":
+                    _check_whole(image, name)
                 if isinstance(source, Path):
                     _check_suffix(source, format_of(image))
                 yield image, file, size
@@ -81,8 +86,6 @@ def opened(source: Path | bytes, name: str) -> Iterator[tuple[ImageFile, BinaryI
         raise
     except FileNotFoundError as error:
         raise BurnishError(f"no such file: {name}") from error
-    except UnidentifiedImageError as error:
-        raise BurnishError(f"{name} is not an image ({', '.join(FORMATS)} are read)") from error
     except Image.DecompressionBombError as error:
         raise BurnishError(
             f"{name} is too large: at most {MAX_PIXELS:,} pixels are read"
@@ -106,6 +109,20 @@ def _file(source: Path | bytes, name: str) -> BinaryIO:
     return source.open("rb")
 
 
+def _identified(file: BinaryIO, name: str) -> ImageFile:
+    try:
+        return Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError as error:
+        file.seek(0)
+        claimed = claimed_format(file.read(8))
+        if claimed is None:
+            raise BurnishError(f"{name} is not an image ({', '.join(FORMATS)} are read)") from error
+        raise BurnishError(
+            f"{name} cannot be read: a {claimed} that is damaged, or of a rare kind; "
+            "open it in an image editor and save it as PNG"
+        ) from error
+
+
 def _check_pixels(image: ImageFile, name: str) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise BurnishError(
@@ -117,6 +134,14 @@ def _check_pixels(image: ImageFile, name: str) -> None:
         raise BurnishError(
             f"{name} has tiles of {width} x {length} pixels; at most {MAX_PIXELS:,} are read"
         )
+
+
+def _check_whole(image: ImageFile, name: str) -> None:
+    """Pillow leaves black what the strips and tiles of a TIFF do not cover."""
+    boxes = [tile[1] for tile in image.tile]
+    covered = sum((box[2] - box[0]) * (box[3] - box[1]) for box in boxes if box)
+    if covered < image.width * image.height:
+        raise BurnishError(f"{name} is damaged: strips or tiles of it are missing")
 
 
 def _check_suffix(path: Path, format: str) -> None:

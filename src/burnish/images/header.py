@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from PIL import ExifTags, Image
 
 from burnish.images.decoding import format_of
+from burnish.images.guards import MAX_PAGES, png_chunks, tiff_pages
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
-MAX_PAGES = 1000  # pages are counted up to here
-MAX_CHUNKS = 100_000  # PNG chunks looked at for an orientation behind the pixels
 MAX_EXIF = 1 << 20  # bytes
 
 TIFF_WIDTH, TIFF_LENGTH, TIFF_BITS = 256, 257, 258  # tags
@@ -88,63 +86,56 @@ def header_of(image: ImageFile, file: BinaryIO, name: str, file_bytes: int) -> H
     if format == "TIFF":  # Pillow's versions differ in whether `size` is turned already
         tags = image.tag_v2  # type: ignore[attr-defined]
         width, height = tags[TIFF_WIDTH], tags[TIFF_LENGTH]
-    if format == "PNG" and "exif" not in image.info:
-        image.info.update(_late_exif(file))
-    # The class's own method: a PNG's decodes every pixel to look for EXIF behind them.
-    exif = (Image.Image if format == "PNG" else type(image)).getexif(image)
-    if exif.get(ExifTags.Base.Orientation) in (5, 6, 7, 8):
+    if _orientation(image, file) in (5, 6, 7, 8):
         width, height = height, width
     bits = _bits(image, file, format)
-    pages = count_tiff_pages(file) if format == "TIFF" else getattr(image, "n_frames", 1)
+    # Pillow would parse every page of a TIFF to count them.
+    tiff = format == "TIFF"
+    pages = sum(1 for _ in tiff_pages(file)) if tiff else getattr(image, "n_frames", 1)
     file.seek(before)
-    return Header(name, format, mode, bits, width, height, min(pages, MAX_PAGES), file_bytes)
+    return Header(
+        name, format, mode, bits, width, height, max(1, min(pages, MAX_PAGES)), file_bytes
+    )
 
 
-def upright(image: Image.Image) -> Image.Image:
-    """The decoded picture, turned as its EXIF orientation asks."""
-    image.load()  # before the orientation is looked up: Pillow turns a TIFF itself, here
-    turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+def upright(image: Image.Image, file: BinaryIO | None = None) -> Image.Image:
+    """The decoded picture, turned as its EXIF orientation asks.
+
+    Args:
+        file: where it reads from, as for `header_of`, which must come to the same orientation.
+    """
+    if format_of(image) == "TIFF":  # Pillow turns it itself, on loading
+        image.load()
+        return image
+    turn = TURNS.get(_orientation(image, file))
+    image.load()
     return image if turn is None else image.transpose(turn)
 
 
-def count_tiff_pages(file: BinaryIO) -> int:
-    """Image directories of a TIFF, by their chain alone; at most 1000, at least 1."""
-    file.seek(0)
-    head = file.read(16)
-    end = ">" if head[:2] == b"MM" else "<"
-    big = 43 in head[2:4]  # BigTIFF
-    count_code, next_code, entry = ("Q", "Q", 20) if big else ("H", "I", 12)
-    seen: set[int] = set()
+def _orientation(image: Image.Image, file: BinaryIO | None) -> int:
+    """Value of EXIF's Orientation, 1 where there is none; decodes nothing if `file` is given."""
     try:
-        (at,) = struct.unpack_from(end + next_code, head, 8 if big else 4)
-        while at and at not in seen and len(seen) < MAX_PAGES:
+        if file is not None and format_of(image) == "PNG":
+            # A PNG's own method decodes every pixel to look for EXIF behind them.
+            image.info.update(_png_exif(file))
+            exif = Image.Image.getexif(image)
+        else:
+            exif = image.getexif()
+        value = exif.get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damaged EXIF: the pixels are whole, and nothing says they are turned
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _png_exif(file: BinaryIO) -> dict[str, bytes]:
+    """EXIF of a PNG, before or behind the pixels, the last: `{"exif": ...}`, or empty."""
+    before, found = file.tell(), {}
+    for kind, at, length in png_chunks(file):
+        if kind == b"eXIf" and length <= MAX_EXIF:
             file.seek(at)
-            (entries,) = _unpack(file, end + count_code)
-            seen.add(at)
-            file.seek(at + struct.calcsize(end + count_code) + entries * entry)
-            (at,) = _unpack(file, end + next_code)
-    except (struct.error, OSError, OverflowError, ValueError):
-        pass  # the chain leads out of the file: what was found until then counts
-    return max(1, len(seen))
-
-
-def _unpack(file: BinaryIO, code: str) -> tuple[int, ...]:
-    return struct.unpack(code, file.read(struct.calcsize(code)))
-
-
-def _late_exif(file: BinaryIO) -> dict[str, bytes]:
-    """EXIF of a PNG that stands behind the pixels: `{"exif": ...}`, or empty."""
-    at = 8
-    for _ in range(MAX_CHUNKS):
-        file.seek(at)
-        head = file.read(8)
-        if len(head) < 8 or head[4:] == b"IEND":
-            break
-        (length,) = struct.unpack(">I", head[:4])
-        if head[4:] == b"eXIf" and length <= MAX_EXIF:
-            return {"exif": b"Exif\0\0" + file.read(length)}
-        at += 12 + length
-    return {}
+            found = {"exif": b"Exif\0\0" + file.read(length)}
+    file.seek(before)
+    return found
 
 
 def _bits(image: ImageFile, file: BinaryIO, format: str) -> int:

@@ -18,7 +18,13 @@ from burnish.images.decoding import (
     opened,
     suffix_of,
 )
-from burnish.images.header import Header, header_of, is_grey, upright
+from burnish.images.header import (
+    TIFF_BITS,
+    Header,
+    header_of,
+    is_grey,
+    upright,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +33,9 @@ __all__ = [
     "FORMATS", "MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "Header", "prepare", "read_header",
     "read_header_bytes", "read_image", "read_image_bytes", "resize", "suffix_of", "to_channels",
 ]  # fmt: skip
+
+BAND = 1 << 22  # pixels of more than 8 bits that are narrowed at a time
+TIFF_PHOTOMETRIC, TIFF_SAMPLE_FORMAT = 262, 339  # tags
 
 
 def read_image(source: str | Path | Image.Image | NDArray[Any]) -> NDArray[np.uint8]:
@@ -49,6 +58,8 @@ def read_image(source: str | Path | Image.Image | NDArray[Any]) -> NDArray[np.ui
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if isinstance(source, Image.Image):
+        if 0 in source.size:
+            raise BurnishError(f"a picture of {source.width} x {source.height} px is no image")
         try:
             with hushed():
                 return _from_pil(upright(source))
@@ -95,9 +106,9 @@ def read_header_bytes(data: bytes, name: str) -> Header:
 
 
 def _read(source: Path | bytes, name: str) -> NDArray[np.uint8]:
-    with opened(source, name) as (image, _, _):
+    with opened(source, name) as (image, file, _):
         try:
-            return _from_pil(upright(image))
+            return _from_pil(upright(image, file))
         except BurnishError as error:
             raise BurnishError(f"{name}: {error}") from error
 
@@ -109,12 +120,34 @@ def _header(source: Path | bytes, name: str) -> Header:
 
 def _from_pil(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode == "I" or image.mode.startswith("I;16"):
-        return (np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8)
+        return _narrowed(image)
     if image.mode == "F":
-        return _from_array(np.asarray(image))
+        wide = np.asarray(image)
+        return _from_array(1 - wide if _white_is_zero(image) else wide)
     if is_grey(image.mode):
         return np.array(image.convert("L"))
     return np.array(image.convert("RGB"))
+
+
+def _narrowed(image: Image.Image) -> NDArray[np.uint8]:
+    """The upper 8 of 16 bits, or of 12; a TIFF's tags say what Pillow's mode leaves open."""
+    tags = getattr(image, "tag_v2", {})
+    bits, signs = tags.get(TIFF_BITS), tags.get(TIFF_SAMPLE_FORMAT, (1,))
+    shift = 4 if bits == (12,) else 8
+    narrow = np.empty((image.height, image.width), np.uint8)
+    rows = max(1, BAND // image.width)
+    for top in range(0, image.height, rows):  # in bands: whole, the wide copies need gigabytes
+        bottom = min(top + rows, image.height)
+        wide = np.asarray(image.crop((0, top, image.width, bottom)))
+        if bits == (32,) and signs == (1,):  # Pillow's 32 bits are signed
+            wide = wide.view(np.uint32)
+        narrow[top:bottom] = np.clip(wide, 0, 65535) >> shift
+    return 255 - narrow if _white_is_zero(image) else narrow
+
+
+def _white_is_zero(image: Image.Image) -> bool:
+    """Pillow turns such a TIFF round where it has 8 bits, not where it has more."""
+    return getattr(image, "tag_v2", {}).get(TIFF_PHOTOMETRIC) == 0
 
 
 def _from_array(array: NDArray[Any]) -> NDArray[np.uint8]:

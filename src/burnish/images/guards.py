@@ -1,0 +1,159 @@
+"""What a decoder would choke on, looked for before it starts: small files that cost minutes or
+gigabytes although their pixels are few.
+
+Each guard walks the file's own structure, decodes nothing, and stops at the first excess.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from burnish.errors import BurnishError
+
+MAX_SCANS = 100  # of a JPEG, as libtiff allows; a progressive one has about ten
+MAX_SEGMENTS = 10_000  # of a JPEG before and between its scans
+MAX_CHUNKS = 200_000  # of a PNG; 178 megapixels of RGB noise in the usual 8 KiB make 65,000
+MAX_STRIPS = 100_000  # strips or tiles of a TIFF page
+MAX_PAGES = 1000  # pages of a TIFF are counted up to here
+
+MAGIC = {
+    b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"BM": "BMP", b"II*\0": "TIFF",
+    b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF", b"RIFF": "WEBP",
+}  # fmt: skip
+STRIP_OFFSETS, TILE_OFFSETS = 273, 324  # TIFF tags
+JPEG_FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
+JPEG_ALONE = (0x01, *range(0xD0, 0xD9))  # markers without a length
+JPEG_SCAN, JPEG_END = 0xDA, 0xD9
+JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # not FF00 and restarts: they are data
+
+
+def claimed_format(head: bytes) -> str | None:
+    """The format that a file's first bytes claim, None where they claim none that is read."""
+    return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
+
+
+def guard(file: BinaryIO, name: str) -> None:
+    """Refuse a file that would cost out of all proportion.
+
+    Raises:
+        BurnishError: over 100 scans or 10,000 segments (JPEG), 200,000 chunks (PNG), 100,000
+            strips or tiles (TIFF).
+    """
+    file.seek(0)
+    format = claimed_format(file.read(8))
+    excess = None
+    if format == "JPEG" and _jpeg_is_excessive(file):
+        excess = f"{MAX_SCANS} scans or {MAX_SEGMENTS:,} segments"
+    elif format == "PNG" and sum(1 for _ in png_chunks(file)) > MAX_CHUNKS:
+        excess = f"{MAX_CHUNKS:,} chunks"
+    elif format == "TIFF" and _tiff_strips(file) > MAX_STRIPS:
+        excess = f"{MAX_STRIPS:,} strips or tiles"
+    if excess:
+        raise BurnishError(
+            f"{name} is made of more than {excess}: decoding it would take minutes. "
+            "Save it again with an image editor."
+        )
+
+
+def png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, position of the data and length in bytes of each chunk, up to one more than allowed."""
+    at = 8
+    for _ in range(MAX_CHUNKS + 1):
+        file.seek(at)
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        length = int.from_bytes(head[:4], "big")
+        yield head[4:], at + 8, length
+        if head[4:] == b"IEND":
+            return
+        at += 12 + length
+
+
+def _jpeg_is_excessive(file: BinaryIO) -> bool:
+    at, components = 2, 0
+    for _ in range(MAX_SEGMENTS):  # the segments before the first scan, by seeking
+        file.seek(at)
+        head = file.read(10)
+        if len(head) < 10 or head[0] != 0xFF:
+            break
+        marker, length = head[1], int.from_bytes(head[2:4], "big")
+        if marker in JPEG_FRAMES:
+            if marker not in (0xC0, 0xC1):  # progressive, lossless, hierarchical
+                break
+            components = head[9]
+        elif marker == JPEG_SCAN:
+            if head[4] >= components > 0:
+                return False  # one scan holds it all: libjpeg looks at no second one
+            break
+        at += 1 if marker == 0xFF else 2 if marker in JPEG_ALONE else 2 + length
+    else:
+        return True
+    file.seek(at)
+    return _scans_are_many(file.read())
+
+
+def _scans_are_many(data: bytes) -> bool:
+    at = scans = 0
+    for _ in range(MAX_SEGMENTS):
+        found = JPEG_MARKER.search(data, at)
+        if found is None or found[1][0] == JPEG_END:
+            return False
+        scans += found[1][0] == JPEG_SCAN
+        if scans > MAX_SCANS:
+            return True
+        at = found.end()
+        if found[1][0] not in JPEG_ALONE:
+            at += int.from_bytes(data[at : at + 2], "big")
+    return True
+
+
+def _tiff_strips(file: BinaryIO) -> int:
+    """Strips or tiles that the first page claims."""
+    page = next(tiff_pages(file), None)
+    if page is None:
+        return 0
+    at, entries, end, big = page
+    size, count_code = (20, "Q") if big else (12, "I")
+    file.seek(at)
+    table = file.read(min(entries, 65_535) * size)
+    most = 0
+    for start in range(0, len(table) - size + 1, size):
+        (tag,) = struct.unpack_from(end + "H", table, start)
+        if tag in (STRIP_OFFSETS, TILE_OFFSETS):
+            most = max(most, *struct.unpack_from(end + count_code, table, start + 4))
+    return most
+
+
+def tiff_pages(file: BinaryIO) -> Iterator[tuple[int, int, str, bool]]:
+    """Follow the chain of a TIFF's directories; at most 1000, and never round in circles.
+
+    Yields:
+        Position of the directory's entries, their number, the byte order for `struct`, and whether
+        it is a BigTIFF.
+    """
+    file.seek(0)
+    head = file.read(16)
+    end = ">" if head[:2] == b"MM" else "<"
+    big = 43 in head[2:4]
+    count_code, next_code, size = ("Q", "Q", 20) if big else ("H", "I", 12)
+    seen: set[int] = set()
+    try:
+        (at,) = struct.unpack_from(end + next_code, head, 8 if big else 4)
+        while at and at not in seen and len(seen) < MAX_PAGES:
+            seen.add(at)
+            file.seek(at)
+            (entries,) = _unpack(file, end + count_code)
+            first = at + struct.calcsize(end + count_code)
+            yield first, entries, end, big
+            file.seek(first + entries * size)
+            (at,) = _unpack(file, end + next_code)
+    except (struct.error, OSError, OverflowError, ValueError):
+        return  # the chain leads out of the file
+
+
+def _unpack(file: BinaryIO, code: str) -> tuple[int, ...]:
+    return struct.unpack(code, file.read(struct.calcsize(code)))
