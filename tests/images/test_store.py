@@ -140,7 +140,7 @@ def test_fingerprint_tells_names_contents_and_order_apart(tmp_path: Path) -> Non
     ).hexdigest()
     assert load_store(paths, settings(), 1).fingerprint == expected
     assert load_store(paths[::-1], settings(), 1).fingerprint != expected
-    assert load_store(paths, settings(tile=16), 1).fingerprint == expected
+    assert load_store(paths, settings(tile=16, overlap=4), 1).fingerprint == expected
     (tmp_path / "elsewhere").mkdir()
     moved = [Path(p.rename(tmp_path / "elsewhere" / p.name)) for p in paths]
     assert load_store(moved, settings(), 1).fingerprint == expected  # the folder does not matter
