@@ -50,7 +50,7 @@ def training_progress(console: Console) -> Iterator[Callable[[Stage], None]]:
             nonlocal last
             if stage.message:
                 console.print(stage.message, highlight=False, markup=False, soft_wrap=True)
-            if stage.name not in ("train", "calibrate"):
+            if stage.name not in ("read", "train", "calibrate"):
                 return
             if stage.name not in tasks:
                 tasks[stage.name] = bar.add_task(stage.name, total=1.0, note="")

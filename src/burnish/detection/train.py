@@ -46,6 +46,7 @@ DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()
 
 
 NOTES = 3  # shown; a whole set of 16-bit images would fill the screen
+SHOWN = 10  # files named that could not be read, or not whole
 REFERENCE_VIEWS = 200  # training samples that the error's references by position come from
 
 
@@ -68,7 +69,7 @@ class Stage:
     """Progress of `train`: a message at the start of a stage, then steps with an optional event.
 
     Attributes:
-        name: "data", "train", "calibrate" or "done".
+        name: "read", "data", "train", "calibrate" or "done".
         message: for people; empty on mere steps.
         done: share of the stage in [0, 1].
         event: the training step's details in stage "train".
@@ -114,8 +115,11 @@ def train(
         atomic_write(out / "settings.json", json.dumps(identity, indent=1))
     samples = Samples(store, training, settings.tile, roi)
     tell(Stage("data", _describe(store, samples, held, settings)))
-    for problem in store.skipped:
-        tell(Stage("data", f"skipped: {problem}"))
+    for kind, sentences in (("skipped", store.skipped), ("note", store.notes)):
+        for sentence in sentences[:SHOWN]:
+            tell(Stage("data", f"{kind}: {sentence}"))
+        if len(sentences) > SHOWN:
+            tell(Stage("data", f"{kind}: and {len(sentences) - SHOWN} more like these"))
     for note in store.notes[:NOTES]:
         tell(Stage("data", f"note: {note}"))
     if len(store.notes) > NOTES:

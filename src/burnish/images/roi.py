@@ -92,7 +92,7 @@ def pack_roi(region: Region) -> NDArray[np.uint8]:
     """The region as the bytes of a PNG, for the model file: uint8 (n,)."""
     stream = io.BytesIO()
     Image.fromarray(region).save(stream, "PNG")
-    return np.frombuffer(stream.getvalue(), dtype=np.uint8)
+    return np.frombuffer(stream.getvalue(), dtype=np.uint8).copy()
 
 
 def unpack_roi(packed: NDArray[np.uint8]) -> Region:
