@@ -84,9 +84,9 @@ def by_part(parts: Sequence[str], defective: Sequence[bool], share: float, seed:
         for part, bad in zip(parts, defective, strict=True)
     )
     notes = [
-        f"split by part, seed {seed}: only {len(clean)} of {len(everything)} parts are free of "
-        f"defects and they hold {in_clean} of {good} good images, so training parts are drawn from "
-        f"all: {len(train)} go to train",
+        f"split by part, seed {seed}: {len(train)} of {len(everything)} parts go to train, drawn "
+        f"from all of them, as the {len(clean)} parts without a defect hold only {in_clean} of "
+        f"{good} good images",
         f"{sides.count(LEFT_OUT)} defective images of training parts are left out",
     ]
     return Split(sides, tuple(notes))

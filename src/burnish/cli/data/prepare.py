@@ -106,7 +106,9 @@ def _print(prepared: Prepared) -> None:
     console = Console(highlight=False)
 
     def say(text: str) -> None:
-        console.print(text, markup=False, soft_wrap=True)
+        # a hostile file name may hold control characters, which the terminal would obey
+        safe = "".join(c if c.isprintable() else "?" for c in text)
+        console.print(safe, markup=False, soft_wrap=True)
 
     word = {"already there": "is already there, nothing has changed"}
     say(f"{prepared.out} {word.get(prepared.status, prepared.status)} (format {prepared.format})")

@@ -8,9 +8,15 @@ from importlib.metadata import entry_points
 from burnish.errors import BurnishError, nearest
 from burnish.images.archive import Source
 from burnish.images.formats.base import Format
+from burnish.images.formats.coco import Coco
+from burnish.images.formats.folder import Folder
 from burnish.images.formats.kolektor import Kolektor, Kolektor2
 from burnish.images.formats.magnetic_tile import MagneticTile
 from burnish.images.formats.mvtec import Btad, Mpdd, Mvtec
+from burnish.images.formats.rsdd import Rsdd
+from burnish.images.formats.tables import Csv, Severstal
+from burnish.images.formats.visa import Visa
+from burnish.images.formats.yolo import Yolo
 
 GROUP = "burnish.formats"
 
@@ -23,7 +29,8 @@ def register(format: Format) -> None:
 
 
 for _format in (
-    Mvtec(), Mpdd(), Btad(), Kolektor(), Kolektor2(), MagneticTile(),
+    Folder(), Mvtec(), Mpdd(), Btad(), Visa(), Kolektor(), Kolektor2(), MagneticTile(), Rsdd(),
+    Severstal(), Yolo(), Coco(), Csv(),
 ):  # fmt: skip
     register(_format)
 

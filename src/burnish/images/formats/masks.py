@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from burnish.errors import BurnishError
 from burnish.images.archive import Source
@@ -102,17 +103,39 @@ def _uncompressed(text: str) -> list[int]:
     return lengths
 
 
-def polygon_mask(points: Sequence[tuple[float, float]], height: int, width: int) -> Mask:
-    """The inside of a polygon of (x, y) in px, its outline included -> bool HxW."""
-    canvas = Image.new("1", (width, height))
-    ImageDraw.Draw(canvas).polygon([(x - 0.5, y - 0.5) for x, y in points], fill=1, outline=1)
-    return np.asarray(canvas)
+@dataclass(frozen=True)
+class Patch:
+    """A mask that covers only a part of an image, from (top, left) on."""
+
+    top: int
+    left: int
+    mask: Mask
 
 
-def box_mask(x: float, y: float, w: float, h: float, height: int, width: int) -> Mask:
-    """Pixels that a box (left, top, width, height; px) touches by half or more -> bool HxW."""
-    marked = np.zeros((height, width), bool)
+def polygon_patch(points: Sequence[tuple[float, float]], height: int, width: int) -> Patch:
+    """Pixels whose centre lies in a polygon of (x, y) in px, where a pixel is 1 wide; cut to HxW."""
+    x, y = np.asarray(points, float).T
+    top, left = max(math.floor(y.min()), 0), max(math.floor(x.min()), 0)
+    h, w = min(math.ceil(y.max()), height) - top, min(math.ceil(x.max()), width) - left
+    if h <= 0 or w <= 0:
+        return Patch(0, 0, np.zeros((0, 0), bool))
+    # Even-odd rule, a row at a time: where does the line through the pixels' centres cross edges?
+    mask = np.zeros((h, w), bool)
+    x_end, y_end = np.roll(x, -1), np.roll(y, -1)
+    for row in range(h):
+        centre = top + row + 0.5
+        hit = (y <= centre) != (y_end <= centre)
+        share = (centre - y[hit]) / (y_end[hit] - y[hit])
+        crossings = np.sort(x[hit] + share * (x_end[hit] - x[hit]))
+        for start, end in crossings.reshape(-1, 2):
+            first, last = math.ceil(start - left - 0.5), math.ceil(end - left - 0.5)
+            mask[row, max(first, 0) : max(last, 0)] = True
+    return Patch(top, left, mask)
+
+
+def box_patch(x: float, y: float, w: float, h: float, height: int, width: int) -> Patch:
+    """Pixels that a box (left, top, width, height; px) touches by half or more; cut to HxW."""
     left, top = max(round(x), 0), max(round(y), 0)
     right, bottom = max(round(x + w), left + 1), max(round(y + h), top + 1)
-    marked[top:bottom, left:right] = True
-    return marked
+    rows, columns = min(bottom, height) - top, min(right, width) - left
+    return Patch(top, left, np.ones((max(rows, 0), max(columns, 0)), bool))

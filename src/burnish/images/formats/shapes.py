@@ -1,0 +1,53 @@
+"""Boxes and polygons of object detection -> where each kind lies in a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from burnish.images.formats.masks import Patch
+from burnish.images.formats.windows import Labels
+
+SIDES = {"train": "train", "training": "train", "val": "test", "valid": "test",
+         "validation": "test", "test": "test"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One marked object.
+
+    Attributes:
+        kind: index of its kind.
+        paint: given height and width of the frame, its pixels.
+    """
+
+    kind: int
+    paint: Callable[[int, int], Patch]
+
+
+def paint(shapes: Sequence[Shape], height: int, width: int) -> Labels:
+    """Kind + 1 of each pixel, 0 for nothing; where shapes overlap, the smaller one is seen."""
+    labels = np.zeros((height, width), np.uint16)
+    patches = [(shape.kind, shape.paint(height, width)) for shape in shapes]
+    patches.sort(key=lambda pair: -int(pair[1].mask.sum()))
+    for kind, patch in patches:
+        rows, columns = patch.mask.shape
+        view = labels[patch.top : patch.top + rows, patch.left : patch.left + columns]
+        view[patch.mask] = kind + 1
+    return labels
+
+
+def split_of(paths: Iterable[str]) -> dict[str, str]:
+    """ "train" or "test" by path; all empty unless every path says so and both sides occur."""
+    sides = {path: side_of(path) for path in paths}
+    return sides if set(sides.values()) == {"train", "test"} else dict.fromkeys(sides, "")
+
+
+def side_of(path: str) -> str:
+    """ "train" or "test" by the folders (and file name) of `path`; "" when they do not say."""
+    for word in reversed(path.lower().replace(".", "/").replace("_", "/").split("/")):
+        if word.rstrip("0123456789") in SIDES:
+            return SIDES[word.rstrip("0123456789")]
+    return ""

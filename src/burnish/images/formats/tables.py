@@ -1,0 +1,227 @@
+"""Data sets whose labels stand in a table: any CSV with paths and labels, and Severstal's."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from burnish.errors import BurnishError
+from burnish.images.archive import Source
+from burnish.images.formats.base import GOOD, Item, Mask, Options, unusable
+from burnish.images.formats.masks import mask_in, mask_of_runs
+from burnish.images.formats.names import is_image, not_this, some
+from burnish.images.reader import read_header_bytes
+
+GOOD_LABELS = {"good", "ok", "normal", "0", "false", "negative", "pass", "io"}
+BAD_LABELS = {"defect", "defective", "bad", "ng", "nok", "ko", "anomaly", "anomalous", "abnormal",
+              "1", "true", "positive", "fail", "nio"}  # fmt: skip
+SIDES = {"train": "train", "training": "train", "test": "test", "val": "test", "valid": "test",
+         "validation": "test"}  # fmt: skip
+Rows = list[dict[str, str]]
+
+
+class Csv:
+    """A table with a line an image: columns path, label, and if known kind, mask, part, split.
+
+    Paths are relative to the table, or to the source. A label is good, ok, normal, 0, ... or
+    defect, bad, ng, anomaly, 1, ...; any other word is taken for the kind of defect.
+    """
+
+    name = "csv"
+    summary = "a table with columns path, label[, kind, mask, part, split]; --table names it"
+
+    def fits(self, source: Source) -> bool:
+        return any(_columns(source, name) >= {"path", "label"} for name in _tables(source))
+
+    def items(
+        self, source: Source, options: Options, note: Callable[[str], None]
+    ) -> Iterator[Item]:
+        table = _table(source, options.table, {"path", "label"}, "a table of images")
+        known = set(source.names())
+        above = str(PurePosixPath(table).parent)
+        seen: set[str] = set()
+        twice = []
+        for number, row in enumerate(_rows(source, table), 2):
+            where = f"{table}, line {number}"
+            name = _resolve(row["path"], above, known)
+            if name is None:
+                yield unusable(row["path"] or where, f"{where} names it, but it is not there")
+            elif name in seen:
+                twice.append(name)
+            else:
+                seen.add(name)
+                yield _item(source, name, row, above, known, where)
+        if twice:
+            note(f"{len(twice)} images stand in {table} more than once; the first counts: "
+                 f"{some(twice)}")  # fmt: skip
+        others = [name for name in sorted(known - seen) if is_image(name)]
+        masks = {_resolve(row.get("mask", ""), above, known) for row in _rows(source, table)}
+        if others := [name for name in others if name not in masks]:
+            note(f"{len(others)} images are not in {table} and not used: {some(others)}")
+
+
+class Severstal:
+    """Severstal steel: `train.csv` with run lengths, images in `train_images`.
+
+    Columns ImageId, ClassId, EncodedPixels (or ImageId_ClassId, EncodedPixels); pixels count from
+    1 down the columns. An image without marks is good; the kind of the others is the class with the
+    largest area.
+    """
+
+    name = "severstal"
+    summary = "Severstal steel: train.csv (ImageId, ClassId, EncodedPixels) and train_images/"
+
+    def fits(self, source: Source) -> bool:
+        return any(
+            "encodedpixels" in (columns := _columns(source, name))
+            and any(column.startswith("imageid") for column in columns)
+            for name in _tables(source)
+        )
+
+    def items(
+        self, source: Source, options: Options, note: Callable[[str], None]
+    ) -> Iterator[Item]:
+        names = source.names()
+        table = _table(source, options.table, {"encodedpixels"}, "Severstal's table", "train.csv")
+        marks: dict[str, dict[str, str]] = defaultdict(dict)
+        for row in _rows(source, table):
+            image, kind = row.get("imageid", ""), row.get("classid", "")
+            if not image:
+                image, _, kind = row.get("imageid_classid", "").rpartition("_")
+            if row["encodedpixels"].strip():
+                marks[image][kind] = row["encodedpixels"]
+        images = [
+            n for n in names if is_image(n) and PurePosixPath(n).parent.name == "train_images"
+        ]
+        if not images:
+            raise not_this("Severstal steel", "train_images/*.jpg", names)
+        for name in images:
+            stem, runs = PurePosixPath(name).stem, marks.pop(PurePosixPath(name).name, {})
+            data = partial(source.read, name)
+            try:
+                kind = _largest(runs) if runs else GOOD
+            except ValueError:
+                yield unusable(name, f"its run lengths in {table} are no numbers")
+                continue
+            yield Item(name, stem, kind, "", data, partial(_decoded, source, name, runs))
+        if marks:
+            note(f"{len(marks)} images of {table} are not in train_images: {some(marks)}")
+        unused = [name for name in names if is_image(name) and name not in set(images)]
+        if unused:
+            note(f"{len(unused)} images outside train_images have no labels and are not used: "
+                 f"{some(unused)}")  # fmt: skip
+
+
+def _largest(runs: dict[str, str]) -> str:
+    areas = Counter({kind: sum(map(int, text.split()[1::2])) for kind, text in runs.items()})
+    return f"class{max(sorted(areas), key=lambda kind: areas[kind])}"
+
+
+def _decoded(source: Source, name: str, runs: dict[str, str]) -> Mask | None:
+    if not runs:
+        return None
+    header = read_header_bytes(source.read(name), name)
+    mask = np.zeros((header.height, header.width), bool)
+    for text in runs.values():
+        mask |= mask_of_runs([int(value) for value in text.split()], *mask.shape)
+    return mask
+
+
+def _item(
+    source: Source, name: str, row: dict[str, str], above: str, known: set[str], where: str
+) -> Item:
+    label, kind = row["label"].strip(), row.get("kind", "").strip()
+    side = row.get("split", "").strip().lower()
+    if not label:
+        return unusable(name, f"{where} gives it no label")
+    if side and side not in SIDES:
+        raise BurnishError(f"{where}: the split '{side}' is neither train nor test")
+    if label.lower() in GOOD_LABELS:
+        kind = GOOD
+    else:
+        kind = kind or ("defect" if label.lower() in BAD_LABELS else label)
+    mask = _resolve(row.get("mask", ""), above, known)
+    if row.get("mask", "") and mask is None:
+        return unusable(name, f"its mask {row['mask']} is not there ({where})")
+    load = partial(mask_in, source, mask) if mask else lambda: None
+    data = partial(source.read, name)
+    stem = PurePosixPath(name).stem
+    return Item(name, stem, kind, row.get("part", "").strip(), data, load, SIDES.get(side, ""))
+
+
+def _resolve(path: str, above: str, known: set[str]) -> str | None:
+    """The source's file that a table means by `path`; never one outside the source."""
+    path = path.strip().replace("\\", "/").removeprefix("./")
+    beside = str(PurePosixPath(above) / path)
+    return next((name for name in (beside, path) if path and name in known), None)
+
+
+def _tables(source: Source) -> list[str]:
+    return [
+        name for name in source.names() if PurePosixPath(name).suffix.lower() in (".csv", ".tsv")
+    ]
+
+
+def _table(source: Source, wanted: str, columns: set[str], what: str, usual: str = "") -> str:
+    """The table to read: the one named, or the only one with these columns.
+
+    Raises:
+        BurnishError: none, or several.
+    """
+    tables = _tables(source)
+    if wanted:
+        named = [name for name in source.names() if name == wanted or name.endswith(f"/{wanted}")]
+        if not named:
+            raise BurnishError(f"--table {wanted}: no such file; tables here: {some(tables, 9)}")
+        if not _columns(source, named[0]) >= columns:
+            raise BurnishError(
+                f"{named[0]}: its columns are {sorted(_columns(source, named[0]))}; wanted are "
+                f"{sorted(columns)}"
+            )
+        return named[0]
+    fitting = [name for name in tables if _columns(source, name) >= columns]
+    usuals = [name for name in fitting if PurePosixPath(name).name == usual]
+    if len(fitting) > 1 and len(usuals) != 1:
+        raise BurnishError(f"several tables fit ({some(fitting, 9)}): choose one with --table")
+    if not fitting:
+        raise not_this(what, f"CSV with the columns {', '.join(sorted(columns))}", source.names())
+    return usuals[0] if usuals else fitting[0]
+
+
+def _text(source: Source, name: str) -> str:
+    return source.read(name).decode("utf-8-sig", "replace")
+
+
+def _reader(source: Source, name: str) -> csv.DictReader[str]:
+    lines = _text(source, name).splitlines()
+    head = lines[0] if lines else ""
+    delimiter = max(",;\t", key=head.count)
+    reader = csv.DictReader(lines, delimiter=delimiter, restval="")
+    reader.fieldnames = [column.strip().lower() for column in reader.fieldnames or ()]
+    return reader
+
+
+def _columns(source: Source, name: str) -> set[str]:
+    return set(_reader(source, name).fieldnames or ())
+
+
+def _rows(source: Source, name: str) -> Rows:
+    """The lines of a table by column, in lower case.
+
+    Raises:
+        BurnishError: a line has more fields than there are columns.
+    """
+    rows: Rows = []
+    try:
+        for row in _reader(source, name):
+            if None in row:
+                raise BurnishError(f"{name}, line {len(rows) + 2} has more fields than the header")
+            rows.append(row)
+    except csv.Error as error:
+        raise BurnishError(f"{name} is no table that can be read: {error}") from error
+    return rows

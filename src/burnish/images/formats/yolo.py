@@ -1,0 +1,170 @@
+"""YOLO labels: a text file an image, a line an object, in fractions of the image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import PurePosixPath
+
+from burnish.errors import BurnishError
+from burnish.images.archive import Source
+from burnish.images.formats.base import Item, Options
+from burnish.images.formats.masks import Patch, box_patch, polygon_patch
+from burnish.images.formats.names import is_image, not_this, some, without_suffix
+from burnish.images.formats.shapes import Shape, paint, side_of, split_of
+from burnish.images.formats.windows import Frame, Labels, cut
+
+CLASS_FILES = ("classes.txt", "obj.names", "labels.txt")
+MOST = 65_000  # classes
+SLACK = 1.01  # fractions a rounding above 1 are cut off; more are no fractions
+
+
+class Yolo:
+    """`images/**/x.jpg` with `labels/**/x.txt`: `class x y w h`, or `class x1 y1 x2 y2 x3 y3 ...`.
+
+    Frames are cut into windows; the part is the frame. Names of the classes come from data.yaml,
+    classes.txt or obj.names. A frame without a label file shows no object.
+    """
+
+    name = "yolo"
+    summary = "YOLO: images/ and labels/*.txt (boxes or polygons); windows of large frames"
+
+    def fits(self, source: Source) -> bool:
+        names = source.names()
+        known = set(names)
+        return any(_label_of(name, known) for name in names if is_image(name))
+
+    def items(
+        self, source: Source, options: Options, note: Callable[[str], None]
+    ) -> Iterator[Item]:
+        names = source.names()
+        known = set(names)
+        images = [n for n in names if is_image(n) and ("images" in n.split("/")[:-1])]
+        images = images or [n for n in names if is_image(n)]
+        if not any(_label_of(name, known) for name in images):
+            raise not_this("a YOLO set", "images/*.jpg with labels/*.txt", names)
+        classes = _classes(source, names)
+        if not classes:
+            note(
+                "no data.yaml or classes.txt names the classes: they are called class0, class1, ..."
+            )
+        bare = [name for name in images if _label_of(name, known) is None]
+        if bare:
+            note(
+                f"{len(bare)} frames have no label file and count as free of objects: {some(bare)}"
+            )
+        sides = split_of(str(PurePosixPath(name).parent) for name in images)
+        sided = [(name, sides[str(PurePosixPath(name).parent)]) for name in images]
+        frames = (
+            _frame(source, name, _label_of(name, known), classes, side)
+            for name, side in sorted(sided, key=lambda pair: (pair[1] != "train", pair[0]))
+        )
+        yield from cut(frames, options.window, note)
+
+
+def _frame(source: Source, name: str, label: str | None, classes: list[str], side: str) -> Frame:
+    def labels(height: int, width: int) -> Labels:
+        shapes = _shapes(source, label, len(kinds)) if label else []
+        return paint(shapes, height, width)
+
+    kinds = tuple(classes) or tuple(f"class{number}" for number in range(_most(source, label) + 1))
+    below = name.split("images/", 1)[-1]
+    stem = without_suffix(below if not side_of(below) else PurePosixPath(below).name)
+    return Frame(name, stem.replace("/", "_"), partial(source.read, name), labels, kinds, side)
+
+
+def _most(source: Source, label: str | None) -> int:
+    """The highest class number in a label file."""
+    numbers = re.findall(r"^\s*(\d{1,9})\s", _text(source, label) if label else "", re.MULTILINE)
+    return min(max(map(int, numbers), default=0), MOST)
+
+
+def _text(source: Source, name: str) -> str:
+    return source.read(name).decode("utf-8-sig", "replace")
+
+
+def _shapes(source: Source, name: str, classes: int) -> list[Shape]:
+    """The objects of one label file.
+
+    Raises:
+        BurnishError: a line that is not `class` and fractions.
+    """
+    shapes = []
+    for number, line in enumerate(_text(source, name).splitlines(), 1):
+        fields = line.split()
+        if not fields:
+            continue
+        where = f"its label {name}, line {number}"
+        try:
+            kind, values = int(fields[0]), [float(field) for field in fields[1:]]
+        except ValueError:
+            raise BurnishError(f"{where}, holds no numbers: {line[:40]!r}") from None
+        if not 0 <= kind < classes:
+            raise BurnishError(f"{where}, names class {kind}; there are {classes}")
+        if not all(-SLACK + 1 <= value <= SLACK for value in values):  # refuses NaN, too
+            raise BurnishError(f"{where}, has values outside 0 ... 1: not fractions of the image?")
+        if len(values) in (4, 5):  # a fifth is a detector's confidence
+            shapes.append(Shape(kind, partial(_box, values[:4])))
+        elif len(values) >= 6 and len(values) % 2 == 0:
+            shapes.append(Shape(kind, partial(_polygon, values)))
+        else:
+            raise BurnishError(f"{where}, has {len(values)} values: neither box nor polygon")
+    return shapes
+
+
+def _box(values: list[float], height: int, width: int) -> Patch:
+    x, y, w, h = values
+    box = ((x - w / 2) * width, (y - h / 2) * height, w * width, h * height)
+    return box_patch(*box, height, width)
+
+
+def _polygon(values: list[float], height: int, width: int) -> Patch:
+    points = [(x * width, y * height) for x, y in zip(values[::2], values[1::2], strict=True)]
+    return polygon_patch(points, height, width)
+
+
+def _label_of(name: str, known: set[str]) -> str | None:
+    """The label file of an image: `labels` for the last `images` in its path, or beside it."""
+    folders = name.split("/")
+    stem = without_suffix(name)
+    if "images" in folders[:-1]:
+        last = len(folders) - 2 - folders[-2::-1].index("images")
+        stem = without_suffix("/".join([*folders[:last], "labels", *folders[last + 1 :]]))
+    label = f"{stem}.txt"
+    return label if label in known else None
+
+
+def _classes(source: Source, names: list[str]) -> list[str]:
+    """Names of the classes in their order; empty where no file gives them."""
+    for name in names:
+        base = PurePosixPath(name).name.lower()
+        if base.endswith((".yaml", ".yml")) and (found := yaml_names(_text(source, name))):
+            return found
+        if base in CLASS_FILES:
+            return [line.strip() for line in _text(source, name).splitlines() if line.strip()]
+    return []
+
+
+def yaml_names(text: str) -> list[str]:
+    """The key `names` of a data.yaml: `[a, b]`, `{0: a, 1: b}`, or the same line by line.
+
+    No YAML library: this one key in the four ways in which data sets write it.
+    """
+    found = re.search(r"^names\s*:[ \t]*(.*)$((?:\n(?:[ \t]+.*|[ \t]*-.*|[ \t]*))*)", text, re.M)
+    if not found:
+        return []
+    inline, block = re.sub(r"\s#.*", "", found[1]).strip(), found[2]
+    if inline:
+        block = inline + block
+        entries = re.split(r",", block.strip().strip("[]{}").replace("\n", " "))
+    else:
+        entries = [line.strip() for line in block.splitlines() if line.strip()]
+    numbered: dict[int, str] = {}
+    for entry in entries:
+        entry = re.sub(r"^-\s*", "", re.sub(r"\s#.*", "", entry).strip())
+        key = re.match(r"(\d{1,5})\s*:\s*(.*)", entry)
+        number, name = (int(key[1]), key[2]) if key else (len(numbered), entry)
+        if name.strip("'\" "):
+            numbered[number] = name.strip("'\" ")
+    return [numbered.get(n, f"class{n}") for n in range(max(numbered, default=-1) + 1)]
