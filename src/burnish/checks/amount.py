@@ -1,0 +1,106 @@
+"""Findings about how much there is: enough good images for the false-alarm rate asked for?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from burnish.checks.finding import Finding, counted
+from burnish.checks.measure import Measured
+from burnish.checks.subject import DataSet
+from burnish.errors import BurnishError
+from burnish.images.dataset import MIN_GOOD, split_by_part
+
+FEW_DEFECTS = 10
+
+
+def find_shortage(
+    data: DataSet, images: Sequence[Measured], false_alarms: float, holdout: float
+) -> list[Finding]:
+    """Too few good images to learn from, to hold out, or to test with.
+
+    Args:
+        images: those that could be read.
+        false_alarms: rate asked for, in (0, 1); n held-out images can promise 1 / (n + 1).
+        holdout: share of good images held out for it, part by part.
+    """
+    good = [i for i in images if not i.subject.is_defect and i.subject.split != "test"]
+    if len(good) < MIN_GOOD:
+        where = "train/good holds" if data.is_split else "the data holds"
+        return [
+            Finding(
+                "no-training-images" if not good else "too-few-training-images",
+                "error",
+                "Too few good images to learn from",
+                f"{where[0].upper()}{where[1:]} {counted(len(good), 'readable image')}; at least "
+                f"{MIN_GOOD} good ones are needed.",
+                "Add good images: nothing can be learned without them.",
+                figures={"good_images": len(good), "needed": MIN_GOOD},
+            ),
+            *_test_side(data, images, false_alarms),
+        ]
+    return [
+        *_hold_out(data, good, false_alarms, holdout),
+        *_test_side(data, images, false_alarms),
+    ]
+
+
+def _hold_out(
+    data: DataSet, good: Sequence[Measured], false_alarms: float, holdout: float
+) -> list[Finding]:
+    parts = [image.subject.part or image.name for image in good]
+    try:
+        held = len(split_by_part(parts, holdout, seed=0)[1])
+    except BurnishError as error:
+        return [Finding("one-part", "error", "All good images are of one part",
+                        f"{str(error)[0].upper()}{str(error)[1:]}.")]  # fmt: skip
+    needed = math.ceil(1 / false_alarms - 1e-9) - 1
+    if held >= needed:
+        return []
+    by_part = f", held out by part ({len(set(parts)):,} parts)" if data.knows_parts else ""
+    whole = "" if data.is_split else " if all were trained on"
+    return [
+        Finding(
+            "too-few-for-rate",
+            "warning",
+            "Too few good images for the false-alarm rate asked for",
+            f"{counted(len(good), 'good image')}{by_part} leave {held:,} for calibration{whole}, "
+            f"which can promise {100 / (held + 1):.2g} % false alarms at best, not "
+            f"{100 * false_alarms:.2g} %: that takes {needed:,}.",
+            f"Take about {math.ceil(needed / holdout):,} good images, hold out more "
+            "(--holdout, and --set holdout=... when training), or accept more false alarms "
+            "(--false-alarms).",
+            figures={"good_images": len(good), "held_out": held, "needed": needed,
+                     "promised": round(1 / (held + 1), 6), "asked": false_alarms},
+        )
+    ]  # fmt: skip
+
+
+def _test_side(data: DataSet, images: Sequence[Measured], false_alarms: float) -> list[Finding]:
+    tested = [i for i in images if i.subject.split == "test" or not data.is_split]
+    good = sum(not image.subject.is_defect for image in tested)
+    defects = len(tested) - good
+    if not tested or (data.is_split and not good and not defects):
+        return [_note("no-test-images", "No test images", "There are no test images: shortcuts and "
+                      "shift were not looked for, and nothing can be evaluated.")]  # fmt: skip
+    said = []
+    if good < 1 / false_alarms:
+        said.append(
+            f"{counted(good, 'good image')} cannot show a false-alarm rate of "
+            f"{100 * false_alarms:.2g} %"
+            + (f": one false alarm is {100 / good:.2g} %" if good else "")
+        )
+    if defects < FEW_DEFECTS:
+        said.append(
+            f"{counted(defects, 'defective image')} cannot show which share is caught"
+            + (f": one is {100 / defects:.0f} % of them" if defects else "")
+        )
+    if not said:
+        return []
+    message = f"To test with, {'; '.join(said)}."
+    return [_note("small-test", "Few images to test with", message,
+                  {"good": good, "defects": defects})]  # fmt: skip
+
+
+def _note(code: str, title: str, message: str, figures: dict[str, int] | None = None) -> Finding:
+    return Finding(code, "note", title, message, figures=figures or {})

@@ -1,0 +1,124 @@
+"""The whole check: find the images, measure them in one pass, judge, and say it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from burnish import __version__
+from burnish.checks.amount import find_shortage
+from burnish.checks.copies import find_copies
+from burnish.checks.files import find_file_problems
+from burnish.checks.finding import Finding, by_severity, counted, printable
+from burnish.checks.looks import find_outliers
+from burnish.checks.masks import find_mask_problems
+from burnish.checks.measure import measure_all
+from burnish.checks.shortcuts import Contrasts, contrasts_of, find_shift, find_shortcuts
+from burnish.checks.subject import DataSet
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a check gave.
+
+    Attributes:
+        data: the data set.
+        findings: errors first, then warnings, then notes.
+        contrasts: every statistic's AUROC, those that tell nothing too.
+        false_alarms, holdout: what was asked for.
+        read: number of images that could be read.
+        created: time of the check, UTC, ISO 8601.
+    """
+
+    data: DataSet
+    findings: tuple[Finding, ...]
+    contrasts: Contrasts
+    false_alarms: float
+    holdout: float
+    read: int
+    created: str
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is worse than a note."""
+        return all(finding.severity == "note" for finding in self.findings)
+
+    @property
+    def verdict(self) -> str:
+        """One sentence: how many images, and how much is wrong with them."""
+        kinds = Counter(finding.severity for finding in self.findings)
+        images = counted(len(self.data.subjects), "image")
+        notes = counted(kinds["note"], "note")
+        if self.is_clean:
+            return f"Nothing wrong was found in {images} ({notes})."
+        said = [counted(kinds[s], s) for s in ("error", "warning") if kinds[s]]
+        trust = "Not fit for use as it is" if kinds["error"] else "To be read with care"
+        return f"{trust}: {' and '.join(said)} in {images} ({notes})."
+
+    def counts(self) -> list[dict[str, Any]]:
+        """Images, masks not counted, by side and kind: split, kind, images, parts."""
+        table: dict[tuple[str, str], list[str]] = {}
+        for subject in self.data.subjects:
+            table.setdefault((subject.split, subject.kind), []).append(subject.part)
+        order = {"train": 0, "test": 1, "": 2}
+        return [
+            {"split": split, "kind": printable(kind), "images": len(parts),
+             "parts": len(set(parts) - {""})}
+            for (split, kind), parts in sorted(
+                table.items(), key=lambda e: (order[e[0][0]], e[0][1] != "good", e[0][1])
+            )
+        ]  # fmt: skip
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "data": printable(str(self.data.path)),
+            "form": self.data.form,
+            "created": self.created,
+            "burnish_version": __version__,
+            "clean": self.is_clean,
+            "verdict": self.verdict,
+            "images": len(self.data.subjects),
+            "read": self.read,
+            "counts": self.counts(),
+            "asked": {"false_alarms": self.false_alarms, "holdout": self.holdout},
+            "findings": [finding.as_json() for finding in self.findings],
+            "statistics": {
+                "shortcut": [contrast.as_json() for contrast in self.contrasts.shortcut],
+                "shift": [contrast.as_json() for contrast in self.contrasts.shift],
+            },
+        }
+
+
+def check(
+    data: DataSet,
+    false_alarms: float = 0.01,
+    holdout: float = 0.2,
+    on_image: Callable[[int, int], None] = lambda done, total: None,
+) -> Check:
+    """Check a data set: one pass over its images, in threads; memory holds a few KB for each.
+
+    Args:
+        data: from `burnish.checks.sources.open_data`, still open.
+        false_alarms: wanted share of good parts called defective, in (0, 1).
+        holdout: share of good images that training would hold out, in (0, 1).
+        on_image: called with how many images are done, and how many there are.
+    """
+    images = list(measure_all(data.subjects, on_image))
+    read = [image for image in images if not image.problem]
+    contrasts = contrasts_of(data, read)
+    findings = [
+        *find_file_problems(data, images),
+        *find_copies(read),
+        *find_mask_problems(data, read),
+        *find_outliers(read),
+        *find_shortcuts(data, contrasts),
+        *find_shift(contrasts),
+        *find_shortage(data, read, false_alarms, holdout),
+    ]
+    return Check(
+        data, tuple(by_severity(findings)), contrasts, false_alarms, holdout, len(read),
+        datetime.now(UTC).isoformat(timespec="seconds"),
+    )  # fmt: skip

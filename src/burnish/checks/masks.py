@@ -1,0 +1,143 @@
+"""Findings about masks: missing, empty, of another size, on good images, of nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from burnish.checks.finding import Finding, counted, some
+from burnish.checks.measure import Measured
+from burnish.checks.subject import DataSet
+
+MOST_OF_IMAGE = 0.9  # share marked above which a mask is taken to be inverted
+
+
+def find_mask_problems(data: DataSet, images: Sequence[Measured]) -> list[Finding]:
+    """Everything that is wrong with masks; in a mask every pixel that is not 0 is marked.
+
+    Args:
+        images: those that could be read.
+    """
+    defects = [image for image in images if image.subject.is_defect]
+    good = [image for image in images if not image.subject.is_defect]
+    findings = [
+        _finding(
+            "mask-unreadable", "error", "Masks that cannot be read",
+            "{n} cannot be read: {problems}.",
+            "Replace the file; until then the defect counts as without a mask.",
+            [image for image in images if image.mask_problem],
+        ),
+        _finding(
+            "mask-size", "error", "Masks of another size than their image",
+            "{n} of another size: {sizes}.",
+            "Draw them on the image as it is; resizing a mask moves its edges.",
+            [image for image in images if _sizes_differ(image)],
+        ),
+        _finding(
+            "mask-on-good", "error", "Good images with a mask that marks something",
+            "{n} of good images mark something: {names}.",
+            "Either the image is defective and lies in the wrong folder, or the mask is wrong.",
+            [image for image in good if image.mask is not None and image.mask.marked],
+        ),
+        _finding(
+            "mask-empty", "warning", "Defects with an empty mask",
+            "{n} of defective images are empty: {names}.",
+            "Mark the defect, or remove the file: then the image counts as without a mask, not "
+            "as one where nothing is wrong.",
+            [image for image in defects if image.mask is not None and not image.mask.marked],
+        ),
+        _finding(
+            "mask-inverted", _if_usual(defects), "Masks that cover nearly all of the image",
+            f"{{n}} of defective images mark over {MOST_OF_IMAGE:.0%} of it: {{names}}.",
+            "Look whether black and white are exchanged: what is not 0 is the defect.",
+            [image for image in defects if _covers_most(image)],
+        ),
+    ]  # fmt: skip
+    return [f for f in findings if f is not None] + _missing(defects) + _lone(data)
+
+
+def _finding(
+    code: str, severity: str, title: str, message: str, advice: str, images: Sequence[Measured]
+) -> Finding | None:
+    if not images:
+        return None
+    text = message.format(
+        n=counted(len(images), "mask"),
+        names=some([image.name for image in images]),
+        problems=some([image.mask_problem for image in images]),
+        sizes=some([_sizes(image) for image in images if image.mask is not None]),
+    )
+    return Finding(
+        code, severity, title, text, advice,  # type: ignore[arg-type]
+        tuple(image.name for image in images), figures={"images": len(images)},
+    )  # fmt: skip
+
+
+def _missing(defects: Sequence[Measured]) -> list[Finding]:
+    bare = [image for image in defects if image.mask is None and not image.mask_problem]
+    if not bare:
+        return []
+    none = len(bare) == len(defects)
+    which = "No defective image has" if none else (
+        f"{len(bare):,} of {counted(len(defects), 'defective image')} "
+        f"{'has' if len(bare) == 1 else 'have'} no"
+    )  # fmt: skip
+    return [
+        Finding(
+            "mask-missing",
+            "note" if none else "warning",
+            "Defects without a mask",
+            f"{which}{' a' if none else ''} mask: {some([image.name for image in bare])}.",
+            "Without masks whole images can be judged, but not where the model looks."
+            if none
+            else "Pixel figures leave these images out, and so are of a part of the defects only.",
+            tuple(image.name for image in bare),
+            figures={"images": len(bare), "defects": len(defects)},
+        )
+    ]
+
+
+def _lone(data: DataSet) -> list[Finding]:
+    if not data.lone_masks:
+        return []
+    return [
+        Finding(
+            "mask-without-image",
+            "warning",
+            "Masks that belong to no image",
+            f"{counted(len(data.lone_masks), 'mask')} {_belong(data.lone_masks)} to no image: "
+            f"{some(data.lone_masks)}.",
+            "A mask is ground_truth/<kind>/<stem>_mask.<suffix> or <stem>.<suffix> for the image "
+            "test/<kind>/<stem>.<suffix>.",
+            figures={"files": list(data.lone_masks)},
+        )
+    ]
+
+
+def _if_usual(defects: Sequence[Measured]) -> str:
+    """One defect may well cover its image; most of them do not."""
+    return "warning" if 2 * sum(map(_covers_most, defects)) > len(defects) else "note"
+
+
+def _belong(names: Sequence[str]) -> str:
+    return "belongs" if len(names) == 1 else "belong"
+
+
+def _sizes_differ(image: Measured) -> bool:
+    mask, header = image.mask, image.header
+    if mask is None or header is None:
+        return False
+    return (mask.width, mask.height) != (header.width, header.height)
+
+
+def _sizes(image: Measured) -> str:
+    mask, header = image.mask, image.header
+    assert mask is not None
+    assert header is not None
+    return (
+        f"{image.name} ({header.width} x {header.height} px, mask {mask.width} x {mask.height} px)"
+    )
+
+
+def _covers_most(image: Measured) -> bool:
+    mask = image.mask
+    return mask is not None and mask.marked > MOST_OF_IMAGE * mask.width * mask.height

@@ -1,0 +1,184 @@
+"""From a path to the images to check: MVTec AD layout, a plain folder, or a raw source."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from burnish.checks.subject import DataSet, Listed, Split, Subject
+from burnish.errors import BurnishError
+from burnish.images.archive import open_source
+from burnish.images.dataset import GOOD, images_in, part_of
+from burnish.images.decoding import MAX_BYTES, SUFFIXES
+from burnish.images.formats import format_named, guess
+from burnish.images.formats.base import Options
+from burnish.images.formats.masks import mask_of_file
+from burnish.images.manifest import MANIFEST, read_manifest
+
+if TYPE_CHECKING:
+    from burnish.images.formats.masks import Mask
+
+SIDES: tuple[Split, Split] = ("train", "test")
+MASKS = "ground_truth"
+
+
+@contextmanager
+def open_data(path: Path, form: str = "", part: str = "", category: str = "") -> Iterator[DataSet]:
+    """Find every image of a data set; their pixels can be read until the context ends.
+
+    A folder with `train` or `test` in it is MVTec AD layout, one with images in it a plain folder
+    of good ones, anything else a raw source of some format.
+
+    Args:
+        form: name of a raw format (`burnish data formats`); empty: seen from the data.
+        part: regular expression that finds the part's name in a file's stem (in a raw source: in
+            its path); empty: as the manifest or the format says.
+        category: which object to take where a raw source holds several.
+
+    Raises:
+        BurnishError: nothing there, nothing in it, not of this format, a damaged archive, a pattern
+            that cannot be understood.
+    """
+    pattern = _compiled(part)
+    if not path.exists():
+        raise BurnishError(f"no such file or folder: {path}")
+    if path.is_dir() and not form:
+        if not any(path.iterdir()):
+            raise BurnishError(f"{path} is empty: nothing to check")
+        if any((path / side).is_dir() for side in SIDES):
+            yield _some(_layout(path, part))
+            return
+        if images_in(path):
+            yield _some(_plain(path, part))
+            return
+    with open_source(path) as source:
+        names: list[str] = []
+        known = format_named(form) if form else guess(source)
+        items = list(known.items(source, Options(part=pattern, category=category), names.append))
+        subjects = tuple(
+            Subject(
+                item.source,
+                item.split if item.split in SIDES else "",
+                item.kind,
+                item.part,
+                item.data,
+                item.mask,
+            )
+            for item in items
+        )
+        yield _some(DataSet(path, f"raw, read as '{known.name}'", subjects, notes=tuple(names)))
+
+
+def _compiled(part: str) -> re.Pattern[str] | None:
+    try:
+        return re.compile(part) if part else None
+    except re.error as error:
+        raise BurnishError(f"--part '{part}' is no regular expression: {error}") from error
+
+
+def _some(data: DataSet) -> DataSet:
+    if not data.subjects:
+        raise BurnishError(
+            f"{data.path} holds no image where one is looked for ({', '.join(SUFFIXES)} in "
+            "train/good and test/<kind>, or in the folder itself)"
+        )
+    return data
+
+
+def _layout(root: Path, part: str) -> DataSet:
+    rows = read_manifest(root)
+    parts = {row.path: row.part for row in rows or ()}
+    subjects, used, train_defects = [], set(), []
+    for side in SIDES:
+        for folder in _folders(root / side):
+            masks = {p.stem: p for p in images_in(root / MASKS / folder.name)}
+            for path in images_in(folder):
+                name = _relative(path, root)
+                if side == "train" and folder.name != GOOD:
+                    train_defects.append(name)
+                    continue
+                mask = masks.get(f"{path.stem}_mask", masks.get(path.stem))
+                mask = mask if side == "test" else None
+                known = part_of(path, part) if part else parts.get(name, "")
+                used |= {name, *([_relative(mask, root)] if mask else [])}
+                subjects.append(_file(path, name, side, folder.name, known, mask))
+    files = _files(root, skip={MANIFEST})
+    images = [n for n in files if n not in used and Path(n).suffix.lower() in SUFFIXES]
+    lone = [name for name in images if name.startswith(f"{MASKS}/")]
+    unseen = set(images) - set(lone) - set(train_defects)
+    return DataSet(
+        root,
+        "MVTec AD layout",
+        tuple(subjects),
+        unseen=tuple(sorted(unseen)),
+        others=_suffixes(files),
+        lone_masks=tuple(lone),
+        train_defects=tuple(train_defects),
+        manifest=None
+        if rows is None
+        else {row.path: Listed(row.sha256, row.split, row.kind) for row in rows},
+    )
+
+
+def _plain(root: Path, part: str) -> DataSet:
+    subjects = tuple(
+        _file(path, path.name, "train", GOOD, part_of(path, part) if part else "", None)
+        for path in images_in(root)
+    )
+    files = _files(root, skip=set())
+    used = {subject.name for subject in subjects}
+    unseen = [n for n in files if n not in used and Path(n).suffix.lower() in SUFFIXES]
+    form = "a plain folder of good images"
+    return DataSet(root, form, subjects, unseen=tuple(unseen), others=_suffixes(files))
+
+
+def _file(path: Path, name: str, split: Split, kind: str, part: str, mask: Path | None) -> Subject:
+    def load_mask() -> Mask | None:
+        return None if mask is None else mask_of_file(_read(mask), str(mask))
+
+    return Subject(name, split, kind, part, partial(_read, path), load_mask, path.suffix.lower())
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise BurnishError(f"{path} cannot be read: {error.strerror or error}") from error
+    if len(data) > MAX_BYTES:
+        raise BurnishError(f"{path} has over {MAX_BYTES:,} bytes; at most so many are read")
+    return data
+
+
+def _folders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _files(root: Path, skip: set[str]) -> list[str]:
+    """Every file under the folder that is not hidden, relative, sorted."""
+
+    def unlisted(error: OSError) -> None:
+        raise BurnishError(f"{error.filename} cannot be listed: {error.strerror}") from error
+
+    found = []
+    for folder, below, names in os.walk(root, onerror=unlisted):
+        below[:] = [name for name in below if not name.startswith(".")]
+        found += [_relative(Path(folder) / n, root) for n in names if not n.startswith(".")]
+    return sorted(set(found) - skip)
+
+
+def _suffixes(files: list[str]) -> dict[str, int]:
+    others = (Path(name).suffix.lower() for name in files)
+    return dict(Counter(suffix for suffix in others if suffix not in SUFFIXES).most_common())
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()

@@ -1,0 +1,87 @@
+"""One image to check, wherever it comes from, and the data set it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from burnish.images.dataset import GOOD
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Split = Literal["train", "test", ""]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An image and what its place says of it. Nothing is read until asked for.
+
+    Attributes:
+        name: relative to the data set, with slashes; unique.
+        split: the side it lies on, empty where the data has no sides.
+        kind: "good" or the defect's name.
+        part: the physical part, empty where it is not known.
+        data: loads the image file's bytes.
+        mask: loads the mask, bool HxW, True on the defect; returns None where there is none.
+        suffix: what the file's name promises, ".png"; empty where nobody holds it to that.
+    """
+
+    name: str
+    split: Split
+    kind: str
+    part: str
+    data: Callable[[], bytes]
+    mask: Callable[[], NDArray[np.bool_] | None]
+    suffix: str = ""
+
+    @property
+    def is_defect(self) -> bool:
+        return self.kind != GOOD
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What a manifest says of an image; see `burnish.images.manifest`."""
+
+    sha256: str
+    split: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Everything to check.
+
+    Attributes:
+        path: the folder or archive, as the user gave it.
+        form: how it lies there, for people: "MVTec AD layout", "a folder of images", "kolektor".
+        subjects: in a fixed order.
+        unseen: image files in the folder that nothing of burnish would look at.
+        others: number of files by suffix that are no images.
+        lone_masks: mask files that belong to no image.
+        train_defects: image files under train, but not in train/good.
+        manifest: what it lists by image name; None without one.
+        notes: what the format said while it read the source.
+    """
+
+    path: Path
+    form: str
+    subjects: tuple[Subject, ...]
+    unseen: tuple[str, ...] = ()
+    others: Mapping[str, int] = field(default_factory=dict)
+    lone_masks: tuple[str, ...] = ()
+    train_defects: tuple[str, ...] = ()
+    manifest: Mapping[str, Listed] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def knows_parts(self) -> bool:
+        return any(subject.part for subject in self.subjects)
+
+    @property
+    def is_split(self) -> bool:
+        return any(subject.split for subject in self.subjects)
