@@ -1,4 +1,8 @@
-"""What an evaluation is: one frozen record that text, table, JSON, CSV and HTML are made from."""
+"""What an evaluation is: one frozen record that text, table, JSON, CSV and HTML are made from.
+
+Every score is raw: nothing is clamped or rescaled before a metric. What the test set cannot give is
+None, and `Evaluation.not_available` says why (by field name; `pixels.aupro` for a field of a part).
+"""
 
 from __future__ import annotations
 
@@ -6,90 +10,63 @@ import csv
 import io
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
+from burnish.evaluation.rows import (
+    Equalised,
+    EscapesAt,
+    Frozen,
+    ImageRow,
+    Interval,
+    KindRow,
+    ModelFacts,
+    PixelMetrics,
+    PixelSummary,
+    StressRow,
+    Timing,
+    TrivialRow,
+    Unlike,
+    Unreadable,
+)
 from burnish.files import atomic_write
 
+__all__ = [
+    "BEST_F1_NOTE", "FORMAT", "Equalised", "EscapesAt", "Evaluation", "ImageRow", "Interval",
+    "KindRow", "ModelFacts", "PixelMetrics", "PixelSummary", "StressRow", "Timing", "TrivialRow",
+    "Unlike", "Unreadable", "printable", "save_json", "save_scores",
+]  # fmt: skip
+
+FORMAT = 2  # 2: intervals, pixel level, trivial statistics, equalised, stress
 BEST_F1_NOTE = "threshold chosen on the test images themselves: for display only, never to be used"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ImageRow(_Frozen):
-    """One image: its path relative to the data folder, what it is and what was said of it."""
-
-    path: str
-    kind: str
-    is_defect: bool
-    score: float
-    p_value: float
-    verdict: str  # "good" or "defect"
-
-    @property
-    def called_defective(self) -> bool:
-        return self.verdict == "defect"
-
-
-class KindRow(_Frozen):
-    """One kind of defect; `image_auroc` is against all good images, None without any."""
-
-    kind: str
-    images: int
-    caught: int
-    recall: float
-    image_auroc: float | None
-    median_score: float
-
-
-class Unreadable(_Frozen):
-    """A test image that could not be read; it counts in no number."""
-
-    path: str
-    kind: str
-    problem: str
-
-
-class Timing(_Frozen):
-    """Median time an image, ms; the stages' medians need not add up to `total`."""
-
-    read: float
-    preprocess: float
-    inference: float
-    postprocess: float
-    total: float
-
-
-class ModelFacts(_Frozen):
-    """Which model this is about."""
-
-    path: str | None
-    preset: str
-    seed: int
-    training_seconds: float | None
-    training_images: int | None
-    held_out_images: int
-    promise: str
-
-
-class Evaluation(_Frozen):
+class Evaluation(Frozen):
     """Everything known of a detector on a test set, JSON-ready.
 
     Attributes:
         not_available: why a number is None, by field name.
+        test_fingerprint: SHA-256 over names and contents of the test images.
+        n_parts: parts that the test images show; intervals are drawn over them.
+        intervals: 95 % bootstrap by part, of image_auroc, average_precision, f1 and escape_rate;
+            what cannot be had is left out and stands in `not_available` as `intervals.<name>`.
         false_alarm_interval: exact 95 % interval of the false-alarm rate got.
+        escapes_at: at 0, 1 and 5 % false alarms on the good test images; empty for one class.
         median_score_good: raw, as every score here.
+        trivial: the strongest first; empty for one class.
+        pixels, equalised: None when not available, or not asked for.
+        stress: the unchanged images first; empty when not asked for.
     """
 
-    format: int = 1
+    format: int = FORMAT
     data: str
     created: str
     burnish_version: str
     machine: str
     model: ModelFacts
+    test_fingerprint: str = ""
     n_good: int
     n_defect: int
+    n_parts: int = 0
     threshold: float
     image_auroc: float | None
     average_precision: float | None
@@ -102,18 +79,34 @@ class Evaluation(_Frozen):
     escape_rate: float | None
     false_alarm_rate_wanted: float
     false_alarm_rate_got: float | None
-    false_alarm_interval: tuple[float, float] | None
+    false_alarm_interval: Interval | None
     best_f1: float | None
     best_f1_threshold: float | None
     best_f1_note: str = BEST_F1_NOTE
     all_positive_f1: float | None
+    intervals: dict[str, Interval] = Field(default_factory=dict)
+    escapes_at: tuple[EscapesAt, ...] = ()
     not_available: dict[str, str]
     ms_per_image: float
     speed_ms: Timing
     median_score_good: float | None
     kinds: tuple[KindRow, ...]
+    pixels: PixelSummary | None = None
+    trivial: tuple[TrivialRow, ...] = ()
+    equalised: Equalised | None = None
+    stress: tuple[StressRow, ...] = ()
     images: tuple[ImageRow, ...]
     unreadable: tuple[Unreadable, ...]
+
+    @property
+    def best_trivial(self) -> TrivialRow | None:
+        """The trivial statistic that tells defective from good test images best."""
+        return self.trivial[0] if self.trivial else None
+
+    @property
+    def out_of_range(self) -> tuple[ImageRow, ...]:
+        """The images unlike the training images in some trivial statistic."""
+        return tuple(row for row in self.images if row.out_of_range)
 
 
 def save_json(evaluation: Evaluation, path: str | Path) -> Path:
@@ -123,11 +116,15 @@ def save_json(evaluation: Evaluation, path: str | Path) -> Path:
 
 
 def save_scores(evaluation: Evaluation, path: str | Path) -> Path:
-    """Write one CSV line an image, in one step."""
+    """Write one CSV line an image, in one step; lists become text with spaces between."""
     text = io.StringIO()
     table = csv.DictWriter(text, list(ImageRow.model_fields), lineterminator="\n")
     table.writeheader()
-    table.writerows(row.model_dump() for row in evaluation.images)
+    for row in evaluation.images:
+        line = row.model_dump()
+        line["scale_scores"] = " ".join(map(str, row.scale_scores))
+        line["out_of_range"] = " ".join(unlike.statistic for unlike in row.out_of_range)
+        table.writerow(line)
     atomic_write(path, text.getvalue())
     return Path(path)
 
