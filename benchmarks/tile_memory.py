@@ -1,6 +1,6 @@
 """Peak memory and time of inspecting 1, 12 and 48 megapixels by tiles.
 
-    python benchmarks/tile_memory.py [--preset small] [--tile 256]
+    python benchmarks/tile_memory.py [--preset small] [--tile 128]
 
 Each size runs in a process of its own; the model is trained for one step (its speed and memory do
 not depend on what it learnt). Writes benchmarks/tile_memory.json.
@@ -13,7 +13,6 @@ import json
 import multiprocessing
 import os
 import platform
-import resource
 import tempfile
 import time
 from pathlib import Path
@@ -26,8 +25,9 @@ OUT = Path(__file__).with_suffix(".json")
 
 
 def peak_mib() -> float:
-    """Highest resident memory of this process so far, MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Highest resident memory of this process, MiB (ru_maxrss would count the parent's too)."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def measure(model: str, picture: str) -> dict[str, float]:
@@ -53,7 +53,7 @@ def measure(model: str, picture: str) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--preset", default="small")
-    parser.add_argument("--tile", type=int, default=256)
+    parser.add_argument("--tile", type=int, default=128)
     given = parser.parse_args()
     rows = {}
     with tempfile.TemporaryDirectory() as name:
