@@ -23,7 +23,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.errors import BurnishError
-from burnish.files import atomic_write
 from burnish.images.cache_index import (
     INDEX,
     Index,
@@ -32,9 +31,9 @@ from burnish.images.cache_index import (
     read_content,
     write_index,
 )
-from burnish.images.cache_plan import THREADS, Earlier, Plan, Recipe, make_plan
+from burnish.images.cache_plan import THREADS, Earlier, Plan, Recipe, make_plan, read
 from burnish.images.cache_room import locked, make_room
-from burnish.images.reader import prepare, read_image_bytes
+from burnish.images.reader import prepare
 
 JOURNAL, PIXELS = "journal", "pixels-*.bin"
 FLUSH_SECONDS = 1.0  # between flushes: what a killed build may have to do again
@@ -58,16 +57,16 @@ def build(
     """
     folder = root / key
     folder.mkdir(exist_ok=True)
-    plan = make_plan(paths, recipe)
-    work = _Build(folder, plan, earlier)
+    anew = earlier is None and not (folder / JOURNAL).exists()
+    work = _Build(folder, make_plan(paths, recipe, hold=anew), earlier)
     work.resume()
-    if earlier is None:
-        work.discard_earlier()
+    work.discard(*([earlier.name, INDEX] if earlier else []))
     try:
         with locked(root, "room"):
             kept = earlier.pixels.nbytes if earlier else 0
-            if not make_room(root, key, plan.size, work.written(), kept, plan.summary):
-                work.discard_earlier()
+            if not make_room(root, key, work.plan.size, work.written(), kept, work.plan.summary):
+                work.earlier = None
+                work.discard()
             work.reserve()
         work.decode(on_progress)
         work.finish()
@@ -109,11 +108,10 @@ class _Build:
             checked = pool.map(confirmed, found.values())
             self.done = {i: r for i, r in zip(found, checked, strict=True) if r is not None}
 
-    def discard_earlier(self) -> None:
-        """Remove all that an earlier state has left."""
-        self.earlier = None
+    def discard(self, *keep: str) -> None:
+        """Remove all files of other states than this build, but for those named."""
         for path in (self.folder / INDEX, *self.folder.glob(PIXELS)):
-            if path != self.pixels:
+            if path.name not in (self.pixels.name, *keep):
                 path.unlink(missing_ok=True)
 
     def written(self) -> int:
@@ -125,7 +123,7 @@ class _Build:
         with open(self.pixels, "ab") as file:
             file.truncate(self.plan.size)
         head = json.dumps([self.plan.digest, self.pixels.name])
-        atomic_write(self.journal, "\n".join([head, *map(_line, self.done.items())]) + "\n")
+        self.journal.write_text("\n".join([head, *map(_line, self.done.items())]) + "\n")
 
     def decode(self, on_progress: OnProgress | None) -> None:
         """Decode what is missing; at most a second of work is not in the journal."""
@@ -143,12 +141,15 @@ class _Build:
                 if time.monotonic() - flushed > FLUSH_SECONDS:
                     self._flush(file, fresh)
                     fresh, flushed = {}, time.monotonic()
-        finally:
+            os.fsync(file)
+        except BaseException:
             pool.shutdown(cancel_futures=True)
-            try:
+            with suppress(OSError):
                 self._flush(file, fresh)
-            finally:
-                os.close(file)
+            raise
+        finally:
+            pool.shutdown()
+            os.close(file)
 
     def _flush(self, file: int, fresh: dict[int, Record]) -> None:
         os.fsync(file)
@@ -159,41 +160,39 @@ class _Build:
 
     def _one(self, number: int, file: int) -> Record:
         record = self.plan.records[number]
-        path, shape = record.path, record.shape
-        try:
-            content = read_content(path, keep=shape is not None)
-        except OSError as error:
-            reason = f"{path} cannot be read: {error.strerror or error}"
-            return replace(record, shape=None, error=record.error or reason)
-        record = replace(
-            record, stamp=content.stamp, settled=content.settled, content=content.sha256
-        )
-        if shape is None:
-            return record
-        copied = self.earlier.find(record, self.plan.layout) if self.earlier else None
-        if copied is not None:
-            pixels, record = copied
-        else:
+        if record.shape is None:
+            return self._unread(record, record.error)
+        decoded = self.plan.held.pop(number, None)
+        if decoded is None and self.earlier is not None:
+            copied = self.earlier.find(record, self.plan.layout)
+            if copied is not None:
+                _write(file, copied[0], record.offset)
+                return copied[1]
+        if decoded is None:
             try:
-                image = read_image_bytes(content.data, path)
+                header, decoded = read(record.path, lambda header: True)
             except BurnishError as error:
-                return replace(record, shape=None, error=str(error))
-            if image.shape[:2] != record.source:  # to be looked at again: without its content
-                message = f"{path} changed while it was read"
-                return replace(record, shape=None, content="", error=message)
-            record = replace(record, is_grey=is_grey(image))
-            pixels = prepare(image, *shape)
-        _write(file, pixels, record.offset)
-        return record
+                return self._unread(record, str(error))
+            if decoded is None or (header.height, header.width) != record.source:
+                # No content is noted: so it will be looked at again.
+                return replace(record, shape=None, error=f"{record.path} changed while it was read")
+        _write(file, prepare(decoded.image, *record.shape), record.offset)
+        return record.having(decoded.content, is_grey(decoded.image))
+
+    @staticmethod
+    def _unread(record: Record, error: str) -> Record:
+        record = replace(record, shape=None, error=error)
+        try:
+            return record.having(read_content(record.path), is_grey=False)
+        except OSError:
+            return record
 
     def finish(self) -> None:
         """Make it count; what was there before goes."""
         records = [self.done[i] for i in range(len(self.plan.records))]
         write_index(self.folder, Index(self.plan.layout, self.pixels.name, self.plan.size, records))
         self.journal.unlink(missing_ok=True)
-        for path in self.folder.glob(PIXELS):
-            if path != self.pixels:
-                path.unlink(missing_ok=True)
+        self.discard(INDEX)
 
     def give_up(self) -> None:
         for path in (self.journal, self.pixels):

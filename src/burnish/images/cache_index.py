@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from burnish.files import atomic_write
-from burnish.images.reader import MAX_BYTES
 
 FORMAT = 1  # raise it when the same files should give other pixels or another index
 INDEX = "index.json"
@@ -75,6 +74,13 @@ class Record:
     is_grey: bool = False
     notes: tuple[str, ...] = ()
     error: str = ""
+
+    def having(self, content: Content, is_grey: bool) -> Record:
+        """The record of a file whose content has been read."""
+        return replace(
+            self, stamp=content.stamp, settled=content.settled, content=content.sha256,
+            is_grey=is_grey,
+        )  # fmt: skip
 
     def row(self) -> list[Any]:
         """For JSON; `from_row` is the way back."""
@@ -138,34 +144,30 @@ def read_index(folder: Path) -> Index | None:
 
 
 class Content(NamedTuple):
-    """A file as it was read: its bytes, their SHA-256 in hex, and see `Record`."""
+    """A file's content as it was read: SHA-256 in hex, and see `Record`."""
 
-    data: bytes
     sha256: str
     stamp: Stamp
     settled: bool
 
+    @classmethod
+    def of(cls, sha256: str, found: os.stat_result, read_ns: int) -> Content:
+        """Content of a file with this status, that was read at `read_ns` since the epoch."""
+        return cls(sha256, Stamp.of(found), found.st_ctime_ns < read_ns - SETTLED_NS)
 
-def read_content(path: str, keep: bool = True) -> Content:
-    """Read a file, at most `MAX_BYTES` of it (what is larger is no image that is read).
 
-    Args:
-        keep: whether the bytes are wanted; else `data` is empty and memory stays flat.
+def read_content(path: str) -> Content:
+    """Hash a file.
 
     Raises:
         OSError: it cannot be read.
     """
     if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for ever
         raise OSError("it is no file")
+    now = time.time_ns()
     with open(path, "rb") as file:
-        now = time.time_ns()
-        stamp = Stamp.of(os.fstat(file.fileno()))
-        if keep:
-            data = file.read(MAX_BYTES + 1)
-            digest = hashlib.sha256(data).hexdigest()
-        else:
-            data, digest = b"", hashlib.file_digest(file, "sha256").hexdigest()
-    return Content(data, digest, stamp, stamp.ctime_ns < now - SETTLED_NS)
+        found = os.fstat(file.fileno())
+        return Content.of(hashlib.file_digest(file, "sha256").hexdigest(), found, now)
 
 
 def unchanged(record: Record) -> bool:
@@ -184,7 +186,7 @@ def confirmed(record: Record) -> Record | None:
     if unchanged(record):
         return record
     try:
-        content = read_content(record.path, keep=False)
+        content = read_content(record.path)
     except FileNotFoundError:
         return None
     except OSError:

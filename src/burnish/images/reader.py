@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMATS", "MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "Header", "prepare", "read_header",
-    "read_header_bytes", "read_image", "read_image_bytes", "resize", "suffix_of", "to_channels",
+    "read_header_bytes", "read_image", "read_image_bytes", "read_once", "resize", "suffix_of",
+    "to_channels",
 ]  # fmt: skip
 
 BAND = 1 << 22  # pixels of more than 8 bits that are narrowed at a time
@@ -103,6 +107,35 @@ def read_header_bytes(data: bytes, name: str) -> Header:
         BurnishError: as `read_image_bytes`, but for damage that only decoding shows.
     """
     return _header(bytes(data), name)
+
+
+def read_once(
+    path: Path, wanted: Callable[[Header], bool]
+) -> tuple[Header, os.stat_result, str, NDArray[np.uint8] | None]:
+    """Header, status, SHA-256 (hex) and pixels of a file that is opened only once.
+
+    Args:
+        wanted: whether to go on after the header; else hash and pixels are "" and None.
+
+    Raises:
+        BurnishError: as `read_image`.
+    """
+    name = str(path)
+    with opened(path, name) as (image, file, size):
+        status = os.fstat(file.fileno())
+        header = header_of(image, file, name, size)
+        if not wanted(header):
+            return header, status, "", None
+        before = file.tell()
+        file.seek(0)
+        digest = hashlib.sha256()
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+        file.seek(before)
+        try:
+            return header, status, digest.hexdigest(), _from_pil(upright(image, file))
+        except BurnishError as error:
+            raise BurnishError(f"{name}: {error}") from error
 
 
 def _read(source: Path | bytes, name: str) -> NDArray[np.uint8]:
