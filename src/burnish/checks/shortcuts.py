@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.checks.finding import Finding, Severity, counted
+from burnish.checks.finding import Finding, Severity, counted, number, some
 from burnish.checks.measure import Measured
 from burnish.checks.subject import DataSet
 from burnish.images.reader import Header
@@ -162,25 +162,18 @@ def _finding(
     outside = ""
     if first.outside is not None and not first.by_the_defect:
         outside = f", {_strength(first.outside):.3f} outside the masks"
-    rest = ", ".join(f"{c.about.label} ({c.strength:.3f})" for c in others)
+    rest = some([f"{c.about.label} ({c.strength:.3f})" for c in others], 4)
     message = (
         f"The {first.about.label} alone {does}: AUROC {first.strength:.3f}{outside} "
         f"({groups[0]} {average[0]}, {groups[1]} {average[1]} {first.about.unit} on average, "
         f"{counted(len(first.first), 'image')} against {len(first.second):,})."
     )
     if rest:
-        message += f" So does: {rest}."
+        message += f" So do: {rest}." if len(others) > 1 else f" So does: {rest}."
     return Finding(
         code, severity, title, message, advice,
         figures={"groups": list(groups), "statistics": [c.as_json() for c in (first, *others)]},
     )  # fmt: skip
-
-
-def number(value: float) -> str:
-    """Three significant digits, no exponent: 184, 0.0123, 28,457."""
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
 
 
 def _strength(value: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from burnish.cli.data.check import check
 from burnish.cli.data.prepare import formats, prepare
 
 app = typer.Typer(
@@ -12,5 +13,5 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-for verb in (prepare, formats):
+for verb in (prepare, check, formats):
     app.command()(verb)

@@ -1,0 +1,142 @@
+"""`burnish data check`: the truth about a data set, for people, programs and the browser."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from burnish.checks.check import Check
+
+COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+HEADS = {
+    "error": "Errors: figures on this data would be wrong",
+    "warning": "Warnings: look at these before trusting a figure",
+    "note": "Notes",
+}
+
+
+def check(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            help="MVTec AD layout, a folder of good images, or a raw source (folder, zip, tar).",
+        ),
+    ],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="FORMAT",
+            help="Format of a raw source, see `burnish data formats` [default: guessed]",
+        ),
+    ] = "",
+    part: Annotated[
+        str,
+        typer.Option(
+            metavar="REGEX",
+            help="Finds the part's name in the file name "
+            "[default: as manifest.csv or the format says]",
+        ),
+    ] = "",
+    category: Annotated[
+        str, typer.Option(help="Which object, where a raw source holds several.")
+    ] = "",
+    false_alarms: Annotated[
+        float, typer.Option(help="False-alarm rate the good images must suffice for.")
+    ] = 0.01,
+    holdout: Annotated[
+        float, typer.Option(help="Share of good images that training holds out.")
+    ] = 0.2,
+    page: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page with pictures of every finding."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout, complete.")] = False,
+) -> None:
+    """Tell the truth about data: copies, leaks, bad masks, shortcuts, shift, too few images.
+
+    Nothing is changed. Exit code: 0 nothing worse than notes, 1 warnings or errors found, 2 could
+    not be checked.
+    """
+    from burnish.errors import BurnishError
+
+    for name, value in (("--false-alarms", false_alarms), ("--holdout", holdout)):
+        if not 0 < value < 1:
+            raise BurnishError(f"{name} is a share above 0 and below 1, not {value:g}")
+    if page is not None and page.is_dir():
+        raise BurnishError(f"--page {page} is a folder; give the file, {page / 'check.html'} say")
+
+    from rich.console import Console
+
+    from burnish.checks.check import check as run_check
+    from burnish.checks.sources import open_data
+    from burnish.cli.progress import image_progress
+
+    messages = Console(stderr=True)
+    with open_data(data, form, part, category) as opened:
+        with image_progress(messages, "check") as on_image:
+            result = run_check(opened, false_alarms, holdout, on_image)
+        if page is not None:
+            from burnish.checks.page import write_page
+
+            write_page(result, page)
+    if as_json:
+        print(json.dumps(result.as_json(), indent=1))
+    else:
+        _tell(result, Console())
+    if page is not None:
+        messages.print(f"page: {page}", highlight=False, markup=False, soft_wrap=True)
+    elif not as_json and result.findings:
+        messages.print(
+            "pictures of what was found: add --page check.html", highlight=False, soft_wrap=True
+        )
+    raise typer.Exit(0 if result.is_clean else 1)
+
+
+def _tell(result: Check, console: Console) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from burnish.checks.finding import SEVERITIES, printable
+
+    console.print(
+        Text(f"{printable(str(result.data.path))}: {result.data.form}", style="dim"),
+        soft_wrap=True,
+    )
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for row in result.counts():
+        parts = f"{row['parts']:,} parts" if row["parts"] else ""
+        table.add_row(row["split"], Text(row["kind"]), f"{row['images']:,}", parts)
+    console.print(table, highlight=False)
+    console.print()
+    worst = result.findings[0].severity if result.findings else "note"
+    console.print(Text(result.verdict, style="bold" if worst == "note" else COLOURS[worst]))
+    for severity in SEVERITIES:
+        found = [finding for finding in result.findings if finding.severity == severity]
+        if not found:
+            continue
+        console.print()
+        console.print(Text(HEADS[severity], style=COLOURS[severity]))
+        for finding in found:
+            console.print(Text(f"- {finding.title}", style="bold"))
+            _indented(console, Text(finding.message))
+            if finding.advice:
+                _indented(console, Text(finding.advice, style="dim"))
+
+
+def _indented(console: Console, text: Text) -> None:
+    """Wrapped on a terminal; one line each where a program reads."""
+    if console.is_terminal:
+        from rich.padding import Padding
+
+        console.print(Padding(text, (0, 0, 0, 2)))
+    else:
+        console.print(f"  {text.plain}", highlight=False, markup=False, soft_wrap=True)
