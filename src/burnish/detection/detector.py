@@ -16,6 +16,7 @@ from PIL import Image
 from burnish.detection.image_scorer import ImageScorer, ScoredImage
 from burnish.detection.locate import find_regions, upsample
 from burnish.detection.model_file import Model, load_model, save_model
+from burnish.detection.ranges import find_unlike, prepared_statistics
 from burnish.detection.result import Result, Speed
 from burnish.detection.scorer import Scorer
 from burnish.errors import BurnishError
@@ -114,13 +115,17 @@ class Detector:
         scored = self.scorer.score(pixels, *self._references)
         inferred = time.perf_counter()
         path = Path(source) if isinstance(source, str | Path) else None
-        return self._result(path, image, scored, (start, read, prepared, inferred))
+        statistics = {}
+        if self.card.ranges:
+            statistics = prepared_statistics(pixels, self.scorer.region(*pixels.shape[1:]))
+        return self._result(path, image, scored, statistics, (start, read, prepared, inferred))
 
     def _result(
         self,
         path: Path | None,
         image: NDArray[np.uint8],
         scored: ScoredImage,
+        statistics: dict[str, float],
         times: tuple[float, float, float, float],
     ) -> Result:
         calibration = self.card.calibration
@@ -156,6 +161,8 @@ class Detector:
             pixel_threshold=calibration.pixel_threshold,
             speed=Speed(*(1000 * t for t in stages)),
             notes=() if path is None else read_header(path).notes,
+            statistics=statistics,
+            out_of_range=find_unlike(statistics, self.card.ranges),
         )
 
 

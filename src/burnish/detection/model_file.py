@@ -14,18 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from burnish.detection.calibration import Calibration
+from burnish.detection.ranges import TrainingRange
 from burnish.errors import BurnishError
 from burnish.files import save_tensors
 from burnish.images.roi import Region, pack_roi, unpack_roi
 from burnish.method.generator import Generator, InputShape
 from burnish.settings import Settings
 
-FORMAT = 2  # 2: tiles and region of interest
+FORMAT = 2  # 2: tiles, region of interest, ranges of the training images
 KEY = "burnish-model"
 POSITION = ("position.mean", "position.deviation")
 ROI = "roi.png"
@@ -40,6 +41,7 @@ class ModelCard(BaseModel):
         data: folder, fingerprint, counts, what was skipped.
         training: steps, epochs, seconds, last losses.
         versions: of burnish, torch, python and the machine it was trained on.
+        ranges: of trivial statistics over the training images, by name; empty in older files.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +54,7 @@ class ModelCard(BaseModel):
     data: dict[str, Any]
     training: dict[str, Any]
     versions: dict[str, str]
+    ranges: dict[str, TrainingRange] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from burnish.detection.ranges import Unlike
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -63,6 +66,10 @@ class Result:
         pixel_threshold: anomaly-map value that good parts exceed anywhere only at the wanted rate.
         speed: ms by stage.
         notes: what reading the file left out (further pages, lower bits), as sentences.
+        statistics: trivial statistics of the prepared image, by name; empty when the model does
+            not know those of its training images.
+        out_of_range: those in which it is unlike the training images, worst first; then the verdict
+            rests on nothing the model has seen.
     """
 
     path: Path | None
@@ -81,6 +88,8 @@ class Result:
     pixel_threshold: float
     speed: Speed
     notes: tuple[str, ...] = ()
+    statistics: Mapping[str, float] = field(default_factory=dict)
+    out_of_range: tuple[Unlike, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -114,6 +123,7 @@ class Result:
             "width": self.image.shape[1],
             "speed_ms": asdict(self.speed),
             "notes": list(self.notes),
+            "out_of_range": [asdict(unlike) for unlike in self.out_of_range],
         }
 
     def heatmap(self) -> Image.Image:

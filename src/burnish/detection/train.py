@@ -19,6 +19,7 @@ from burnish.detection.calibration import Calibration
 from burnish.detection.detector import pick_device
 from burnish.detection.image_scorer import Images, ImageScorer
 from burnish.detection.model_file import FORMAT, Model, ModelCard, load_model, save_model
+from burnish.detection.ranges import learn_ranges, prepared_statistics
 from burnish.detection.scorer import Scorer, View
 from burnish.errors import BurnishError
 from burnish.files import atomic_write
@@ -47,6 +48,7 @@ DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()
 
 NOTES = 3  # shown; a whole set of 16-bit images would fill the screen
 SHOWN = 10  # files named that could not be read, or not whole
+RANGE_IMAGES = 500  # training images, at least, that ranges of trivial statistics come from
 REFERENCE_VIEWS = 200  # training samples that the error's references by position come from
 
 
@@ -145,7 +147,12 @@ def train(
         references = samples.references(REFERENCE_VIEWS, settings.seed)
         position = scorer.learn_positions(View(*sample) for sample in references)
     held_images = Subset(store, held)
-    calibration = _calibrate(ImageScorer(scorer, settings, roi), held_images, tell)
+    image_scorer = ImageScorer(scorer, settings, roi)
+    calibration = _calibrate(image_scorer, held_images, tell)
+    watched = (store[i] for i in training[:: max(1, len(training) // RANGE_IMAGES)])
+    ranges = learn_ranges(
+        prepared_statistics(pixels, image_scorer.region(*pixels.shape[1:])) for pixels in watched
+    )
     tell(Stage("calibrate", calibration.promise(), done=1.0))
     card = ModelCard(
         format=FORMAT,
@@ -170,6 +177,7 @@ def train(
             "python": platform.python_version(),
             "platform": platform.platform(),
         },
+        ranges=ranges,
     )
     model = Model(generator, card, position, roi)
     save_model(model_path, model)

@@ -6,31 +6,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from burnish.detection.ranges import Unlike
+
 Interval = tuple[float, float]  # 95 %, low and high
 
 
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Unlike(Frozen):
-    """A trivial statistic in which an image is unlike the training images.
-
-    Attributes:
-        statistic: its name in `burnish.images.statistics`.
-        label: its name for people.
-        value: of this image.
-        low, high: the training images' range.
-        by: distance outside that range in standard deviations of the training images; below 0 when
-            under `low`.
-    """
-
-    statistic: str
-    label: str
-    value: float
-    low: float
-    high: float
-    by: float
 
 
 class ImageRow(Frozen):
