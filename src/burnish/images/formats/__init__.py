@@ -70,6 +70,8 @@ def guess(source: Source) -> Format:
     """
     known = formats()
     fitting = [format for format in known.values() if format.fits(source)]
+    if len(fitting) > 1:  # a data set's own layout says more than a folder named "normal" in it
+        fitting = [format for format in fitting if not isinstance(format, Folder)]
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:

@@ -163,13 +163,16 @@ class _Finder:
         for folder in (self._folder, self._folder / "images", self._folder.parent / "images"):
             if (name := str(folder / path)) in self._known:
                 return name
-        same = self._by_base[PurePosixPath(path).name]
-        fitting = [name for name in same if name.endswith(f"/{path}") or name == path]
-        fitting = fitting or same
-        if len(fitting) > 1:  # train2017/1.jpg and val2017/1.jpg
-            hinted = [n for n in fitting if PurePosixPath(n).parent.name.lower() == self._hint]
-            fitting = hinted or [n for n in fitting if side_of(n) == side_of(self._hint)]
+        same = [n for n in self._by_base[PurePosixPath(path).name] if self._may_be(n)]
+        fitting = [name for name in same if name.endswith(f"/{path}") or name == path] or same
+        if len(fitting) > 1:  # train2017/1.jpg and more/1.jpg
+            fitting = [n for n in fitting if PurePosixPath(n).parent.name.lower() == self._hint]
         return fitting[0] if len(fitting) == 1 else None
+
+    def _may_be(self, name: str) -> bool:
+        """An image below train is not meant by a JSON file of val, though it has the name."""
+        sides = {side_of(self._hint), side_of(str(PurePosixPath(name).parent))} - {""}
+        return len(sides) < 2
 
 
 def _jsons(source: Source) -> list[str]:

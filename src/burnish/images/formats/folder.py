@@ -37,7 +37,8 @@ class Folder:
 
     def fits(self, source: Source) -> bool:
         images = [name for name in source.names() if is_image(name)]
-        tops = {name.removeprefix(_common(images)).split("/")[0].lower() for name in images}
+        root = _common(images)
+        tops = {_top(name.removeprefix(root)).lower() for name in images}
         return bool(tops & GOOD_NAMES)
 
     def items(

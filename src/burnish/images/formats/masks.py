@@ -113,10 +113,14 @@ class Patch:
 
 
 def polygon_patch(points: Sequence[tuple[float, float]], height: int, width: int) -> Patch:
-    """Pixels whose centre lies in a polygon of (x, y) in px, where a pixel is 1 wide; cut to HxW."""
+    """Pixels whose centre lies in a polygon of (x, y) in px (a pixel is 1 wide), cut to HxW.
+
+    One too thin to hold any centre marks the pixels of its corners: a marked place must not vanish.
+    """
     x, y = np.asarray(points, float).T
     top, left = max(math.floor(y.min()), 0), max(math.floor(x.min()), 0)
-    h, w = min(math.ceil(y.max()), height) - top, min(math.ceil(x.max()), width) - left
+    h = min(max(math.ceil(y.max()), math.floor(y.min()) + 1), height) - top
+    w = min(max(math.ceil(x.max()), math.floor(x.min()) + 1), width) - left
     if h <= 0 or w <= 0:
         return Patch(0, 0, np.zeros((0, 0), bool))
     # Even-odd rule, a row at a time: where does the line through the pixels' centres cross edges?
@@ -130,6 +134,9 @@ def polygon_patch(points: Sequence[tuple[float, float]], height: int, width: int
         for start, end in crossings.reshape(-1, 2):
             first, last = math.ceil(start - left - 0.5), math.ceil(end - left - 0.5)
             mask[row, max(first, 0) : max(last, 0)] = True
+    if not mask.any():
+        rows = np.clip(np.floor(y) - top, 0, h - 1).astype(int)
+        mask[rows, np.clip(np.floor(x) - left, 0, w - 1).astype(int)] = True
     return Patch(top, left, mask)
 
 
