@@ -28,7 +28,8 @@ def fuzz(what: str, count: int, tmp_path: Path) -> dict:
     print(found)
     assert found["decoded"] + found["refused"] == count
     assert found["slowest"] < SLOWEST, found
-    assert found["resident"][-1] - found["resident"][0] < GROWTH, found
+    before, after = found["resident"][1], found["resident"][-1]  # the first fifth still imports
+    assert after - before < GROWTH, found
     return found
 
 

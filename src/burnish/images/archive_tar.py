@@ -55,7 +55,7 @@ class TarSource:
         except BurnishError:
             raise
         except Exception as error:  # tarfile meets garbage with Value, Recursion, struct errors
-            reason = error or type(error).__name__
+            reason = str(error) or type(error).__name__
             raise BurnishError(
                 f"{path} is neither a zip nor a tar that is whole: {reason}"
             ) from error
@@ -153,7 +153,7 @@ def _spool(path: Path, pieces: Iterable[bytes], spool: BinaryIO, most: int, fold
             piece = next(iterator, None)
         except Exception as error:  # EOF, zlib, bz2, lzma: each library has errors of its own
             raise BurnishError(
-                f"{path} is cut off or damaged: {error or type(error).__name__}"
+                f"{path} is cut off or damaged: {str(error) or type(error).__name__}"
             ) from error
         if piece is None:
             break

@@ -94,8 +94,8 @@ def opened(source: Path | bytes, name: str) -> Iterator[tuple[ImageFile, BinaryI
         raise BurnishError(f"{name} cannot be read: not enough memory") from error
     # Decoders meet hostile bytes with any exception there is (struct, zlib, Index, Type, Overflow).
     except Exception as error:
-        reason = getattr(error, "strerror", None) or error
-        raise BurnishError(f"{name} cannot be read: {reason or type(error).__name__}") from error
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise BurnishError(f"{name} cannot be read: {reason}") from error
 
 
 def _file(source: Path | bytes, name: str) -> BinaryIO:
