@@ -12,6 +12,7 @@ from matplotlib import colormaps
 from PIL import Image
 
 from burnish.detection.pictures import heat, heatmap, outline, panels, residual, save_picture
+from burnish.detection.ranges import Unlike
 from burnish.detection.result import Region, Result, Speed
 from burnish.errors import BurnishError
 
@@ -189,3 +190,17 @@ def test_to_dict_is_plain_json() -> None:
     }  # fmt: skip
     assert part.speed.total == 10
     assert replace(part, path=None).to_dict()["path"] is None
+
+
+def test_a_part_unlike_the_training_images_says_so_in_its_picture() -> None:
+    plain = panels(result())
+    unlike = (
+        Unlike("mean", "mean brightness", 60, 100, 140, -5.0),
+        Unlike("spread", "spread of brightness", 36, 20, 30, 3.0),
+    )
+    told = panels(result(out_of_range=unlike))
+    assert told.height == plain.height + 36  # two lines more, the rest as it was
+    below = np.asarray(told)[40 + 36 :, : plain.width]
+    np.testing.assert_array_equal(below, np.asarray(plain)[40:])
+    lines = np.asarray(told)[36:72]
+    assert (lines < 200).any(axis=2).sum() > 300  # ink

@@ -70,9 +70,7 @@ def test_flagged_beyond_the_margin_and_by_how_much() -> None:
     mean, spread = find_unlike({"mean": 60, "spread": 36}, ranges)  # the worst first
     assert (mean.statistic, mean.value, mean.low, mean.high, mean.by) == ("mean", 60, 100, 140, -5)
     assert spread.by == 3
-    assert str(mean) == (
-        "mean brightness 60 (training images 100 to 140, 5.0 standard deviations below)"
-    )
+    assert str(mean) == ("mean brightness 60 (training 100 to 140; 5.0 sd below)")
     assert find_unlike({"mean": float("nan")}, ranges) == ()
 
 

@@ -14,7 +14,9 @@ import typer
 if TYPE_CHECKING:
     from burnish.detection.result import Result
 
-COLUMNS = ("path", "verdict", "score", "threshold", "p_value", "where", "ms", "error")
+COLUMNS = (
+    "path", "verdict", "score", "threshold", "p_value", "where", "out_of_range", "ms", "error",
+)  # fmt: skip
 NOTES = 5  # shown; a camera of 16 bits would give one an image
 
 
@@ -31,7 +33,11 @@ def inspect(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
 ) -> None:
-    """Judge images. Exit code: 0 all good, 1 defects found, 2 something could not be read."""
+    """Judge images. Exit code: 0 all good, 1 defects found, 2 something could not be read.
+
+    An image unlike the training images (brightness, contrast, sharpness, colour) is judged, and
+    flagged: what the verdict is worth on it nobody knows.
+    """
     from burnish.errors import BurnishError
     from burnish.images.dataset import expand_paths
 
@@ -53,7 +59,7 @@ def inspect(
     if as_csv:
         table.writeheader()
     rows: list[dict[str, Any]] = []
-    defects, errors, notes = 0, len(problems), 0
+    defects, errors, notes, unlike = 0, len(problems), 0, 0
     for file in files:
         try:
             result = detector.inspect(file)
@@ -65,6 +71,7 @@ def inspect(
             row = {"path": str(file), "verdict": "error", "error": str(error)}
         else:
             defects += result.is_defect
+            unlike += bool(result.out_of_range)
             for note in result.notes[: max(0, NOTES - notes)]:
                 print(f"burnish: note: {note}", file=sys.stderr)
             notes += len(result.notes)
@@ -82,12 +89,18 @@ def inspect(
         good = len(files) + len(problems) - defects - errors
         print(f"{len(files)} parts: {good} good, {defects} defective, {errors} not read",
               file=sys.stderr)  # fmt: skip
+        if unlike:
+            print(f"burnish: {unlike} of them unlike the training images: check lamp, lens and "
+                  "exposure before trusting their verdicts", file=sys.stderr)  # fmt: skip
     raise typer.Exit(2 if errors else 1 if defects else 0)
 
 
 def _line(result: Result) -> str:
     sign = ">" if result.is_defect else "<="
     where = f"  at {result.where}" if result.where else ""
+    if result.out_of_range:
+        more = f" (+{len(result.out_of_range) - 1})" if len(result.out_of_range) > 1 else ""
+        where += f"  UNLIKE TRAINING: {result.out_of_range[0]}{more}"
     return (
         f"{result.verdict:<6}  score {result.score:.4g} {sign} {result.threshold:.4g}  "
         f"p {result.p_value:.3g}  {result.path}{where}"
@@ -102,6 +115,7 @@ def _row(result: Result) -> dict[str, Any]:
         "threshold": result.threshold,
         "p_value": result.p_value,
         "where": result.where,
+        "out_of_range": "; ".join(map(str, result.out_of_range)),
         "ms": round(result.speed.total, 2),
         "error": "",
     }

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PANEL_SIDE = 320  # px that the longer side of a panel is shown at
 OPACITY = 0.75
+AMBER = (150, 90, 0)
 BAND_PIXELS = 1_000_000
 
 
@@ -68,7 +69,10 @@ def outline(picture: Image.Image, result: Result) -> Image.Image:
 
 
 def panels(result: Result) -> Image.Image:
-    """Part, reconstruction, residual, heat map, side by side under a line with the verdict."""
+    """Part, reconstruction, residual, heat map, side by side under a line with the verdict.
+
+    A second line says in what the part is unlike the training images, if it is.
+    """
     hot = heatmap(result)
     pictures = {
         "part": Image.fromarray(result.image),
@@ -79,8 +83,12 @@ def panels(result: Result) -> Image.Image:
     height, width = result.image.shape[:2]
     zoom = PANEL_SIDE / max(height, width)
     size = (max(1, round(width * zoom)), max(1, round(height * zoom)))
-    gap, head, foot = 12, 40, 26
-    full = (max(4 * size[0] + 5 * gap, 560), head + size[1] + foot + gap)
+    unlike = [f"unlike training: {unlike}" for unlike in result.out_of_range]
+    small = ImageFont.load_default(13)
+    gap, foot = 12, 26
+    head = 40 + 18 * len(unlike)
+    words = max((2 * gap + round(small.getlength(text)) for text in unlike), default=0)
+    full = (max(4 * size[0] + 5 * gap, 560, words), head + size[1] + foot + gap)
     canvas = Image.new("RGB", full, "white")
     draw = ImageDraw.Draw(canvas)
     line = (
@@ -89,6 +97,8 @@ def panels(result: Result) -> Image.Image:
     )
     ink = (190, 20, 20) if result.is_defect else (20, 120, 50)
     draw.text((gap, 11), line, fill=ink, font=ImageFont.load_default(17))
+    for index, text in enumerate(unlike):
+        draw.text((gap, 36 + 18 * index), text, fill=AMBER, font=small)
     for index, (name, picture) in enumerate(pictures.items()):
         left = gap + index * (size[0] + gap)
         canvas.paste(picture.convert("RGB").resize(size, Image.Resampling.BILINEAR), (left, head))

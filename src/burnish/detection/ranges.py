@@ -60,8 +60,8 @@ class Unlike:
     def __str__(self) -> str:
         side = "below" if self.by < 0 else "above"
         return (
-            f"{self.label} {self.value:.4g} (training images {self.low:.4g} to {self.high:.4g}, "
-            f"{abs(self.by):.1f} standard deviations {side})"
+            f"{self.label} {self.value:.3g} (training {self.low:.3g} to {self.high:.3g}; "
+            f"{abs(self.by):.1f} sd {side})"
         )
 
 
