@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from burnish.errors import BurnishError
-from burnish.images import defects
 from burnish.images.defects import DEFECTS, draw_defect
+from burnish.images.reliefs import _line
 from burnish.images.surfaces import SURFACES, make_surface
 
 SEEDS = range(12)
@@ -203,7 +203,7 @@ def test_line_covers_its_area(width: float, slope: float) -> None:
     """Antialiasing keeps the area: the sum of coverage is length times width."""
     v, u = np.mgrid[-60:61, -60:61].astype(np.float32)
     path_u = np.linspace(-40.3, 40.3, 9)
-    cover = defects._line(u, v, path_u, slope * path_u, np.full(9, width))
+    cover = _line(u, v, path_u, slope * path_u, np.full(9, width))
     inside = cover[:, np.abs(u[0]) <= 30]
     assert inside.sum() == pytest.approx(61 * math.hypot(1.0, slope) * width, rel=0.03)
 

@@ -39,7 +39,7 @@ def read(path: Path) -> np.ndarray:
 def test_layout_of_mvtec(tmp_path: Path) -> None:
     out = write_dataset(tmp_path / "a/set", train=3, good=2, defects=7, size=(48, 64))
     assert out == tmp_path / "a/set"
-    expected = {"synth.json"}
+    expected = {"synth.json", "manifest.csv"}
     expected |= {f"train/good/{index:03d}.png" for index in range(3)}
     expected |= {f"test/good/{index:03d}.png" for index in range(2)}
     for kind, count in zip(DEFECTS, (2, 2, 1, 1, 1), strict=True):

@@ -1,8 +1,8 @@
 """Synthetic defects with exact masks, drawn on any picture of metal, procedural or real.
 
-A defect is a *relief*: a signed profile (dark below 0, bright above) and its support, both drawn
-from distance fields, so edges are antialiased. The relief is then scaled by an amplitude taken
-from the picture itself, so that a scratch shows on a dark casting as it does on a bright sheet.
+A defect is a relief (`burnish.images.reliefs`) scaled by an amplitude taken from the picture
+itself, so that a scratch shows on a dark casting as it does on a bright sheet; or a piece of a good
+picture put where it does not belong (`burnish.images.cutpaste`).
 
 Lengths are shares of the shorter side, with a floor of about a pixel.
 """
@@ -10,18 +10,26 @@ Lengths are shares of the shorter side, with a floor of about a pixel.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from burnish.errors import BurnishError, nearest
-from burnish.images.surfaces import MIN_SIDE, gaussian_field
+from burnish.images.cutpaste import change_by_pasting, draw_patch
+from burnish.images.reliefs import RELIEFS, Plane, Relief
+from burnish.images.surfaces import MIN_SIDE
 
-Plane = NDArray[np.float32]
 Window = tuple[slice, slice]
+Region = NDArray[np.bool_]
+
+DEFECTS: tuple[str, ...] = tuple(RELIEFS)
+"""The kinds of the procedural data set."""
+
+CUTPASTE = "cutpaste"
+
+STAINS: tuple[str, ...] = (*DEFECTS, CUTPASTE)
+"""The kinds that `draw_defect` knows: those of real pictures too."""
 
 MATERIAL_CHANGE = 1.5
 """Smallest change, in grey levels, that counts as part of a defect."""
@@ -29,18 +37,22 @@ MATERIAL_CHANGE = 1.5
 RUST_TINT = (0.45, 1.0, 1.5)
 """How much a stain darkens red, green and blue: least in red, which leaves brown."""
 
+INSIDE = 0.9
+"""Share of a defect that must lie where defects are allowed."""
 
-@dataclass(frozen=True)
-class Relief:
-    """Shape of a defect: `profile` float32 NxN, about -1 to 1, `support` bool NxN."""
-
-    profile: Plane
-    support: NDArray[np.bool_]
+TRIES, SMALLER, SMALLEST = 50, 0.75, 1.0 / 16
+"""Places tried for a defect of one size, the factor to the next size, and the last size."""
 
 
 def draw_defect(
-    image: NDArray[np.uint8], kind: str, rng: np.random.Generator, strength: float = 1.0
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    image: NDArray[np.uint8],
+    kind: str,
+    rng: np.random.Generator,
+    strength: float = 1.0,
+    *,
+    allowed: Region | None = None,
+    donor: NDArray[np.uint8] | None = None,
+) -> tuple[NDArray[np.uint8], Region]:
     """Draw one defect at a random place, size, orientation and contrast.
 
     The amplitude follows the local texture and the range of the image, times a random factor
@@ -49,9 +61,13 @@ def draw_defect(
 
     Args:
         image: uint8 HxW or HxWx3 (RGB), sides of at least 32 pixels; never modified.
-        kind: one of `DEFECTS`.
+        kind: one of `STAINS`.
         rng: the only source of randomness.
-        strength: factor on the amplitude; 0 draws nothing, 1 is the usual mix.
+        strength: factor on the amplitude; 0 draws nothing, 1 is the usual mix. Of `cutpaste`,
+            whose change is another picture's texture, it scales opacity (up to 1) and jitter.
+        allowed: bool HxW, where a defect may lie; None: anywhere. At least 90 % of the shape lies
+            inside, the rest is cut off; a shape that does not fit is drawn smaller.
+        donor: uint8, a second good image that `cutpaste` cuts from; None: `image` itself.
 
     Returns:
         The image with the defect (same shape, uint8) and its mask (bool HxW). Outside the mask
@@ -59,36 +75,96 @@ def draw_defect(
         and the dark half of a dent, say).
 
     Raises:
-        BurnishError: unknown kind, an image of another type or shape, or a strength below 0.
+        BurnishError: unknown kind, an image of another type or shape, a strength below 0, or an
+            allowed region of another shape, or too small for any defect.
     """
-    if kind not in _RELIEFS:
+    if kind not in STAINS:
         raise BurnishError(
-            f"unknown defect {kind!r}; known: {', '.join(DEFECTS)}.{nearest(kind, DEFECTS)}"
+            f"unknown defect {kind!r}; known: {', '.join(STAINS)}.{nearest(kind, STAINS)}"
         )
-    _check(image, strength)
-    relief = _RELIEFS[kind](min(image.shape[:2]), rng)
-    window, relief = _place(relief, image.shape[:2], rng)
-    patch = image[window]
-    amplitude = strength * rng.uniform(0.7, 1.4) * _contrast(image, window)
-    change = _keep_in_range(_grey(patch), amplitude * relief.profile)
+    _check(image, strength, allowed)
+    if kind == CUTPASTE:
+        window, change, support = _pasted(image, rng, strength, allowed, donor)
+    else:
+        window, change, support = _drawn(image, kind, rng, strength, allowed)
 
-    material = np.abs(change) >= MATERIAL_CHANGE
+    material = (np.abs(change) if change.ndim == 2 else np.abs(change).max(axis=2)) >= (
+        MATERIAL_CHANGE
+    )
     # Closed over the line between the bright and the dark side, whose width grows with the image.
     bridge = max(2, min(image.shape[:2]) // 64)
     material |= ndimage.binary_closing(material, iterations=bridge)
-    material &= relief.support
-    change = np.where(material, change, np.float32(0.0))
-    if image.ndim == 3:
+    material &= support
+    if allowed is not None:
+        material &= allowed[window]
+    change = np.where(material if change.ndim == 2 else material[:, :, None], change, 0.0)
+    if image.ndim == 3 and change.ndim == 2:
         tint = RUST_TINT if kind == "stain" else (1.0, 1.0, 1.0)
         change = change[:, :, None] * np.asarray(tint, dtype=np.float32)
     drawn = image.copy()
-    drawn[window] = np.clip(np.rint(patch + change), 0, 255).astype(np.uint8)
+    drawn[window] = np.clip(np.rint(image[window] + change), 0, 255).astype(np.uint8)
     mask = np.zeros(image.shape[:2], dtype=np.bool_)
     mask[window] = material
     return drawn, mask
 
 
-def _check(image: NDArray[np.uint8], strength: float) -> None:
+def _drawn(
+    image: NDArray[np.uint8],
+    kind: str,
+    rng: np.random.Generator,
+    strength: float,
+    allowed: Region | None,
+) -> tuple[Window, Plane, Region]:
+    """Window, change (float32, grey levels, shape of the window) and support of a relief."""
+    for side in _sides(image, allowed):
+        relief = RELIEFS[kind](side, rng)
+        if (placed := _place(relief.support, image.shape[:2], allowed, rng)) is None:
+            continue
+        window, canvas = placed
+        relief = Relief(relief.profile[canvas], relief.support[canvas])
+        amplitude = strength * rng.uniform(0.7, 1.4) * _contrast(image, window)
+        change = _keep_in_range(_grey(image[window]), amplitude * relief.profile)
+        return window, change, relief.support
+    raise _no_room(kind)
+
+
+def _pasted(
+    image: NDArray[np.uint8],
+    rng: np.random.Generator,
+    strength: float,
+    allowed: Region | None,
+    donor: NDArray[np.uint8] | None,
+) -> tuple[Window, NDArray[np.float32], Region]:
+    """The same of a pasted patch; the change is HxW or HxWx3, as the image is."""
+    for side in _sides(image, allowed):
+        patch = draw_patch(side, rng)
+        if (placed := _place(patch.relief.support, image.shape[:2], allowed, rng)) is None:
+            continue
+        window, canvas = placed
+        amplitude = strength * rng.uniform(0.7, 1.4) * _contrast(image, window)
+        patch = patch.cut(canvas)
+        change = change_by_pasting(image, window, patch, donor, allowed, amplitude, strength, rng)
+        return window, change, patch.relief.support
+    raise _no_room(CUTPASTE)
+
+
+def _sides(image: NDArray[np.uint8], allowed: Region | None) -> list[float]:
+    """Sides to draw a shape for, until one fits."""
+    side = float(min(image.shape[:2]))
+    if allowed is None:
+        return [side]  # fits always: what is too large is cut
+    steps = math.floor(math.log(SMALLEST) / math.log(SMALLER)) + 1
+    return [side * SMALLER**step for step in range(steps)]
+
+
+def _no_room(kind: str) -> BurnishError:
+    return BurnishError(
+        f"the region where defects may lie is too small or too thin for a {kind}: "
+        "mark a larger region"
+    )
+
+
+def _check(image: NDArray[np.uint8], strength: float, allowed: Region | None) -> None:
     shape = image.shape
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and shape[2] != 3):
         raise BurnishError(
@@ -102,23 +178,42 @@ def _check(image: NDArray[np.uint8], strength: float) -> None:
         )
     if not (math.isfinite(strength) and strength >= 0.0):
         raise BurnishError(f"defect strength is {strength}; it must be a number of 0 or more.")
+    if allowed is not None and (allowed.shape != shape[:2] or allowed.dtype != np.bool_):
+        raise BurnishError(
+            f"the region where defects may lie is {allowed.dtype} of shape {allowed.shape}; "
+            f"it must be bool {shape[0]}x{shape[1]}, as the image is."
+        )
 
 
 def _place(
-    relief: Relief, size: tuple[int, ...], rng: np.random.Generator
-) -> tuple[Window, Relief]:
-    """Cut a relief to its support and choose a window of the image, wholly inside, to put it in."""
-    canvas, window = [], []
+    support: Region, size: tuple[int, ...], allowed: Region | None, rng: np.random.Generator
+) -> tuple[Window, Window] | None:
+    """A window of the image, wholly inside, for a shape, and the part of the canvas it shows.
+
+    None when the shape was nowhere found to lie where it may.
+    """
+    canvas = []
     for axis, side in enumerate(size):
-        inked = np.flatnonzero(relief.support.any(axis=1 - axis))
+        inked = np.flatnonzero(support.any(axis=1 - axis))
         start, stop = int(inked[0]), int(inked[-1]) + 1
         surplus = max(0, stop - start - side)
-        start, stop = start + surplus // 2, stop - (surplus - surplus // 2)
-        first = int(rng.integers(0, side - (stop - start) + 1))
-        canvas.append(slice(start, stop))
-        window.append(slice(first, first + stop - start))
+        canvas.append(slice(start + surplus // 2, stop - (surplus - surplus // 2)))
     cut = (canvas[0], canvas[1])
-    return (window[0], window[1]), Relief(relief.profile[cut], relief.support[cut])
+    height, width = (axis.stop - axis.start for axis in cut)
+    if allowed is None:
+        top = int(rng.integers(0, size[0] - height + 1))
+        left = int(rng.integers(0, size[1] - width + 1))
+        return (slice(top, top + height), slice(left, left + width)), cut
+    shape, spots = support[cut], np.flatnonzero(allowed)
+    wanted = INSIDE * int(np.count_nonzero(support))
+    for spot in rng.choice(spots, TRIES) if spots.size else ():
+        row, column = divmod(int(spot), size[1])
+        top = min(max(row - height // 2, 0), size[0] - height)
+        left = min(max(column - width // 2, 0), size[1] - width)
+        window = (slice(top, top + height), slice(left, left + width))
+        if np.count_nonzero(allowed[window] & shape) >= wanted:
+            return window, cut
+    return None
 
 
 def _contrast(image: NDArray[np.uint8], window: Window) -> float:
@@ -150,162 +245,3 @@ def _keep_in_range(grey: Plane, change: Plane) -> Plane:
         if np.minimum(room[part], wanted).sum() < 0.5 * wanted.sum():
             change[part] *= -1.0
     return change
-
-
-# --- the five kinds -----------------------------------------------------------------------------
-
-
-def _scratch(side: int, rng: np.random.Generator) -> Relief:
-    """Thin long line, slightly curved: a bright core between dark edges, fading at both ends."""
-    length = side * rng.uniform(0.2, 0.65)
-    width = max(1.0, side * rng.uniform(0.007, 0.014))
-    u, v = _frame(0.6 * length, rng)
-    bend = rng.normal(0.0, 0.12)
-    wiggle = rng.normal(0.0, 0.012)
-    path_u = np.linspace(-length / 2, length / 2, 33, dtype=np.float32)
-    t = 2.0 * path_u / length
-    path_v = length * (bend * (t**2 - 0.33) + wiggle * np.sin(5.0 * t)) / 2
-    taper = np.clip(4.0 * (1.0 - np.abs(t)), 0.0, 1.0)
-    core = _line(u, v, path_u, path_v, width * (0.4 + 0.6 * taper))
-    whole = _line(u, v, path_u, path_v, width * (0.4 + 0.6 * taper) + 1.8)
-    profile = 1.4 * core - 0.7 * (whole - core)
-    pressure = 0.75 + 0.25 * np.sin(rng.uniform(2.0, 6.0) * t + rng.uniform(0.0, 6.0))
-    profile *= np.interp(u, path_u, pressure)
-    return Relief(profile.astype(np.float32), whole > 0.1)
-
-
-def _pit(side: int, rng: np.random.Generator) -> Relief:
-    """One to four small round craters: dark within, with a rim that is lit on one side."""
-    largest = max(1.4, side * rng.uniform(0.016, 0.042))
-    u, v = _frame(8.0 * largest, rng)
-    profile = np.zeros(u.shape, dtype=np.float32)
-    for crater in range(int(rng.choice([1, 2, 3, 4], p=[0.4, 0.3, 0.2, 0.1]))):
-        offset_u, offset_v = np.clip(rng.normal(0.0, 2.0 * largest, 2), -5 * largest, 5 * largest)
-        radius = largest if crater == 0 else max(1.4, largest * rng.uniform(0.4, 0.9))
-        du, dv = (u, v) if crater == 0 else (u - offset_u, v - offset_v)
-        turn, distance = np.arctan2(dv, du), np.hypot(du, dv)
-        # Nearly round: the second and third harmonics make an oval with a dented side.
-        outline = radius * (
-            1.0
-            + 0.10 * np.cos(2.0 * turn + rng.uniform(0.0, 2.0 * math.pi))
-            + 0.06 * np.cos(3.0 * turn + rng.uniform(0.0, 2.0 * math.pi))
-        )
-        hole = np.clip(outline - distance + 0.5, 0.0, 1.0)
-        rim = np.clip(outline + 0.8 + 0.25 * radius - distance + 0.5, 0.0, 1.0) - hole
-        lit = np.clip(np.cos(turn) + 0.2, 0.0, 1.0)
-        floor = -hole * (1.0 - 0.25 * lit * np.minimum(distance / radius, 1.0))
-        # Where craters meet, the hollow of one takes away the rim of the other.
-        profile = np.where(hole > 0.0, np.minimum(profile, floor), profile)
-        profile = np.where(profile >= 0.0, np.maximum(profile, 0.75 * lit * rim), profile)
-    return Relief(profile.astype(np.float32), np.abs(profile) > 0.1)
-
-
-def _stain(side: int, rng: np.random.Generator) -> Relief:
-    """Rust: an irregular dark patch with a soft edge, uneven within."""
-    radius = side * rng.uniform(0.055, 0.16)
-    u, v = _frame(1.6 * radius, rng)
-    oval = rng.uniform(0.65, 1.0)
-    ragged = gaussian_field(u.shape, 0.35 * radius, 0.35 * radius, 0.0, rng)
-    depth = 1.0 - np.hypot(u, v / oval) / radius
-    # Ragged near its outline only, so that the patch stays in one piece.
-    depth += 0.22 * ragged * np.exp(-((depth / 0.6) ** 2))
-    cover = np.clip(depth / 0.45, 0.0, 1.0)
-    cover = cover * cover * (3.0 - 2.0 * cover)
-    uneven = 0.8 + 0.15 * gaussian_field(u.shape, 0.15 * radius, 0.15 * radius, 0.0, rng)
-    profile = -cover * np.clip(uneven, 0.4, 1.0)
-    return Relief(profile.astype(np.float32), cover > 0.05)
-
-
-def _dent(side: int, rng: np.random.Generator) -> Relief:
-    """Shallow hollow: smooth shading, bright on one side and dark on the other."""
-    radius = side * rng.uniform(0.06, 0.17)
-    u, v = _frame(1.1 * radius, rng)
-    distance = np.hypot(u, v / rng.uniform(0.7, 1.0)) / radius
-    bowl = np.clip(1.0 - distance**2, 0.0, 1.0)
-    # The slope, along u, of the bowl (1 - d^2)^3, its peak brought to 1, in a little shade.
-    profile = 3.49 * (u / radius) * bowl**2 - 0.15 * bowl
-    return Relief(profile.astype(np.float32), distance < 0.9)
-
-
-def _crack(side: int, rng: np.random.Generator) -> Relief:
-    """Thin dark jagged line that branches and tapers to nothing."""
-    length = side * rng.uniform(0.2, 0.55)
-    width = max(1.1, side * rng.uniform(0.007, 0.014))
-    u, v = _frame(0.8 * length, rng)
-    u = u + length / 2
-    path_u, path_v = _jagged(length, rng)
-    taper = np.linspace(1.0, 0.55, path_u.size)
-    cover = _line(u, v, path_u, path_v, width * taper)
-    for _ in range(int(rng.integers(0, 4))):
-        joint = int(rng.integers(path_u.size // 5, 4 * path_u.size // 5))
-        turn = float(rng.choice([-1.0, 1.0])) * rng.uniform(0.4, 1.0)
-        branch_u, branch_v = _jagged(length * rng.uniform(0.15, 0.4), rng)
-        turned_u, turned_v = _turned(u - path_u[joint], v - path_v[joint], turn)
-        thinner = 0.75 * width * taper[joint] * np.linspace(1.0, 0.3, branch_u.size)
-        thinner = np.maximum(thinner, 0.6)  # thinner still, and it would break into dots
-        cover = np.maximum(cover, _line(turned_u, turned_v, branch_u, branch_v, thinner))
-    return Relief(-1.3 * cover, cover > 0.1)
-
-
-# --- drawing ------------------------------------------------------------------------------------
-
-
-def _frame(reach: float, rng: np.random.Generator) -> tuple[Plane, Plane]:
-    """A square canvas that reaches `reach` pixels from its centre, turned at random.
-
-    Returns:
-        u, v: float32 NxN, coordinates in pixels along and across the defect.
-    """
-    half = math.ceil(reach) + 2
-    y, x = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float32)
-    shift_y, shift_x = rng.uniform(-0.5, 0.5, 2).astype(np.float32)  # not on the pixel grid
-    return _turned(x - shift_x, y - shift_y, rng.uniform(0.0, 2.0 * math.pi))
-
-
-def _turned(u: Plane, v: Plane, angle: float) -> tuple[Plane, Plane]:
-    """Coordinates in axes turned by `angle` radians."""
-    cosine, sine = np.float32(math.cos(angle)), np.float32(math.sin(angle))
-    return cosine * u + sine * v, cosine * v - sine * u
-
-
-def _line(
-    u: Plane,
-    v: Plane,
-    path_u: NDArray[np.floating],
-    path_v: NDArray[np.floating],
-    width: NDArray[np.floating],
-) -> Plane:
-    """Coverage in [0, 1] (float32 HxW) of the line v = path(u), antialiased over one pixel.
-
-    `path_u` rises; `width`, in pixels, is given at each of its points. The distance to the line
-    is the vertical one times the cosine of its slope, right for lines that bend gently.
-    """
-    offset = v - np.interp(u, path_u, path_v)
-    slope = np.gradient(path_v, path_u)
-    across = np.abs(offset) / np.sqrt(1.0 + np.interp(u, path_u, slope) ** 2)
-    beyond = np.maximum(np.maximum(path_u[0] - u, u - path_u[-1]), 0.0)
-    half = np.interp(u, path_u, width) / 2
-    # A line thinner than a pixel covers part of it, never more than its width.
-    cover = np.clip(half + 0.5 - np.hypot(across, beyond), 0.0, np.minimum(1.0, 2.0 * half))
-    return np.asarray(cover, dtype=np.float32)
-
-
-def _jagged(length: float, rng: np.random.Generator) -> tuple[Plane, Plane]:
-    """Random zigzag from (0, 0) over `length` pixels: u rises, v wanders in short steps."""
-    steps = max(4, int(length / rng.uniform(3.0, 5.0)))
-    u = np.concatenate(([0.0], np.cumsum(rng.uniform(0.5, 1.5, steps))))
-    u *= length / u[-1]
-    zigzag = rng.normal(0.0, 0.55, steps) * np.diff(u)
-    v = np.concatenate(([0.0], np.cumsum(zigzag)))
-    return u.astype(np.float32), v.astype(np.float32)
-
-
-_RELIEFS: dict[str, Callable[[int, np.random.Generator], Relief]] = {
-    "scratch": _scratch,
-    "pit": _pit,
-    "stain": _stain,
-    "dent": _dent,
-    "crack": _crack,
-}
-
-DEFECTS: tuple[str, ...] = tuple(_RELIEFS)

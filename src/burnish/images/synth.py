@@ -3,6 +3,7 @@
     out/train/good/000.png            out/test/good/000.png
     out/test/<kind>/000.png           out/ground_truth/<kind>/000_mask.png    (0 or 255)
     out/synth.json                    what the folder holds
+    out/manifest.csv                  one line an image; each is a part of its own
 
 Every image has a seed of its own, made from the split, the kind and the index: image 7 is the
 same image whether the set holds ten images or a thousand, and an interrupted run can be completed.
@@ -10,8 +11,9 @@ same image whether the set holds ten images or a thousand, and an interrupted ru
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from PIL import Image
 from burnish.errors import BurnishError, nearest
 from burnish.files import atomic_path, atomic_write
 from burnish.images.defects import DEFECTS, draw_defect
+from burnish.images.manifest import MANIFEST, ManifestRow, write_manifest
 from burnish.images.surfaces import MIN_SIDE, SURFACES, make_surface
 
 FORMAT = 1
@@ -32,6 +35,12 @@ MIXED = "mixed"
 """The surface name that cycles through all of `SURFACES`."""
 
 SETTINGS_FILE = "synth.json"
+
+SOURCE = "synth"
+"""Where the manifest says that the images come from."""
+
+MOST_PIXELS = 1 << 24
+"""Largest image: a surface is made in memory, as floating-point fields and their spectra."""
 
 _SPLIT_KEY = {"train": 0, "test": 1}
 _KIND_KEY = {kind: key for key, kind in enumerate(("good", *DEFECTS))}
@@ -61,6 +70,11 @@ class _Settings:
             raise BurnishError(
                 f"size {self.size[0]}x{self.size[1]} is too small; "
                 f"both sides must be at least {MIN_SIDE} pixels."
+            )
+        if self.size[0] * self.size[1] > MOST_PIXELS:
+            raise BurnishError(
+                f"size {self.size[0]}x{self.size[1]} is too large; at most "
+                f"{MOST_PIXELS:,} pixels are possible, as 4096x4096."
             )
 
     def as_json(self) -> dict[str, Any]:
@@ -95,6 +109,7 @@ def write_dataset(
     size: tuple[int, int] = (128, 128),
     surface: str = "brushed",
     seed: int = 0,
+    on_image: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
     """Write a set of grey PNG images (uint8) and masks (0 or 255) in MVTec AD layout.
 
@@ -108,6 +123,7 @@ def write_dataset(
         size: (height, width) in pixels, both at least 32.
         surface: one of `SURFACES`, or "mixed", which cycles through them.
         seed: 0 or more; together with the place of an image in the set it decides its pixels.
+        on_image: told how many images are there, and of how many.
 
     Returns:
         `out` as a path.
@@ -120,13 +136,18 @@ def write_dataset(
     settings = _Settings(FORMAT, surface, shape, int(seed), int(train), int(good), int(defects))
     _claim(out, settings)
     present = {path.relative_to(out).as_posix() for path in out.glob("*/*/*.png")}
-    for item in _items(settings):
-        if item.image in present and (item.mask is None or item.mask in present):
-            continue
-        image, mask = _make(item, settings)
-        _save(out / item.image, image)
-        if item.mask is not None:
-            _save(out / item.mask, mask.astype(np.uint8) * 255)
+    items = list(_items(settings))
+    complete = (out / MANIFEST).exists()
+    for done, item in enumerate(items, 1):
+        if item.image not in present or not (item.mask is None or item.mask in present):
+            image, mask = _make(item, settings)
+            _save(out / item.image, image)
+            if item.mask is not None:
+                _save(out / item.mask, mask.astype(np.uint8) * 255)
+            complete = False
+        on_image(done, len(items))
+    if not complete:
+        write_manifest(out, (_row(item, out, settings) for item in items))
     return out
 
 
@@ -186,6 +207,16 @@ def _make(item: _Item, settings: _Settings) -> tuple[NDArray[np.uint8], NDArray[
     if item.kind == "good":
         return image, np.zeros(settings.size, dtype=np.bool_)
     return draw_defect(image, item.kind, rng)
+
+
+def _row(item: _Item, out: Path, settings: _Settings) -> ManifestRow:
+    digest = hashlib.sha256((out / item.image).read_bytes()).hexdigest()
+    label, part = "good" if item.kind == "good" else "defect", item.image.removesuffix(".png")
+    height, width = settings.size
+    return ManifestRow(
+        item.image, digest, item.split, label, item.kind, item.mask or "", part, SOURCE, width,
+        height,
+    )  # fmt: skip
 
 
 def _save(path: Path, pixels: NDArray[np.uint8]) -> None:

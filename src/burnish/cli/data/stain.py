@@ -1,0 +1,115 @@
+"""`burnish data stain`: defects on held-out good images, to choose settings without test labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from burnish.images.stain import Stained
+
+SHOWN = 10  # images left out that are named on the terminal
+
+
+def stain(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="MVTec AD layout (only train/good is read) or a folder of good images.",
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write, new or empty.")],
+    part: Annotated[
+        str,
+        typer.Option(
+            metavar="REGEX",
+            help=r"Finds the part's name in a file name, as 'kos\d+'; else as manifest.csv says.",
+        ),
+    ] = "",
+    holdout: Annotated[
+        float, typer.Option(help="Share of the images held out, whole parts at a time.")
+    ] = 0.2,
+    kinds: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND,...",
+            help="Of scratch, pit, stain, dent, crack, cutpaste; all if not given.",
+        ),
+    ] = "",
+    per_image: Annotated[
+        int, typer.Option(help="Defective versions of each held-out image, kinds in turn.")
+    ] = 1,
+    strength: Annotated[
+        float, typer.Option(help="Contrast of the defects: 0.5 is half the usual.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of split and defects.")] = 0,
+    roi: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE|POLYGON", help="Where defects may lie: a mask image, or 'x,y x,y x,y' px."
+        ),
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """Draw defects on good images held out of training, so that settings can be tried on them.
+
+    OUT is in MVTec AD layout. Nothing under DIR/test is ever touched.
+    Training files are hard links where the disk allows it.
+
+    Exit code: 0 written (what was left out is named), 2 nothing could be drawn on.
+    """
+    from rich.console import Console
+
+    from burnish.cli.progress import image_progress
+    from burnish.images.stain import stain as draw_stains
+    from burnish.images.stain_plan import Request
+
+    named = {"kinds": tuple(k.strip() for k in kinds.split(","))} if kinds else {}
+    request = Request(
+        part=part, holdout=holdout, per_image=per_image, strength=strength, roi=roi, seed=seed,
+        **named,
+    )  # fmt: skip
+    with image_progress(Console(stderr=True), "stain") as progress:
+        stained = draw_stains(data, out, request, lambda stage, done, total: progress(done, total))
+    if as_json:
+        print(json.dumps(stained.to_dict(), indent=1))
+    else:
+        _print(stained)
+
+
+def _print(stained: Stained) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+
+    def say(text: str) -> None:
+        # a hostile file name may hold control characters, which the terminal would obey
+        safe = "".join(c if c.isprintable() else "?" for c in text)
+        console.print(safe, markup=False, soft_wrap=True)
+
+    word = {"already there": "is already there, nothing has changed"}
+    say(f"{stained.out} {word.get(stained.status, stained.status)}")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("", "train", "test"):
+        table.add_column(column, justify="right" if column else "left")
+    table.add_row("[bold]good", str(stained.train), str(stained.test.get("good", 0)))
+    for kind, count in stained.test.items():
+        if kind != "good":
+            table.add_row(kind, "", str(count))
+    table.add_row("[bold]parts", str(stained.parts["train"]), str(stained.parts["test"]))
+    console.print(table)
+    for note in stained.notes:
+        say(f"- {note}")
+    if stained.left_out:
+        say(f"- {len(stained.left_out)} images are left out:")
+        for name, why in list(stained.left_out.items())[:SHOWN]:
+            say(f"    {name}: {why}")
+        if len(stained.left_out) > SHOWN:
+            say(f"    and {len(stained.left_out) - SHOWN} more; --json names them all")
+    say(f"next: burnish train {stained.out} --out runs/{stained.out.name}")
+    say(f"      burnish evaluate runs/{stained.out.name} {stained.out}")

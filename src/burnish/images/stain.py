@@ -1,0 +1,302 @@
+"""Defects drawn on held-out good images: how settings are chosen without touching test labels.
+
+    OUT/train/good/<stem>.<suffix>           good images to learn from, as they are
+    OUT/test/good/<stem>.png                 held-out good images
+    OUT/test/<kind>/<stem>.png               the same images with a defect
+    OUT/ground_truth/<kind>/<stem>_mask.png  its mask, 0 or 255
+    OUT/manifest.csv                         one line an image
+
+Parts are never split. Every held-out image stands in the test set once as good and once or more as
+defective: such a pair shares its background, so nothing but the defect tells the two apart, which
+makes the comparison of settings sharper than two sets of other parts would. The manifest's part
+column ties them.
+
+A defect depends on seed, file name, kind and repeat alone, not on what else the folder holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from burnish.errors import BurnishError
+from burnish.files import atomic_path
+from burnish.images.dataset import GOOD
+from burnish.images.defects import draw_defect
+from burnish.images.formats.names import some
+from burnish.images.manifest import MANIFEST, ManifestRow, read_manifest, write_manifest
+from burnish.images.prepare_record import (
+    Record,
+    check_recipe,
+    damage,
+    digest_of_masks,
+    locked,
+    read_record,
+    sha256_of,
+    strangers,
+)
+from burnish.images.reader import read_image
+from burnish.images.roi import fit_roi, load_roi
+from burnish.images.split import TEST, TRAIN
+from burnish.images.stain_plan import Plan, Request, Source, Version, find_sources, make_plan
+
+FORMAT = "stain"
+VERSION = 1
+"""Raised whenever the same settings would give other images."""
+
+REDRAWN = 5
+"""Draws until a defect changes anything; a faint one may be rounded away."""
+
+Progress = Callable[[str, int, int], None]
+"""Told the stage ("read", "draw"), how many images are done, and of how many."""
+
+
+@dataclass(frozen=True)
+class Stained:
+    """A stained folder.
+
+    Attributes:
+        out: the folder.
+        status: "written", "resumed", "mended" or "already there".
+        train: good training images.
+        test: test images by kind, "good" among them.
+        parts: distinct parts in "train" and "test"; none is in both.
+        notes: what the user should know, as sentences.
+        left_out: images that are not used, and why, by file name.
+    """
+
+    out: Path
+    status: str
+    train: int
+    test: dict[str, int]
+    parts: dict[str, int]
+    notes: list[str]
+    left_out: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"out": str(self.out)}
+
+
+def stain(
+    data: str | Path,
+    out: str | Path,
+    request: Request | None = None,
+    on_progress: Progress = lambda stage, done, total: None,
+) -> Stained:
+    """Draw defects on good images that training does not see.
+
+    Called again with the same settings it writes what is missing, and nothing when all is there.
+
+    Args:
+        data: MVTec AD layout, of which only train/good is read, or a folder of good images.
+        out: new or empty folder, or one that an earlier run with the same settings has begun.
+
+    Raises:
+        BurnishError: a folder without enough good images, all of one part, a region that fits
+            nowhere, or `out` holds something else, was made otherwise or cannot be written to.
+    """
+    request, root, out = request or Request(), Path(data), Path(out)
+    if out.resolve().is_relative_to(root.resolve()):
+        raise BurnishError(f"{out} lies in {root}: what is written must not become its own source")
+    read_record(out)  # whatever else is wrong, a folder that is not ours is refused first
+    sources = find_sources(root, request.part, on_progress)
+    recipe = _recipe(sources, request)
+    created = not out.exists()
+    with locked(out):
+        record = read_record(out)
+        if record is not None:
+            check_recipe(out, record, recipe)
+        try:
+            return _stain(sources, out, request, recipe, record, on_progress)
+        except BurnishError:
+            if created and not any(out.iterdir()):
+                out.rmdir()
+            raise
+
+
+def _stain(
+    sources: list[Source],
+    out: Path,
+    request: Request,
+    recipe: dict[str, Any],
+    record: Record | None,
+    on_progress: Progress,
+) -> Stained:
+    status, wrong = "resumed" if record else "written", []
+    if record is not None and record.finished:
+        wrong = damage(out, record)
+        if not wrong:
+            return _report(out, "already there", record.summary, read_manifest(out) or [])
+        status = "mended"
+        _remove(out, wrong)
+    plan = make_plan(sources, request, on_progress)
+    regions = _regions(request.roi, plan)
+    if record is None or record.finished:
+        Record(recipe).write(out)
+    for source in plan.train:
+        _link(source.path, out / plan.place(source), source.sha256)
+    for done, source in enumerate(plan.held_out, 1):
+        _draw(source, plan, out, request, regions)
+        on_progress("draw", done, len(plan.held_out))
+    rows = _rows(plan, out)
+    write_manifest(out, rows)
+    masks = {row.mask: sha256_of(out / row.mask) for row in rows if row.mask}
+    summary = {"notes": list(plan.notes), "left_out": plan.left_out}
+    Record(recipe, True, sha256_of(out / MANIFEST), digest_of_masks(out, masks), summary).write(out)
+    if wrong:
+        note = f"{len(wrong)} missing or altered files are mended: {some(wrong)}"
+        summary = summary | {"notes": [*plan.notes, note]}
+    return _report(out, status, summary, rows)
+
+
+def _recipe(sources: list[Source], request: Request) -> dict[str, Any]:
+    """Everything that decides what comes out. Plain values: it is compared with what JSON kept."""
+    lines = "".join(f"{one.path.name}\0{one.sha256}\0{one.part}\n" for one in sources)
+    roi = request.roi
+    if roi and Path(roi).is_file():
+        roi = f"{Path(roi).name} {sha256_of(Path(roi))}"
+    return {
+        "version": VERSION,
+        "format": FORMAT,
+        "digest": hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest(),
+        "part": request.part,
+        "holdout": request.holdout,
+        "kinds": list(request.kinds),
+        "per_image": request.per_image,
+        "strength": request.strength,
+        "roi": roi,
+        "seed": request.seed,
+    }
+
+
+def _regions(roi: str, plan: Plan) -> Callable[[int, int], NDArray[np.bool_] | None]:
+    """Gives the region for an image of (height, width)."""
+    if not roi:
+        return lambda height, width: None
+    region = load_roi(roi, [source.size for source in plan.held_out])
+    return lru_cache(maxsize=4)(lambda height, width: fit_roi(region, height, width))
+
+
+def _link(source: Path, target: Path, sha256: str) -> None:
+    """The file itself under another name where the disk allows it, else a copy."""
+    if sha256_of(target) == sha256:
+        return
+    target.unlink(missing_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # another disk, or a file system without links
+        os.link(source.resolve(), target)
+    if not target.exists():
+        with atomic_path(target) as beside:
+            shutil.copyfile(source, beside)
+    if sha256_of(target) != sha256:
+        target.unlink()
+        raise BurnishError(f"{source} has changed while it was read: run again")
+
+
+def _draw(
+    source: Source,
+    plan: Plan,
+    out: Path,
+    request: Request,
+    regions: Callable[[int, int], NDArray[np.bool_] | None],
+) -> None:
+    """Write one held-out image as good and with each of its defects, where not there yet."""
+    good, versions = out / plan.place(source), plan.versions[source.path.name]
+    wanted = [v for v in versions if not ((out / v.image).exists() and (out / v.mask).exists())]
+    if good.exists() and not wanted:
+        return
+    image = read_image(source.path)
+    if not good.exists():
+        # Written anew: were it a JPEG among PNGs, the file itself would tell good from defective.
+        _save(good, image)
+    for version in wanted:
+        drawn, mask = _defect(image, source, version, request, regions(*image.shape[:2]))
+        _save(out / version.mask, mask.astype(np.uint8) * 255)
+        _save(out / version.image, drawn)
+
+
+def _defect(
+    image: NDArray[np.uint8],
+    source: Source,
+    version: Version,
+    request: Request,
+    allowed: NDArray[np.bool_] | None,
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    place = f"{request.seed}\0{source.path.name}\0{version.kind}\0{version.repeat}"
+    digest = hashlib.sha256(place.encode("utf-8", "surrogateescape")).digest()
+    rng = np.random.default_rng(int.from_bytes(digest[:16]))
+    for _ in range(REDRAWN):
+        try:
+            drawn = draw_defect(image, version.kind, rng, request.strength, allowed=allowed)
+        except BurnishError as error:
+            raise BurnishError(f"{source.path}: {error}") from error
+        if drawn[1].any():
+            return drawn
+    raise BurnishError(
+        f"{source.path}: a {version.kind} of strength {request.strength:g} changes nothing; "
+        "choose a larger --strength"
+    )
+
+
+def _save(path: Path, pixels: NDArray[np.uint8]) -> None:
+    with atomic_path(path) as beside:
+        Image.fromarray(pixels).save(beside, format="PNG", compress_level=3)
+
+
+def _remove(out: Path, wrong: list[str]) -> None:
+    """Take away what is damaged, so that it is made again."""
+    rows = {row.path: row for row in read_manifest(out) or ()} if MANIFEST not in wrong else {}
+    if set(wrong) <= set(rows) | {row.mask for row in rows.values()}:
+        for name in wrong:
+            (out / name).unlink(missing_ok=True)
+        return
+    # A mask or the manifest itself was altered: which files to trust is not known.
+    for folder in (TEST, "ground_truth"):
+        for path in (out / folder).glob("*/*.png"):
+            path.unlink()
+
+
+def _rows(plan: Plan, out: Path) -> list[ManifestRow]:
+    def row(source: Source, path: str, split: str, kind: str, mask: str) -> ManifestRow:
+        height, width = source.size
+        return ManifestRow(
+            path, sha256_of(out / path), split, GOOD if kind == GOOD else "defect", kind, mask,
+            source.part, source.name, width, height,
+        )  # fmt: skip
+
+    rows = [row(source, plan.place(source), TRAIN, GOOD, "") for source in plan.train]
+    for source in plan.held_out:
+        rows.append(row(source, plan.place(source), TEST, GOOD, ""))
+        rows += [
+            row(source, version.image, TEST, version.kind, version.mask)
+            for version in plan.versions[source.path.name]
+        ]
+    return rows
+
+
+def _report(out: Path, status: str, summary: dict[str, Any], rows: list[ManifestRow]) -> Stained:
+    notes = list(summary["notes"])
+    known = {row.path for row in rows} | {row.mask for row in rows if row.mask}
+    if other := strangers(out, known):
+        notes.append(
+            f"{len(other)} files in {out} are not of this command, and would be used by training "
+            f"or test: {some(other)}"
+        )
+    parts = {side: len({row.part for row in rows if row.split == side}) for side in (TRAIN, TEST)}
+    tested = Counter(row.kind for row in rows if row.split == TEST)
+    learnt = sum(row.split == TRAIN for row in rows)
+    return Stained(
+        out, status, learnt, dict(sorted(tested.items())), parts, notes, summary["left_out"]
+    )
