@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,18 +26,23 @@ from numpy.typing import NDArray
 from burnish.errors import BurnishError
 from burnish.images.cache_index import (
     INDEX,
+    Content,
     Index,
     Record,
     confirmed,
     read_content,
     write_index,
 )
-from burnish.images.cache_plan import THREADS, Earlier, Plan, Recipe, make_plan, read
+from burnish.images.cache_plan import THREADS, Earlier, Plan, Recipe, make_plan
 from burnish.images.cache_room import locked, make_room
-from burnish.images.reader import prepare
+from burnish.images.reader import Header, prepare, read_once
 
 JOURNAL, PIXELS = "journal", "pixels-*.bin"
 FLUSH_SECONDS = 1.0  # between flushes: what a killed build may have to do again
+
+TASK = 1 << 22  # bytes of pixels that one task makes, about
+DECODING = 1 << 30  # bytes that all threads together may need for decoding
+PER_PIXEL = 10  # bytes that decoding takes: Pillow's RGB has 4, and two copies follow
 
 OnProgress = Callable[[int, int], None]
 
@@ -57,22 +63,27 @@ def build(
     """
     folder = root / key
     folder.mkdir(exist_ok=True)
-    anew = earlier is None and not (folder / JOURNAL).exists()
-    work = _Build(folder, make_plan(paths, recipe, hold=anew), earlier)
-    work.resume()
-    work.discard(*([earlier.name, INDEX] if earlier else []))
-    try:
-        with locked(root, "room"):
-            kept = earlier.pixels.nbytes if earlier else 0
-            if not make_room(root, key, work.plan.size, work.written(), kept, work.plan.summary):
-                work.earlier = None
-                work.discard()
-            work.reserve()
-        work.decode(on_progress)
-        work.finish()
-    except OSError:
+    guess = earlier is None and not (folder / JOURNAL).exists()
+    while True:
+        work = _Build(folder, make_plan(paths, recipe, guess), earlier)
+        work.resume()
+        work.discard(*([earlier.name, INDEX] if earlier else []))
+        try:
+            with locked(root, "room"):
+                kept, need = earlier.pixels.nbytes if earlier else 0, work.plan.size
+                if not make_room(root, key, need, work.written(), kept, work.plan.summary):
+                    earlier = work.earlier = None
+                    work.discard()
+                work.reserve()
+            work.decode(on_progress)
+            if work.guessed_right(recipe):
+                work.finish()
+                return
+        except OSError:
+            work.give_up()
+            raise
         work.give_up()
-        raise
+        guess = False
 
 
 class _Build:
@@ -81,6 +92,8 @@ class _Build:
     def __init__(self, folder: Path, plan: Plan, earlier: Earlier | None) -> None:
         self.folder, self.plan, self.earlier = folder, plan, earlier
         self.done: dict[int, Record] = {}
+        self.headers: list[Header] = []  # of all that was decoded, in any order
+        self.gate = _Gate()
         self.pixels = folder / f"pixels-{1 + max(map(_number, folder.glob(PIXELS)), default=0)}.bin"
         self.journal = folder / JOURNAL
 
@@ -127,15 +140,16 @@ class _Build:
 
     def decode(self, on_progress: OnProgress | None) -> None:
         """Decode what is missing; at most a second of work is not in the journal."""
-        todo = [i for i in range(len(self.plan.records)) if i not in self.done]
         total = len(self.plan.records)
+        todo = [i for i in range(total) if i not in self.done]
         fresh: dict[int, Record] = {}
         flushed = time.monotonic()
         file = os.open(self.pixels, os.O_RDWR)
-        pool = ThreadPoolExecutor(self.plan.threads)
+        pool = ThreadPoolExecutor(THREADS)
         try:
-            for number, record in _in_order(pool, lambda i: self._one(i, file), todo):
-                self.done[number] = fresh[number] = record
+            for some in self._in_order(pool, file, todo):
+                self.done |= some
+                fresh |= some
                 if on_progress is not None:
                     on_progress(len(self.done), total)
                 if time.monotonic() - flushed > FLUSH_SECONDS:
@@ -151,6 +165,22 @@ class _Build:
             pool.shutdown()
             os.close(file)
 
+    def _in_order(
+        self, pool: ThreadPoolExecutor, file: int, todo: Sequence[int]
+    ) -> Iterator[dict[int, Record]]:
+        """Records by number, some at a time; a bounded number of tasks waits."""
+        # Small images come many to a task: handing over each would cost as much as decoding it.
+        each = self.plan.size // max(1, len(self.plan.records))
+        many = max(1, min(16, TASK // max(1, each)))
+        waiting: deque[Future[dict[int, Record]]] = deque()
+        for start in range(0, len(todo), many):
+            some = todo[start : start + many]
+            waiting.append(pool.submit(lambda some: {i: self._one(i, file) for i in some}, some))
+            if len(waiting) > 4 * THREADS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
     def _flush(self, file: int, fresh: dict[int, Record]) -> None:
         os.fsync(file)
         with open(self.journal, "a") as journal:
@@ -162,30 +192,40 @@ class _Build:
         record = self.plan.records[number]
         if record.shape is None:
             return self._unread(record, record.error)
-        decoded = self.plan.held.pop(number, None)
-        if decoded is None and self.earlier is not None:
-            copied = self.earlier.find(record, self.plan.layout)
-            if copied is not None:
-                _write(file, copied[0], record.offset)
-                return copied[1]
-        if decoded is None:
+        copied = self.earlier.find(record, self.plan.layout) if self.earlier else None
+        if copied is not None:
+            _write(file, copied[0], record.offset)
+            return copied[1]
+        now = time.time_ns()
+        with self.gate.room() as ask:
             try:
-                header, decoded = read(record.path, lambda header: True)
+                reading = read_once(record.path, ask)
             except BurnishError as error:
                 return self._unread(record, str(error))
-            if decoded is None or (header.height, header.width) != record.source:
+            header = reading.header
+            source = header.height, header.width
+            if self.plan.layout.size is None and source != record.shape[1:]:
                 # No content is noted: so it will be looked at again.
                 return replace(record, shape=None, error=f"{record.path} changed while it was read")
-        _write(file, prepare(decoded.image, *record.shape), record.offset)
-        return record.having(decoded.content, is_grey(decoded.image))
+            _write(file, prepare(reading.pixels, *record.shape), record.offset)
+        self.headers.append(header)
+        grey = is_grey(reading.pixels)
+        record = replace(record, source=source, notes=header.notes, is_grey=grey)
+        return record.having(Content.of(reading.sha256, reading.status, now))
 
     @staticmethod
     def _unread(record: Record, error: str) -> Record:
         record = replace(record, shape=None, error=error)
         try:
-            return record.having(read_content(record.path), is_grey=False)
+            return record.having(read_content(record.path))
         except OSError:
             return record
+
+    def guessed_right(self, recipe: Recipe) -> bool:
+        """Whether all headers lead to the layout that some of them led to."""
+        if not self.plan.is_guess or not self.headers:
+            return True
+        return recipe.layout(self.headers) == self.plan.layout
 
     def finish(self) -> None:
         """Make it count; what was there before goes."""
@@ -227,15 +267,28 @@ def _write(file: int, pixels: NDArray[np.uint8], offset: int) -> None:
         data, offset = data[written:], offset + written
 
 
-def _in_order(
-    pool: ThreadPoolExecutor, work: Callable[[int], Record], todo: Sequence[int]
-) -> Iterator[tuple[int, Record]]:
-    """Like `map`, with a bounded number of tasks waiting."""
-    waiting: deque[tuple[int, Future[Record]]] = deque()
-    for number in todo:
-        waiting.append((number, pool.submit(work, number)))
-        if len(waiting) > 4 * THREADS:
-            first, future = waiting.popleft()
-            yield first, future.result()
-    for number, future in waiting:
-        yield number, future.result()
+class _Gate:
+    """Lets threads decode at once only as much as memory is meant for; one image always."""
+
+    def __init__(self) -> None:
+        self._used, self._changed = 0, threading.Condition()
+
+    @contextmanager
+    def room(self) -> Iterator[Callable[[Header], None]]:
+        """Gives what to call, once, when an image's header is known; its room ends with this."""
+        taken = 0
+
+        def ask(header: Header) -> None:
+            nonlocal taken
+            needed = header.height * header.width * PER_PIXEL
+            with self._changed:
+                self._changed.wait_for(lambda: not self._used or self._used + needed <= DECODING)
+                self._used += needed
+            taken = needed
+
+        try:
+            yield ask
+        finally:
+            with self._changed:
+                self._used -= taken
+                self._changed.notify_all()

@@ -75,12 +75,15 @@ class Record:
     notes: tuple[str, ...] = ()
     error: str = ""
 
-    def having(self, content: Content, is_grey: bool) -> Record:
+    def having(self, content: Content) -> Record:
         """The record of a file whose content has been read."""
         return replace(
-            self, stamp=content.stamp, settled=content.settled, content=content.sha256,
-            is_grey=is_grey,
+            self, stamp=content.stamp, settled=content.settled, content=content.sha256
         )  # fmt: skip
+
+    def moved(self, offset: int, content: Content) -> Record:
+        """The record of the same file in another state of the entry."""
+        return replace(self.having(content), offset=offset)
 
     def row(self) -> list[Any]:
         """For JSON; `from_row` is the way back."""
@@ -193,4 +196,4 @@ def confirmed(record: Record) -> Record | None:
         return None if record.content else record  # still as unreadable as it was
     if content.sha256 != record.content:
         return None
-    return replace(record, stamp=content.stamp, settled=content.settled)
+    return record.having(content)

@@ -1,30 +1,27 @@
-"""Before anything is decoded: where every image of a cache entry will lie, from headers alone."""
+"""Where every image of a cache entry will lie, before any of them is decoded."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-import threading
-import time
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple, Protocol
+from statistics import fmean
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from burnish.errors import BurnishError
-from burnish.images.cache_index import Content, Layout, Record, read_content
-from burnish.images.reader import Header, read_once
+from burnish.images.cache_index import Layout, Record, read_content
+from burnish.images.reader import Header, read_header
 
-THREADS = 8
-DECODING = 1 << 30  # bytes that all threads together may need for decoding
-PER_PIXEL = 10  # bytes that decoding takes: Pillow's RGB has 4, and two copies follow
-HOLD = 1 << 28  # bytes of decoded images that may wait for the plan
-SMALL = 1 << 22  # pixels; beside decoding a larger image its header costs nothing
+THREADS = min(8, 2 * (os.cpu_count() or 1))  # more wait for Python's lock than for the disk
+SAMPLE = 32  # headers that a guess goes by
+SMALL = 1 << 20  # pixels; beside decoding a larger image, reading its header costs nothing
 
 
 class Recipe(Protocol):
@@ -36,7 +33,7 @@ class Recipe(Protocol):
         ...
 
     def layout(self, headers: Sequence[Header]) -> Layout:
-        """Channels and size for images with these headers (one at least).
+        """Channels and size for images with these headers (one at least, in any order).
 
         Raises:
             BurnishError: such images will not do.
@@ -70,14 +67,7 @@ class Earlier:
         if content.sha256 != old.content:
             return None
         pixels = self.pixels[old.offset : old.offset + math.prod(old.shape)]
-        return pixels, record.having(content, old.is_grey)
-
-
-class Decoded(NamedTuple):
-    """A file's content and its pixels, uint8 HxW or HxWx3."""
-
-    content: Content
-    image: NDArray[np.uint8]
+        return pixels, old.moved(record.offset, content)
 
 
 @dataclass(frozen=True)
@@ -85,91 +75,84 @@ class Plan:
     """Where everything goes.
 
     Attributes:
-        records: path, offset, shape and what the header says; or the error.
+        records: path, offset and shape, or the error.
         size: bytes of all pixels.
-        threads: how many may decode at once without taking too much memory.
-        held: images that are decoded already, by number.
+        is_guess: whether the layout comes from some of the headers only.
     """
 
     layout: Layout
     records: list[Record]
     size: int
-    threads: int
-    held: dict[int, Decoded]
+    is_guess: bool
 
     @property
     def digest(self) -> str:
-        """Same plan, same digest."""
-        places = [(r.path, r.offset, r.shape) for r in self.records]
+        """Same places, same digest; a guess that is right has that of the full plan."""
+        own = self.layout.size is None
+        places = [(r.path, r.offset, r.shape if own else None) for r in self.records]
         return hashlib.sha256(json.dumps([self.layout, places]).encode()).hexdigest()
 
     @property
     def summary(self) -> str:
         """For messages."""
-        count = sum(record.shape is not None for record in self.records)
         size = self.layout.size
         many = "of their own size" if size is None else f"of {size[1]} x {size[0]} px"
-        return f"{count} {'grey' if self.layout.channels == 1 else 'RGB'} images {many}"
+        colour = "grey" if self.layout.channels == 1 else "RGB"
+        return f"{len(self.records)} {colour} images {many}"
 
 
-def make_plan(paths: Sequence[str], recipe: Recipe, hold: bool) -> Plan:
-    """Look at every header, and give every image its place.
+def make_plan(paths: Sequence[str], recipe: Recipe, may_guess: bool) -> Plan:
+    """Look at the headers, and give every image its place.
 
     Args:
-        hold: whether to decode small images on the way, as long as `HOLD` bytes last: opening them
-            a second time would take a good part of the time that decoding takes.
+        may_guess: small images that get one size may be judged by some of their headers: opening
+            each of them twice would take a good part of the time that decoding takes.
     """
-    budget = _Budget(HOLD if hold else 0)
+    if may_guess and len(paths) > 2 * SAMPLE:
+        sample = _headers(_looks(paths[:: len(paths) // SAMPLE]))
+        if sample and fmean(header.height * header.width for header in sample) < SMALL:
+            layout = recipe.layout(sample)
+            if layout.size is not None:
+                return _fixed(layout, paths, [""] * len(paths), is_guess=True)
+    looks = _looks(paths)
+    errors = [look if isinstance(look, str) else "" for look in looks]
+    headers = _headers(looks)
+    layout = recipe.layout(headers) if headers else Layout(1, (0, 0))
+    if layout.size is not None:
+        return _fixed(layout, paths, errors, is_guess=False)
+    records, offset = [], 0
+    for path, look in zip(paths, looks, strict=True):
+        if isinstance(look, str):
+            records.append(Record(path, error=look))
+            continue
+        shape = layout.channels, look.height, look.width
+        records.append(Record(path, offset=offset, shape=shape))
+        offset += math.prod(shape)
+    return Plan(layout, records, offset, is_guess=False)
 
-    def look(path: str) -> tuple[Header, Decoded | None] | str:
+
+def _fixed(layout: Layout, paths: Sequence[str], errors: Sequence[str], is_guess: bool) -> Plan:
+    """One size, and a place for each, even if it cannot be read: so a guess is never moved."""
+    assert layout.size is not None
+    shape = layout.channels, *layout.size
+    size = math.prod(shape)
+    records = [
+        Record(path, offset=i * size, shape=None if error else shape, error=error)
+        for i, (path, error) in enumerate(zip(paths, errors, strict=True))
+    ]
+    return Plan(layout, records, len(paths) * size, is_guess)
+
+
+def _looks(paths: Sequence[str]) -> list[Header | str]:
+    def look(path: str) -> Header | str:
         try:
-            return read(path, budget.take)
+            return read_header(path)
         except BurnishError as error:
             return str(error)
 
     with ThreadPoolExecutor(THREADS) as pool:
-        looks = list(pool.map(look, paths))
-    headers = [look[0] for look in looks if not isinstance(look, str)]
-    layout = recipe.layout(headers) if headers else Layout(1, None)
-    records, held, offset = [], {}, 0
-    for number, (path, found) in enumerate(zip(paths, looks, strict=True)):
-        if isinstance(found, str):
-            records.append(Record(path, error=found))
-            continue
-        header, decoded = found
-        source = header.height, header.width
-        shape = (layout.channels, *(layout.size or source))
-        records.append(Record(path, offset=offset, shape=shape, source=source, notes=header.notes))
-        offset += math.prod(shape)
-        if decoded is not None:
-            held[number] = decoded
-    largest = max((header.height * header.width for header in headers), default=1)
-    threads = max(1, min(THREADS, DECODING // (PER_PIXEL * largest)))
-    return Plan(layout, records, offset, threads, held)
+        return list(pool.map(look, paths))
 
 
-def read(path: str, wanted: Callable[[Header], bool]) -> tuple[Header, Decoded | None]:
-    """Header of a file, and pixels where they are wanted.
-
-    Raises:
-        BurnishError: it cannot be read.
-    """
-    now = time.time_ns()
-    header, status, sha256, image = read_once(Path(path), wanted)
-    return header, None if image is None else Decoded(Content.of(sha256, status, now), image)
-
-
-class _Budget:
-    """Bytes that decoded images may take until they are written; threads share it."""
-
-    def __init__(self, left: int) -> None:
-        self._left, self._lock = left, threading.Lock()
-
-    def take(self, header: Header) -> bool:
-        pixels = header.height * header.width
-        needed = pixels * (1 if header.is_grey else 3)
-        with self._lock:
-            if pixels > SMALL or needed > self._left:
-                return False
-            self._left -= needed
-            return True
+def _headers(looks: Sequence[Header | str]) -> list[Header]:
+    return [look for look in looks if not isinstance(look, str)]

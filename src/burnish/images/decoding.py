@@ -80,7 +80,7 @@ def opened(source: Path | bytes, name: str) -> Iterator[tuple[ImageFile, BinaryI
                 if format_of(image) == "TIFF":
                     _check_whole(image, name)
                 if isinstance(source, Path):
-                    _check_suffix(source, format_of(image))
+                    check_suffix(source, format_of(image))
                 yield image, file, size
     except BurnishError:
         raise
@@ -144,7 +144,12 @@ def _check_whole(image: ImageFile, name: str) -> None:
         raise BurnishError(f"{name} is damaged: strips or tiles of it are missing")
 
 
-def _check_suffix(path: Path, format: str) -> None:
+def check_suffix(path: Path, format: str) -> None:
+    """Make sure that a file's suffix does not contradict its content.
+
+    Raises:
+        BurnishError: it does.
+    """
     claimed = next((f for f, known in SUFFIXES_OF.items() if path.suffix.lower() in known), format)
     if claimed != format:
         raise BurnishError(

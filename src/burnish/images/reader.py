@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,8 @@ from burnish.images.decoding import (
     MAX_BYTES,
     MAX_PIXELS,
     SUFFIXES,
+    check_suffix,
+    format_of,
     hushed,
     opened,
     suffix_of,
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "FORMATS", "MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "Header", "prepare", "read_header",
+    "FORMATS", "MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "Header", "Reading", "prepare", "read_header",
     "read_header_bytes", "read_image", "read_image_bytes", "read_once", "resize", "suffix_of",
     "to_channels",
 ]  # fmt: skip
@@ -109,33 +113,50 @@ def read_header_bytes(data: bytes, name: str) -> Header:
     return _header(bytes(data), name)
 
 
-def read_once(
-    path: Path, wanted: Callable[[Header], bool]
-) -> tuple[Header, os.stat_result, str, NDArray[np.uint8] | None]:
-    """Header, status, SHA-256 (hex) and pixels of a file that is opened only once.
+@dataclass(frozen=True)
+class Reading:
+    """A file as it was read, from the disk only once.
+
+    Attributes:
+        status: of the file.
+        sha256: of its content, in hex.
+        pixels: uint8 HxW (grey) or HxWx3 (RGB).
+    """
+
+    header: Header
+    status: os.stat_result
+    sha256: str
+    pixels: NDArray[np.uint8]
+
+
+def read_once(path: str | Path, before: Callable[[Header], None] = lambda header: None) -> Reading:
+    """Everything about an image file, with one look at the disk.
 
     Args:
-        wanted: whether to go on after the header; else hash and pixels are "" and None.
+        before: called before its pixels are decoded.
 
     Raises:
         BurnishError: as `read_image`.
     """
-    name = str(path)
-    with opened(path, name) as (image, file, size):
-        status = os.fstat(file.fileno())
+    path, name = Path(path), str(path)
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
+            raise OSError
+        with open(path, "rb", buffering=0) as raw:
+            status, data = os.fstat(raw.fileno()), raw.read()
+    except OSError as error:
+        read_header(path)  # says what is wrong
+        raise BurnishError(f"{name} cannot be read: {error.strerror or 'it changed'}") from error
+    with opened(data, name) as (image, file, size):
+        check_suffix(path, format_of(image))
         header = header_of(image, file, name, size)
-        if not wanted(header):
-            return header, status, "", None
-        before = file.tell()
-        file.seek(0)
-        digest = hashlib.sha256()
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-        file.seek(before)
+        before(header)
         try:
-            return header, status, digest.hexdigest(), _from_pil(upright(image, file))
+            pixels = _from_pil(upright(image, file))
         except BurnishError as error:
             raise BurnishError(f"{name}: {error}") from error
+    return Reading(header, status, hashlib.sha256(data).hexdigest(), pixels)
 
 
 def _read(source: Path | bytes, name: str) -> NDArray[np.uint8]:
