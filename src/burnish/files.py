@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, durable: bool = True) -> Iterator[Path]:
     """Give a temporary path beside `path`; on leaving without error, fsync it and rename it.
 
     A crash at any moment leaves the old file (or none), never half a new one.
+
+    Args:
+        durable: without it nothing is synced, so only a crash of the process is safe: for many
+            files at a time, by a caller that syncs once and can tell a damaged file.
 
     Raises:
         BurnishError: the folder cannot be written to, or the disk is full.
@@ -31,9 +35,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         beside.chmod(0o666 & ~umask)  # some writers make their files private
-        with open(beside, "rb") as handle:
-            os.fsync(handle.fileno())
+        if durable:
+            with open(beside, "rb") as handle:
+                os.fsync(handle.fileno())
         os.replace(beside, path)
+        if not durable:
+            return
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)  # the rename itself must survive a power cut
@@ -49,10 +56,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             beside.unlink()
 
 
-def atomic_write(path: str | Path, content: str | bytes) -> None:
+def atomic_write(path: str | Path, content: str | bytes, durable: bool = True) -> None:
     """Write `content` (text as UTF-8) to `path` in one step; see `atomic_path`."""
     data = content.encode() if isinstance(content, str) else content
-    with atomic_path(path) as beside:
+    with atomic_path(path, durable) as beside:
         beside.write_bytes(data)
 
 

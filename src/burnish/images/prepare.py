@@ -10,7 +10,9 @@ Image files are copied byte for byte. A second run changes nothing, an interrupt
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -168,6 +170,8 @@ def _prepare(
     if record is None:
         Record(recipe).write(out)
     rows, masks = _write(out, placed, on_progress)
+    if hasattr(os, "sync"):
+        os.sync()  # once, not at each file: until the record says finished, all are looked at again
     write_manifest(out, rows)
     summary = _summary(placed, notes, looked.left_out)
     finished = Record(recipe, True, sha256_of(out / MANIFEST), digest_of_masks(out, masks), summary)
@@ -214,17 +218,17 @@ def _write(
         image, item = one.found, one.found.item
         if sha256_of(out / one.path) != image.sha256:
             data = item.data()
-            atomic_write(out / one.path, data)
-            if sha256_of(out / one.path) != image.sha256:
+            if hashlib.sha256(data).hexdigest() != image.sha256:
                 raise BurnishError(f"{item.source} has changed while it was read: run again")
+            atomic_write(out / one.path, data, durable=False)
         if one.mask:
             mask = item.mask()
             if mask is None or digest_of(mask) != image.mask:
                 raise BurnishError(f"the mask of {item.source} has changed: run again")
             png = _png(mask)
             if not (out / one.mask).is_file() or (out / one.mask).read_bytes() != png:
-                atomic_write(out / one.mask, png)
-            masks[one.mask] = sha256_of(out / one.mask)
+                atomic_write(out / one.mask, png, durable=False)
+            masks[one.mask] = hashlib.sha256(png).hexdigest()
         label, kind = "defect" if image.is_defect else "good", one.path.split("/")[1]
         rows.append(
             ManifestRow(

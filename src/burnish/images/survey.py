@@ -101,7 +101,7 @@ def survey(
         try:
             found = _look(item, _part(item, part, unmatched), result, unmarked)
         except BurnishError as error:
-            result.left_out[item.source] = str(error).removeprefix(f"{item.source}: ")
+            result.left_out[item.source] = str(error).removeprefix(item.source).lstrip(": ")
         else:
             if not WINDOW.search(item.source) and not item.source.lower().endswith(found.suffix):
                 renamed.append(item.source)

@@ -13,6 +13,7 @@ import numpy as np
 from burnish.errors import BurnishError
 from burnish.images.archive import Source
 from burnish.images.formats.base import GOOD, Item, Mask, Options, unusable
+from burnish.images.formats.folder import GOOD_NAMES
 from burnish.images.formats.masks import mask_in, mask_of_runs
 from burnish.images.formats.names import is_image, not_this, some
 from burnish.images.reader import read_header_bytes
@@ -143,6 +144,8 @@ def _item(
         raise BurnishError(f"{where}: the split '{side}' is neither train nor test")
     if label.lower() in GOOD_LABELS:
         kind = GOOD
+    elif kind.lower() in GOOD_NAMES:
+        return unusable(name, f"{where} gives it the label {label} and the kind {kind}")
     else:
         kind = kind or ("defect" if label.lower() in BAD_LABELS else label)
     mask = _resolve(row.get("mask", ""), above, known)
