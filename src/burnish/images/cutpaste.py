@@ -45,16 +45,16 @@ def draw_patch(side: float, rng: np.random.Generator) -> Patch:
     """A rectangle (two in three) or a scar, of random size and direction.
 
     Args:
-        side: px of the picture's shorter side. A rectangle covers 0.4 to 2.5 % of a square of it,
+        side: px of the picture's shorter side. A rectangle covers 0.4 to 2 % of a square of it,
             three times as long as wide at most; a scar is 0.12 to 0.35 sides long.
     """
     if rng.random() < 2 / 3:
-        area, aspect = side**2 * rng.uniform(0.004, 0.025), 3.0 ** rng.uniform(-1.0, 1.0)
+        area, aspect = side**2 * rng.uniform(0.004, 0.02), 3.0 ** rng.uniform(-1.0, 1.0)
         length, width = math.sqrt(area * aspect), math.sqrt(area / aspect)
     else:
         length, width = side * rng.uniform(0.12, 0.35), side * rng.uniform(0.012, 0.04)
     length, width = max(length, 5.0), max(width, 2.5)
-    edge = max(1.5, 0.006 * side)
+    edge = max(1.5, 0.012 * side)
     u, v = frame(math.hypot(length, width) / 2 + edge, rng)
     cover = np.clip((length / 2 - np.abs(u)) / edge + 0.5, 0.0, 1.0)
     cover *= np.clip((width / 2 - np.abs(v)) / edge + 0.5, 0.0, 1.0)

@@ -23,18 +23,12 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from burnish.errors import BurnishError
 from burnish.files import atomic_path
 from burnish.images.dataset import GOOD
-from burnish.images.defects import draw_defect
 from burnish.images.formats.names import some
 from burnish.images.manifest import MANIFEST, ManifestRow, read_manifest, write_manifest
 from burnish.images.prepare_record import (
@@ -47,17 +41,13 @@ from burnish.images.prepare_record import (
     sha256_of,
     strangers,
 )
-from burnish.images.reader import read_image
-from burnish.images.roi import fit_roi, load_roi
 from burnish.images.split import TEST, TRAIN
-from burnish.images.stain_plan import Plan, Request, Source, Version, find_sources, make_plan
+from burnish.images.stain_draw import draw_versions, regions_of
+from burnish.images.stain_plan import Plan, Request, Source, find_sources, make_plan
 
 FORMAT = "stain"
 VERSION = 1
 """Raised whenever the same settings would give other images."""
-
-REDRAWN = 5
-"""Draws until a defect changes anything; a faint one may be rounded away."""
 
 Progress = Callable[[str, int, int], None]
 """Told the stage ("read", "draw"), how many images are done, and of how many."""
@@ -142,13 +132,13 @@ def _stain(
         status = "mended"
         _remove(out, wrong)
     plan = make_plan(sources, request, on_progress)
-    regions = _regions(request.roi, plan)
+    regions = regions_of(request.roi, plan)
     if record is None or record.finished:
         Record(recipe).write(out)
     for source in plan.train:
         _link(source.path, out / plan.place(source), source.sha256)
     for done, source in enumerate(plan.held_out, 1):
-        _draw(source, plan, out, request, regions)
+        draw_versions(source, plan, out, request, regions)
         on_progress("draw", done, len(plan.held_out))
     rows = _rows(plan, out)
     write_manifest(out, rows)
@@ -177,25 +167,18 @@ def _recipe(sources: list[Source], request: Request) -> dict[str, Any]:
         "per_image": request.per_image,
         "strength": request.strength,
         "roi": roi,
+        "on_part": request.on_part,
         "seed": request.seed,
     }
-
-
-def _regions(roi: str, plan: Plan) -> Callable[[int, int], NDArray[np.bool_] | None]:
-    """Gives the region for an image of (height, width)."""
-    if not roi:
-        return lambda height, width: None
-    region = load_roi(roi, [source.size for source in plan.held_out])
-    return lru_cache(maxsize=4)(lambda height, width: fit_roi(region, height, width))
 
 
 def _link(source: Path, target: Path, sha256: str) -> None:
     """The file itself under another name where the disk allows it, else a copy."""
     if sha256_of(target) == sha256:
         return
-    target.unlink(missing_ok=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(OSError):  # another disk, or a file system without links
+    with suppress(OSError):  # another disk, or a file system without links: copied below
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
         os.link(source.resolve(), target)
     if not target.exists():
         with atomic_path(target) as beside:
@@ -203,56 +186,6 @@ def _link(source: Path, target: Path, sha256: str) -> None:
     if sha256_of(target) != sha256:
         target.unlink()
         raise BurnishError(f"{source} has changed while it was read: run again")
-
-
-def _draw(
-    source: Source,
-    plan: Plan,
-    out: Path,
-    request: Request,
-    regions: Callable[[int, int], NDArray[np.bool_] | None],
-) -> None:
-    """Write one held-out image as good and with each of its defects, where not there yet."""
-    good, versions = out / plan.place(source), plan.versions[source.path.name]
-    wanted = [v for v in versions if not ((out / v.image).exists() and (out / v.mask).exists())]
-    if good.exists() and not wanted:
-        return
-    image = read_image(source.path)
-    if not good.exists():
-        # Written anew: were it a JPEG among PNGs, the file itself would tell good from defective.
-        _save(good, image)
-    for version in wanted:
-        drawn, mask = _defect(image, source, version, request, regions(*image.shape[:2]))
-        _save(out / version.mask, mask.astype(np.uint8) * 255)
-        _save(out / version.image, drawn)
-
-
-def _defect(
-    image: NDArray[np.uint8],
-    source: Source,
-    version: Version,
-    request: Request,
-    allowed: NDArray[np.bool_] | None,
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    place = f"{request.seed}\0{source.path.name}\0{version.kind}\0{version.repeat}"
-    digest = hashlib.sha256(place.encode("utf-8", "surrogateescape")).digest()
-    rng = np.random.default_rng(int.from_bytes(digest[:16]))
-    for _ in range(REDRAWN):
-        try:
-            drawn = draw_defect(image, version.kind, rng, request.strength, allowed=allowed)
-        except BurnishError as error:
-            raise BurnishError(f"{source.path}: {error}") from error
-        if drawn[1].any():
-            return drawn
-    raise BurnishError(
-        f"{source.path}: a {version.kind} of strength {request.strength:g} changes nothing; "
-        "choose a larger --strength"
-    )
-
-
-def _save(path: Path, pixels: NDArray[np.uint8]) -> None:
-    with atomic_path(path) as beside:
-        Image.fromarray(pixels).save(beside, format="PNG", compress_level=3)
 
 
 def _remove(out: Path, wrong: list[str]) -> None:

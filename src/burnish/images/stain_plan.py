@@ -7,12 +7,14 @@ byte: the copy could fall on the other side of the split.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from burnish.errors import BurnishError, nearest
+from burnish.images.background import find_part
 from burnish.images.dataset import (
     GOOD,
     MIN_GOOD,
@@ -43,6 +45,8 @@ class Request:
         strength: factor on the defects' contrast, above 0.
         roi: where defects may lie: path of a mask image, or a polygon "x,y x,y x,y"; empty:
             anywhere.
+        on_part: whether defects keep off a plain background, found in each image
+            (`background.find_part`); held-out images where none is found are left out.
         seed: of split and defects, 0 or more.
     """
 
@@ -52,6 +56,7 @@ class Request:
     per_image: int = 1
     strength: float = 1.0
     roi: str = ""
+    on_part: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -91,6 +96,7 @@ class Source:
         sha256: of the file, empty when it cannot be opened.
         part: that it shows.
         size: (height, width) in px; (0, 0) until it has been read.
+        plain: whether defects can be kept off its background, where that is asked for.
     """
 
     path: Path
@@ -98,6 +104,7 @@ class Source:
     sha256: str
     part: str
     size: tuple[int, int] = (0, 0)
+    plain: bool = True
 
 
 @dataclass(frozen=True)
@@ -150,9 +157,15 @@ def find_sources(
     parts = parts_of(paths, part, root)
     found = []
     for done, (path, name) in enumerate(zip(paths, parts, strict=True), 1):
-        found.append(Source(path, path.relative_to(root).as_posix(), sha256_of(path), name))
+        inside = path.relative_to(root).as_posix()
+        found.append(Source(path, _written(inside), sha256_of(path), _written(name)))
         on_progress("hash", done, len(paths))
     return found
+
+
+def _written(name: str) -> str:
+    """A file name as UTF-8 can hold it, which not every name on a disk is."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def make_plan(
@@ -163,7 +176,7 @@ def make_plan(
     Raises:
         BurnishError: nothing can be used, or all of it is one part.
     """
-    usable, left_out = _read(sources, on_progress)
+    usable, left_out = _read(sources, request.on_part, on_progress)
     if not usable:
         raise BurnishError(
             f"none of the {len(sources)} images in {sources[0].path.parent} can be used: "
@@ -173,12 +186,22 @@ def make_plan(
     learn, hold = split_by_part(parts, request.holdout, request.seed)
     names = Names()
     stems = {source.path.name: names.unique(safe_name(source.path.stem)) for source in usable}
-    held_out = tuple(usable[i] for i in hold)
+    held_out = tuple(usable[i] for i in hold if usable[i].plain)
+    left_out |= {
+        usable[i].path.name: "no plain background is found in it, and --on-part needs one"
+        for i in hold
+        if not usable[i].plain
+    }
+    if not held_out:
+        raise BurnishError(
+            f"no plain background is found in any of the {len(hold)} images held out: leave "
+            "--on-part out, or mark the part with --roi"
+        )
     notes = []
-    if all(source.part == source.path.stem for source in usable):
+    if len(set(parts)) == len(parts):
         notes.append(
-            "no part is known, so every image counts as a part of its own; if several images show "
-            "one part, say how its name is found in the file name with --part REGEX"
+            "every image counts as a part of its own; if several images show one part, "
+            "say how its name is found in the file name with --part REGEX"
         )
     if len(learn) < MIN_GOOD:
         notes.append(
@@ -196,7 +219,7 @@ def make_plan(
 
 
 def _read(
-    sources: Sequence[Source], on_progress: Callable[[str, int, int], None]
+    sources: Sequence[Source], on_part: bool, on_progress: Callable[[str, int, int], None]
 ) -> tuple[list[Source], dict[str, str]]:
     usable: list[Source] = []
     left_out: dict[str, str] = {}
@@ -207,15 +230,15 @@ def _read(
             left_out[name] = f"the same, byte for byte, as {first[source.sha256]}"
         else:
             try:
-                height, width = read_image(source.path).shape[:2]
+                image = read_image(source.path)
+                height, width = image.shape[:2]
                 if min(height, width) < MIN_SIDE:
                     raise BurnishError(
                         f"{width}x{height} px; at least {MIN_SIDE} px a side are needed"
                     )
+                plain = not on_part or find_part(image) is not None
+                usable.append(replace(source, size=(height, width), plain=plain))
                 first[source.sha256] = name
-                usable.append(
-                    Source(source.path, source.name, source.sha256, source.part, (height, width))
-                )
             except BurnishError as error:
                 left_out[name] = str(error).removeprefix(f"{source.path}: ")
         on_progress("read", done, len(sources))

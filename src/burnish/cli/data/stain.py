@@ -53,6 +53,10 @@ def stain(
             metavar="FILE|POLYGON", help="Where defects may lie: a mask image, or 'x,y x,y x,y' px."
         ),
     ] = "",
+    on_part: Annotated[
+        bool,
+        typer.Option("--on-part", help="Keep defects off a plain background, found by itself."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
     """Draw defects on good images held out of training, so that settings can be tried on them.
@@ -70,7 +74,8 @@ def stain(
 
     named = {"kinds": tuple(k.strip() for k in kinds.split(","))} if kinds else {}
     request = Request(
-        part=part, holdout=holdout, per_image=per_image, strength=strength, roi=roi, seed=seed,
+        part=part, holdout=holdout, per_image=per_image, strength=strength, roi=roi,
+        on_part=on_part, seed=seed,
         **named,
     )  # fmt: skip
     with image_progress(Console(stderr=True), "stain") as progress:

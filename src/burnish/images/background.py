@@ -1,0 +1,90 @@
+"""The part before a plain background, found in each image anew: for parts that lie every which way.
+
+N. Otsu's threshold ("A Threshold Selection Method from Gray-Level Histograms", IEEE Transactions on
+Systems, Man, and Cybernetics 9, 1979) cuts the grey levels in two; the side that the border of the
+image shows is the background. Where the border shows both, or the two sides are not clearly apart,
+there is no plain background and nothing is claimed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from burnish.images.reader import resize, to_channels
+from burnish.images.statistics import histogram
+
+PLAIN = 0.85
+"""Share of the border that a plain background holds; the part may reach out of the image."""
+
+APART = 0.6
+"""Otsu's separability (variance between the sides over all variance) that counts as clear."""
+
+GAP = 4.5
+"""Distance of the part's mean from the background's, in the background's standard deviations. The
+halves of a normal distribution are 2.6 apart; uneven light on magnetic tiles reaches 3.3, and the
+least of MVTec AD's screws is 6.1 from its background."""
+
+WORKING_SIDE = 256
+"""Shorter side, px, at which the outline is looked for; larger images are scaled down to it."""
+
+SMALLEST, LARGEST = 0.02, 0.9
+"""Share of the image that a part may cover."""
+
+
+def find_part(image: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
+    """Where the part lies; holes in it count as part, its outermost pixels do not.
+
+    Args:
+        image: HxW or HxWx3.
+
+    Returns:
+        bool HxW, or None where there is no plain background.
+    """
+    height, width = image.shape[:2]
+    scale = min(1.0, WORKING_SIDE / min(height, width))
+    grey = resize(to_channels(image, 1), round(scale * height), round(scale * width))
+    threshold, separability = otsu(histogram(grey))
+    dark = grey <= threshold
+    margin = max(1, min(grey.shape) // 64)
+    ring = np.ones(grey.shape, dtype=np.bool_)
+    ring[margin:-margin, margin:-margin] = False
+    share = float(dark[ring].mean())
+    part = ~dark if share > 0.5 else dark
+    if max(share, 1.0 - share) < PLAIN or separability < APART:
+        return None
+    background = grey[~part].astype(np.float32)
+    if abs(float(grey[part].mean()) - float(background.mean())) < GAP * float(background.std()):
+        return None
+    # Specks of background and glints on the part are not outlines.
+    part = ndimage.binary_opening(part, iterations=margin)
+    part = ndimage.binary_fill_holes(ndimage.binary_closing(part, iterations=margin))
+    part = ndimage.binary_erosion(part)
+    if not SMALLEST <= float(part.mean()) <= LARGEST:
+        return None
+    whole = Image.fromarray(part).resize((width, height), Image.Resampling.NEAREST)
+    return np.array(whole)
+
+
+def otsu(counts: NDArray[np.int64]) -> tuple[int, float]:
+    """Otsu's threshold and separability.
+
+    Args:
+        counts: int (256,), pixels of each value, at least one.
+
+    Returns:
+        The last value of the dark side, and the share of all variance that lies between the two
+        sides, 0 to 1; 0 for an image of one value.
+    """
+    values = np.arange(256)
+    share = counts / counts.sum()
+    below, mean_below = np.cumsum(share), np.cumsum(share * values)
+    mean = float(mean_below[-1])
+    total = float(np.sum(share * (values - mean) ** 2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = (mean * below - mean_below) ** 2 / (below * (1.0 - below))
+    between = np.where(np.isfinite(between), between, 0.0)
+    best = int(np.argmax(between))
+    return best, float(between[best] / total) if total > 0.0 else 0.0
