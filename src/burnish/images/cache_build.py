@@ -209,9 +209,11 @@ class _Build:
                 return replace(record, shape=None, error=f"{record.path} changed while it was read")
             _write(file, prepare(reading.pixels, *record.shape), record.offset)
         self.headers.append(header)
-        grey = is_grey(reading.pixels)
-        record = replace(record, source=source, notes=header.notes, is_grey=grey)
-        return record.having(Content.of(reading.sha256, reading.status, now))
+        content = Content.of(reading.sha256, reading.status, now)
+        return Record(
+            record.path, content.stamp, content.settled, content.sha256, record.offset,
+            record.shape, source, is_grey(reading.pixels), header.notes,
+        )  # fmt: skip
 
     @staticmethod
     def _unread(record: Record, error: str) -> Record:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ ROOT_VARIABLE, LIMIT_VARIABLE = "BURNISH_CACHE", "BURNISH_CACHE_GB"
 DEFAULT_LIMIT = 20.0  # GB
 GB = 1_000_000_000
 USED = "used"
+KEY = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -108,12 +110,22 @@ def hold(folder: Path) -> BinaryIO:
 
 
 def entries(root: Path) -> list[Entry]:
-    """All entries, the least recently used first."""
+    """All entries, the least recently used first.
+
+    Raises:
+        BurnishError: the folder cannot be looked into.
+    """
     found = []
-    with suppress(FileNotFoundError, NotADirectoryError):
+    try:
         for folder in root.iterdir():
-            if len(folder.name) == 64 and folder.is_dir():  # a key
+            if KEY.fullmatch(folder.name) and folder.is_dir():  # all else is the user's own
                 found.append(_entry(folder))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise BurnishError(
+            f"cannot look into the cache {root}: {error.strerror}; {ROOT_VARIABLE} sets its folder"
+        ) from error
     return sorted(found, key=lambda entry: entry.last_used)
 
 
@@ -129,11 +141,14 @@ def usage(folder: Path) -> int:
 
 def remove(root: Path, folder: Path) -> bool:
     """Remove an entry; gives False, and leaves it, where it is in use or being built."""
-    with locked(root, folder.name, wait=False) as mine:
-        if not mine or _in_use(folder):
-            return False
-        shutil.rmtree(folder, ignore_errors=True)
-        return not folder.exists()
+    try:
+        with locked(root, folder.name, wait=False) as mine:
+            if not mine or _in_use(folder):
+                return False
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError:
+        return False
+    return not folder.exists()
 
 
 def make_room(root: Path, key: str, need: int, written: int, kept: int, what: str) -> bool:
@@ -185,10 +200,10 @@ def make_room(root: Path, key: str, need: int, written: int, kept: int, what: st
 
 def _entry(folder: Path) -> Entry:
     index = read_index(folder)
-    try:
-        last_used = (folder / USED).stat().st_mtime
-    except OSError:
-        last_used = folder.stat().st_mtime if folder.exists() else time.time()
+    last_used = time.time()  # where another process is just making or removing it
+    for path in (folder, folder / USED):
+        with suppress(FileNotFoundError):
+            last_used = path.stat().st_mtime
     files, data = None, ""
     if index is not None:
         files = len(index.records)

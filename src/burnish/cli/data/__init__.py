@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from burnish.cli.data.cache import cache
 from burnish.cli.data.check import check
 from burnish.cli.data.prepare import formats, prepare
+from burnish.cli.data.stain import stain
+from burnish.cli.data.synth import synth
 
 app = typer.Typer(
     name="data",
@@ -13,5 +16,5 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-for verb in (prepare, check, formats):
+for verb in (prepare, check, formats, synth, stain, cache):
     app.command()(verb)
