@@ -133,7 +133,7 @@ class Trainer:
         saved = time.monotonic()
         with stop_on_signals(self._stop), deterministic(self.fabric.device):
             while not self._finished():
-                terms = self._train_step()
+                terms = self.train_step()
                 self.progress.seconds = time.monotonic() - start
                 self._record(terms)
                 due = time.monotonic() - saved >= 60 * self.settings.checkpoint_minutes
@@ -203,7 +203,8 @@ class Trainer:
             return flag
         return bool(self.fabric.broadcast(flag))
 
-    def _train_step(self) -> dict[str, float]:
+    def train_step(self) -> dict[str, float]:
+        """One step of D, then of G and E; returns the loss terms (which waits for the device)."""
         s = self.settings
         images, inside, masks = self._batch()
         self._set_learning_rates()

@@ -1,0 +1,227 @@
+"""A study file: one question, the settings that answer it, the sizes to ask it at.
+
+See `studies/table05.toml` for how one reads.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from burnish.errors import BurnishError, nearest
+from burnish.settings import Settings, make_settings
+
+Kind = Literal["quality", "cost", "curve"]
+MEAN = "mean"  # the paper's column of means in a row's figures
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Scale(Strict):
+    """How large a study is run.
+
+    Attributes:
+        about: what it is for and what it leaves out, for people.
+        preset, changes: settings that all rows share.
+        datasets: folder under --data -> the paper's name of its set of that kind, or "".
+        seeds: one run of every row and data set each.
+        threads: processor threads of every run. Fixed, because sums of floats depend on it: so
+            results do not depend on how many runs go on at once.
+        points: epochs at which a curve is measured; the last ends the training.
+        turns, turn_steps: a cost is measured in so many turns of so many steps, the rows taking
+            turns.
+    """
+
+    about: str
+    preset: str
+    changes: dict[str, Any] = Field(default_factory=dict)
+    datasets: dict[str, str] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    threads: int = Field(1, ge=1, le=256)
+    points: tuple[int, ...] = ()
+    turns: int | None = Field(None, ge=4, le=1000)
+    turn_steps: int | None = Field(None, ge=1, le=1000)
+
+
+class Row(Strict):
+    """One line of the table.
+
+    Attributes:
+        settings: what sets it apart.
+        mask_scales: which of the shared `mask_blocks` it keeps, by number from 0.
+        against: label of the row that it is compared with, in place of the study's.
+        paper: the paper's set -> its AUROC and F1 there; "mean": over its sets.
+        paper_minutes: the paper's set -> its training time.
+    """
+
+    label: str = Field(min_length=1)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    mask_scales: tuple[int, ...] = ()
+    against: str = ""
+    paper: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    paper_minutes: dict[str, float] = Field(default_factory=dict)
+
+
+class Study(Strict):
+    """A whole study file.
+
+    Attributes:
+        kind: quality: a table of AUROC and F1; cost: training time, tokens and FLOPs; curve: AUROC
+            against epoch.
+        paper_says: the paper's own conclusion, in short.
+        remarks: what a reader must know to read the figures.
+        against: label of the row that the others are compared with.
+    """
+
+    title: str
+    question: str
+    kind: Kind = "quality"
+    paper_says: str
+    remarks: tuple[str, ...] = ()
+    against: str = ""
+    scales: dict[str, Scale] = Field(alias="scale", min_length=1)
+    rows: tuple[Row, ...] = Field(alias="row", min_length=1)
+    name: str = ""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Study:
+        labels = [row.label for row in self.rows]
+        twice = sorted({label for label in labels if labels.count(label) > 1})
+        if twice:
+            raise ValueError(f"two rows are labelled '{twice[0]}'")
+        for name in [self.against, *(row.against for row in self.rows)]:
+            if name and name not in labels:
+                raise ValueError(f"against '{name}': no row has this label.{nearest(name, labels)}")
+        for name, scale in self.scales.items():
+            if len(set(scale.seeds)) < len(scale.seeds):
+                raise ValueError(f"scale {name}: a seed is named twice")
+            if (self.kind == "curve") != bool(scale.points):
+                raise ValueError(f"scale {name}: `points` go with kind curve, and only with it")
+            if list(scale.points) != sorted(set(scale.points)) or min(scale.points, default=1) < 1:
+                raise ValueError(f"scale {name}: points must be growing epochs from 1 on")
+            cost = scale.turns is not None and scale.turn_steps is not None
+            if (self.kind == "cost") != cost:
+                raise ValueError(f"scale {name}: `turns` and `turn_steps` go with kind cost only")
+        if self.kind == "cost" and len(self.rows) != 2:
+            raise ValueError("a study of kind cost compares two rows")
+        return self
+
+    def row(self, label: str) -> Row:
+        """Raises `BurnishError` for an unknown label, naming the nearest one."""
+        labels = [row.label for row in self.rows]
+        if label not in labels:
+            raise BurnishError(
+                f"{self.name} has no row '{label}'.{nearest(label, labels)} "
+                f"Its rows: {', '.join(labels)}"
+            )
+        return self.rows[labels.index(label)]
+
+    def reference_of(self, row: Row) -> Row | None:
+        """The row that `row` is compared with, if any."""
+        label = row.against or self.against
+        return None if label in ("", row.label) else self.row(label)
+
+    def scale(self, name: str) -> Scale:
+        """Raises `BurnishError` for an unknown scale, naming the nearest one."""
+        if name not in self.scales:
+            raise BurnishError(
+                f"{self.name} has no scale '{name}'.{nearest(name, self.scales)} "
+                f"Its scales: {', '.join(self.scales)}"
+            )
+        return self.scales[name]
+
+
+def changes_of(scale: Scale, row: Row, seed: int) -> dict[str, Any]:
+    """Everything in which a run differs from the scale's preset.
+
+    Raises:
+        BurnishError: an unknown setting or preset, or settings that do not fit together.
+    """
+    changes = scale.changes | row.settings | {"seed": seed}
+    if scale.points:
+        changes |= {"epochs": scale.points[-1], "steps": None, "minutes": None}
+    if row.mask_scales:
+        blocks = make_settings(scale.preset, scale.changes).mask_blocks
+        if not set(row.mask_scales) <= set(range(len(blocks))):
+            raise BurnishError(
+                f"row '{row.label}': mask_scales {list(row.mask_scales)} of {len(blocks)} mask "
+                f"scales; they are numbered from 0 to {len(blocks) - 1}"
+            )
+        changes["mask_blocks"] = [blocks[number] for number in row.mask_scales]
+    return changes
+
+
+def settings_of(scale: Scale, row: Row, seed: int) -> Settings:
+    """The settings of one run; errors as `changes_of`."""
+    return make_settings(scale.preset, changes_of(scale, row, seed))
+
+
+def load_study(path: str | Path) -> Study:
+    """Read and check a study file: every row at every scale must make valid settings.
+
+    Raises:
+        BurnishError: no such file, no TOML, an unknown key (the nearest right one is named), a
+            value out of range, or settings that do not fit.
+    """
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise BurnishError(f"no study file {path}{_beside(path)}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BurnishError(f"{path} cannot be read as text: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise BurnishError(f"{path} is not valid TOML: {error}") from error
+    try:
+        study = Study.model_validate(values | {"name": path.stem})
+    except ValidationError as error:
+        raise BurnishError(f"{path}: {'; '.join(_sentences(error))}") from error
+    for name, scale in study.scales.items():
+        for row in study.rows:
+            for seed in scale.seeds:
+                try:
+                    settings = settings_of(scale, row, seed)
+                except BurnishError as error:
+                    raise BurnishError(
+                        f"{path}, scale {name}, row '{row.label}': {error}"
+                    ) from error
+                _can_be_studied(settings, study.kind, f"{path}, scale {name}, row '{row.label}'")
+    return study
+
+
+def _can_be_studied(settings: Settings, kind: Kind, where: str) -> None:
+    if settings.minutes is not None:
+        raise BurnishError(
+            f"{where}: a length in minutes does not repeat exactly; give epochs or steps"
+        )
+    if kind == "curve" and settings.schedule != "constant":
+        raise BurnishError(
+            f"{where}: a curve over one run needs schedule = 'constant': the learning rate of "
+            f"'{settings.schedule}' ends with the run, wherever that is"
+        )
+
+
+def _beside(path: Path) -> str:
+    others = sorted(p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
+    close = nearest(path.name, others)
+    return close or (f"; {path.parent} holds: {', '.join(others)}" if others else "")
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    models: Mapping[Any, type[Strict]] = {"scale": Scale, "row": Row}
+    sentences = []
+    for problem in error.errors():
+        place = [str(p + 1) if isinstance(p, int) else str(p) for p in problem["loc"]]
+        where, message = " ".join(place), problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            model = models.get(problem["loc"][0], Study) if len(place) > 1 else Study
+            known = [field.alias or name for name, field in model.model_fields.items()]
+            message = f"no such key.{nearest(place[-1], [k for k in known if k != 'name'])}"
+        sentences.append(f"{where}: {message}" if where else message)
+    return sentences

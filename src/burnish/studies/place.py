@@ -1,0 +1,63 @@
+"""Where a figure comes from: the code, the machine, the data."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from pathlib import Path
+
+import burnish
+from burnish.images.manifest import MANIFEST
+
+PARTS = ("train", "test", "ground_truth")  # what a data set's figures depend on
+
+
+def commit() -> str:
+    """The checkout's short commit, "+" when the package has changed since; else the version."""
+    package = Path(burnish.__file__).resolve().parent
+    git = ["git", "-C", str(package)]
+    try:
+        head = subprocess.run(
+            [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, timeout=60
+        )
+        dirty = subprocess.run(
+            [*git, "status", "--porcelain", "."], capture_output=True, text=True, timeout=60
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return f"burnish {burnish.__version__}"
+    if head.returncode or not head.stdout.strip():
+        return f"burnish {burnish.__version__}"
+    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
+
+
+def hardware(device: str, threads: int) -> str:
+    """What a run used: the GPU's name, or the processor's and the threads."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(0)
+    return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except (OSError, UnicodeDecodeError):
+        pass
+    return platform.processor() or platform.machine()
+
+
+def fingerprint_of(data: Path) -> str:
+    """SHA-256 over names and bytes of every file that training and test could read."""
+    digest = hashlib.sha256()
+    files = [data / MANIFEST] if (data / MANIFEST).is_file() else []
+    for name in PARTS:
+        files += [path for path in (data / name).rglob("*") if path.is_file()]
+    for path in sorted(files):
+        digest.update(path.relative_to(data).as_posix().encode("utf-8", "surrogateescape"))
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

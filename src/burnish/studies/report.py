@@ -1,0 +1,137 @@
+"""A study's outcome as tables and sentences, and as Markdown, CSV and one HTML file."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from burnish.files import atomic_write
+
+Line = Mapping[str, Any]  # one line of the CSV
+
+
+@dataclass(frozen=True)
+class Table:
+    """Ready text.
+
+    Attributes:
+        caption: what the figures are.
+        note: how to read them; may be empty.
+        head: column names.
+        rows: one text a column.
+        of_paper: numbers of the columns that the paper says, not we.
+    """
+
+    caption: str
+    note: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    of_paper: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a study writes.
+
+    Attributes:
+        says: what the evidence supports, sentence by sentence.
+        problems: runs that failed, and why.
+        facts: scale, machine, commit, command and the like, by name.
+        lines: for the CSV.
+        figure: a PNG, where there is one.
+    """
+
+    title: str
+    question: str
+    paper_says: str
+    remarks: tuple[str, ...]
+    says: tuple[str, ...]
+    problems: tuple[str, ...]
+    tables: tuple[Table, ...]
+    facts: Mapping[str, str]
+    lines: tuple[Line, ...]
+    figure: bytes | None = field(default=None, repr=False)
+
+
+def write_report(report: Report, stem: Path) -> list[Path]:
+    """Write `stem`.md, .csv, .html (and .png), each in one step; returns the paths."""
+    image = stem.with_name(stem.name + ".png")
+    written = []
+    for suffix, text in (
+        (".md", to_markdown(report, image.name)),
+        (".csv", to_csv(report.lines)),
+        (".html", to_html(report)),
+    ):
+        path = stem.with_name(stem.name + suffix)
+        atomic_write(path, text)
+        written.append(path)
+    if report.figure is not None:
+        atomic_write(image, report.figure)
+        written.append(image)
+    return written
+
+
+def to_markdown(report: Report, figure_name: str = "") -> str:
+    """The paper's own columns are in italics and headed by "paper"."""
+    parts = [f"# {_plain(report.title)}", _plain(report.question)]
+    parts.append(f"**The paper says:** {_plain(report.paper_says)}")
+    parts.append("## What these runs say")
+    parts.append("\n".join(f"- {_plain(sentence)}" for sentence in report.says))
+    if report.problems:
+        parts.append("## Failed")
+        parts.append("\n".join(f"- {_plain(problem)}" for problem in report.problems))
+    if report.figure is not None:
+        parts.append(f"![{_plain(report.title)}]({figure_name})")
+    for table in report.tables:
+        parts.append(f"## {_plain(table.caption)}")
+        if table.note:
+            parts.append(_plain(table.note))
+        parts.append(_markdown_table(table))
+    if report.remarks:
+        parts.append("## Mind")
+        parts.append("\n".join(f"- {_plain(remark)}" for remark in report.remarks))
+    parts.append("## How it was run")
+    parts.append("\n".join(f"- {_plain(k)}: {_plain(v)}" for k, v in report.facts.items()))
+    return "\n\n".join(parts) + "\n"
+
+
+def to_csv(lines: Sequence[Line]) -> str:
+    """Columns in the order in which the lines first name them."""
+    columns = list(dict.fromkeys(name for line in lines for name in line))
+    text = io.StringIO()
+    table = csv.DictWriter(text, columns, lineterminator="\n")
+    table.writeheader()
+    table.writerows(lines)
+    return text.getvalue()
+
+
+def to_html(report: Report) -> str:
+    """One file that opens offline."""
+    from burnish.evaluation.pages import render
+
+    figure = "" if report.figure is None else base64.b64encode(report.figure).decode("ascii")
+    return render("study.html.j2", title=report.title, report=report, figure=figure)
+
+
+def _markdown_table(table: Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        marked = [f"*{c}*" if i in table.of_paper and c else c for i, c in enumerate(cells)]
+        return f"| {' | '.join(marked)} |"
+
+    rows = [[_plain(cell) for cell in row] for row in table.rows]
+    rule = ["---"] + ["---:"] * (len(table.head) - 1)
+    return "\n".join([line([_plain(h) for h in table.head]), f"| {' | '.join(rule)} |",
+                      *map(line, rows)])  # fmt: skip
+
+
+def _plain(text: str) -> str:
+    """One line that Markdown shows as it is."""
+    flat = " ".join(str(text).split())
+    for mark in ("\\", "|", "*", "<", "_", "`"):
+        flat = flat.replace(mark, f"\\{mark}")
+    return flat

@@ -1,0 +1,212 @@
+"""The tables of a study of quality: AUROC and F1, ours beside the paper's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from burnish.studies.cells import Cell, Dataset
+from burnish.studies.file import MEAN, Row, Scale, Study
+from burnish.studies.report import Report, Table
+from burnish.studies.words import Values, means_over_sets, sentences
+
+Results = Mapping[tuple[str, str, int], dict[str, Any]]  # (row, data set, seed) -> cell.json
+CALL_ALL = "calling every part defective"
+
+
+def quality_report(
+    study: Study,
+    scale: Scale,
+    datasets: Sequence[Dataset],
+    seeds: Sequence[int],
+    cells: Sequence[Cell],
+    problems: Sequence[str],
+    facts: Mapping[str, str],
+) -> Report:
+    """Tables and sentences from every cell that is finished; a missing one shows as a dash.
+
+    Args:
+        facts: what the caller knows of the run; what the cells know of it is added.
+    """
+    results: dict[tuple[str, str, int], dict[str, Any]] = {}
+    for cell in cells:
+        result = cell.result()
+        if result is not None:
+            results[cell.label, cell.dataset, cell.seed] = result
+    names = [each.name for each in datasets]
+    auroc = figure(results, "image_auroc")
+    return Report(
+        title=study.title,
+        question=study.question,
+        paper_says=study.paper_says,
+        remarks=study.remarks,
+        says=tuple(sentences(study, auroc, names, seeds)),
+        problems=tuple(problems),
+        tables=(
+            _figures(
+                study, "Image AUROC", _over(seeds), results, "image_auroc", datasets, seeds, 0,
+            ),
+            _figures(
+                study, "Best F1", "The threshold is chosen on the test images, as papers seem to: "
+                "to compare with them, never to be used." + _over(seeds, " "), results, "best_f1",
+                datasets, seeds, 1,
+            ),
+            _figures(
+                study, "F1 at the calibrated threshold", "The threshold comes from held-out good "
+                f"images alone: what a user gets.{_over(seeds, ' ')}", results, "f1", datasets,
+                seeds, None,
+            ),
+            _runs(cells, results),
+        ),
+        facts={**facts, **_facts(scale, datasets, results)},
+        lines=tuple(_lines(study, cells, results, datasets)),
+    )  # fmt: skip
+
+
+def figure(results: Results, name: str) -> Values:
+    """One figure of every finished cell."""
+    return {key: result["figures"][name] for key, result in results.items()}
+
+
+def _over(seeds: Sequence[int], before: str = "") -> str:
+    if len(seeds) == 1:
+        return ""
+    return f"{before}Mean and standard deviation over {len(seeds)} seeds."
+
+
+def _figures(
+    study: Study,
+    caption: str,
+    note: str,
+    results: Results,
+    name: str,
+    datasets: Sequence[Dataset],
+    seeds: Sequence[int],
+    paper_index: int | None,
+) -> Table:
+    values = figure(results, name)
+    head = ["setting", *(d.name for d in datasets)]
+    sets = [d.name for d in datasets]
+    with_mean = len(datasets) > 1
+    if with_mean:
+        head.append("mean")
+    paper_sets = [] if paper_index is None else _paper_sets(study, datasets)
+    of_paper = range(len(head), len(head) + len(paper_sets))
+    head += [f"paper: {set_}" for set_ in paper_sets]
+    rows = []
+    for row in study.rows:
+        texts = [row.label]
+        for set_ in sets:
+            texts.append(spread(means_over_sets(values, row.label, [set_], seeds)))
+        if with_mean:
+            texts.append(spread(means_over_sets(values, row.label, sets, seeds)))
+        texts += [_paper_text(row, set_, paper_index) for set_ in paper_sets]
+        rows.append(tuple(texts))
+    if name != "image_auroc":
+        everything = [_call_all(results, set_) for set_ in sets]
+        known = [value for value in everything if value is not None]
+        texts = [CALL_ALL, *("–" if v is None else f"{v:.3f}" for v in everything)]
+        if with_mean:
+            texts.append(f"{sum(known) / len(known):.3f}" if len(known) == len(sets) else "–")
+        rows.append(tuple(texts + [""] * len(paper_sets)))
+    return Table(caption, note, tuple(head), tuple(rows), frozenset(of_paper))
+
+
+def spread(values: Sequence[float] | None) -> str:
+    """0.853, or 0.853 ± 0.010 over several seeds; a dash for nothing."""
+    if not values:
+        return "–"
+    mean = sum(values) / len(values)
+    if len(values) == 1:
+        return f"{mean:.3f}"
+    deviation = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    return f"{mean:.3f} ± {deviation:.3f}"
+
+
+def _paper_sets(study: Study, datasets: Sequence[Dataset]) -> list[str]:
+    known = {name for row in study.rows for name in row.paper}
+    return [d.paper_name for d in datasets if d.paper_name in known] + [MEAN] * (MEAN in known)
+
+
+def _paper_text(row: Row, name: str, index: int | None) -> str:
+    return f"{row.paper[name][index or 0]:.3f}" if name in row.paper else "–"
+
+
+def _call_all(results: Results, dataset: str) -> float | None:
+    for (_, name, _), result in results.items():
+        if name == dataset:
+            value = result["figures"]["all_positive_f1"]
+            return None if value is None else float(value)
+    return None
+
+
+def _runs(cells: Sequence[Cell], results: Results) -> Table:
+    head = ("setting", "data set", "seed", "AUROC", "best F1", "F1", "false alarms", "escapes",
+            "train s", "test s", "commit")  # fmt: skip
+    rows = []
+    for cell in cells:
+        result = results.get((cell.label, cell.dataset, cell.seed))
+        if result is None:
+            rows.append((cell.label, cell.dataset, str(cell.seed), "not run", *[""] * 7))
+            continue
+        f = result["figures"]
+        shares = [f"{100 * f[n]:.1f} %" for n in ("false_alarm_rate_got", "escape_rate")]
+        rows.append(
+            (
+                cell.label, cell.dataset, str(cell.seed),
+                *(f"{f[n]:.3f}" for n in ("image_auroc", "best_f1", "f1")), *shares,
+                f"{result['train_seconds']:.0f}", f"{result['evaluate_seconds']:.0f}",
+                " ".join(result["commits"]),
+            )
+        )  # fmt: skip
+    note = "False alarms and escapes are those at the calibrated threshold."
+    return Table("Every run", note, head, tuple(rows))
+
+
+def _facts(scale: Scale, datasets: Sequence[Dataset], results: Results) -> dict[str, str]:
+    done = list(results.values())
+    facts = {
+        f"data set {d.name}": next(
+            (
+                f"{r['training_images']} good images to learn from, {r['held_out_images']} held "
+                f"out; test {r['figures']['n_good']} good, {r['figures']['n_defect']} defective; "
+                f"fingerprint {d.fingerprint[:12]}"
+                for r in done
+                if r["dataset"] == d.name
+            ),
+            f"fingerprint {d.fingerprint[:12]}",
+        )
+        for d in datasets
+    }
+    for title, key in (("machine", "hardware"), ("precision", "precision"), ("torch", "torch")):
+        facts[title] = "; ".join(sorted({str(r[key]) for r in done})) or "–"
+    facts["commits"] = ", ".join(sorted({r["commits"][-1] for r in done})) or "–"
+    return facts
+
+
+def _lines(
+    study: Study, cells: Sequence[Cell], results: Results, datasets: Sequence[Dataset]
+) -> list[dict[str, Any]]:
+    paper_names = {d.name: d.paper_name for d in datasets}
+    lines = []
+    for cell in cells:
+        row = study.row(cell.label)
+        paper = row.paper.get(paper_names[cell.dataset])
+        line: dict[str, Any] = {"setting": cell.label, "dataset": cell.dataset, "seed": cell.seed}
+        result = results.get((cell.label, cell.dataset, cell.seed))
+        if result is not None:
+            figures = dict(result["figures"])
+            low, high = figures.pop("image_auroc_interval", None) or ("", "")
+            line |= figures | {"image_auroc_low": low, "image_auroc_high": high}
+            for name in ("steps", "train_seconds", "evaluate_seconds", "threads", "hardware"):
+                line[name] = result[name]
+            line["commit"] = result["commits"][-1]
+        line |= {
+            "paper_dataset": paper_names[cell.dataset] if paper else "",
+            "paper_auroc": paper[0] if paper else "",
+            "paper_f1": paper[1] if paper else "",
+            "cell": cell.folder.name,
+        }
+        lines.append(line)
+    return lines

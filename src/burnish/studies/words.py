@@ -1,0 +1,136 @@
+"""What a study's figures support, in sentences: differences against the noise over seeds.
+
+The noise is taken from all rows together: the variance over seeds within each row, pooled. A
+difference of two means over n seeds counts when it exceeds two of its standard deviations,
+s * sqrt(2 / n) each (more than two where few seeds leave s itself unsure: Student's t, 95 %).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from burnish.studies.file import MEAN, Study
+
+MINUS = "\N{MINUS SIGN}"
+Values = Mapping[tuple[str, str, int], float | None]  # (row, data set, seed) -> a figure
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How much a figure scatters over seeds.
+
+    Attributes:
+        deviation: of one run's mean over the data sets, pooled over rows.
+        limit: difference of two rows' means over the seeds that is beyond chance.
+        seeds: of each row.
+    """
+
+    deviation: float
+    limit: float
+    seeds: int
+
+
+def means_over_sets(
+    values: Values, label: str, datasets: Sequence[str], seeds: Sequence[int]
+) -> list[float] | None:
+    """The row's mean over the data sets, one a seed; None when a run is missing."""
+    means = []
+    for seed in seeds:
+        row = [values.get((label, name, seed)) for name in datasets]
+        known = [value for value in row if value is not None]
+        if len(known) < len(row):
+            return None
+        means.append(sum(known) / len(known))
+    return means
+
+
+def noise_of(groups: Sequence[Sequence[float]]) -> Noise | None:
+    """Pooled over rows of equally many seeds; None with a single seed."""
+    from scipy.stats import t
+
+    seeds = min((len(group) for group in groups), default=0)
+    if seeds < 2:
+        return None
+    freedom = sum(len(group) - 1 for group in groups)
+    squares = sum((v - sum(g) / len(g)) ** 2 for g in groups for v in g)
+    deviation = math.sqrt(squares / freedom)
+    factor = max(2.0, float(t.ppf(0.975, freedom)))
+    return Noise(deviation, factor * deviation * math.sqrt(2 / seeds), seeds)
+
+
+def sentences(
+    study: Study, values: Values, datasets: Sequence[str], seeds: Sequence[int]
+) -> list[str]:
+    """One sentence for each row that has another to be compared with, and a last one over all."""
+    means = {row.label: means_over_sets(values, row.label, datasets, seeds) for row in study.rows}
+    noise = noise_of([group for group in means.values() if group is not None])
+    told, beyond, compared = [], [], 0
+    for row in study.rows:
+        reference = study.reference_of(row)
+        if reference is None:
+            continue
+        name = f"{row.label} against {reference.label}"
+        ours, theirs = means[row.label], means[reference.label]
+        if ours is None or theirs is None:
+            told.append(f"{name}: not all runs are there yet.")
+            continue
+        compared += 1
+        difference = sum(ours) / len(ours) - sum(theirs) / len(theirs)
+        text = f"{name}: AUROC {signed(difference)}"
+        if len(datasets) > 1:
+            parts = [f"{d} {signed(_gap(values, row.label, reference.label, d, seeds))}"
+                     for d in datasets]  # fmt: skip
+            text += f" on the mean of {len(datasets)} sets ({', '.join(parts)})"
+        if MEAN in row.paper and MEAN in reference.paper:
+            claimed = row.paper[MEAN][0] - reference.paper[MEAN][0]
+            text += f"; the paper has {signed(claimed)}"
+        told.append(f"{text}. {_claim(difference, noise)}")
+        if noise is not None and abs(difference) > noise.limit:
+            beyond.append(name)
+    return [*told, _last(noise, beyond, compared)] if compared else told
+
+
+def signed(value: float) -> str:
+    """A difference to three places, always with its sign."""
+    if round(abs(value), 3) == 0:
+        return "±0.000"
+    return f"{'+' if value > 0 else MINUS}{abs(value):.3f}"
+
+
+def _gap(values: Values, label: str, reference: str, dataset: str, seeds: Sequence[int]) -> float:
+    gaps = []
+    for seed in seeds:
+        ours, theirs = values[label, dataset, seed], values[reference, dataset, seed]
+        assert ours is not None
+        assert theirs is not None
+        gaps.append(ours - theirs)
+    return sum(gaps) / len(gaps)
+
+
+def _claim(difference: float, noise: Noise | None) -> str:
+    if noise is None:
+        return "One seed: no claim."
+    if abs(difference) <= noise.limit:
+        return f"Within the noise of {noise.seeds} seeds (±{noise.limit:.3f}): no difference shown."
+    side = "better" if difference > 0 else "worse"
+    return f"More than the noise of {noise.seeds} seeds (±{noise.limit:.3f}): {side} here."
+
+
+def _last(noise: Noise | None, beyond: Sequence[str], compared: int) -> str:
+    if noise is None:
+        return (
+            "With one seed nobody knows how much of a difference is chance: these figures are no "
+            "evidence for or against any setting."
+        )
+    scatter = f"One run's AUROC scatters by {noise.deviation:.3f} from seed to seed"
+    if not beyond:
+        return (
+            f"{scatter}; no difference here is larger than that explains: these runs support no "
+            "setting over another."
+        )
+    return (
+        f"{scatter}. Beyond that: {'; '.join(beyond)}. Of {compared} comparisons, one in twenty "
+        "passes this bar by chance."
+    )
