@@ -65,7 +65,7 @@ def test_numbers_follow_from_inspecting_each_image(
         assert (row.score, row.p_value) == (result.score, result.p_value)
         assert row.verdict == ("defect" if result.is_defect else "good")
         assert row.is_defect == (row.kind != "good")
-    assert evaluation.not_available == {}
+    assert evaluation.not_available == {"stress": "not asked for"}
 
 
 def test_kinds_add_up_and_stand_against_all_good(evaluation: Evaluation) -> None:
@@ -120,7 +120,7 @@ def test_no_result_is_kept(data: Path, simple: Simple) -> None:
     detector = simple(data)
     detector.__class__ = Watched
     evaluate(detector, data)
-    assert len(alive) == 27
+    assert len(alive) == 2 * 27  # as they are, and equalised
     assert most <= 2  # the last one lives until the next takes its name
 
 
@@ -133,7 +133,9 @@ def test_json_and_csv_hold_everything(evaluation: Evaluation, tmp_path: Path) ->
     with open(save_scores(evaluation, tmp_path / "scores.csv"), newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["score"]) for row in rows] == [row.score for row in evaluation.images]
-    assert list(rows[0]) == ["path", "kind", "is_defect", "score", "p_value", "verdict"]
+    assert list(rows[0])[:6] == ["path", "kind", "is_defect", "score", "p_value", "verdict"]
+    assert list(rows[0])[6:] == ["part", "scale_scores", "out_of_range", "equalised_score"]
+    assert rows[0]["scale_scores"] == "1.0 2.0 3.0"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["evaluation.json", "scores.csv"]
 
 

@@ -7,10 +7,8 @@ import math
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import binom
 from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score
 
-from burnish.detection.calibration import conformal_threshold
 from burnish.errors import BurnishError
 from burnish.evaluation import metrics
 
@@ -145,33 +143,3 @@ def test_without_good_images_what_needs_them_is_none() -> None:
 def test_mismatched_lengths_are_a_programming_error() -> None:
     with pytest.raises(ValueError, match=r"must both be \(N,\)"):
         metrics.image_auroc([1.0, 2.0], [True])
-
-
-def test_binomial_interval_holds_the_rates_that_fit_the_count() -> None:
-    interval = metrics.binomial_interval(3, 40)
-    assert interval is not None
-    low, high = interval
-    assert binom.sf(2, 40, low) == pytest.approx(0.025)  # 3 or more at the lower end
-    assert binom.cdf(3, 40, high) == pytest.approx(0.025)  # 3 or fewer at the upper end
-    assert metrics.binomial_interval(0, 0) is None
-    assert metrics.binomial_interval(0, 10)[0] == 0.0  # type: ignore[index]
-
-
-def test_chance_of_rate_sums_the_binomial_tail() -> None:
-    expected = sum(math.comb(20, k) * 0.1**k * 0.9 ** (20 - k) for k in range(4, 21))
-    assert metrics.chance_of_rate(4, 20, 0.1) == pytest.approx(expected)
-    assert metrics.chance_of_rate(0, 0, 0.1) == 1.0
-
-
-def test_chance_of_calibration_agrees_with_drawing() -> None:
-    """Draw held-out and test scores alike, calibrate for real, count the false alarms."""
-    rng = np.random.default_rng(0)
-    held_out, total, rate, draws = 30, 25, 0.1, 20_000
-    alarms = np.empty(draws)
-    for i in range(draws):
-        threshold = conformal_threshold(rng.random(held_out).tolist(), rate)
-        alarms[i] = (rng.random(total) > threshold).sum()
-    for count in (0, 2, 4, 7):
-        seen = (alarms >= count).mean()
-        expected = metrics.chance_of_calibration(count, total, held_out, rate)
-        assert seen == pytest.approx(expected, abs=0.015)

@@ -7,11 +7,11 @@ A number that the test set cannot give is None, not 0. NaN and infinite scores a
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import betabinom, binomtest
 from sklearn.metrics import (
     average_precision_score,
     precision_recall_curve,
@@ -158,31 +158,32 @@ def roc_points(
     return false_alarm_rate, recall
 
 
-def binomial_interval(count: int, total: int, level: float = 0.95) -> tuple[float, float] | None:
-    """Exact (Clopper-Pearson) interval of a rate seen `count` times in `total`; None for total 0.
+def escapes_at(
+    scores: ArrayLike, is_defect: ArrayLike, rates: Sequence[float]
+) -> list[tuple[float, Confusion]]:
+    """The lowest threshold with no more than each rate of false alarms on these very images.
 
-    Images of one part are not independent; then the interval is too narrow.
+    Chosen on test data, as a point of the ROC curve is: for display only, never a setting.
+
+    Args:
+        rates: false-alarm rates in [0, 1).
+
+    Returns:
+        Threshold and counts, one a rate; empty when only one class is there.
+
+    Raises:
+        BurnishError: a score is not finite.
     """
-    if total == 0:
-        return None
-    interval = binomtest(count, total).proportion_ci(level, method="exact")
-    return float(interval.low), float(interval.high)
-
-
-def chance_of_rate(count: int, total: int, rate: float) -> float:
-    """Chance of at least `count` false alarms among `total` good images at a true `rate`."""
-    return float(binomtest(count, total, rate, alternative="greater").pvalue) if total else 1.0
-
-
-def chance_of_calibration(count: int, total: int, held_out: int, rate: float) -> float:
-    """Chance of at least `count` false alarms when test and held-out good images are alike.
-
-    The threshold is itself drawn: with the k-th smallest of n held-out scores, the false-alarm
-    rate is Beta(n + 1 - k, k), so the count is beta-binomial (Vovk 2012, conditional validity).
-    A small chance says that the good test images differ from the ones calibrated on.
-    """
-    k = min(max(math.ceil((held_out + 1) * (1 - rate) - 1e-9), 1), held_out)
-    return float(betabinom.sf(count - 1, total, held_out + 1 - k, k))
+    score, defect = _checked(scores, is_defect)
+    if not _both_classes(defect):
+        return []
+    good = np.sort(score[~defect])
+    found = []
+    for rate in rates:
+        allowed = math.floor(rate * len(good) + 1e-9)
+        threshold = float(good[len(good) - 1 - allowed])
+        found.append((threshold, confusion_at(score, defect, threshold)))
+    return found
 
 
 def _checked(

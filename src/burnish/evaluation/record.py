@@ -27,6 +27,7 @@ from burnish.evaluation.rows import (
     TrivialRow,
     Unlike,
     Unreadable,
+    printable,
 )
 from burnish.files import atomic_write
 
@@ -127,8 +128,3 @@ def save_scores(evaluation: Evaluation, path: str | Path) -> Path:
         table.writerow(line)
     atomic_write(path, text.getvalue())
     return Path(path)
-
-
-def printable(text: str) -> str:
-    """Text that UTF-8 can hold: file names on Linux are bytes, and may be anything."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

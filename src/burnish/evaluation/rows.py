@@ -218,3 +218,8 @@ class ModelFacts(Frozen):
     settings: dict[str, Any] = Field(default_factory=dict)
     training_fingerprint: str | None = None
     versions: dict[str, str] = Field(default_factory=dict)
+
+
+def printable(text: str) -> str:
+    """Text that UTF-8 can hold: file names on Linux are bytes, and may be anything."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from burnish.detection.calibration import needed_images
-from burnish.evaluation import metrics
+from burnish.evaluation import intervals
 from burnish.evaluation.record import Evaluation
 
 UNLIKELY = 0.05  # chance below which a count is not put down to luck
@@ -60,7 +60,7 @@ def cautions(evaluation: Evaluation) -> list[str]:
         found.append("There are no defective test images, so nothing is known of missed defects.")
     if not e.n_good:
         found.append("There are no good test images, so nothing is known of false alarms.")
-    by_chance = metrics.chance_of_rate(e.false_alarms, e.n_good, e.false_alarm_rate_wanted)
+    by_chance = intervals.chance_of_rate(e.false_alarms, e.n_good, e.false_alarm_rate_wanted)
     if by_chance < UNLIKELY:
         found.append(_too_many_false_alarms(e))
     if e.image_auroc is not None and e.image_auroc < WEAK_AUROC:
@@ -89,7 +89,7 @@ def _too_many_false_alarms(e: Evaluation) -> str:
     assert e.false_alarm_interval is not None
     low, high = (percent(rate) for rate in e.false_alarm_interval)
     held_out = e.model.held_out_images
-    chance = metrics.chance_of_calibration(
+    chance = intervals.chance_of_calibration(
         e.false_alarms, e.n_good, held_out, e.false_alarm_rate_wanted
     )
     why = (

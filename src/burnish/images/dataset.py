@@ -137,14 +137,17 @@ def part_of(path: Path, pattern: str) -> str:
 
 def parts_of(paths: Sequence[Path], pattern: str, data: str | Path) -> list[str]:
     """The part each image shows: by `pattern` if given, else as `data/manifest.csv` says, else
-    every image is a part of its own."""
+    every image is a part of its own (test/dent/000 is another than test/good/000)."""
     known = {}
     if not pattern:
         known = {row.path: row.part for row in read_manifest(Path(data)) or ()}
-    return [
-        known.get(os.path.relpath(path, data).replace(os.sep, "/")) or part_of(path, pattern)
-        for path in paths
-    ]
+    parts = []
+    for path in paths:
+        relative = os.path.relpath(path, data).replace(os.sep, "/")
+        fits = pattern and re.search(pattern, path.stem)
+        own = part_of(path, pattern) if fits else os.path.splitext(relative)[0]
+        parts.append(known.get(relative) or own)
+    return parts
 
 
 def split_by_part(parts: Sequence[str], share: float, seed: int) -> tuple[list[int], list[int]]:

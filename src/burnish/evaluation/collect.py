@@ -1,0 +1,225 @@
+"""One pass over the test images: what each gives is kept, its pixels are dropped."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burnish.detection.calibration import Calibration
+from burnish.detection.ranges import TrainingRange
+from burnish.detection.result import Result, Speed
+from burnish.errors import BurnishError
+from burnish.evaluation.pixels import PixelCounter
+from burnish.evaluation.rows import ImageRow, Unreadable, printable
+from burnish.evaluation.stress import CHANGES, Picture, equalise
+from burnish.images.dataset import TestImage
+from burnish.images.formats.masks import mask_of_file
+from burnish.images.statistics import statistics_of
+from burnish.settings import Settings
+
+
+class Card(Protocol):
+    """What evaluation reads of a `ModelCard`."""
+
+    @property
+    def preset(self) -> str: ...
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def calibration(self) -> Calibration: ...
+    @property
+    def data(self) -> dict[str, Any]: ...
+    @property
+    def training(self) -> dict[str, Any]: ...
+    @property
+    def versions(self) -> dict[str, str]: ...
+    @property
+    def ranges(self) -> Mapping[str, TrainingRange]: ...
+
+
+class Inspector(Protocol):
+    """What evaluation asks of a `Detector`; anything that gives a `Result` can be evaluated."""
+
+    @property
+    def card(self) -> Card: ...
+    @property
+    def path(self) -> Path | None: ...
+    def inspect(self, source: Path | NDArray[np.uint8], /) -> Result: ...
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An image and what was said of it."""
+
+    is_defect: bool
+    score: float
+    called_defective: bool
+    out_of_range: bool
+
+
+@dataclass
+class Collected:
+    """What one pass over the test images gave; as long as the test set, but for pixels.
+
+    Attributes:
+        statistics: trivial ones of each image in `rows`, as read.
+        stressed: the chosen images as they are (None), and under each of `stress.CHANGES`.
+    """
+
+    rows: list[ImageRow] = field(default_factory=list)
+    speeds: list[Speed] = field(default_factory=list)
+    statistics: list[dict[str, float]] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+    pixels: PixelCounter | None = None
+    without_mask: int = 0
+    mask_problems: list[Unreadable] = field(default_factory=list)
+    stressed: dict[int | None, list[Judged]] = field(default_factory=dict)
+    fingerprint: str = ""
+
+
+class Collector:
+    """Inspects images one at a time.
+
+    Args:
+        pixels: count pixels against masks.
+        equalised: inspect each image again, brought to the training images' brightness.
+        stressed: numbers of the images to be inspected under every change.
+    """
+
+    def __init__(
+        self,
+        detector: Inspector,
+        data: Path,
+        pixels: bool,
+        equalised: bool,
+        stressed: Sequence[int],
+    ) -> None:
+        self.detector, self.data, self.stressed = detector, data, set(stressed)
+        ranges = detector.card.ranges
+        known = equalised and "mean" in ranges and "spread" in ranges
+        self.target = (ranges["mean"].mean, ranges["spread"].mean) if known else None
+        self.collected = Collected(
+            pixels=PixelCounter(detector.card.calibration.heat_range) if pixels else None
+        )
+        self._digest = hashlib.sha256()
+
+    def add(self, number: int, image: TestImage, part: str) -> None:
+        """Inspect one image.
+
+        Raises:
+            BurnishError: its score or anomaly map is not finite.
+        """
+        collected, name = self.collected, name_of(image.path, self.data)
+        try:
+            content = image.path.read_bytes()
+            self._digest.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
+            result = self.detector.inspect(image.path)
+        except (BurnishError, OSError) as error:
+            kind = printable(image.kind)
+            collected.unreadable.append(
+                Unreadable(path=name, kind=kind, problem=printable(str(error)))
+            )
+            return
+        row = _row(image, name, part, result)
+        collected.speeds.append(result.speed)
+        collected.statistics.append(statistics_of(result.image, len(content)))
+        if collected.pixels is not None:
+            self._count_pixels(image, row, result)
+        if self.target is not None:
+            score = self._score_equalised(result)
+            row = row.model_copy(update={"equalised_score": score})
+        collected.rows.append(row)
+        if number in self.stressed:
+            self._stress(number, row, result.image)
+
+    def finish(self) -> Collected:
+        self.collected.fingerprint = self._digest.hexdigest()
+        return self.collected
+
+    def _count_pixels(self, image: TestImage, row: ImageRow, result: Result) -> None:
+        counter = self.collected.pixels
+        assert counter is not None
+        mask = None
+        if image.is_defect:
+            if image.mask is None:
+                self.collected.without_mask += 1
+                return
+            try:
+                mask = read_mask(image.mask, result.image.shape[:2])
+            except BurnishError as error:
+                name = name_of(image.mask, self.data)
+                self.collected.mask_problems.append(
+                    Unreadable(path=name, kind=row.kind, problem=printable(str(error)))
+                )
+                return
+        try:
+            counter.add(row.kind, row.part, result.anomaly_map, mask)
+        except BurnishError as error:
+            raise BurnishError(f"{row.path}: {error}") from error
+
+    def _score_equalised(self, result: Result) -> float:
+        assert self.target is not None
+        seen = result.statistics  # of the prepared image, as those of the training images are
+        picture = equalise(result.image, seen["mean"], seen["spread"], *self.target)
+        return _finite(self.detector.inspect(picture).score, "an equalised image")
+
+    def _stress(self, number: int, row: ImageRow, picture: Picture) -> None:
+        judged = Judged(row.is_defect, row.score, row.called_defective, bool(row.out_of_range))
+        self.collected.stressed.setdefault(None, []).append(judged)
+        for place, change in enumerate(CHANGES):
+            result = self.detector.inspect(change.apply(picture, number))
+            score = _finite(result.score, f"{row.path} under {change.name} {change.strength}")
+            judged = Judged(row.is_defect, score, result.is_defect, bool(result.out_of_range))
+            self.collected.stressed.setdefault(place, []).append(judged)
+
+
+def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """The ground truth of an image of (height, width): bool, True where any channel is above 0.
+
+    Raises:
+        BurnishError: it cannot be read, has another size, or marks nothing.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BurnishError(f"{path} cannot be read: {error.strerror or error}") from error
+    mask = mask_of_file(content, str(path))
+    if mask.shape != shape:
+        raise BurnishError(
+            f"{path} is {mask.shape[1]}x{mask.shape[0]} px and its image {shape[1]}x{shape[0]}: "
+            "left out of the pixel metrics"
+        )
+    if not mask.any():
+        raise BurnishError(f"{path} marks nothing: left out of the pixel metrics")
+    return mask
+
+
+def name_of(path: Path, data: Path) -> str:
+    """How an image is called in an evaluation: relative to the data folder, with slashes."""
+    return printable(path.relative_to(data).as_posix())
+
+
+def _row(image: TestImage, name: str, part: str, result: Result) -> ImageRow:
+    return ImageRow(
+        path=name,
+        kind=printable(image.kind),
+        is_defect=image.is_defect,
+        score=_finite(result.score, name),
+        p_value=float(result.p_value),
+        verdict=result.verdict.lower(),
+        part=printable(part),
+        scale_scores=tuple(float(score) for score in result.scale_scores),
+        out_of_range=result.out_of_range,
+    )
+
+
+def _finite(score: float, name: str) -> float:
+    if not np.isfinite(score):
+        raise BurnishError(f"{name}: the score is {score}. The model is broken; train it again")
+    return float(score)

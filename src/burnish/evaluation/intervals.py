@@ -1,0 +1,150 @@
+"""How sure a figure is: exact intervals of rates, and bootstrap intervals by part.
+
+Images of one part are not independent, so whole parts are drawn with replacement, never images
+(the cluster bootstrap; Davison & Hinkley 1997, 3.8). The interval is the central 95 % of 1000
+resamples. Where every resample gives the same (AUROC 1, no escape) it has no width: then the parts
+are too few to show what they hide, not proof that nothing is hidden.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import betabinom, binomtest
+
+from burnish.evaluation import ranking
+
+LEVEL = 0.95
+RESAMPLES = 1000
+MIN_PARTS = 5  # fewer parts of a class say next to nothing of how parts differ
+BLOCK = 4_000_000  # weights held at once
+
+
+def binomial_interval(count: int, total: int, level: float = LEVEL) -> tuple[float, float] | None:
+    """Exact (Clopper-Pearson) interval of a rate seen `count` times in `total`; None for total 0.
+
+    Images of one part are not independent; then the interval is too narrow.
+    """
+    if total == 0:
+        return None
+    interval = binomtest(count, total).proportion_ci(level, method="exact")
+    return float(interval.low), float(interval.high)
+
+
+def chance_of_rate(count: int, total: int, rate: float) -> float:
+    """Chance of at least `count` false alarms among `total` good images at a true `rate`."""
+    return float(binomtest(count, total, rate, alternative="greater").pvalue) if total else 1.0
+
+
+def chance_of_calibration(count: int, total: int, held_out: int, rate: float) -> float:
+    """Chance of at least `count` false alarms when test and held-out good images are alike.
+
+    The threshold is itself drawn: with the k-th smallest of n held-out scores, the false-alarm
+    rate is Beta(n + 1 - k, k), so the count is beta-binomial (Vovk 2012, conditional validity).
+    A small chance says that the good test images differ from the ones calibrated on.
+    """
+    k = min(max(math.ceil((held_out + 1) * (1 - rate) - 1e-9), 1), held_out)
+    return float(betabinom.sf(count - 1, total, held_out + 1 - k, k))
+
+
+def draw_parts(parts: int, per_draw: int, seed: int = 0) -> Iterator[NDArray[np.int64]]:
+    """How often each part is drawn, in blocks (B, parts) that together are `RESAMPLES` rows.
+
+    Args:
+        per_draw: numbers that one resample makes its user hold, which bounds a block.
+        seed: the same seed draws the same, whatever the block.
+    """
+    rng = np.random.default_rng(seed)
+    block = max(1, min(RESAMPLES, BLOCK // max(per_draw, parts, 1)))
+    for start in range(0, RESAMPLES, block):
+        rows = min(block, RESAMPLES - start)
+        yield rng.multinomial(parts, np.full(parts, 1 / parts), size=rows)
+
+
+def image_intervals(
+    scores: ArrayLike, is_defect: ArrayLike, parts: Sequence[str], threshold: float
+) -> tuple[dict[str, tuple[float, float]], dict[str, str]]:
+    """95 % bootstrap intervals by part of image_auroc, average_precision, f1, recall, escape_rate.
+
+    Args:
+        scores: finite, (N,).
+        is_defect: bool (N,).
+        parts: of each image.
+        threshold: images scoring higher are called defective.
+
+    Returns:
+        The intervals by name, and why those that are missing are.
+    """
+    score, defect = np.asarray(scores, np.float64), np.asarray(is_defect, bool)
+    names, part_of = np.unique(np.asarray(parts), return_inverse=True)
+    needs = {
+        "image_auroc": (True, True), "average_precision": (True, True), "f1": (False, True),
+        "recall": (False, True), "escape_rate": (False, True),
+    }  # fmt: skip
+    reasons = _too_few(part_of, defect, needs)
+    if len(reasons) == len(needs):
+        return {}, reasons
+    order = np.argsort(score, kind="stable")
+    score, defect, part_of = score[order], defect[order], part_of[order]
+    first = np.flatnonzero(np.r_[True, np.diff(score) > 0])  # of each distinct score
+    called = score > threshold
+
+    def figures(drawn: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        weight = drawn[:, part_of].astype(np.float64)  # (B, N)
+        bad, fine = weight * defect, weight * ~defect
+        bad_at, fine_at = (np.add.reduceat(w, first, axis=1) for w in (bad, fine))
+        caught, all_bad = bad[:, called].sum(1), bad.sum(1)
+        alarms = fine[:, called].sum(1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return {
+                "image_auroc": ranking.auroc(fine_at, bad_at),
+                "average_precision": ranking.average_precision(fine_at, bad_at),
+                "f1": np.where(all_bad > 0, 2 * caught / (caught + alarms + all_bad), np.nan),
+                "recall": caught / all_bad,
+                "escape_rate": 1 - caught / all_bad,
+            }
+
+    found = bootstrap(figures, len(names), 4 * len(score))
+    return {name: interval for name, interval in found.items() if name not in reasons}, reasons
+
+
+def bootstrap(
+    figures: Callable[[NDArray[np.int64]], Mapping[str, NDArray[np.float64]]],
+    parts: int,
+    per_draw: int,
+) -> dict[str, tuple[float, float]]:
+    """The central 95 % of each figure over resamples of the parts; NaNs are left out.
+
+    Args:
+        figures: counts of each part (B, parts) -> figures (B,) by name.
+        per_draw: see `draw_parts`.
+    """
+    blocks = [figures(drawn) for drawn in draw_parts(parts, per_draw)]
+    found = {}
+    for name in blocks[0]:
+        values = np.concatenate([block[name] for block in blocks])
+        values = values[np.isfinite(values)]
+        if len(values):
+            low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+            found[name] = (float(low), float(high))
+    return found
+
+
+def _too_few(
+    part_of: NDArray[np.intp], defect: NDArray[np.bool_], needs: Mapping[str, tuple[bool, bool]]
+) -> dict[str, str]:
+    """Why a figure gets no interval, by name; `needs` says which of (good, defective) it takes."""
+    have = [len(np.unique(part_of[chosen])) for chosen in (~defect, defect)]
+    reasons = {}
+    for name, wanted in needs.items():
+        for class_name, count, need in zip(("good", "defective"), have, wanted, strict=True):
+            if need and count < MIN_PARTS:
+                noun = "part" if count == 1 else "parts"
+                reasons[name] = (
+                    f"the {class_name} test images show {count} {noun}; at least {MIN_PARTS} are "
+                    "needed to tell how parts differ"
+                )
+    return reasons

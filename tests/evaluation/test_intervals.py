@@ -1,0 +1,136 @@
+"""Intervals: exact ones against tails of the distribution, bootstrap against a slow loop."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import binom
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+
+from burnish.detection.calibration import conformal_threshold
+from burnish.evaluation import intervals
+
+
+def test_binomial_interval_holds_the_rates_that_fit_the_count() -> None:
+    interval = intervals.binomial_interval(3, 40)
+    assert interval is not None
+    low, high = interval
+    assert binom.sf(2, 40, low) == pytest.approx(0.025)  # 3 or more at the lower end
+    assert binom.cdf(3, 40, high) == pytest.approx(0.025)  # 3 or fewer at the upper end
+    assert intervals.binomial_interval(0, 0) is None
+    assert intervals.binomial_interval(0, 10)[0] == 0.0  # type: ignore[index]
+
+
+def test_chance_of_rate_sums_the_binomial_tail() -> None:
+    expected = sum(math.comb(20, k) * 0.1**k * 0.9 ** (20 - k) for k in range(4, 21))
+    assert intervals.chance_of_rate(4, 20, 0.1) == pytest.approx(expected)
+    assert intervals.chance_of_rate(0, 0, 0.1) == 1.0
+
+
+def test_chance_of_calibration_agrees_with_drawing() -> None:
+    """Draw held-out and test scores alike, calibrate for real, count the false alarms."""
+    rng = np.random.default_rng(0)
+    held_out, total, rate, draws = 30, 25, 0.1, 20_000
+    alarms = np.empty(draws)
+    for i in range(draws):
+        threshold = conformal_threshold(rng.random(held_out).tolist(), rate)
+        alarms[i] = (rng.random(total) > threshold).sum()
+    for count in (0, 2, 4, 7):
+        seen = (alarms >= count).mean()
+        expected = intervals.chance_of_calibration(count, total, held_out, rate)
+        assert seen == pytest.approx(expected, abs=0.015)
+
+
+def parts_case(seed: int, parts: int = 12) -> tuple[NDArray[np.float64], NDArray[np.bool_], list]:
+    """Parts of one to six images, scores alike within a part; both classes; ties."""
+    rng = np.random.default_rng(seed)
+    scores, defect, names = [], [], []
+    for part in range(parts):
+        images = int(rng.integers(1, 7))
+        middle = rng.normal()
+        scores += list(np.round(middle + 0.5 * rng.normal(size=images) + (part % 2), 1))
+        defect += [part % 2 == 1] * images
+        names += [f"part {part}"] * images
+    return np.array(scores), np.array(defect), names
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bootstrap_is_the_slow_loop_over_parts(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same draws of parts; images copied out one by one, figures by scikit-learn."""
+    monkeypatch.setattr(intervals, "RESAMPLES", 60)
+    scores, defect, names = parts_case(seed)
+    threshold = float(np.median(scores))
+    distinct = sorted(set(names))
+    members = [np.flatnonzero(np.array(names) == name) for name in distinct]
+    drawn = np.concatenate(list(intervals.draw_parts(len(distinct), 1)))
+    assert drawn.shape == (60, len(distinct))
+    figures: dict[str, list[float]] = {"image_auroc": [], "average_precision": [], "f1": [],
+                                       "escape_rate": []}  # fmt: skip
+    for counts in drawn:
+        chosen = np.concatenate([np.tile(m, c) for m, c in zip(members, counts, strict=True)])
+        s, d = scores[chosen], defect[chosen]
+        if d.any() and not d.all():
+            figures["image_auroc"].append(roc_auc_score(d, s))
+            figures["average_precision"].append(average_precision_score(d, s))
+        if d.any():
+            figures["f1"].append(f1_score(d, s > threshold))
+            figures["escape_rate"].append((s[d] <= threshold).mean())
+    found, missing = intervals.image_intervals(scores, defect, names, threshold)
+    assert missing == {}
+    for name, values in figures.items():
+        expected = np.quantile(values, [0.025, 0.975])
+        assert found[name] == pytest.approx(tuple(expected), abs=1e-12), name
+
+
+def test_draws_do_not_depend_on_the_block() -> None:
+    whole = np.concatenate(list(intervals.draw_parts(7, 1, seed=3)))
+    pieces = list(intervals.draw_parts(7, intervals.BLOCK // 10, seed=3))
+    assert len(pieces) == intervals.RESAMPLES // 10
+    np.testing.assert_array_equal(np.concatenate(pieces), whole)
+
+
+def test_copies_of_a_part_do_not_make_an_interval_narrower() -> None:
+    """Eight equal images of each part tell no more than one: an interval by image would shrink."""
+    rng = np.random.default_rng(0)
+    scores, defect = rng.normal(size=24) + np.arange(24) % 2, np.arange(24) % 2 == 1
+    names = [str(i) for i in range(24)]
+    once, _ = intervals.image_intervals(scores, defect, names, 0.5)
+    many = (np.repeat(x, 8) for x in (scores, defect))
+    copied, _ = intervals.image_intervals(*many, list(np.repeat(names, 8)), 0.5)
+    assert copied["image_auroc"] == pytest.approx(once["image_auroc"])
+    by_image, _ = intervals.image_intervals(
+        np.repeat(scores, 8), np.repeat(defect, 8), [str(i) for i in range(192)], 0.5
+    )
+    low, high = by_image["image_auroc"]
+    assert high - low < 0.6 * (once["image_auroc"][1] - once["image_auroc"][0])
+
+
+@pytest.mark.slow
+def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    """Parts drawn from a known law with AUROC Phi(1 / sqrt 2)."""
+    truth = 0.5 * (1 + math.erf(1 / 2))
+    hits = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        scores = np.concatenate([rng.normal(size=40), rng.normal(1, 1, size=40)])
+        defect = np.arange(80) >= 40
+        found, _ = intervals.image_intervals(scores, defect, [str(i) for i in range(80)], 0.5)
+        low, high = found["image_auroc"]
+        hits += low <= truth <= high
+    assert 88 <= hits <= 99
+
+
+def test_too_few_parts_of_a_class_give_a_reason_not_an_interval() -> None:
+    scores = np.arange(20.0)
+    defect = np.arange(20) >= 10
+    names = [f"good {i}" for i in range(10)] + [f"bad {i % 4}" for i in range(10)]
+    found, missing = intervals.image_intervals(scores, defect, names, 9.5)
+    assert found == {}
+    assert "the defective test images show 4 parts; at least 5" in missing["escape_rate"]
+    only_bad = [f"bad {i}" for i in range(10)]
+    found, missing = intervals.image_intervals(scores[10:], defect[10:], only_bad, 12.5)
+    assert set(found) == {"f1", "recall", "escape_rate"}
+    assert "the good test images show 0 parts" in missing["image_auroc"]
