@@ -96,12 +96,13 @@ def change_by_pasting(
     contrast = strength * rng.uniform(-0.15, 0.15)
     core = cover > 0.5
     jitter = shade + contrast * (pasted - pasted[core].mean(axis=0))
-    change = min(strength, 1.0) * (pasted - image[window]) + jitter
+    below = image[window].astype(np.float32)
+    change = np.clip(below + min(strength, 1.0) * (pasted - below) + jitter, 0.0, 255.0) - below
 
     grey = change if change.ndim == 2 else change.mean(axis=2)
     lacking = 0.7 * amplitude - float(np.percentile(np.abs(grey[core]), 90))
     if lacking > 0.0:
-        mean = float(image[window][core].mean() + grey[core].mean())
+        mean = float(below[core].mean() + grey[core].mean())
         brighter = grey[core].mean() > 0.0
         if lacking > (255.0 - mean if brighter else mean):  # no room that way
             brighter = not brighter
