@@ -94,11 +94,46 @@ def test_colour(tmp_path: Path, colour: str, shapes: list[tuple[int, ...]], chan
     assert store.channels == len(store[0]) == channels
 
 
-def test_grey_stored_as_rgb_counts_as_grey(tmp_path: Path) -> None:
-    grey = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
-    Image.fromarray(grey).convert("RGB").save(tmp_path / "a.png")
-    store = load_store([tmp_path / "a.png"], settings(), 1)
-    assert np.array_equal(store[0][0], grey)
+@pytest.mark.parametrize("changes", [{}, {"tile": 16, "overlap": 4}])
+def test_grey_stored_as_rgb_counts_as_grey(tmp_path: Path, changes: dict) -> None:
+    """Of three equal channels one is shown, and that is what inspection makes of the file."""
+    rng = np.random.default_rng(0)
+    grey = np.stack([np.arange(256, dtype=np.uint8)] * 40)  # every level
+    for name, pixels in {"a": grey, "b": rng.integers(0, 256, (50, 90), dtype=np.uint8)}.items():
+        Image.fromarray(pixels).convert("RGB").save(tmp_path / f"{name}.png")
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    store = load_store(paths, settings(**changes), 1)
+    assert store.channels == 1
+    for path, pixels in zip(paths, store, strict=True):
+        height, width = pixels.shape[1:]
+        assert np.array_equal(pixels, prepare(read_image(path), 1, height, width))
+    if changes:
+        assert np.array_equal(store[0][0], grey)
+    # One coloured pixel far down, and it is a set of coloured images.
+    coloured = np.stack([grey] * 3, axis=2)
+    coloured[-1, -1, 2] ^= 1
+    Image.fromarray(coloured).save(paths[0])
+    assert load_store(paths, settings(**changes), 1).channels == 3
+    assert load_store(paths, settings(colour="rgb"), 1).channels == 3
+
+
+def test_tiles_are_cut_from_images_at_their_own_size(tmp_path: Path) -> None:
+    paths = write(tmp_path, (40, 80), (50, 100), (7, 9))
+    store = load_store(paths, settings(tile=16, overlap=4), 1)
+    assert [image.shape for image in store] == [(1, 40, 80), (1, 50, 100), (1, 7, 9)]
+    assert store.sizes == [(40, 80), (50, 100), (7, 9)]
+    assert np.array_equal(store[1][0], read_image(paths[1]))
+
+
+def test_notes_tell_what_is_left_out(tmp_path: Path) -> None:
+    paths = write(tmp_path, (32, 32), (32, 32))
+    pages = [Image.new("L", (32, 32), level) for level in (10, 20, 30)]
+    pages[0].save(tmp_path / "02.tif", save_all=True, append_images=pages[1:])
+    paths.append(tmp_path / "02.tif")
+    for _ in range(2):  # decoded, and from the cache
+        store = load_store(paths, settings(), 1)
+        assert store.notes == [f"{tmp_path / '02.tif'} has 3 pages; the first is read"]
+        assert (store[2] == 10).all()
 
 
 def test_unreadable_files_are_skipped_and_named(tmp_path: Path) -> None:
@@ -123,6 +158,10 @@ def test_too_few_readable_files(tmp_path: Path) -> None:
 def test_blocks_that_do_not_fit_the_kept_aspect(tmp_path: Path) -> None:
     paths = write(tmp_path, (10, 200))
     keep = settings(aspect="keep", image_size=64, mask_blocks=(4, 16))  # fits 64 x 64 px
+    with pytest.raises(BurnishError, match="do not fit the model's input of 16 x 288"):
+        load_store(paths, keep, 1)
+    # The same images are in the cache by now, and the blocks fit no better.
+    load_store(paths, keep.model_copy(update={"mask_blocks": (4,)}), 1)
     with pytest.raises(BurnishError, match="do not fit the model's input of 16 x 288"):
         load_store(paths, keep, 1)
 

@@ -70,7 +70,7 @@ def build(
         work.discard(*([earlier.name, INDEX] if earlier else []))
         try:
             with locked(root, "room"):
-                kept, need = earlier.pixels.nbytes if earlier else 0, work.plan.size
+                kept, need = earlier.pixels.nbytes if earlier else 0, work.plan.need
                 if not make_room(root, key, need, work.written(), kept, work.plan.summary):
                     earlier = work.earlier = None
                     work.discard()

@@ -20,6 +20,7 @@ from burnish.images.cache_index import Layout, Record, read_content
 from burnish.images.reader import Header, read_header
 
 THREADS = min(8, 2 * (os.cpu_count() or 1))  # more wait for Python's lock than for the disk
+RECORD = 300  # bytes of a record in JSON beside its path
 SAMPLE = 32  # headers that a guess goes by
 SMALL = 1 << 20  # pixels; beside decoding a larger image, reading its header costs nothing
 
@@ -91,6 +92,11 @@ class Plan:
         own = self.layout.size is None
         places = [(r.path, r.offset, r.shape if own else None) for r in self.records]
         return hashlib.sha256(json.dumps([self.layout, places]).encode()).hexdigest()
+
+    @property
+    def need(self) -> int:
+        """Bytes that it takes on the disk, with index and journal, about."""
+        return self.size + 2 * sum(RECORD + len(record.path) for record in self.records)
 
     @property
     def summary(self) -> str:

@@ -227,4 +227,5 @@ def _gb(size: int) -> str:
 
 
 def _at_least(size: int) -> str:
-    return f"{size / GB * 1.01:.2g}" if size < GB else f"{-(-size // GB)}"
+    """`size` in GB, rounded up, for the variable."""
+    return f"{1.01 * size / GB:.3g}" if size < GB else f"{-(-size // GB)}"
