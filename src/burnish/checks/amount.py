@@ -26,14 +26,15 @@ def find_shortage(
     """
     good = [i for i in images if not i.subject.is_defect and i.subject.split != "test"]
     if len(good) < MIN_GOOD:
-        where = "train/good holds" if data.is_split else "the data holds"
+        where = " in train/good" if data.is_split else ""
         return [
             Finding(
                 "no-training-images" if not good else "too-few-training-images",
                 "error",
                 "Too few good images to learn from",
-                f"{where[0].upper()}{where[1:]} {counted(len(good), 'readable image')}; at least "
-                f"{MIN_GOOD} good ones are needed.",
+                f"There {'is' if len(good) == 1 else 'are'} "
+                f"{counted(len(good), 'readable good image')}{where}; at least {MIN_GOOD} are "
+                "needed.",
                 "Add good images: nothing can be learned without them.",
                 figures={"good_images": len(good), "needed": MIN_GOOD},
             ),

@@ -234,7 +234,7 @@ def _pairs(
         else "that count as two parts"
     )
     return Finding(
-        "near-duplicates",
+        "near-duplicates" if severity == "warning" else "near-duplicates-harmless",
         severity,
         "Near duplicates" if severity == "warning" else "Near duplicates that do no harm",
         f"{counted(len(pairs), 'pair')} of images {where} "

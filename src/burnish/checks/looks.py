@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from burnish.checks.finding import Finding, counted, some
 from burnish.checks.measure import Measured
 from burnish.images.statistics import robust_z
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FAR, VERY_FAR = 6.0, 10.0  # robust standard deviations
 LEAST_BRIGHTNESS = 1.0  # grey levels; a steadier camera does not make its images outliers
@@ -19,8 +23,9 @@ LEAST_IMAGES = 8  # fewer do not show what is usual
 def find_outliers(images: Sequence[Measured]) -> list[Finding]:
     """Blank images; good training images far from the others in brightness or sharpness.
 
-    Far is 6 robust standard deviations (1.4826 MAD) from the median; sharpness goes by its
-    logarithm.
+    Far is 6 robust standard deviations (1.4826 MAD) from the median and, as a set may have two
+    settings of the light, also as far again outside the middle nine tenths as they are wide.
+    Sharpness goes by its logarithm.
 
     Args:
         images: those that could be read.
@@ -59,10 +64,10 @@ def _outliers(
     good: Sequence[Measured], code: str, name: str, words: tuple[str, str, str]
 ) -> Finding | None:
     values = np.array([image.statistics[name] for image in good])
-    if name == "sharpness":
-        z = robust_z(np.log(values + 1), np.log(values + 1), LEAST_SHARPNESS)
-    else:
-        z = robust_z(values, values, LEAST_BRIGHTNESS)
+    scaled = np.log(values + 1) if name == "sharpness" else values
+    least = LEAST_SHARPNESS if name == "sharpness" else LEAST_BRIGHTNESS
+    z = robust_z(scaled, scaled, least)
+    z[~_beyond_most(scaled)] = 0
     order = np.argsort(-np.abs(z), kind="stable")
     far = [int(index) for index in order if abs(z[index]) > FAR]
     if not far:
@@ -87,3 +92,11 @@ def _outliers(
             "z": [round(float(z[i]), 2) for i in far],
         },
     )
+
+
+def _beyond_most(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Outside the middle nine tenths by more than their width; of few values two may be outside."""
+    ordered = np.sort(values)
+    cut = max(2, len(values) // 20)
+    low, high = ordered[cut], ordered[-cut - 1]
+    return (values < low - (high - low)) | (values > high + (high - low))

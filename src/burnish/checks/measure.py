@@ -17,7 +17,7 @@ from burnish.checks.subject import Subject
 from burnish.errors import BurnishError
 from burnish.images.decoding import SUFFIXES_OF, suffix_of
 from burnish.images.reader import Header, read_header_bytes, read_image_bytes, to_channels
-from burnish.images.statistics import statistics_of
+from burnish.images.statistics import MAD_TO_SIGMA, statistics_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 HASH_SIDE = 16  # of the perceptual hash, bits a side
 DETAIL_SIDE = 64  # px
 DETAIL_SIGMA = 1.0  # px, of the blur that is taken away
+CUT = 3.0  # robust standard deviations
+LEAST_DETAIL = 0.3  # grey levels; less is taken for rounding
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,8 @@ def fine_structure(grey: NDArray[np.uint8]) -> NDArray[np.int8]:
     """What remains of an image at 64 x 64 px when its blurred self is taken away.
 
     Parts of one kind look alike in the large; scratches, grain and the exact place of every edge
-    are of one picture. Scaled so that the largest value is 127; all zero for a flat image.
+    are of one picture. Cut off at 3 robust standard deviations, so that a stain on a copy does not
+    outweigh all else; scaled so that a range of 6 becomes 127; all zero for a flat image.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -148,11 +151,9 @@ def fine_structure(grey: NDArray[np.uint8]) -> NDArray[np.int8]:
     small = small.resize((DETAIL_SIDE, DETAIL_SIDE), Image.Resampling.BOX)
     pixels = np.asarray(small, np.float32)
     detail = pixels - gaussian_filter(pixels, DETAIL_SIGMA)
-    detail -= detail.mean()
-    largest = float(np.abs(detail).max())
-    if largest < 1e-3:
-        return np.zeros(detail.shape, np.int8)
-    return np.round(detail * (127 / largest)).astype(np.int8)
+    most = CUT * max(MAD_TO_SIGMA * float(np.median(np.abs(detail))), LEAST_DETAIL)
+    detail = np.clip(detail, -most, most)
+    return np.round((detail - detail.mean()) * (127 / (2 * most))).astype(np.int8)
 
 
 def _shrunk(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -11,8 +11,9 @@ RULES = {
     "Exact duplicates": "Equal pixels once decoded (SHA-256), whether the files are equal or not.",
     "Near duplicates": (
         f"Perceptual hashes (pHash, 256 bits) within {MAX_DISTANCE} bits, and fine structure "
-        f"(64 x 64 px, blur taken away) that correlates {CLOSER:g} times closer to 1 than that of "
-        f"nearest neighbours in this set usually does, with a limit from {LEAST:g} to {MOST:g}. "
+        f"(64 x 64 px, blur taken away, peaks cut) that correlates {CLOSER:g} times closer to 1 "
+        "than that of nearest neighbours in this set usually does, with a limit from "
+        f"{LEAST:g} to {MOST:g}. "
         "Other sizes, brightness and compression are seen through; mirrored, turned or cropped "
         "copies are not found."
     ),
@@ -22,7 +23,8 @@ RULES = {
     ),
     "Unusual brightness and sharpness": (
         f"Over {FAR:g} robust standard deviations (1.4826 MAD) from the median of the good images "
-        f"to learn from; a warning from {VERY_FAR:g} on. Sharpness is the logarithm of the "
+        "to learn from, and as far again outside the middle nine tenths of them as these are wide; "
+        f"a warning from {VERY_FAR:g} on. Sharpness is the logarithm of the "
         "variance of the Laplacian."
     ),
     "Shortcut": (

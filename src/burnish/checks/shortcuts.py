@@ -108,6 +108,8 @@ def find_shortcuts(data: DataSet, contrasts: Contrasts) -> list[Finding]:
     where = "test images" if data.is_split else "images"
     light = [contrast for contrast in telling if not contrast.by_the_defect]
     defect = [contrast for contrast in telling if contrast.by_the_defect]
+    if defect and {contrast.name for contrast in light} == {"file_bytes"}:
+        light, defect = [], [*defect, *light]  # a flaw takes bytes; no mask can show that
     findings = []
     if light:
         unsure = all(c.about.of_few and c.outside is None for c in light)

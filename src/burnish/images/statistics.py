@@ -38,7 +38,7 @@ class Statistic:
 
 STATISTICS = {
     "mean": Statistic("mean brightness", "grey levels"),
-    "spread": Statistic("spread of brightness", "grey levels"),
+    "spread": Statistic("spread of brightness", "grey levels", of_few=True),
     "darkest": Statistic("darkest pixel", "grey levels", of_few=True),
     "dark": Statistic("0.1 % quantile of brightness", "grey levels", of_few=True),
     "bright": Statistic("99.9 % quantile of brightness", "grey levels", of_few=True),
@@ -52,7 +52,7 @@ STATISTICS = {
     "width": Statistic("image width", "px", of_pixels=False),
     "height": Statistic("image height", "px", of_pixels=False),
     "area": Statistic("image area", "px", of_pixels=False),
-    "file_bytes": Statistic("file size", "bytes", of_pixels=False),
+    "file_bytes": Statistic("file size", "bytes", of_pixels=False, of_few=True),
 }
 
 

@@ -26,7 +26,6 @@ def check(
     data: Annotated[
         Path,
         typer.Argument(
-            metavar="DATA",
             help="MVTec AD layout, a folder of good images, or a raw source (folder, zip, tar).",
         ),
     ],
@@ -35,7 +34,7 @@ def check(
         typer.Option(
             "--from",
             metavar="FORMAT",
-            help="Format of a raw source, see `burnish data formats` [default: guessed]",
+            help="Format of a raw source, see `burnish data formats` (default: guessed)",
         ),
     ] = "",
     part: Annotated[
@@ -43,11 +42,14 @@ def check(
         typer.Option(
             metavar="REGEX",
             help="Finds the part's name in the file name "
-            "[default: as manifest.csv or the format says]",
+            "(default: as manifest.csv or the format says)",
         ),
     ] = "",
     category: Annotated[
-        str, typer.Option(help="Which object, where a raw source holds several.")
+        str,
+        typer.Option(
+            "--class", metavar="NAME", help="Which object, where a raw source holds several."
+        ),
     ] = "",
     false_alarms: Annotated[
         float, typer.Option(help="False-alarm rate the good images must suffice for.")
@@ -63,8 +65,9 @@ def check(
 ) -> None:
     """Tell the truth about data: copies, leaks, bad masks, shortcuts, shift, too few images.
 
-    Nothing is changed. Exit code: 0 nothing worse than notes, 1 warnings or errors found, 2 could
-    not be checked.
+    Nothing is changed.
+
+    Exit code: 0 nothing worse than notes, 1 warnings or errors, 2 could not be checked.
     """
     from burnish.errors import BurnishError
 
@@ -105,7 +108,7 @@ def _tell(result: Check, console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from burnish.checks.finding import SEVERITIES, printable
+    from burnish.checks.finding import SEVERITIES, counted, printable
 
     console.print(
         Text(f"{printable(str(result.data.path))}: {result.data.form}", style="dim"),
@@ -113,7 +116,7 @@ def _tell(result: Check, console: Console) -> None:
     )
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for row in result.counts():
-        parts = f"{row['parts']:,} parts" if row["parts"] else ""
+        parts = counted(row["parts"], "part") if row["parts"] else ""
         table.add_row(row["split"], Text(row["kind"]), f"{row['images']:,}", parts)
     console.print(table, highlight=False)
     console.print()

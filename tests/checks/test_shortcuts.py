@@ -1,0 +1,104 @@
+"""Shortcuts and shift: planted ones are found, easy defects are no shortcut, chance is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.stats import mannwhitneyu
+from sklearn.metrics import roc_auc_score
+
+FOLDERS = ("train/good", "test/good", "test/scratch")
+
+
+def brighten(root: Path, folder: str, by: int) -> None:
+    for path in sorted((root / folder).glob("*.png")):
+        pixels = np.asarray(Image.open(path)).astype(int) + by
+        Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(path)
+
+
+def test_brighter_defects_are_a_shortcut(clean: Path, checked) -> None:
+    brighten(clean, "test/scratch", 40)
+    result = checked(clean)
+    (finding,) = result.findings
+    assert (finding.code, finding.severity) == ("shortcut", "warning")
+    assert finding.message.startswith("The mean brightness alone tells good from defective test")
+    means = {
+        folder: [np.asarray(Image.open(p)).mean() for p in sorted((clean / folder).glob("*"))]
+        for folder in FOLDERS
+    }
+    (entry,) = (e for e in finding.figures["statistics"] if e["statistic"] == "mean")
+    good, bad = means["test/good"], means["test/scratch"]
+    assert entry["auroc"] == pytest.approx(roc_auc_score([0] * 12 + [1] * 12, good + bad), abs=1e-4)
+    assert entry["means"] == pytest.approx([np.mean(good), np.mean(bad)], abs=1e-3)
+    assert entry["medians"] == pytest.approx([np.median(good), np.median(bad)], abs=1e-3)
+    tried = sum(bool(np.ptp([*c.first, *c.second]) > 0) for c in result.contrasts.shortcut)
+    p = mannwhitneyu(bad, good).pvalue * tried
+    assert entry["p_adjusted"] == pytest.approx(p, rel=0.01)
+    assert entry["auroc_outside_masks"] > 0.95
+
+
+def test_darker_defects_count_as_much(clean: Path, found) -> None:
+    brighten(clean, "test/scratch", -40)
+    (entry,) = (
+        e for e in found(clean)["shortcut"].figures["statistics"] if e["statistic"] == "mean"
+    )
+    assert entry["auroc"] < 0.05
+
+
+def test_a_shift_of_good_test_images(clean: Path, found) -> None:
+    brighten(clean, "test/good", -40)
+    brighten(clean, "test/scratch", -40)
+    (finding,) = found(clean).values()
+    assert (finding.code, finding.severity) == ("shift", "warning")
+    assert finding.figures["groups"] == ["train", "test"]
+    assert finding.figures["statistics"][0]["statistic"] == "mean"
+    assert finding.figures["statistics"][0]["images"] == [24, 12]
+
+
+def test_black_flaws_are_easy_not_a_shortcut(clean: Path, found) -> None:
+    for path in sorted((clean / "test/scratch").glob("*.png")):
+        pixels = np.asarray(Image.open(path)).copy()
+        pixels[40:42, 20:60] = 0  # within the mask
+        Image.fromarray(pixels).save(path)
+    (finding,) = found(clean).values()
+    assert (finding.code, finding.severity) == ("easy-defects", "note")
+    assert "darkest" in {entry["statistic"] for entry in finding.figures["statistics"]}
+
+
+def test_without_masks_a_black_flaw_may_be_either(clean: Path, found) -> None:
+    test_black_flaws_are_easy_not_a_shortcut(clean, found)
+    for path in (clean / "ground_truth/scratch").iterdir():
+        path.unlink()
+    finding = found(clean)["shortcut"]
+    assert "only masks could show" in finding.advice
+
+
+def test_another_file_format_is_a_shortcut(clean: Path, found) -> None:
+    for path in sorted((clean / "test/scratch").glob("*.png")):
+        Image.open(path).save(path.with_suffix(".jpg"), quality=95)
+        path.unlink()
+    entries = {e["statistic"]: e for e in found(clean)["shortcut"].figures["statistics"]}
+    assert entries["is_jpeg"]["auroc"] == 1.0
+    assert entries["is_png"]["auroc"] == 0.0
+
+
+def test_another_size_is_a_shortcut_and_a_shift(clean: Path, found) -> None:
+    for path in sorted((clean / "test/good").glob("*.png")):
+        Image.open(path).crop((0, 0, 90, 96)).save(path)
+    findings = found(clean)
+    names = {e["statistic"] for e in findings["shortcut"].figures["statistics"]}
+    assert {"width", "area"} <= names
+    assert {"width", "area"} <= {e["statistic"] for e in findings["shift"].figures["statistics"]}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_few_images_prove_nothing(tmp_path: Path, found, surface, save, seed: int) -> None:
+    for i in range(10):
+        save(tmp_path / f"train/good/{i}.png", surface(100 * seed + i))
+    for i in range(3):  # three against three often differ by chance, with an AUROC of 1
+        save(tmp_path / f"test/good/{i}.png", surface(100 * seed + 20 + i))
+        save(tmp_path / f"test/dent/{i}.png", surface(100 * seed + 30 + i))
+    assert not {"shortcut", "shift"} & set(found(tmp_path))
