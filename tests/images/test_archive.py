@@ -172,7 +172,7 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
 
 
 def test_from_several_threads(source_path: Path) -> None:
-    names = list(FILES) * 200
+    names = list(FILES) * 50
     with open_source(source_path) as source, ThreadPoolExecutor(8) as pool:
         assert list(pool.map(source.read, names)) == [FILES[name] for name in names]
 
@@ -324,6 +324,14 @@ def test_a_file_without_a_name(tmp_path: Path) -> None:
     """Found by the fuzzer: the empty name became "."."""
     refused(make_tar(tmp_path / "x.tar", {"": b"1"}), "is no file name")
     refused(make_zip(tmp_path / "x.zip", {"./.": b"1"}), "is no file name")
+    path = make_zip(tmp_path / "x.zip", {"Q": b"1"})
+    data = bytearray(path.read_bytes().replace(b"Q", b""))  # zipfile's is_dir() fails on ""
+    entry, end = data.index(b"PK\1\2"), data.index(b"PK\5\6")
+    struct.pack_into("<H", data, 26, 0)
+    struct.pack_into("<H", data, entry + 28, 0)
+    struct.pack_into("<II", data, end + 12, end - entry, entry)
+    path.write_bytes(data)
+    refused(path, "is no file name")
 
 
 # --- links, devices, encryption -------------------------------------------------------------------
@@ -541,7 +549,7 @@ def test_a_negative_size_does_not_go_round_in_circles(tmp_path: Path) -> None:
     path.write_bytes(header(b"a", b"00000000001\0") + bytes(512) + back + bytes(1024))
     start = time.perf_counter()
     refused(path, "negative size")
-    assert time.perf_counter() - start < 1
+    assert time.perf_counter() - start < 5
 
 
 def test_long_runs_of_digits_take_no_time(tmp_path: Path) -> None:
@@ -555,7 +563,7 @@ def test_long_runs_of_digits_take_no_time(tmp_path: Path) -> None:
     )  # fmt: skip
     start = time.perf_counter()
     refused(path, "more than 200 digits")
-    assert time.perf_counter() - start < 1
+    assert time.perf_counter() - start < 5
 
 
 @pytest.mark.parametrize("kind", [b"x", b"g", b"L", b"K"])

@@ -35,16 +35,21 @@ class ZipSource:
         self._listing = Listing(path, UNPACK)
         self._members: dict[str, zipfile.ZipInfo] = {}
         try:
-            bounded = cast("IO[bytes]", BoundedFile(file, MAX_DIRECTORY))
-            self._zip = zipfile.ZipFile(bounded)
+            self._index(file, length)
+        except BurnishError:
+            raise
         except Exception as error:  # zipfile meets garbage with struct, Index, Unicode errors, ...
             raise BurnishError(f"{path} cannot be read as a zip: {_reason(error)}") from error
+
+    def _index(self, file: BinaryIO, length: int) -> None:
+        self._zip = zipfile.ZipFile(cast("IO[bytes]", BoundedFile(file, MAX_DIRECTORY)))
         infos = self._zip.infolist()
         for info in infos:
             self._admit(info)
         if sum(info.compress_size for info in infos) > length:
             raise BurnishError(
-                f"{path} is refused: its members overlap, which only a decompression bomb needs"
+                f"{self.path} is refused: its members overlap, which only a decompression bomb "
+                "needs"
             )
 
     def _admit(self, info: zipfile.ZipInfo) -> None:
@@ -55,7 +60,7 @@ class ZipSource:
             listing.refuse(raw, "is a link")
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             listing.refuse(raw, "is a device or a pipe")
-        if info.is_dir():
+        if info.filename.endswith("/"):  # is_dir() stumbles over an empty name
             return
         if info.flag_bits & ENCRYPTED:
             listing.refuse(raw, "is encrypted")

@@ -74,7 +74,7 @@ def opened(source: Path | bytes, name: str) -> Iterator[tuple[ImageFile, BinaryI
                 raise BurnishError(f"{name} is empty (0 bytes)")
             if size > MAX_BYTES:
                 raise BurnishError(f"{name} has {size:,} bytes; at most {MAX_BYTES:,} are read")
-            guard(file, name)
+            guard(file, name, MAX_PIXELS)
             with _identified(file, name) as image:
                 _check_pixels(image, name)
                 if format_of(image) == "TIFF":

@@ -6,6 +6,7 @@ Each guard walks the file's own structure, decodes nothing, and stops at the fir
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 from collections.abc import Iterator
@@ -25,6 +26,11 @@ MAGIC = {
 }  # fmt: skip
 STRIP_OFFSETS, TILE_OFFSETS = 273, 324  # TIFF tags
 JPEG_FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
+JPEG_SEQUENTIAL, JPEG_HUFFMAN = (0xC0, 0xC1), (0xC0, 0xC1, 0xC2)
+JPEG_RATIO = 512  # pixels a byte: a block of 8 x 8 takes at least one bit
+PNG_SIZE = 16  # offset of width and height, always in the first chunk
+PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
+PNG_RATIO = 1100  # bytes a byte: deflate reaches 1032
 JPEG_ALONE = (0x01, *range(0xD0, 0xD9))  # markers without a length
 JPEG_SCAN, JPEG_END = 0xDA, 0xD9
 JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # not FF00 and restarts: they are data
@@ -35,27 +41,60 @@ def claimed_format(head: bytes) -> str | None:
     return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
 
 
-def guard(file: BinaryIO, name: str) -> None:
-    """Refuse a file that would cost out of all proportion.
+def guard(file: BinaryIO, name: str, most: int) -> None:
+    """Refuse a file that would cost out of all proportion, or holds too little for its pixels.
+
+    Args:
+        most: pixels; what claims more is for the caller to refuse.
 
     Raises:
         BurnishError: over 100 scans or 10,000 segments (JPEG), 200,000 chunks (PNG), 100,000
-            strips or tiles (TIFF).
+            strips or tiles (TIFF); fewer bytes than the best compression leaves (JPEG, PNG).
     """
+    size = file.seek(0, io.SEEK_END)
     file.seek(0)
     format = claimed_format(file.read(8))
-    excess = None
-    if format == "JPEG" and _jpeg_is_excessive(file):
-        excess = f"{MAX_SCANS} scans or {MAX_SEGMENTS:,} segments"
-    elif format == "PNG" and sum(1 for _ in png_chunks(file)) > MAX_CHUNKS:
-        excess = f"{MAX_CHUNKS:,} chunks"
-    elif format == "TIFF" and _tiff_strips(file) > MAX_STRIPS:
-        excess = f"{MAX_STRIPS:,} strips or tiles"
-    if excess:
+    try:
+        if format == "JPEG":
+            _guard_jpeg(file, size, most)
+        elif format == "PNG":
+            _guard_png(file, most)
+        elif format == "TIFF" and _tiff_strips(file) > MAX_STRIPS:
+            raise _Excess(f"{MAX_STRIPS:,} strips or tiles")
+    except _Excess as excess:
         raise BurnishError(
             f"{name} is made of more than {excess}: decoding it would take minutes. "
             "Save it again with an image editor."
-        )
+        ) from None
+    except _Lack as lack:
+        raise BurnishError(
+            f"{name} is damaged: {size:,} bytes are too little data for {lack} px"
+        ) from None
+
+
+class _Excess(Exception):
+    pass
+
+
+class _Lack(Exception):
+    pass
+
+
+def _guard_png(file: BinaryIO, most: int) -> None:
+    chunks = packed = 0
+    for kind, _, length in png_chunks(file):
+        chunks += 1
+        packed += length if kind == b"IDAT" else 0
+    if chunks > MAX_CHUNKS:
+        raise _Excess(f"{MAX_CHUNKS:,} chunks")
+    file.seek(PNG_SIZE)
+    head = file.read(10)
+    if len(head) == 10:
+        width, height, depth, colour = struct.unpack(">IIBB", head)
+        # Pillow leaves black what the pixels' stream does not reach.
+        needed = width * height * depth * PNG_CHANNELS.get(colour, 1) // 8
+        if width * height <= most and needed > PNG_RATIO * packed:
+            raise _Lack(f"{width} x {height}")
 
 
 def png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
@@ -73,7 +112,7 @@ def png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
         at += 12 + length
 
 
-def _jpeg_is_excessive(file: BinaryIO) -> bool:
+def _guard_jpeg(file: BinaryIO, size: int, most: int) -> None:
     at, components = 2, 0
     for _ in range(MAX_SEGMENTS):  # the segments before the first scan, by seeking
         file.seek(at)
@@ -82,33 +121,35 @@ def _jpeg_is_excessive(file: BinaryIO) -> bool:
             break
         marker, length = head[1], int.from_bytes(head[2:4], "big")
         if marker in JPEG_FRAMES:
-            if marker not in (0xC0, 0xC1):  # progressive, lossless, hierarchical
+            height, width, components = struct.unpack_from(">HHB", head, 5)
+            if marker in JPEG_HUFFMAN and JPEG_RATIO * size < width * height <= most:
+                raise _Lack(f"{width} x {height}")
+            if marker not in JPEG_SEQUENTIAL:
                 break
-            components = head[9]
         elif marker == JPEG_SCAN:
             if head[4] >= components > 0:
-                return False  # one scan holds it all: libjpeg looks at no second one
+                return  # one scan holds it all: libjpeg looks at no second one
             break
         at += 1 if marker == 0xFF else 2 if marker in JPEG_ALONE else 2 + length
     else:
-        return True
+        raise _Excess(f"{MAX_SEGMENTS:,} segments")
     file.seek(at)
-    return _scans_are_many(file.read())
+    _count_scans(file.read())
 
 
-def _scans_are_many(data: bytes) -> bool:
+def _count_scans(data: bytes) -> None:
     at = scans = 0
     for _ in range(MAX_SEGMENTS):
         found = JPEG_MARKER.search(data, at)
         if found is None or found[1][0] == JPEG_END:
-            return False
+            return
         scans += found[1][0] == JPEG_SCAN
         if scans > MAX_SCANS:
-            return True
+            raise _Excess(f"{MAX_SCANS} scans")
         at = found.end()
         if found[1][0] not in JPEG_ALONE:
             at += int.from_bytes(data[at : at + 2], "big")
-    return True
+    raise _Excess(f"{MAX_SEGMENTS:,} segments")
 
 
 def _tiff_strips(file: BinaryIO) -> int:

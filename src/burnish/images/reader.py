@@ -42,7 +42,7 @@ __all__ = [
     "to_channels",
 ]  # fmt: skip
 
-BAND = 1 << 22  # pixels of more than 8 bits that are narrowed at a time
+BAND = 1 << 24  # pixels converted at a time: whole, the copies of a large image need gigabytes
 TIFF_PHOTOMETRIC, TIFF_SAMPLE_FORMAT = 262, 339  # tags
 
 
@@ -173,29 +173,30 @@ def _header(source: Path | bytes, name: str) -> Header:
 
 
 def _from_pil(image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        return _narrowed(image)
     if image.mode == "F":
         wide = np.asarray(image)
         return _from_array(1 - wide if _white_is_zero(image) else wide)
-    if is_grey(image.mode):
-        return np.array(image.convert("L"))
-    return np.array(image.convert("RGB"))
+    integers = image.mode == "I" or image.mode.startswith("I;16")
+    mode = image.mode if integers else "L" if is_grey(image.mode) else "RGB"
+    shape = (image.height, image.width, 3)[: 3 if mode == "RGB" else 2]
+    array = np.empty(shape, np.uint8)
+    rows = max(1, BAND // image.width)
+    for top in range(0, image.height, rows):
+        band = image
+        if rows < image.height:
+            band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        pixels = np.asarray(band if band.mode == mode else band.convert(mode))
+        array[top : top + rows] = _narrowed(pixels, image) if integers else pixels
+    return array
 
 
-def _narrowed(image: Image.Image) -> NDArray[np.uint8]:
+def _narrowed(wide: NDArray[Any], image: Image.Image) -> NDArray[np.uint8]:
     """The upper 8 of 16 bits, or of 12; a TIFF's tags say what Pillow's mode leaves open."""
     tags = getattr(image, "tag_v2", {})
     bits, signs = tags.get(TIFF_BITS), tags.get(TIFF_SAMPLE_FORMAT, (1,))
-    shift = 4 if bits == (12,) else 8
-    narrow = np.empty((image.height, image.width), np.uint8)
-    rows = max(1, BAND // image.width)
-    for top in range(0, image.height, rows):  # in bands: whole, the wide copies need gigabytes
-        bottom = min(top + rows, image.height)
-        wide = np.asarray(image.crop((0, top, image.width, bottom)))
-        if bits == (32,) and signs == (1,):  # Pillow's 32 bits are signed
-            wide = wide.view(np.uint32)
-        narrow[top:bottom] = np.clip(wide, 0, 65535) >> shift
+    if bits == (32,) and signs == (1,):  # Pillow's 32 bits are signed
+        wide = wide.view(np.uint32)
+    narrow = (np.clip(wide, 0, 65535) >> (4 if bits == (12,) else 8)).astype(np.uint8)
     return 255 - narrow if _white_is_zero(image) else narrow
 
 
