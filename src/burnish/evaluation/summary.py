@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from burnish.detection.calibration import needed_images
 from burnish.evaluation import intervals
 from burnish.evaluation.record import Evaluation
@@ -10,6 +12,8 @@ UNLIKELY = 0.05  # chance below which a count is not put down to luck
 WEAK_AUROC = 0.6
 NAMED_KINDS = 5
 SMALL_GAIN = 0.02  # of F1 over calling everything defective
+AS_GOOD = 0.01  # of AUROC: a trivial statistic that near does as well
+MANY_UNLIKE = 0.05  # share of test images unlike the training images that is worth a word
 
 
 def summary(evaluation: Evaluation) -> str:
@@ -68,6 +72,17 @@ def cautions(evaluation: Evaluation) -> list[str]:
             f"The score hardly tells defective from good images (AUROC {e.image_auroc:.3f}; "
             "tossing a coin gives 0.5)."
         )
+    trivial = e.best_trivial
+    if trivial is not None and e.image_auroc is not None and (
+        trivial.auroc >= e.image_auroc - AS_GOOD
+    ):  # fmt: skip
+        found.append(
+            f"{trivial.label[0].upper() + trivial.label[1:]} alone tells defective from good test "
+            f"images as well (AUROC {trivial.auroc:.3f}, the model's {e.image_auroc:.3f}): this "
+            "test set cannot show that defects are seen."
+        )
+    if len(e.out_of_range) > MANY_UNLIKE * len(e.images):
+        found.append(_unlike(e))
     if e.n_good and e.best_f1 is not None and e.all_positive_f1 is not None:
         gain = e.best_f1 - e.all_positive_f1
         if gain < SMALL_GAIN:
@@ -83,6 +98,17 @@ def cautions(evaluation: Evaluation) -> list[str]:
         total = len(e.images) + len(e.unreadable)
         found.append(f"{len(e.unreadable)} of {total} test images could not be read.")
     return found
+
+
+def _unlike(e: Evaluation) -> str:
+    good = [row for row in e.out_of_range if not row.is_defect]
+    named = Counter(unlike.label for row in e.out_of_range for unlike in row.out_of_range)
+    most, _ = named.most_common(1)[0]
+    return (
+        f"{len(e.out_of_range)} of {len(e.images)} test images ({len(good)} of them good) are "
+        f"unlike the training images, most often in {most}: verdicts on them rest on nothing the "
+        "model has seen."
+    )
 
 
 def _too_many_false_alarms(e: Evaluation) -> str:
