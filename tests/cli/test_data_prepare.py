@@ -114,7 +114,17 @@ def test_an_empty_folder(burnish: Callable, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     code, _, err = burnish("prepare", tmp_path / "empty", tmp_path / "out")
     assert code == 2
-    assert "empty" in err
+    assert "holds no image; it is empty" in err
+    (tmp_path / "empty" / "readme.txt").write_text("words")
+    code, _, err = burnish("prepare", tmp_path / "empty", tmp_path / "out")
+    assert code == 2
+    assert "holds no image; it holds readme.txt" in err
+
+
+def test_patterns_need_no_format(burnish: Callable, shop: Path, tmp_path: Path) -> None:
+    code, text, _ = burnish("prepare", shop, tmp_path / "out", "--good", "ok/*", "--json")
+    assert code == 0
+    assert json.loads(text)["test"]["scratch"] == 10
 
 
 def test_control_characters_do_not_reach_the_terminal(

@@ -56,7 +56,7 @@ class Request:
     """What the user asks for.
 
     Attributes:
-        format: name of the format, empty: guess.
+        format: name of the format; empty: `folder` where patterns are given, else guess.
         options: for the format.
         split: "auto" (the source's own if it has one, else by part), "source" or "part".
         train: share of the parts that go to training where the split is ours, in (0, 1).
@@ -130,7 +130,8 @@ def prepare(
     with open_source(source) as files:
         _check_apart(files.path, out)
         record = read_record(out)
-        format = format_named(request.format) if request.format else guess(files)
+        named = request.format or ("folder" if request.options.good or request.options.bad else "")
+        format = format_named(named) if named else guess(files)
         recipe = _recipe(files, format, request)
         if record is not None:
             check_recipe(out, record, recipe)

@@ -13,6 +13,7 @@ from burnish.images.formats.folder import Folder
 from burnish.images.formats.kolektor import Kolektor, Kolektor2
 from burnish.images.formats.magnetic_tile import MagneticTile
 from burnish.images.formats.mvtec import Btad, Mpdd, Mvtec
+from burnish.images.formats.names import is_image, some
 from burnish.images.formats.rsdd import Rsdd
 from burnish.images.formats.tables import Csv, Severstal
 from burnish.images.formats.visa import Visa
@@ -68,6 +69,11 @@ def guess(source: Source) -> Format:
     Raises:
         BurnishError: none fits, or several do: which.
     """
+    names = source.names()
+    if not any(is_image(name) for name in names):
+        raise BurnishError(
+            f"{source.path} holds no image; it " + (f"holds {some(names)}" if names else "is empty")
+        )
     known = formats()
     fitting = [format for format in known.values() if format.fits(source)]
     if len(fitting) > 1:  # a data set's own layout says more than a folder named "normal" in it
