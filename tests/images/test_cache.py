@@ -110,6 +110,40 @@ def test_pixels_of_their_own_size(tmp_path: Path, root: Path) -> None:
     assert usage_of_pixels(root) == sum(3 * r.source[0] * r.source[1] for r in cached.records)
 
 
+MAKES = {
+    "1": "png", "L": "png", "P": "png", "RGBA": "png", "LA": "png", "I;16": "png", "RGB": "png",
+    "CMYK": "jpg", "YCbCr": "jpg", "F": "tif", "turned": "jpg", "lossy": "webp",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("colour", ["grey", "rgb", "auto"])
+def test_every_make_gives_what_inspection_sees(tmp_path: Path, colour: str) -> None:
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 256, (50, 70, 3), dtype=np.uint8))
+    deep = Image.fromarray(rng.integers(0, 65536, (50, 70), dtype=np.uint16))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    paths = []
+    for make, suffix in MAKES.items():
+        path = tmp_path / f"{make.replace(';', '')}.{suffix}"
+        if make == "I;16":
+            deep.save(path)
+        elif make == "F":
+            Image.fromarray(rng.random((50, 70), dtype=np.float32)).save(path)
+        elif make == "turned":
+            noise.save(path, exif=exif)
+        else:
+            (noise if make == "lossy" else noise.convert(make)).save(path)
+        paths.append(path)
+    for size in (None, (32, 32)):
+        changes = {"tile": 16, "overlap": 4} if size is None else {}
+        cached = open_cache(paths, Prepared(settings(colour=colour, **changes)))
+        assert [record.error for record in cached.records] == [""] * len(paths)
+        assert_right(cached, paths, 1 if colour == "grey" else 3, size)
+        greys = {path.stem for path, r in zip(paths, cached.records, strict=True) if r.is_grey}
+        assert greys == {"1", "L", "LA", "I16", "F"}
+
+
 def usage_of_pixels(root: Path) -> int:
     (file,) = entry(root).glob("pixels-*.bin")
     return file.stat().st_size

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from burnish.errors import BurnishError
 from burnish.images.cache_index import (
@@ -35,7 +36,7 @@ from burnish.images.cache_index import (
 )
 from burnish.images.cache_plan import THREADS, Earlier, Plan, Recipe, make_plan
 from burnish.images.cache_room import locked, make_room
-from burnish.images.reader import Header, prepare, read_once
+from burnish.images.reader import Header, prepare_picture, read_once
 
 JOURNAL, PIXELS = "journal", "pixels-*.bin"
 FLUSH_SECONDS = 1.0  # between flushes: what a killed build may have to do again
@@ -207,12 +208,12 @@ class _Build:
             if self.plan.layout.size is None and source != record.shape[1:]:
                 # No content is noted: so it will be looked at again.
                 return replace(record, shape=None, error=f"{record.path} changed while it was read")
-            _write(file, prepare(reading.pixels, *record.shape), record.offset)
+            _write(file, prepare_picture(reading.image, *record.shape), record.offset)
         self.headers.append(header)
         content = Content.of(reading.sha256, reading.status, now)
         return Record(
             record.path, content.stamp, content.settled, content.sha256, record.offset,
-            record.shape, source, is_grey(reading.pixels), header.notes,
+            record.shape, source, is_grey(reading.image), header.notes,
         )  # fmt: skip
 
     @staticmethod
@@ -242,13 +243,13 @@ class _Build:
                 path.unlink()
 
 
-def is_grey(image: NDArray[np.uint8]) -> bool:
-    """Whether HxW or HxWx3 has R = G = B everywhere; ends at the first rows that have not."""
-    if image.ndim == 2:
+def is_grey(image: Image.Image) -> bool:
+    """Whether a picture of mode L or RGB has R = G = B everywhere; ends where it has not."""
+    if image.mode == "L":
         return True
-    for top in range(0, len(image), 64):
-        red, green, blue = (image[top : top + 64, :, channel] for channel in range(3))
-        if not (np.array_equal(red, green) and np.array_equal(green, blue)):
+    for top in range(0, image.height, 64):
+        band = np.asarray(image.crop((0, top, image.width, min(top + 64, image.height))))
+        if (band != band[..., :1]).any():
             return False
     return True
 

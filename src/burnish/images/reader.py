@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "FORMATS", "MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "Header", "Reading", "prepare", "read_header",
-    "read_header_bytes", "read_image", "read_image_bytes", "read_once", "resize", "suffix_of",
-    "to_channels",
+    "FORMATS", "MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "Header", "Reading", "prepare",
+    "prepare_picture", "read_header", "read_header_bytes", "read_image", "read_image_bytes", "read_once", "resize",
+    "suffix_of", "to_channels",
 ]  # fmt: skip
 
 BAND = 1 << 24  # pixels converted at a time: whole, the copies of a large image need gigabytes
@@ -120,13 +120,14 @@ class Reading:
     Attributes:
         status: of the file.
         sha256: of its content, in hex.
-        pixels: uint8 HxW (grey) or HxWx3 (RGB).
+        image: mode L or RGB, the same pixels as `read_image` gives; large images as arrays would
+            be copied several times on the way to the model's size.
     """
 
     header: Header
     status: os.stat_result
     sha256: str
-    pixels: NDArray[np.uint8]
+    image: Image.Image
 
 
 def read_once(path: str | Path, before: Callable[[Header], None] = lambda header: None) -> Reading:
@@ -153,10 +154,12 @@ def read_once(path: str | Path, before: Callable[[Header], None] = lambda header
         header = header_of(image, file, name, size)
         before(header)
         try:
-            pixels = _from_pil(upright(image, file))
+            picture = upright(image, file)
+            if picture.mode not in ("L", "RGB"):
+                picture = Image.fromarray(_from_pil(picture))
         except BurnishError as error:
             raise BurnishError(f"{name}: {error}") from error
-    return Reading(header, status, hashlib.sha256(data).hexdigest(), pixels)
+    return Reading(header, status, hashlib.sha256(data).hexdigest(), picture)
 
 
 def _read(source: Path | bytes, name: str) -> NDArray[np.uint8]:
@@ -248,3 +251,17 @@ def prepare(image: NDArray[np.uint8], channels: int, height: int, width: int) ->
     """The preprocessing of training and inspection alike: uint8 (channels, height, width)."""
     array = resize(to_channels(image, channels), height, width)
     return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def prepare_picture(
+    image: Image.Image, channels: int, height: int, width: int
+) -> NDArray[np.uint8]:
+    """`prepare` for a PIL image of mode L or RGB: the same pixels, with fewer copies."""
+    if channels == 1 and image.mode == "RGB":
+        image = image.convert("L")
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    array = np.asarray(image)
+    if array.ndim == 2:
+        return np.broadcast_to(array, (channels, height, width))
+    return np.ascontiguousarray(array.transpose(2, 0, 1))
