@@ -207,9 +207,11 @@ def test_folders_that_are_not_ours_are_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(source)
     with pytest.raises(BurnishError, match="must not become its own source"):
         prepare(source, tmp_path / "link" / "out")
-    damaged = put(tmp_path / "damaged", {".prepare.json": b'{"recipe": '})
-    with pytest.raises(BurnishError, match=r"\.prepare\.json is damaged"):
-        prepare(source, damaged)
+    for text in (b'{"recipe": ', b"[]", b'{"recipe": 3}', b'{"recipe": {}, "finished": true}',
+                 b'{"recipe": {}, "finished": true, "summary": 3}', b"\xff"):  # fmt: skip
+        damaged = put(tmp_path / "damaged", {".prepare.json": text})
+        with pytest.raises(BurnishError, match=r"\.prepare\.json is damaged"):
+            prepare(source, damaged)
     (tmp_path / "empty").mkdir()
     assert prepare(source, tmp_path / "empty").status == "prepared"
 
@@ -338,6 +340,29 @@ def test_duplicates(tmp_path: Path) -> None:
         assert said in text, said
 
 
+def test_blank_windows_do_not_join_parts(tmp_path: Path) -> None:
+    """Black windows of two frames are the same bytes; their frames are not the same part."""
+    files = {}
+    for n in range(6):
+        frame = np.vstack([grey(n, 32), np.zeros((32, 32), np.uint8)])
+        files |= {f"images/f{n}.png": encoded(frame), f"labels/f{n}.txt": b""}
+    request = Request("yolo", Options(window=32))
+    prepared = prepare(put(tmp_path / "in", files), tmp_path / "out", request)
+    rows = manifest(tmp_path / "out")
+    assert len(rows) == 7  # one of the six black ones stays
+    assert len({row.part for row in rows}) == 6
+    assert prepared.parts["both"] == 0
+
+
+def test_names_that_are_not_utf8(tmp_path: Path) -> None:
+    source = sorted_set(tmp_path / "in")
+    with open(os.fsencode(source / "good") + b"/caf\xe9.png", "wb") as file:
+        file.write(encoded(grey(70)))
+    prepared = prepare(source, tmp_path / "out")
+    assert (prepared.left_out, prepared.train + prepared.test["good"]) == ({}, 21)
+    assert prepare(source, tmp_path / "out").status == "already there"
+
+
 def test_a_test_copy_of_a_training_image_is_dropped(tmp_path: Path) -> None:
     files = {f"train/good/{n}.png": encoded(grey(n)) for n in range(9)}
     files |= {f"test/good/{n}.png": encoded(grey(n)) for n in range(7, 12)}
@@ -410,9 +435,9 @@ def test_masks_that_do_not_fit_are_not_written(tmp_path: Path) -> None:
     prepared = prepare(source, tmp_path / "out")
     assert (prepared.test["scratch"], prepared.masks) == (4, 1)
     text = "\n".join(prepared.notes)
-    assert "scratch/000.png: its mask is not used: it has 9 x 9 px, the image 16 x 16" in text
-    assert "scratch/001.png (its mask is empty)" in text
-    assert "scratch/002.png: its mask is not used: masks/scratch/002.png is not an image" in text
+    assert "3 masks are not used: scratch/000.png (9 x 9 px, the image 16 x 16)" in text
+    assert "scratch/001.png (nothing is marked in it)" in text
+    assert "scratch/002.png (masks/scratch/002.png is not an image" in text
 
 
 def test_a_good_image_with_a_marked_mask_is_left_out(tmp_path: Path) -> None:
@@ -558,6 +583,7 @@ def test_kolektor(tmp_path: Path) -> None:
                                           for row in rows}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_magnetic_tile(tmp_path: Path) -> None:
     source, out = real("MagneticTile.zip"), tmp_path / "out"
     prepared = prepare(source, out)
@@ -567,11 +593,12 @@ def test_magnetic_tile(tmp_path: Path) -> None:
     assert prepared.test.keys() == {"good", "blowhole", "break", "crack", "fray", "uneven"}
     assert prepared.parts["train"] + prepared.parts["test"] == 140
     assert prepared.masks == 387
-    assert any("5 defective images get no mask" in note for note in prepared.notes)
+    assert any("5 masks are not used" in note for note in prepared.notes)
     flawed = {row.part for row in manifest(out) if row.label == "defect"}
     assert not flawed & {row.part for row in manifest(out) if row.split == "train"}
 
 
+@pytest.mark.slow
 def test_rail_and_screw_keep_their_split(tmp_path: Path) -> None:
     prepared = prepare(real("RailHead.zip"), tmp_path / "rail")
     assert (prepared.train, prepared.test.pop("good")) == (450, 211)
@@ -582,6 +609,7 @@ def test_rail_and_screw_keep_their_split(tmp_path: Path) -> None:
     assert any("35 defective images have no mask" in note for note in prepared.notes)
 
 
+@pytest.mark.slow
 def test_rail_by_frame(tmp_path: Path) -> None:
     """450 + 211 + 318 windows; those of one frame go together."""
     request = Request(split="part", options=Options(part=re.compile(r"\d{6,}")))

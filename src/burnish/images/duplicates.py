@@ -35,7 +35,8 @@ def settle(found: Sequence[Found], keep_split: bool) -> tuple[list[Found], list[
         if keep_split:
             first = next((image for image in group if image.item.split == "train"), first)
         for other in group:
-            parts.join(first.part, other.part)
+            if not first.blank:  # two black windows need not be of one part
+                parts.join(first.part, other.part)
         if len({image.is_defect for image in group}) > 1:
             contradicting += [image.item.source for image in group]
             continue

@@ -129,26 +129,23 @@ def prepare(
     request, out = request or Request(), Path(out)
     with open_source(source) as files:
         _check_apart(files.path, out)
-        record = read_record(out)
-        named = request.format or ("folder" if request.options.good or request.options.bad else "")
-        format = format_named(named) if named else guess(files)
-        recipe = _recipe(files, format, request)
-        if record is not None:
-            check_recipe(out, record, recipe)
         created = not out.exists()
         with locked(out):
             try:
-                return _prepare(files, out, format, request, recipe, record, on_progress)
+                return _prepare(files, out, request, on_progress)
             except BurnishError:
                 if created and not any(out.iterdir()):
                     out.rmdir()  # nothing was written: leave no trace
                 raise
 
 
-def _prepare(
-    files: Source, out: Path, format: Format, request: Request, recipe: dict[str, Any],
-    record: Record | None, on_progress: Progress,
-) -> Prepared:  # fmt: skip
+def _prepare(files: Source, out: Path, request: Request, on_progress: Progress) -> Prepared:
+    record = read_record(out)
+    named = request.format or ("folder" if request.options.good or request.options.bad else "")
+    format = format_named(named) if named else guess(files)
+    recipe = _recipe(files, format, request)
+    if record is not None:
+        check_recipe(out, record, recipe)
     status = "prepared" if record is None else "mended" if record.finished else "resumed"
     wrong: list[str] = []
     if record is not None and record.finished:

@@ -18,7 +18,7 @@ from burnish.images.manifest import MANIFEST, read_manifest
 
 RECORD = ".prepare.json"
 FOLDERS = ("train", "test", "ground_truth")
-CHUNK = 1 << 20  # bytes
+SUMMARY = {"train", "test", "masks", "parts", "notes", "left_out"}
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,11 @@ class Record:
 
 
 def read_record(out: Path) -> Record | None:
-    """The record of a folder; None where there is nothing yet.
+    """The record of a folder that exists; None where there is nothing in it yet.
 
     Raises:
         BurnishError: the folder holds something that `prepare` did not write.
     """
-    if not out.exists():
-        return None
-    if not out.is_dir():
-        raise BurnishError(f"{out} is a file: choose a folder that is empty or new")
     path = out / RECORD
     if not path.exists():
         # an atomic write that was killed leaves a temporary file of the record itself
@@ -62,8 +58,13 @@ def read_record(out: Path) -> Record | None:
             )
         return None
     try:
-        return Record(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        record = Record(**json.loads(path.read_text(encoding="utf-8")))
+        if not isinstance(record.recipe, dict):
+            raise ValueError("its recipe is no table")
+        if record.finished and record.summary.keys() != SUMMARY:
+            raise ValueError(f"its summary is not {', '.join(sorted(SUMMARY))}")
+        return record
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise BurnishError(
             f"{path} is damaged ({error}): remove {out} and prepare again"
         ) from error
@@ -95,7 +96,10 @@ def digest_of_source(source: Source) -> str:
         return sha256_of(source.path)
     digest = hashlib.sha256()
     for name in source.names():
-        changed = (source.path / name).stat().st_mtime_ns
+        try:
+            changed = str((source.path / name).stat().st_mtime_ns)
+        except OSError:  # the name on disk is not UTF-8, and listed by another one
+            changed = hashlib.sha256(source.read(name)).hexdigest()
         digest.update(f"{name}\0{source.size(name)}\0{changed}\n".encode())
     return digest.hexdigest()
 
@@ -134,6 +138,8 @@ def damage(out: Path, record: Record) -> list[str]:
 def strangers(out: Path, known: set[str]) -> list[str]:
     """Files of the layout that are not `known`; the leftovers of a killed run are removed."""
     found = []
+    for cut in out.glob(".*.part"):
+        cut.unlink(missing_ok=True)
     for top in FOLDERS:
         for path in sorted((out / top).rglob("*")):
             if path.name.startswith(".") and path.suffix == ".part":
@@ -152,13 +158,18 @@ def locked(out: Path) -> Iterator[None]:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        handle = os.open(out, os.O_RDONLY)
+    except FileExistsError as error:
+        raise BurnishError(f"{out} is a file: choose a folder that is empty or new") from error
     except OSError as error:
         raise BurnishError(f"{out} cannot be written to: {error.strerror}") from error
     try:
-        with suppress(ImportError):  # no fcntl on Windows
-            import fcntl
-
+        import fcntl
+    except ImportError:  # Windows: nothing keeps a second run away
+        yield
+        return
+    handle = os.open(out, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:

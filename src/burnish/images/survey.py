@@ -34,6 +34,7 @@ class Found:
         mask: SHA-256 of the mask's pixels, empty without one.
         suffix: that the content asks for, with the dot.
         width, height: px, as decoded.
+        blank: whether all pixels are the same.
     """
 
     item: Item
@@ -43,6 +44,7 @@ class Found:
     suffix: str
     width: int
     height: int
+    blank: bool
 
     @property
     def is_defect(self) -> bool:
@@ -96,10 +98,10 @@ def survey(
     result = Survey()
     unmatched: list[str] = []
     renamed: list[str] = []
-    unmarked: list[str] = []
+    unmasked: list[str] = []
     for done, item in enumerate(items(result.note), 1):
         try:
-            found = _look(item, _part(item, part, unmatched), result, unmarked)
+            found = _look(item, _part(item, part, unmatched), unmasked)
         except BurnishError as error:
             result.left_out[item.source] = str(error).removeprefix(item.source).lstrip(": ")
         else:
@@ -122,8 +124,8 @@ def survey(
             f"{len(renamed)} images have a suffix that contradicts their content; it is corrected: "
             f"{some(renamed)}"
         )
-    if unmarked:
-        result.note(f"{len(unmarked)} defective images get no mask: {some(unmarked)}")
+    if unmasked:
+        result.note(f"{len(unmasked)} masks are not used: {some(unmasked)}")
     return result
 
 
@@ -155,12 +157,12 @@ def _part(item: Item, pattern: re.Pattern[str] | None, unmatched: list[str]) -> 
     return item.part or own_part(path)
 
 
-def _look(item: Item, part: str, result: Survey, unmarked: list[str]) -> Found:
+def _look(item: Item, part: str, unmasked: list[str]) -> Found:
     data = item.data()
     header = read_header_bytes(data, item.source)
-    read_image_bytes(data, item.source)  # damage shows only when the pixels are decoded
+    pixels = read_image_bytes(data, item.source)  # damage shows only when they are decoded
     mask = ""
-    marked = _mask(item, header.height, header.width, result)
+    marked = _mask(item, header.height, header.width, unmasked)
     if item.kind == GOOD:
         if marked is not None and marked.any():
             raise BurnishError(f"{item.source}: it is labelled good, but its mask marks a defect")
@@ -169,24 +171,23 @@ def _look(item: Item, part: str, result: Survey, unmarked: list[str]) -> Found:
     elif marked.any():
         mask = digest_of(marked)
     else:
-        unmarked.append(f"{item.source} (its mask is empty)")
+        unmasked.append(f"{item.source} (nothing is marked in it)")
+    blank = bool((pixels == pixels[0, 0]).all())
     return Found(
         item, part, hashlib.sha256(data).hexdigest(), mask,
-        _suffix(item.source, header.format), header.width, header.height,
+        _suffix(item.source, header.format), header.width, header.height, blank,
     )  # fmt: skip
 
 
-def _mask(item: Item, height: int, width: int, result: Survey) -> Mask | None:
+def _mask(item: Item, height: int, width: int, unmasked: list[str]) -> Mask | None:
     try:
         mask = item.mask()
     except BurnishError as error:
-        result.note(f"{item.source}: its mask is not used: {error}")
+        unmasked.append(f"{item.source} ({error})")
         return None
     if mask is not None and mask.shape != (height, width):
-        result.note(
-            f"{item.source}: its mask is not used: it has {mask.shape[1]} x {mask.shape[0]} px, "
-            f"the image {width} x {height}"
-        )
+        rows, columns = mask.shape
+        unmasked.append(f"{item.source} ({columns} x {rows} px, the image {width} x {height})")
         return None
     return mask
 

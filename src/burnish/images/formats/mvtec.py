@@ -21,6 +21,7 @@ from burnish.images.formats.names import (
 )
 
 TREE = re.compile(r"(?P<side>train|test)/(?P<kind>[^/]+)/(?P<rest>.+)", re.IGNORECASE)
+MASKS = re.compile("ground_truth/", re.IGNORECASE)
 
 
 class Mvtec:
@@ -56,6 +57,10 @@ class Mvtec:
             yield item
         if bare:
             note(f"{len(bare)} defective images have no mask in the source: {some(bare)}")
+        used = {match.string for match in taken}
+        other = [n for n in inside if is_image(n) and n not in used and not MASKS.match(n)]
+        if other:
+            note(f"{len(other)} images lie outside train and test and are not used: {some(other)}")
 
     def _images(self, source: Source) -> Iterator[re.Match[str]]:
         words = "|".join(self.good)
