@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -161,9 +162,12 @@ def _show(report: Report, console: Console) -> None:
         shown = Table(box=None, padding=(0, 2, 0, 0), title=Text(table.caption, style="bold"),
                       title_justify="left")  # fmt: skip
         for index, name in enumerate(table.head):
-            style = "dim italic" if index in table.of_paper else ""
+            width = max((len(row[index]) for row in table.rows), default=0)
+            # Heads may wrap, figures may not.
+            head = "\n".join(textwrap.wrap(name, max(width, 8), break_long_words=False))
             justify: JustifyMethod = "right" if index else "left"
-            shown.add_column(Text(name), justify=justify, style=style, no_wrap=index > 0)
+            style = "dim italic" if index in table.of_paper else ""
+            shown.add_column(Text(head), justify=justify, style=style, no_wrap=index > 0)
         for row in table.rows:
             shown.add_row(*map(Text, row))
         console.print(shown, highlight=False)

@@ -20,6 +20,7 @@ from burnish.studies.file import Row, Scale, Study, changes_of, settings_of
 from burnish.studies.place import fingerprint_of
 
 FORMAT = 1
+NAME_LENGTH = 100  # a file name has room for 255 bytes
 RESULT = "cell.json"  # written last: a folder that has it is finished
 NO_RESULT = frozenset({"checkpoint_minutes"})  # settings that change no figure
 SCORING = frozenset({"false_alarms", "overlap", *GROUPS["scoring"]})  # change no weight
@@ -155,10 +156,8 @@ def make_cell(study: Study, scale: Scale, row: Row, dataset: Dataset, seed: int,
     scored = {name: value for name, value in values.items() if name in SCORING}
     training_key = _short(shared | {"settings": learnt})
     key = f"{training_key}-{_short(scored)[:4]}"
-    plain = make_settings(scale.preset, scale.changes | {"seed": seed})
-    name = "-".join(
-        [dataset.name, scale.preset, *_differences(plain, settings, scale), f"seed{seed}", key]
-    )
+    readable = "-".join([dataset.name, scale.preset, *_differences(scale, settings)])[:NAME_LENGTH]
+    name = f"{readable}-seed{seed}-{key}"
     folder = next(iter(sorted((out / "cells").glob(f"*-{key}"))), out / "cells" / name)
     return Cell(
         label=row.label,
@@ -185,12 +184,14 @@ def distinct(cells: Sequence[Cell]) -> list[Cell]:
     return sorted(kept, key=lambda cell: order[cell.training_key])
 
 
-def _differences(plain: Settings, settings: Settings, scale: Scale) -> list[str]:
+def _differences(scale: Scale, settings: Settings) -> list[str]:
+    """What sets the run apart from its preset, for people who look into `cells/`."""
     if scale.points:
         return ["curve"]
+    plain = make_settings(scale.preset).model_dump(mode="json")
     texts = []
     for name, value in settings.model_dump(mode="json").items():
-        if value != plain.model_dump(mode="json")[name]:
+        if value != plain[name] and name != "seed" and name not in NO_RESULT:
             text = "_".join(map(str, value)) if isinstance(value, list) else str(value)
             texts.append(f"{name}={text}")
     return texts

@@ -136,7 +136,7 @@ def _measured(study: Study, dataset: Dataset, result: Mapping[str, Any]) -> str:
     )
     text = (
         f"{row.label} against {reference.label} on {dataset.name}: {share(change)} time a step "
-        f"(95 % {share(low)} to {share(high)})"
+        f"(95 %: {share(low)} to {share(high)})"
     )
     name = dataset.paper_name
     if name in row.paper_minutes and name in reference.paper_minutes:
@@ -146,7 +146,7 @@ def _measured(study: Study, dataset: Dataset, result: Mapping[str, Any]) -> str:
         return f"{text}. It pays here."
     if low > 0:
         return f"{text}. It does not pay here: it costs more than it saves."
-    return f"{text}. No difference shown: it does not pay here."
+    return f"{text}. No difference shown."
 
 
 def _counted(study: Study, result: Mapping[str, Any]) -> str:
@@ -159,7 +159,7 @@ def _counted(study: Study, result: Mapping[str, Any]) -> str:
         parts.append(f"{share(total)} {where}{part}")
     return (
         f"Counted, {row.label} changes the FLOPs of a training step against {reference.label} by "
-        f"{' and '.join(parts)}: that is what merging can gain at best."
+        f"{' and '.join(parts)}: where arithmetic takes the time, merging can gain no more."
     )
 
 

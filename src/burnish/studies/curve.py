@@ -9,7 +9,7 @@ from typing import Any
 from burnish.studies.cells import Cell, Dataset
 from burnish.studies.file import Scale, Study
 from burnish.studies.report import Report, Table
-from burnish.studies.table import spread
+from burnish.studies.table import over_seeds, spread
 
 ONLY_SHOWN = (
     "For display only. The test set tells how the curve ran, it does not choose an epoch: what a "
@@ -51,10 +51,10 @@ def curve_report(
         title=study.title,
         question=study.question,
         paper_says=study.paper_says,
-        remarks=(ONLY_SHOWN, *study.remarks),
+        remarks=study.remarks,
         says=tuple(_sentences(scale, names, seeds, curves)),
         problems=tuple(problems),
-        tables=(Table("AUROC and best F1 against epoch", ONLY_SHOWN, head, tuple(rows)),),
+        tables=(Table("AUROC and best F1 against epoch", over_seeds(seeds), head, tuple(rows)),),
         facts={
             **facts,
             "machine": "; ".join(sorted({str(r["hardware"]) for r in done})) or "–",

@@ -96,7 +96,11 @@ def to_markdown(report: Report, figure_name: str = "") -> str:
         parts.append("## Mind")
         parts.append("\n".join(f"- {_plain(remark)}" for remark in report.remarks))
     parts.append("## How it was run")
-    parts.append("\n".join(f"- {_plain(k)}: {_plain(v)}" for k, v in report.facts.items()))
+    facts = {**report.facts}
+    command = facts.pop("command", "")
+    if command:
+        parts.append(f"```sh\n{command}\n```")
+    parts.append("\n".join(f"- {_plain(k)}: {_plain(v)}" for k, v in facts.items()))
     return "\n\n".join(parts) + "\n"
 
 

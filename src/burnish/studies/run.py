@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from burnish.errors import BurnishError
 from burnish.studies.cells import Cell
@@ -99,7 +99,7 @@ def run_tasks(
             return
         task = make()
         on_news(News(task.title, "begun"))
-        problem = _run_task(task, workers, on_news)
+        problem = _run_task(task, workers, stopping, on_news)
         if problem and not stopping.is_set():
             failed[task.folder] = problem
         if not stopping.is_set():
@@ -127,14 +127,16 @@ def run_tasks(
 
 
 def _run_task(
-    task: Task, workers: set[subprocess.Popen[str]], on_news: Callable[[News], None]
+    task: Task,
+    workers: set[subprocess.Popen[str]],
+    stopping: threading.Event,
+    on_news: Callable[[News], None],
 ) -> str:
     """Returns the problem, or ""."""
-    task.folder.mkdir(parents=True, exist_ok=True)
     threads = str(task.threads)
     environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads,
                                 "OPENBLAS_NUM_THREADS": threads}  # fmt: skip
-    with (task.folder / LOG).open("a", encoding="utf-8") as log:
+    with _open_log(task.folder) as log:
         worker = subprocess.Popen(
             [sys.executable, "-m", "burnish.studies.worker"],
             stdin=subprocess.PIPE,
@@ -152,6 +154,8 @@ def _run_task(
         try:
             worker.stdin.write(json.dumps(task.values) + "\n")
             worker.stdin.flush()
+            if stopping.is_set():
+                worker.stdin.close()
             for line in worker.stdout:
                 told = json.loads(line)
                 if "stage" in told:
@@ -170,3 +174,14 @@ def _run_task(
     if "error" in told:
         return f"{told['error']} (see {task.folder / LOG})" if "crashed" in told else told["error"]
     return f"the process ended with code {code}, killed perhaps for memory; see {task.folder / LOG}"
+
+
+def _open_log(folder: Path) -> TextIO:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / LOG).open("a", encoding="utf-8")
+    except OSError as error:
+        raise BurnishError(
+            f"cannot write into {folder}: {error.strerror or error}. "
+            "Choose an --out that can be written to and has room"
+        ) from error

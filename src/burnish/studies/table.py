@@ -13,6 +13,11 @@ from burnish.studies.words import Values, means_over_sets, sentences
 
 Results = Mapping[tuple[str, str, int], dict[str, Any]]  # (row, data set, seed) -> cell.json
 CALL_ALL = "calling every part defective"
+BEST_F1 = (
+    "The threshold is chosen on the test images, as papers seem to: to compare with them, never to "
+    "be used."
+)
+F1 = "The threshold comes from held-out good images alone: what a user gets."
 
 
 def quality_report(
@@ -44,18 +49,10 @@ def quality_report(
         says=tuple(sentences(study, auroc, names, seeds)),
         problems=tuple(problems),
         tables=(
+            _figures(study, "Image AUROC", "", results, "image_auroc", datasets, seeds, 0),
+            _figures(study, "Best F1", BEST_F1, results, "best_f1", datasets, seeds, 1),
             _figures(
-                study, "Image AUROC", _over(seeds), results, "image_auroc", datasets, seeds, 0,
-            ),
-            _figures(
-                study, "Best F1", "The threshold is chosen on the test images, as papers seem to: "
-                "to compare with them, never to be used." + _over(seeds, " "), results, "best_f1",
-                datasets, seeds, 1,
-            ),
-            _figures(
-                study, "F1 at the calibrated threshold", "The threshold comes from held-out good "
-                f"images alone: what a user gets.{_over(seeds, ' ')}", results, "f1", datasets,
-                seeds, None,
+                study, "F1 at the calibrated threshold", F1, results, "f1", datasets, seeds, None
             ),
             _runs(cells, results),
         ),
@@ -69,10 +66,11 @@ def figure(results: Results, name: str) -> Values:
     return {key: result["figures"][name] for key, result in results.items()}
 
 
-def _over(seeds: Sequence[int], before: str = "") -> str:
+def over_seeds(seeds: Sequence[int]) -> str:
+    """What a figure with ± is; nothing for one seed."""
     if len(seeds) == 1:
         return ""
-    return f"{before}Mean and standard deviation over {len(seeds)} seeds."
+    return f"Mean and standard deviation over {len(seeds)} seeds."
 
 
 def _figures(
@@ -110,7 +108,8 @@ def _figures(
         if with_mean:
             texts.append(f"{sum(known) / len(known):.3f}" if len(known) == len(sets) else "–")
         rows.append(tuple(texts + [""] * len(paper_sets)))
-    return Table(caption, note, tuple(head), tuple(rows), frozenset(of_paper))
+    notes = " ".join(text for text in (note, over_seeds(seeds)) if text)
+    return Table(caption, notes, tuple(head), tuple(rows), frozenset(of_paper))
 
 
 def spread(values: Sequence[float] | None) -> str:
