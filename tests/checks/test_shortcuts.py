@@ -65,6 +65,7 @@ def test_black_flaws_are_easy_not_a_shortcut(clean: Path, found) -> None:
         Image.fromarray(pixels).save(path)
     (finding,) = found(clean).values()
     assert (finding.code, finding.severity) == ("easy-defects", "note")
+    assert finding.figures["statistics"][0]["auroc_outside_masks"] is not None
     assert "darkest" in {entry["statistic"] for entry in finding.figures["statistics"]}
 
 

@@ -22,7 +22,7 @@ def find_mask_problems(data: DataSet, images: Sequence[Measured]) -> list[Findin
     findings = [
         _finding(
             "mask-unreadable", "error", "Masks that cannot be read",
-            "{n} cannot be read: {problems}.",
+            "{n} that cannot be read: {problems}.",
             "Replace the file; until then the defect counts as without a mask.",
             [image for image in images if image.mask_problem],
         ),
@@ -34,20 +34,20 @@ def find_mask_problems(data: DataSet, images: Sequence[Measured]) -> list[Findin
         ),
         _finding(
             "mask-on-good", "error", "Good images with a mask that marks something",
-            "{n} of good images mark something: {names}.",
+            "{n} of good images with something marked: {names}.",
             "Either the image is defective and lies in the wrong folder, or the mask is wrong.",
             [image for image in good if image.mask is not None and image.mask.marked],
         ),
         _finding(
             "mask-empty", "warning", "Defects with an empty mask",
-            "{n} of defective images are empty: {names}.",
+            "{n} of defective images with nothing marked: {names}.",
             "Mark the defect, or remove the file: then the image counts as without a mask, not "
             "as one where nothing is wrong.",
             [image for image in defects if image.mask is not None and not image.mask.marked],
         ),
         _finding(
             "mask-inverted", _if_usual(defects), "Masks that cover nearly all of the image",
-            f"{{n}} of defective images mark over {MOST_OF_IMAGE:.0%} of it: {{names}}.",
+            f"{{n}} of defective images with over {MOST_OF_IMAGE:.0%} marked: {{names}}.",
             "Look whether black and white are exchanged: what is not 0 is the defect.",
             [image for image in defects if _covers_most(image)],
         ),

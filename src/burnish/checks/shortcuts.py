@@ -156,9 +156,10 @@ def _finding(
     code: str, severity: Severity, title: str, telling: Sequence[Contrast], does: str,
     groups: tuple[str, str], advice: str,
 ) -> Finding:  # fmt: skip
-    best = max(contrast.strength for contrast in telling)
+    leading = [c for c in telling if c.by_the_defect] or telling
+    best = max(contrast.strength for contrast in leading)
     # Of those that tell all but equally well, the plainest comes first.
-    first = next(contrast for contrast in telling if contrast.strength > best - 0.01)
+    first = next(contrast for contrast in leading if contrast.strength > best - 0.01)
     others = sorted((c for c in telling if c is not first), key=lambda c: -c.strength)
     average = [number(float(v.mean())) for v in (first.first, first.second)]
     outside = ""
@@ -213,7 +214,8 @@ def _columns(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
     one = np.array([image.statistics[name] for image in first])
     other = np.array([image.statistics[name] for image in second])
-    outside = np.array([image.outside[name] for image in second if image.outside is not None])
+    masked = [i.outside for i in second if i.outside is not None and i.subject.is_defect]
+    outside = np.array([statistics[name] for statistics in masked])
     known = STATISTICS[name].of_pixels and np.isfinite(outside).any()
     return one, other, outside if known else None
 
