@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMATS", "MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "Header", "Reading", "prepare",
-    "prepare_picture", "read_header", "read_header_bytes", "read_image", "read_image_bytes", "read_once", "resize",
-    "suffix_of", "to_channels",
+    "prepare_picture", "read_header", "read_header_bytes", "read_image", "read_image_bytes",
+    "read_once", "resize", "suffix_of", "to_channels",
 ]  # fmt: skip
 
 BAND = 1 << 24  # pixels converted at a time: whole, the copies of a large image need gigabytes
