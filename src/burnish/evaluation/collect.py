@@ -104,8 +104,10 @@ class Collector:
         ranges = detector.card.ranges
         known = equalised and "mean" in ranges and "spread" in ranges
         self.target = (ranges["mean"].mean, ranges["spread"].mean) if known else None
+        calibration = detector.card.calibration
+        hottest = calibration.peaks[len(calibration.peaks) // 2]
         self.collected = Collected(
-            pixels=PixelCounter(detector.card.calibration.heat_range) if pixels else None
+            pixels=PixelCounter(calibration.heat_low, hottest) if pixels else None
         )
         self._digest = hashlib.sha256()
 
