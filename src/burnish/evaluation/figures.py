@@ -1,109 +1,110 @@
-"""The report's figures as SVG text: ROC, score distribution, training curves.
-
-matplotlib without pyplot: no window, no figure kept alive behind the caller's back. Colours are
-Okabe & Ito's, told apart by colour-blind readers; good and defective differ in shape too.
-"""
+"""The report's figures: ROC, precision-recall, score distribution, training curves."""
 
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_curve
 
 from burnish.evaluation import metrics
+from burnish.evaluation.drawing import (
+    DASHED,
+    DEFECT,
+    GOOD,
+    GRID,
+    INK,
+    LINE_COLOURS,
+    PAPER,
+    Drawing,
+    canvas,
+    drawn,
+    figure_of,
+    label_ends,
+    percent_axis,
+    shorten,
+    styled,
+)
 from burnish.evaluation.record import Evaluation
 
-GOOD, DEFECT = "#0072B2", "#D55E00"
-TERM_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-INK, FAINT = "#333333", "#8a8a8a"
-STYLE: dict[Any, Any] = {
-    "font.family": "sans-serif",
-    "font.size": 11,
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.8,
-    "text.color": INK,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "svg.hashsalt": "burnish",  # the same numbers give the same bytes
-}
 MANY = 2000  # points that are drawn as pixels, or the page grows by 100 bytes each
-WIDTH = 5.4  # inches of a figure that fills half a page
+SQUARE = 4.6  # inches
 
 
-def roc(evaluation: Evaluation) -> str | None:
-    """ROC curve with the operating point (calibrated threshold) marked.
-
-    Returns:
-        SVG text; None when only one class is there.
-    """
-    scores, defect = _scores(evaluation)
-    points = metrics.roc_points(scores, defect)
+def roc(evaluation: Evaluation) -> Drawing | None:
+    """ROC curve with the operating point (calibrated threshold) marked; None for one class."""
+    points = metrics.roc_points(*labelled_scores(evaluation))
     if points is None or evaluation.recall is None or evaluation.false_alarm_rate_got is None:
         return None
-    with rc_context(STYLE):
-        figure, axes = _canvas(4.6)
-        axes.plot([0, 1], [0, 1], color="#cccccc", linewidth=1, linestyle=(0, (4, 3)))
+    with styled():
+        figure, axes = canvas(SQUARE)
+        axes.plot([0, 1], [0, 1], color=GRID, linewidth=1, linestyle=DASHED)
         axes.plot(*points, color=INK, linewidth=2, solid_joinstyle="miter")
-        here = (evaluation.false_alarm_rate_got, evaluation.recall)
-        axes.plot(*here, "o", color=DEFECT, markersize=9, markeredgecolor="white", clip_on=False,
-                  zorder=5)  # fmt: skip
-        left, low = here[0] > 0.55, here[1] < 0.15
-        axes.annotate(
-            "at the threshold",
-            here,
-            xytext=(-12 if left else 12, 8 if low else -14),
-            textcoords="offset points",
-            ha="right" if left else "left",
-            va="bottom" if low else "top",
-            color=DEFECT,
-        )
+        _mark(axes, evaluation.false_alarm_rate_got, evaluation.recall)
         axes.text(0.97, 0.05, f"AUROC {evaluation.image_auroc:.3f}", ha="right",
                   transform=axes.transAxes, fontsize=13)  # fmt: skip
         axes.set(
             xlim=(0, 1), ylim=(0, 1.02), xlabel="good parts called defective",
             ylabel="defective parts caught", aspect="equal",
         )  # fmt: skip
-        ticks = [0, 0.25, 0.5, 0.75, 1]
-        labels = ["0", "25 %", "50 %", "75 %", "100 %"]
-        axes.set_xticks(ticks, labels)
-        axes.set_yticks(ticks, labels)
-        return _svg(figure)
+        percent_axis(axes, "x")
+        percent_axis(axes, "y")
+        return drawn(figure)
 
 
-def score_distribution(evaluation: Evaluation) -> str:
-    """Scores of good and defective images: a histogram over one row of points a kind; SVG text.
+def precision_recall(evaluation: Evaluation) -> Drawing | None:
+    """Precision over recall with the operating point marked; None for one class.
+
+    In steps, as average precision is summed (scikit-learn's definition, no interpolation). The
+    dashed line is what guessing gives: the share of defective images.
+    """
+    scores, defect = labelled_scores(evaluation)
+    if defect.all() or not defect.any():
+        return None
+    precision, recall, _ = precision_recall_curve(defect, scores)
+    with styled():
+        figure, axes = canvas(SQUARE)
+        axes.axhline(float(defect.mean()), color=GRID, linewidth=1, linestyle=DASHED)
+        axes.plot(recall, precision, color=INK, linewidth=2, drawstyle="steps-post")
+        if evaluation.recall is not None and evaluation.precision is not None:
+            _mark(axes, evaluation.recall, evaluation.precision)
+        axes.text(0.03, 0.05, f"average precision {evaluation.average_precision:.3f}",
+                  transform=axes.transAxes, fontsize=13)  # fmt: skip
+        axes.set(
+            xlim=(0, 1), ylim=(0, 1.02), xlabel="defective parts caught (recall)",
+            ylabel="truly defective of those called so", aspect="equal",
+        )  # fmt: skip
+        percent_axis(axes, "x")
+        percent_axis(axes, "y")
+        return drawn(figure)
+
+
+def score_distribution(evaluation: Evaluation) -> Drawing:
+    """Scores of good and defective images: a histogram over one row of points a kind.
 
     The axis is logarithmic when all scores are positive and spread over more than 30 : 1.
     """
-    scores, defect = _scores(evaluation)
+    scores, defect = labelled_scores(evaluation)
     kind_of = np.array([row.kind for row in evaluation.images])
     groups = [(row.kind, scores[defect & (kind_of == row.kind)], DEFECT, "D")
               for row in reversed(evaluation.kinds)]  # fmt: skip
     if evaluation.n_good:
         groups.append(("good", scores[~defect], GOOD, "o"))
-    with rc_context(STYLE):
-        figure = _figure(2.6 + 0.42 * len(groups))
-        heights = [1.6, 0.3 + 0.42 * len(groups)]
+    with styled():
+        figure = figure_of(2.6 + 0.36 * len(groups))
+        heights = [1.6, 0.3 + 0.36 * len(groups)]
         above, below = figure.subplots(2, sharex=True, height_ratios=heights)
         if _spreads_widely(np.append(scores, evaluation.threshold)):
             below.set_xscale("log")
         _histogram(above, scores, defect, log=below.get_xscale() == "log")
         _strips(below, groups)
         for axes in (above, below):
-            axes.axvline(evaluation.threshold, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
+            axes.axvline(evaluation.threshold, color=INK, linewidth=1.2, linestyle=DASHED)
         above.annotate(
             f"threshold {evaluation.threshold:.4g}",
             (evaluation.threshold, 1),
@@ -113,27 +114,30 @@ def score_distribution(evaluation: Evaluation) -> str:
             ha="center",
             annotation_clip=False,
         )
-        return _svg(figure)
+        return drawn(figure, below, above)
 
 
-def training_curves(losses: Path) -> str | None:
+def training_curves(losses: Path) -> Drawing | None:
     """Every loss term of a run's `losses.csv` against the step, logarithmic.
 
     Returns:
-        SVG text; None when the file is not there, is not such a table, or has one line only.
+        None when the file is not there, is not such a table, or has one line only.
     """
     steps, terms = read_losses(losses)
     if len(steps) < 2 or not terms:
         return None
-    with rc_context(STYLE):
-        figure, axes = _canvas(3.6)
-        for (_, values), colour in zip(terms.items(), TERM_COLOURS, strict=False):
-            axes.plot(steps, values, color=colour, linewidth=1.5)
+    with styled():
+        figure, axes = canvas(3.6)
+        shown = dict(zip(list(terms)[: len(LINE_COLOURS)], LINE_COLOURS, strict=False))
+        for name, colour in shown.items():
+            axes.plot(steps, terms[name], color=colour, linewidth=1.5)
         axes.set_yscale("log")
         axes.set(xlabel="step", ylabel="loss, mean of an epoch")
         axes.set_xlim(0, steps[-1])
-        _label_ends(axes, terms)
-        return _svg(figure)
+        low, high = np.log(axes.get_ylim())
+        ends = [float(np.log(terms[name][-1]) - low) / (high - low) for name in shown]
+        label_ends(axes, list(shown), ends, list(shown.values()))
+        return drawn(figure)
 
 
 def read_losses(path: Path) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
@@ -150,15 +154,25 @@ def read_losses(path: Path) -> tuple[NDArray[np.float64], dict[str, NDArray[np.f
     return steps, {n: v for n, v in terms.items() if np.isfinite(v).all() and (v > 0).all()}
 
 
-def shorten(name: str, length: int = 22) -> str:
-    """A name that fits beside an axis; `$` would start a formula."""
-    name = name if len(name) <= length else name[: length - 1] + "…"
-    return name.replace("$", r"\$")
-
-
-def _scores(evaluation: Evaluation) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def labelled_scores(evaluation: Evaluation) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Raw scores (N,) and which of them are of defective images (N,)."""
     rows = evaluation.images
     return np.array([row.score for row in rows]), np.array([row.is_defect for row in rows])
+
+
+def _mark(axes: Axes, x: float, y: float) -> None:
+    """The operating point, named beside it where the name stays inside the axes."""
+    axes.plot(x, y, "o", color=DEFECT, markersize=9, markeredgecolor=PAPER, clip_on=False, zorder=5)
+    left, low = x > 0.6, y < 0.07  # below and right of a rising curve; above the axis at its foot
+    axes.annotate(
+        "at the threshold",
+        (x, max(y, 0.01)),
+        xytext=(-12 if left else 10, 0 if low else -4),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        va="bottom" if low else "top",
+        color=DEFECT,
+    )
 
 
 def _spreads_widely(values: NDArray[np.float64]) -> bool:
@@ -193,45 +207,3 @@ def _strips(axes: Axes, groups: Sequence[tuple[str, NDArray[np.float64], str, st
     axes.set(ylim=(-0.6, len(groups) - 0.4), xlabel="image score (short line: median)")
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
-
-
-def _figure(height: float) -> Figure:
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    FigureCanvasSVG(figure)
-    return figure
-
-
-def _canvas(height: float) -> tuple[Figure, Axes]:
-    figure = _figure(height)
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _svg(figure: Figure) -> str:
-    text = io.StringIO()
-    figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    return text.getvalue()
-
-
-def _label_ends(axes: Axes, terms: dict[str, NDArray[np.float64]]) -> None:
-    """Name each line at its right end, pushed apart where they would overlap."""
-    low, high = np.log(axes.get_ylim())
-    ends = [
-        (float(np.log(values[-1]) - low) / (high - low), name, colour)
-        for (name, values), colour in zip(terms.items(), TERM_COLOURS, strict=False)
-    ]
-    ends.sort()
-    heights = spread([y for y, _, _ in ends], 0.075)
-    for y, (_, name, colour) in zip(heights, ends, strict=True):
-        axes.text(1.02, y, name, color=colour, va="center", transform=axes.transAxes)
-
-
-def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Ascending heights in [0, 1], moved until neighbours are `gap` apart and none is above 1."""
-    placed: list[float] = []
-    for y in heights:
-        placed.append(max(y, placed[-1] + gap) if placed else y)
-    for i in reversed(range(len(placed))):
-        placed[i] = min(placed[i], placed[i + 1] - gap if i + 1 < len(placed) else 1.0)
-    return placed

@@ -1,4 +1,4 @@
-"""The report's pictures: which images are worth showing, and their panels as data URIs."""
+"""The report's pictures, as the paper's Figures 10 and 11: which images to show, their panels."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 from burnish.detection.pictures import heatmap, outline, residual
 from burnish.detection.result import Result
@@ -20,26 +21,42 @@ from burnish.evaluation.record import Evaluation, ImageRow, printable
 from burnish.images.dataset import TestImage, find_test_images
 from burnish.images.reader import read_image, to_channels
 
-PANEL_SIDE = 440  # px of a panel's longer side: sharp at half that size on a phone
+PANEL_SIDES = (440, 360, 280, 200)  # px of the longer side: sharp at half that size on a phone
+QUALITIES = (88, 78)
+BUDGET = 4_500_000  # bytes of all panels; base64 adds a third, and the page must open on a phone
+PANELS = 5
+GALLERIES = ("surest", "missed", "false_alarms", "closest", "passed")
 TRUTH = np.array([213, 94, 0], dtype=np.float64)  # Okabe-Ito vermillion, as defects in the figures
 PASSED = 3  # good parts shown
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture: what it shows, and the picture itself as a data URI."""
+    """One picture: what it shows, and the picture itself as JPEG."""
 
     name: str
-    uri: str
+    jpeg: bytes
+
+    @property
+    def uri(self) -> str:
+        """The picture as an address that a page can hold."""
+        return "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode("ascii")
 
 
 @dataclass(frozen=True)
 class Exhibit:
-    """One image of a gallery with its panels; `problem` says which are missing and why."""
+    """One image of a gallery with its panels.
+
+    Attributes:
+        aspect: width over height.
+        where: the worst region and the mask scale that stood out; empty when called good.
+        problem: which panels are missing, and why.
+    """
 
     row: ImageRow
     panels: tuple[Panel, ...]
-    aspect: float  # width over height
+    aspect: float
+    where: str = ""
     problem: str = ""
 
 
@@ -47,6 +64,7 @@ class Exhibit:
 class Choice:
     """A gallery before its pictures are made; `none` is said when it is empty."""
 
+    key: str
     title: str
     lead: str
     none: str
@@ -55,8 +73,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class Gallery:
-    """A titled group of exhibits, and how many images of the test set belong to it."""
+    """A titled group of exhibits, and how many images of the test set belong to it.
 
+    Attributes:
+        key: a name for files.
+    """
+
+    key: str
     title: str
     lead: str
     none: str
@@ -82,15 +105,17 @@ def choose(evaluation: Evaluation, most: int) -> list[tuple[Choice, int]]:
     shown |= {row.path for row in closest}
     quiet = _spaced([row for row in passed if row.path not in shown], min(most, PASSED))
     return [
-        (Choice("Surest catches", "Defects with the highest scores, kinds in turn.",
+        (Choice("surest", "Surest catches", "Defects with the highest scores, kinds in turn.",
                 "No defect was caught.", tuple(surest)), len(caught)),
-        (Choice("Missed defects", "Defective parts that would have passed, lowest score first.",
+        (Choice("missed", "Missed defects", "Defective parts that would have passed, "
+                "lowest score first.",
                 "No defect was missed.", tuple(missed[:most])), len(missed)),
-        (Choice("False alarms", "Good parts called defective, highest score first.",
+        (Choice("false_alarms", "False alarms", "Good parts called defective, highest "
+                "score first.",
                 "No good part was called defective.", tuple(alarms[:most])), len(alarms)),
-        (Choice("Closest calls", "Scores nearest the threshold, on either side, of those not "
-                "shown above.", "None left.", tuple(closest)), len(rest)),
-        (Choice("Good parts passed", "From the highest to the lowest score.",
+        (Choice("closest", "Closest calls", "Scores nearest the threshold, on either side, of "
+                "those not shown above.", "None left.", tuple(closest)), len(rest)),
+        (Choice("passed", "Good parts passed", "From the highest to the lowest score.",
                 "No good part is left to show.", tuple(quiet)), len(passed)),
     ]  # fmt: skip
 
@@ -104,10 +129,12 @@ def make_galleries(
         BurnishError: the data folder is gone.
     """
     files = {name_of(image.path, data): image for image in find_test_images(data)}
+    chosen = choose(evaluation, most)
+    share = BUDGET // max(1, PANELS * sum(len(choice.rows) for choice, _ in chosen))
     galleries = []
-    for choice, total in choose(evaluation, most):
-        exhibits = tuple(_exhibit(row, files.get(row.path), detector) for row in choice.rows)
-        galleries.append(Gallery(choice.title, choice.lead, choice.none, total, exhibits))
+    for c, total in chosen:
+        exhibits = tuple(_exhibit(row, files.get(row.path), detector, share) for row in c.rows)
+        galleries.append(Gallery(c.key, c.title, c.lead, c.none, total, exhibits))
     return galleries
 
 
@@ -118,29 +145,42 @@ def truth_panel(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> Image.Imag
     inside = np.asarray(marked) > max(int(mask.max()) // 2, 0)  # masks may be 0/255 or 0/1
     grey = to_channels(to_channels(image, 1), 3).astype(np.float64)
     pale = 0.5 * grey + 0.5 * 255
-    pale[inside] = 0.2 * grey[inside] + 0.8 * TRUTH
+    edge = inside & ~ndimage.binary_erosion(inside, border_value=0)
+    pale[inside] = 0.55 * pale[inside] + 0.45 * TRUTH  # the flaw must stay visible
+    pale[edge] = TRUTH
     return Image.fromarray(np.round(pale).astype(np.uint8))
 
 
-def data_uri(picture: Image.Image, side: int = PANEL_SIDE) -> str:
-    """A picture, made no larger than `side`, as a JPEG inside an address."""
-    small = picture.convert("RGB")
-    zoom = side / max(small.size)
-    if zoom < 1:
-        size = (max(1, round(small.width * zoom)), max(1, round(small.height * zoom)))
-        small = small.resize(size, Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    small.save(stream, "JPEG", quality=88, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+def shrunk_jpeg(picture: Image.Image, most_bytes: int = BUDGET) -> bytes:
+    """A picture as JPEG, never enlarged, as large and good as `most_bytes` allow.
+
+    The smallest version is given even where it takes more.
+    """
+    colour = picture.convert("RGB")
+    content = b""
+    for side in PANEL_SIDES:
+        small, zoom = colour, side / max(colour.size)
+        if zoom < 1:
+            size = (max(1, round(colour.width * zoom)), max(1, round(colour.height * zoom)))
+            small = colour.resize(size, Image.Resampling.LANCZOS)
+        for quality in QUALITIES:
+            stream = io.BytesIO()
+            small.save(stream, "JPEG", quality=quality, optimize=True)
+            content = stream.getvalue()
+            if len(content) <= most_bytes:
+                return content
+    return content
 
 
-def _exhibit(row: ImageRow, image: TestImage | None, detector: Inspector) -> Exhibit:
+def _exhibit(
+    row: ImageRow, image: TestImage | None, detector: Inspector, most_bytes: int
+) -> Exhibit:
     try:
         if image is None:
             raise BurnishError("the file is no longer there")
         result = detector.inspect(image.path)
     except BurnishError as error:
-        return Exhibit(row, (), 1.0, printable(str(error)))
+        return Exhibit(row, (), 1.0, problem=printable(str(error)))
     height, width = result.image.shape[:2]
     pictures, problem = _pictures(result), ""
     if image.mask is not None:
@@ -148,8 +188,23 @@ def _exhibit(row: ImageRow, image: TestImage | None, detector: Inspector) -> Exh
             pictures["ground truth"] = truth_panel(result.image, read_image(image.mask))
         except BurnishError as error:
             problem = printable(f"no ground truth: {error}")
-    panels = tuple(Panel(name, data_uri(picture)) for name, picture in pictures.items())
-    return Exhibit(row, panels, width / height, problem)
+    panels = tuple(
+        Panel(name, shrunk_jpeg(picture, most_bytes)) for name, picture in pictures.items()
+    )
+    return Exhibit(row, panels, width / height, _where(result), problem)
+
+
+def _where(result: Result) -> str:
+    if not result.is_defect:
+        return ""
+    scale = f"blocks of {result.block} px stood out"
+    if not result.regions:
+        x, y = result.peak
+        return f"thinly spread, hottest at ({x}, {y}); {scale}"
+    worst, count = result.regions[0], len(result.regions)
+    several = "the one region" if count == 1 else f"worst of {count} regions"
+    place = f"{worst.width} × {worst.height} px at ({worst.x}, {worst.y})"
+    return f"{several}: {place}; {scale}"
 
 
 def _pictures(result: Result) -> dict[str, Image.Image]:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from burnish.evaluation import figures
+from burnish.evaluation import figures, figures_more, findings
+from burnish.evaluation.drawing import Drawing
 from burnish.evaluation.evaluate import Inspector
-from burnish.evaluation.gallery import make_galleries
-from burnish.evaluation.record import Evaluation, printable
+from burnish.evaluation.gallery import Gallery, make_galleries
+from burnish.evaluation.pages import facts, number, plain, render
+from burnish.evaluation.parts import write_figures, write_galleries, write_tables
+from burnish.evaluation.record import Evaluation, PixelMetrics, printable
+from burnish.evaluation.scales import scale_table
 from burnish.evaluation.summary import cautions, percent, verdict
 from burnish.files import atomic_write
 from burnish.settings import GROUPS
+
+CONTENTS = (
+    ("scores", "Scores and threshold"), ("kinds", "Kinds of defect"), ("pictures", "Pictures"),
+    ("shortcuts", "Could something simpler do it?"), ("stress", "When the lamp ages"),
+    ("pixels", "Where the defects are"), ("scales", "Mask scales"), ("numbers", "All numbers"),
+    ("model", "Model"), ("settings", "Settings"),
+)  # fmt: skip
 
 
 def write_report(
@@ -26,7 +33,11 @@ def write_report(
     title: str | None = None,
     gallery: int = 6,
 ) -> Path:
-    """Write the report in one step: no script, no request to anywhere, pictures inside.
+    """Write the page in one step (no request to anywhere, pictures inside) and its parts beside it.
+
+    The parts are figures/*.png (every figure, and each gallery as one picture) and *.csv (see
+    `burnish.evaluation.parts`). Parts of an earlier report that this one does not have are removed.
+    The page is written last.
 
     Args:
         evaluation: what `evaluate(detector, data)` gave.
@@ -39,94 +50,107 @@ def write_report(
     Raises:
         BurnishError: the data folder is gone, or `out` cannot be written.
     """
-    data = Path(data)
-    card = detector.card
-    losses = None if detector.path is None else _run_folder(detector.path) / "losses.csv"
-    page = _environment().get_template("report.html.j2").render(
-        e=evaluation,
+    data, out, e, card = Path(data), Path(out), evaluation, detector.card
+    scales = scale_table(e)
+    drawings: dict[str, Drawing | None] = {
+        "scores": figures.score_distribution(e),
+        "roc": figures.roc(e),
+        "precision_recall": figures.precision_recall(e),
+        "stress": figures_more.stress_figure(e.stress),
+        "scale_scores": figures_more.scale_scores(scales),
+        "scale_auroc": figures_more.scale_auroc(scales, e.image_auroc),
+        "training": None,
+    }
+    if detector.path is not None:
+        drawings["training"] = figures.training_curves(_run_folder(detector.path) / "losses.csv")
+    galleries = make_galleries(e, detector, data, gallery) if gallery > 0 else []
+    page = render(
+        "report.html.j2",
+        script="threshold.js",
+        e=e,
         title=printable(title or f"Defect detection on {data.resolve().name}"),
-        verdict=verdict(evaluation),
-        cautions=cautions(evaluation),
-        roc=_svg_uri(figures.roc(evaluation)),
-        distribution=_svg_uri(figures.score_distribution(evaluation)),
-        curves=_svg_uri(figures.training_curves(losses)) if losses else None,
-        galleries=make_galleries(evaluation, detector, data, gallery) if gallery > 0 else [],
+        verdict=verdict(e),
+        cautions=cautions(e),
+        contents=[entry for entry in CONTENTS if galleries or entry[0] != "pictures"],
+        figures=drawings,
+        at_threshold=_at_threshold(e),
+        live=_live(e, drawings["scores"]),
+        intervals_by_kind=any(row.intervals for row in e.kinds),
+        galleries=galleries,
+        says={
+            "trivial": findings.on_trivial(e),
+            "equalised": findings.on_equalised(e),
+            "stress": findings.on_stress(e),
+            "scales": findings.on_scales(scales, e.image_auroc),
+        },
+        missing=lambda name: _missing(e, name),
+        unlike_good=sum(not row.is_defect for row in e.out_of_range),
+        stress_name=figures_more.stress_name,
+        pixel_rows=_pixel_rows(e),
+        scales=scales,
         settings={
-            group: {key: _plain(getattr(card.settings, key)) for key in keys}
+            group: {key: plain(getattr(card.settings, key)) for key in keys}
             for group, keys in GROUPS.items()
         },
-        card_data=_facts(card.data),
-        training=_facts(card.training),
-        versions=_facts(card.versions),
-    )  # fmt: skip
+        card_data=facts(card.data),
+        training=facts(card.training),
+        versions=facts(card.versions),
+    )
+    _write_parts(out.parent, e, drawings, galleries)
     atomic_write(out, page)
-    return Path(out)
+    return out
+
+
+def _write_parts(
+    folder: Path, e: Evaluation, drawings: dict[str, Drawing | None], galleries: list[Gallery]
+) -> None:
+    write_figures(folder, drawings)
+    write_galleries(folder, galleries)
+    write_tables(folder, e, scale_table(e))
 
 
 def _run_folder(model: Path) -> Path:
     return model if model.is_dir() else model.parent
 
 
-def _environment() -> Environment:
-    """Autoescape is on for everything: file names and kinds are strangers' text."""
-    environment = Environment(
-        loader=PackageLoader("burnish.evaluation", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": percent, "number": _number, "duration": _duration}
-    return environment
+def _missing(e: Evaluation, name: str) -> str:
+    """Why a section is empty."""
+    why = e.not_available.get(name, "the evaluation does not hold it")
+    if name == "stress":
+        why += " (burnish evaluate … --stress takes the time of many evaluations)"
+    return why
 
 
-def _number(value: float | None, digits: int = 3) -> str:
-    """Fixed decimals for shares, metrics and times; "n/a" for None."""
-    return "n/a" if value is None else f"{value:.{digits}f}"
+def _at_threshold(e: Evaluation) -> list[tuple[str, str, str]]:
+    """(key, name, value) of what the page's script counts again at another threshold."""
+    bad, good = e.n_defect > 0, e.n_good > 0
+    return [
+        ("threshold", "threshold", f"{e.threshold:.4g}"),
+        ("caught", "defects caught", str(e.caught) if bad else "n/a"),
+        ("missed", "defects missed", str(e.missed) if bad else "n/a"),
+        ("escapes", "escape rate", percent(e.escape_rate)),
+        ("alarms", "false alarms", str(e.false_alarms) if good else "n/a"),
+        ("rate", "false-alarm rate", percent(e.false_alarm_rate_got)),
+        ("precision", "precision", number(e.precision)),
+        ("f1", "F1", number(e.f1)),
+    ]
 
 
-def _duration(seconds: float | None) -> str:
-    """Seconds as people say them; "n/a" for None."""
-    if seconds is None:
-        return "n/a"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+def _live(e: Evaluation, scores: Drawing | None) -> dict[str, Any]:
+    """What the page's script needs: raw scores, truth, names, and the figure's axis."""
+    assert scores is not None
+    return {
+        "threshold": e.threshold,
+        "x": scores.box.x,
+        "log": scores.box.log_x,
+        "images": [[row.score, int(row.is_defect), row.path] for row in e.images],
+    }
 
 
-def _facts(facts: Mapping[str, Any]) -> dict[str, str]:
-    """The single values of a card's entry, readable; long lists become their length."""
-    shown = {}
-    for name, value in facts.items():
-        if isinstance(value, Mapping):
-            continue
-        if isinstance(value, list | tuple) and len(value) > 6:
-            shown[name] = f"{len(value)} entries"
-        else:
-            shown[name] = _plain(value)
-    return {name.replace("_", " "): text for name, text in shown.items()}
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value is None or value in ("", [], ()):
-        return "none"
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, list | tuple):
-        nested = any(isinstance(item, list | tuple) for item in value)
-        return ("; " if nested else ", ").join(
-            " × ".join(map(str, item)) if isinstance(item, list | tuple) else _plain(item)
-            for item in value
-        )
-    return printable(str(value))
-
-
-def _svg_uri(svg: str | None) -> str | None:
-    """SVG as an image address: ids of several figures cannot clash, and no script can run."""
-    if svg is None:
-        return None
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode("ascii")
+def _pixel_rows(e: Evaluation) -> list[tuple[str, PixelMetrics, dict[str, Any]]]:
+    """Name, metrics and intervals: all kinds first, then each that has usable masks."""
+    if e.pixels is None:
+        return []
+    rows: list[tuple[str, PixelMetrics, dict[str, Any]]]
+    rows = [("all kinds", e.pixels.overall, dict(e.pixels.intervals))]
+    return rows + [(row.kind, row.pixels, {}) for row in e.kinds if row.pixels is not None]

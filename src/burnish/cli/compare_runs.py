@@ -1,0 +1,99 @@
+"""`burnish compare-runs`: several evaluated runs side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from burnish.evaluation.compare import Run
+
+
+def compare_runs(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN",
+            help="Run folders that were evaluated, report folders, or evaluation.json files.",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write compare.html (one page, opens offline), compare.csv, compare.json and the "
+            "curves as PNG there.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout, no table.")] = False,
+) -> None:
+    """Figures, settings that differ and ROC curves of several evaluated runs, side by side."""
+    from burnish.evaluation.compare import load_runs
+
+    loaded = load_runs(runs)
+
+    from rich.console import Console
+
+    from burnish.evaluation.compare import tested_on
+    from burnish.evaluation.compare_page import as_json as to_json
+    from burnish.evaluation.compare_page import warning, write_comparison
+
+    messages = Console(stderr=True)
+    if said := warning(tested_on(loaded)):
+        messages.print(f"careful: {said}", highlight=False, markup=False, soft_wrap=True)
+    page = None if out is None else write_comparison(loaded, out)
+    if as_json:
+        print(json.dumps(to_json(loaded), indent=1))
+    else:
+        Console().print(table_of(loaded), highlight=False)
+    if page is not None:
+        messages.print(f"page: {page}", highlight=False, markup=False, soft_wrap=True)
+
+
+def table_of(runs: Sequence[Run]) -> Table:
+    """One column a run, one line a figure, then the settings that differ."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from burnish.evaluation.compare import differing_settings, lines, tested_on
+    from burnish.evaluation.compare_page import range_of, text_of
+    from burnish.evaluation.pages import plain
+
+    sets = tested_on(runs)
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("")
+    for run in runs:
+        table.add_column(escape(run.name), justify="right", overflow="fold")
+    table.add_row("[bold]preset", *(escape(run.evaluation.model.preset) for run in runs))
+    if len(sets) > 1:
+        numbers = [next(s.number for s in sets if run.name in s.runs) for run in runs]
+        table.add_row("[bold]test set", *map(str, numbers))
+    counts = [(run.evaluation.n_good, run.evaluation.n_defect) for run in runs]
+    table.add_row("[bold]good, defective", *(f"{good}, {bad}" for good, bad in counts))
+    for line in lines(runs):
+        leaders = line.leaders if len(sets) == 1 else frozenset()
+        cells = []
+        for place in range(len(runs)):
+            text = text_of(line, place)
+            if place in leaders:
+                text = f"[bold green]{text}[/]"
+            if inside := range_of(line, place):
+                text += f"\n[dim]{inside}[/]"
+            if line.notes and line.notes[place]:
+                text += f"\n[dim]{escape(line.notes[place])}[/]"
+            cells.append(text)
+        table.add_row(f"[bold]{line.name}", *cells)
+    differing = differing_settings(runs)
+    if differing:
+        table.add_section()
+        table.add_row("settings that differ")
+    for name, values in differing.items():
+        table.add_row(f"[bold]  {name}", *(escape(plain(value)) for value in values))
+    return table

@@ -1,0 +1,256 @@
+"""Several evaluated runs side by side: what differs between them, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from burnish.errors import BurnishError
+from burnish.evaluation.record import FORMAT, Evaluation, Interval
+
+RECORD = "evaluation.json"
+PLACES = (RECORD, f"evaluation/{RECORD}")  # in a report's folder, in a run folder
+MANY = 30  # more curves and columns cannot be read
+
+
+@dataclass(frozen=True)
+class Run:
+    """One evaluated run.
+
+    Attributes:
+        name: short, and different from every other run's in a comparison.
+        path: its evaluation.json.
+    """
+
+    name: str
+    path: Path
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True)
+class TestedOn:
+    """Runs tested on the same images.
+
+    Attributes:
+        number: from 1, in the order the runs were given.
+        data: the folder, as the first of the runs calls it.
+        fingerprint: of the test images; empty when some run does not hold one, and only the
+            images' names were compared.
+        runs: their names.
+    """
+
+    number: int
+    data: str
+    fingerprint: str
+    runs: tuple[str, ...]
+
+
+def load_runs(sources: Sequence[str | Path]) -> list[Run]:
+    """Read the evaluations of run folders, report folders or evaluation.json files.
+
+    Raises:
+        BurnishError: fewer than two, the same one twice, none there, or not readable as one.
+    """
+    paths = [_record_of(Path(source)) for source in sources]
+    if len(paths) < 2:
+        raise BurnishError(
+            f"{len(paths)} run given: a comparison needs at least two "
+            "(burnish compare-runs RUN RUN ...)"
+        )
+    if len(paths) > MANY:
+        raise BurnishError(f"{len(paths)} runs given: at most {MANY} can be read side by side")
+    seen: dict[Path, Path] = {}
+    for path in paths:
+        real = path.resolve()
+        if real in seen:
+            raise BurnishError(f"{path} is given twice; give every run once")
+        seen[real] = path
+    names = short_names(paths)
+    return [Run(n, path, read_record(path)) for n, path in zip(names, paths, strict=True)]
+
+
+def read_record(path: Path) -> Evaluation:
+    """An evaluation.json, checked.
+
+    Raises:
+        BurnishError: not readable, no evaluation, or written by a newer burnish.
+    """
+    try:
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        number = entry["format"]
+    except OSError as error:
+        raise BurnishError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BurnishError(
+            f"{path} is not the record of an evaluation; burnish evaluate MODEL DATA writes one"
+        ) from error
+    if isinstance(number, int) and number > FORMAT:
+        raise BurnishError(
+            f"{path} has format {number}, this burnish reads up to {FORMAT}: update burnish"
+        )
+    try:
+        record = Evaluation.model_validate(entry)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BurnishError(
+            f"{path} is damaged ({where}: {first['msg']}); evaluate that model again"
+        ) from error
+    if not record.images:
+        raise BurnishError(f"{path} holds no image; evaluate that model again")
+    return record
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """The shortest ends of the run folders' paths that tell them apart."""
+    folders = []
+    for path in paths:
+        folder = path.resolve().parent
+        if folder.name == "evaluation" and (folder.parent / "model.safetensors").exists():
+            folder = folder.parent
+        folders.append(folder / path.name if path.name != RECORD else folder)
+    length = 1
+    while True:
+        names = ["/".join(folder.parts[-length:]) for folder in folders]
+        if len(set(names)) == len(names) or length >= max(len(f.parts) for f in folders):
+            return names
+        length += 1
+
+
+def tested_on(runs: Sequence[Run]) -> list[TestedOn]:
+    """The runs by what they were tested on: by fingerprint where all hold one, else by the images'
+    names and truth.
+
+    More than one means that the runs' figures cannot be compared with each other.
+    """
+    known = all(run.evaluation.test_fingerprint for run in runs)
+    groups: dict[object, list[Run]] = {}
+    for run in runs:
+        e = run.evaluation
+        names = tuple(sorted((row.path, row.kind) for row in e.images))
+        groups.setdefault(e.test_fingerprint if known else names, []).append(run)
+    return [
+        TestedOn(
+            number=number,
+            data=group[0].evaluation.data,
+            fingerprint=group[0].evaluation.test_fingerprint if known else "",
+            runs=tuple(run.name for run in group),
+        )
+        for number, group in enumerate(groups.values(), start=1)
+    ]
+
+
+def differing_settings(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """Settings that are not the same in all runs -> value of each run, None where not known."""
+    known = [run.evaluation.model.settings for run in runs]
+    differing = {}
+    for name in dict.fromkeys(name for settings in known for name in settings):
+        values = [settings.get(name) for settings in known if settings]  # old records hold none
+        if any(value != values[0] for value in values):
+            differing[name] = [settings.get(name) for settings in known]
+    return differing
+
+
+@dataclass(frozen=True)
+class Line:
+    """One figure of every run.
+
+    Attributes:
+        key: its name in JSON and CSV; name: for people.
+        values: one a run, None where not available.
+        intervals: 95 %, one a run, None where not available.
+        best: "high" or "low" when more or less of it is better; "" when it is neither.
+        form: "number", "percent" or "ms".
+        notes: one a run, or none at all.
+    """
+
+    key: str
+    name: str
+    values: tuple[float | None, ...]
+    intervals: tuple[Interval | None, ...]
+    best: str
+    form: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def leaders(self) -> frozenset[int]:
+        """Places of the best value; empty where nothing is better, or all are equal."""
+        known = [value for value in self.values if value is not None]
+        if not self.best or len(set(known)) < 2:
+            return frozenset()
+        top = max(known) if self.best == "high" else min(known)
+        return frozenset(
+            place for place, value in enumerate(self.values)
+            if value is not None and math.isclose(value, top, rel_tol=0, abs_tol=5e-5)
+        )  # fmt: skip
+
+
+def lines(runs: Sequence[Run]) -> list[Line]:
+    """The table: one line a figure, in the order to be read."""
+    rows = [
+        _line(runs, "image_auroc", "image AUROC", "high"),
+        _line(runs, "average_precision", "average precision", "high"),
+        _line(runs, "f1", "F1 at the threshold", "high"),
+        _line(runs, "all_positive_f1", "F1 of calling all defective", ""),
+        _line(runs, "escape_rate", "escapes", "low", "percent"),
+        _line(runs, "false_alarm_rate_wanted", "false alarms wanted", "", "percent"),
+        _line(runs, "false_alarm_rate_got", "false alarms got", "", "percent"),
+    ]
+    records = [run.evaluation for run in runs]
+    pixels = [e.pixels for e in records]
+    for name in ("auroc", "aupro"):
+        values = tuple(None if p is None else getattr(p.overall, name) for p in pixels)
+        pairs = tuple(None if p is None else p.intervals.get(name) for p in pixels)
+        rows.append(Line(f"pixel_{name}", f"pixel {name.upper()}", values, pairs, "high", "number"))
+    nothing = (None,) * len(runs)
+    equal = tuple(None if e.equalised is None else e.equalised.image_auroc for e in records)
+    rows.append(Line("equalised_auroc", "AUROC, light equalised", equal, nothing, "high", "number"))
+    best = [e.best_trivial for e in records]
+    rows.append(
+        Line(
+            key="trivial_auroc",
+            name="AUROC of the best trivial statistic",
+            values=tuple(None if row is None else row.auroc for row in best),
+            intervals=nothing,
+            best="",
+            form="number",
+            notes=tuple("" if row is None else row.label for row in best),
+        )
+    )
+    rows.append(_line(runs, "ms_per_image", "time per image", "low", "ms"))
+    return rows
+
+
+def _line(runs: Sequence[Run], key: str, name: str, best: str, form: str = "number") -> Line:
+    values = tuple(getattr(run.evaluation, key) for run in runs)
+    pairs = tuple(run.evaluation.intervals.get(key) for run in runs)
+    if key == "false_alarm_rate_got":
+        pairs = tuple(run.evaluation.false_alarm_interval for run in runs)
+    return Line(key, name, values, pairs, best, form)
+
+
+def _record_of(source: Path) -> Path:
+    """The evaluation.json that a user's argument means."""
+    if source.is_file():
+        if source.suffix == ".safetensors":
+            return _record_of(source.parent)
+        return source
+    if not source.exists():
+        raise BurnishError(f"{source} does not exist")
+    for place in PLACES:
+        if (source / place).is_file():
+            return source / place
+    if (source / "model.safetensors").is_file():
+        raise BurnishError(
+            f"{source} has not been evaluated; burnish evaluate {source} DATA does that"
+        )
+    raise BurnishError(
+        f"{source} holds neither a model nor an {RECORD}; give a run folder that was evaluated, or "
+        f"the folder that burnish evaluate --report wrote"
+    )

@@ -1,0 +1,138 @@
+"""A comparison as files: one HTML page, a CSV line a run, JSON, and the curves as PNG."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from burnish.evaluation.compare import Line, Run, TestedOn, differing_settings, lines, tested_on
+from burnish.evaluation.compare_figures import pr_curves, roc_curves
+from burnish.evaluation.pages import duration, number, plain, render
+from burnish.evaluation.parts import csv_text, write_figures
+from burnish.evaluation.record import printable
+from burnish.evaluation.summary import percent
+from burnish.files import atomic_write
+
+
+def write_comparison(runs: Sequence[Run], out: str | Path) -> Path:
+    """Write compare.html, compare.csv, compare.json and figures/*.png into the folder `out`.
+
+    Returns:
+        The page, which is written last.
+
+    Raises:
+        BurnishError: `out` cannot be written.
+    """
+    folder, sets = Path(out), tested_on(runs)
+    drawings = {"compare_roc": roc_curves(runs), "compare_precision_recall": pr_curves(runs)}
+    table = lines(runs)
+    page = render(
+        "compare.html.j2",
+        runs=runs,
+        sets=sets,
+        warning=warning(sets),
+        settings={k: [plain(v) for v in row] for k, row in differing_settings(runs).items()},
+        unknown_settings=[run.name for run in runs if not run.evaluation.model.settings],
+        table=[_shown(line, len(sets) == 1) for line in table],
+        set_of=[next(s.number for s in sets if run.name in s.runs) for run in runs],
+        figures=drawings,
+        training=[duration(run.evaluation.model.training_seconds) for run in runs],
+    )
+    write_figures(folder, drawings)
+    atomic_write(folder / "compare.csv", csv_text(csv_lines(runs)))
+    atomic_write(folder / "compare.json", json.dumps(as_json(runs), indent=1) + "\n")
+    atomic_write(folder / "compare.html", page)
+    return folder / "compare.html"
+
+
+def warning(sets: Sequence[TestedOn]) -> str:
+    """What must be said when the runs were not tested on the same images; else ""."""
+    if len(sets) < 2:
+        return ""
+    groups = "; ".join(f"{', '.join(s.runs)} on test set {s.number} ({s.data})" for s in sets)
+    return printable(
+        f"These runs were tested on {len(sets)} different test sets: {groups}. "
+        "Figures of different test sets say nothing about which model is better."
+    )
+
+
+def as_json(runs: Sequence[Run]) -> dict[str, Any]:
+    """The whole comparison, JSON-ready."""
+    sets, table = tested_on(runs), lines(runs)
+    return {
+        "runs": [
+            {
+                "name": run.name,
+                "evaluation": printable(str(run.path)),
+                "model": run.evaluation.model.path,
+                "preset": run.evaluation.model.preset,
+                "data": run.evaluation.data,
+                "test_set": next(s.number for s in sets if run.name in s.runs),
+                "n_good": run.evaluation.n_good,
+                "n_defect": run.evaluation.n_defect,
+                **{line.key: line.values[place] for line in table},
+                "intervals": {
+                    line.key: line.intervals[place]
+                    for line in table
+                    if line.intervals[place] is not None
+                },
+                "best_trivial": next((n[place] for n in (x.notes for x in table) if n), "") or None,
+            }
+            for place, run in enumerate(runs)
+        ],
+        "same_test_set": len(sets) == 1,
+        "differing_settings": differing_settings(runs),
+    }
+
+
+def csv_lines(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """One line a run: raw figures, empty where not available, and the settings that differ."""
+    table, differing = lines(runs), differing_settings(runs)
+    rows = []
+    for place, entry in enumerate(as_json(runs)["runs"]):
+        row = {k: v for k, v in entry.items() if k != "intervals"}
+        for line in table:
+            if any(line.intervals):
+                low, high = line.intervals[place] or (None, None)
+                row |= {f"{line.key}_low_95": low, f"{line.key}_high_95": high}
+        rows.append(row | {f"set {k}": plain(values[place]) for k, values in differing.items()})
+    return rows
+
+
+def text_of(line: Line, place: int) -> str:
+    """One cell's value for people; "n/a" without."""
+    value = line.values[place]
+    if line.form == "percent":
+        return percent(value)
+    if line.form == "ms":
+        return "n/a" if value is None else f"{number(value, 1)} ms"
+    return number(value)
+
+
+def range_of(line: Line, place: int) -> str:
+    """One cell's 95 % interval for people; "" without."""
+    pair = line.intervals[place]
+    if pair is None:
+        return ""
+    if line.form == "percent":
+        return f"{percent(pair[0]).removesuffix(' %')} to {percent(pair[1])}"
+    return f"{number(pair[0])} to {number(pair[1])}"
+
+
+def _shown(line: Line, comparable: bool) -> dict[str, Any]:
+    leaders = line.leaders if comparable else frozenset()
+    places = range(len(line.values))
+    return {
+        "name": line.name,
+        "cells": [
+            {
+                "text": text_of(line, place),
+                "range": range_of(line, place),
+                "note": line.notes[place] if line.notes else "",
+                "leads": place in leaders,
+            }
+            for place in places
+        ],
+    }
