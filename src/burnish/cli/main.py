@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from burnish import __version__
+from burnish.cli.compare_runs import compare_runs
 from burnish.cli.data import app as data
 from burnish.cli.demo import demo
 from burnish.cli.doctor import doctor
@@ -16,6 +17,7 @@ from burnish.cli.evaluate import evaluate
 from burnish.cli.info import info
 from burnish.cli.inspect import inspect
 from burnish.cli.presets import presets
+from burnish.cli.study import study
 from burnish.cli.train import train
 from burnish.errors import BurnishError
 
@@ -38,7 +40,7 @@ def _root(
         raise typer.Exit
 
 
-for verb in (train, evaluate, inspect, info, presets, doctor, demo):
+for verb in (train, evaluate, compare_runs, inspect, info, presets, study, doctor, demo):
     app.command()(verb)
 app.add_typer(data)
 
