@@ -22,7 +22,6 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from burnish.files import atomic_path
 from burnish.images.dataset import GOOD
 from burnish.images.formats.names import some
 from burnish.images.manifest import MANIFEST, ManifestRow, read_manifest, write_manifest
+from burnish.images.prepare import Prepared
 from burnish.images.prepare_record import (
     Record,
     check_recipe,
@@ -53,38 +53,12 @@ Progress = Callable[[str, int, int], None]
 """Told the stage ("read", "draw"), how many images are done, and of how many."""
 
 
-@dataclass(frozen=True)
-class Stained:
-    """A stained folder.
-
-    Attributes:
-        out: the folder.
-        status: "written", "resumed", "mended" or "already there".
-        train: good training images.
-        test: test images by kind, "good" among them.
-        parts: distinct parts in "train" and "test"; none is in both.
-        notes: what the user should know, as sentences.
-        left_out: images that are not used, and why, by file name.
-    """
-
-    out: Path
-    status: str
-    train: int
-    test: dict[str, int]
-    parts: dict[str, int]
-    notes: list[str]
-    left_out: dict[str, str]
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"out": str(self.out)}
-
-
 def stain(
     data: str | Path,
     out: str | Path,
     request: Request | None = None,
     on_progress: Progress = lambda stage, done, total: None,
-) -> Stained:
+) -> Prepared:
     """Draw defects on good images that training does not see.
 
     Called again with the same settings it writes what is missing, and nothing when all is there.
@@ -93,6 +67,9 @@ def stain(
         data: MVTec AD layout, of which only train/good is read, or a folder of good images.
         out: new or empty folder, or one that an earlier run with the same settings has begun.
 
+    Returns:
+        What was done; `status` is "written", "resumed", "mended" or "already there".
+
     Raises:
         BurnishError: a folder without enough good images, all of one part, a region that fits
             nowhere, or `out` holds something else, was made otherwise or cannot be written to.
@@ -100,55 +77,48 @@ def stain(
     request, root, out = request or Request(), Path(data), Path(out)
     if out.resolve().is_relative_to(root.resolve()):
         raise BurnishError(f"{out} lies in {root}: what is written must not become its own source")
-    read_record(out)  # whatever else is wrong, a folder that is not ours is refused first
-    sources = find_sources(root, request.part, on_progress)
-    recipe = _recipe(sources, request)
     created = not out.exists()
     with locked(out):
-        record = read_record(out)
-        if record is not None:
-            check_recipe(out, record, recipe)
         try:
-            return _stain(sources, out, request, recipe, record, on_progress)
+            return _stain(root, out, request, on_progress)
         except BurnishError:
             if created and not any(out.iterdir()):
-                out.rmdir()
+                out.rmdir()  # nothing was written: leave no trace
             raise
 
 
-def _stain(
-    sources: list[Source],
-    out: Path,
-    request: Request,
-    recipe: dict[str, Any],
-    record: Record | None,
-    on_progress: Progress,
-) -> Stained:
-    status, wrong = "resumed" if record else "written", []
+def _stain(root: Path, out: Path, request: Request, on_progress: Progress) -> Prepared:
+    record = read_record(out)
+    sources = find_sources(root, request.part, on_progress)
+    recipe = _recipe(sources, request)
+    status, wrong = "written", []
+    if record is not None:
+        check_recipe(out, record, recipe)
+        status = "mended" if record.finished else "resumed"
     if record is not None and record.finished:
         wrong = damage(out, record)
         if not wrong:
-            return _report(out, "already there", record.summary, read_manifest(out) or [])
-        status = "mended"
-        _remove(out, wrong)
+            done = Prepared(out, "already there", FORMAT, **record.summary)
+            return _with_strangers(done, read_manifest(out) or [])
     plan = make_plan(sources, request, on_progress)
     regions = regions_of(request.roi, plan)
     if record is None or record.finished:
+        _remove(out, wrong)  # before the record says unfinished: then all that lies there counts
         Record(recipe).write(out)
     for source in plan.train:
         _link(source.path, out / plan.place(source), source.sha256)
-    for done, source in enumerate(plan.held_out, 1):
+    for done_so_far, source in enumerate(plan.held_out, 1):
         draw_versions(source, plan, out, request, regions)
-        on_progress("draw", done, len(plan.held_out))
+        on_progress("draw", done_so_far, len(plan.held_out))
     rows = _rows(plan, out)
     write_manifest(out, rows)
     masks = {row.mask: sha256_of(out / row.mask) for row in rows if row.mask}
-    summary = {"notes": list(plan.notes), "left_out": plan.left_out}
+    summary = _summary(plan, rows)
     Record(recipe, True, sha256_of(out / MANIFEST), digest_of_masks(out, masks), summary).write(out)
+    done = Prepared(out, status, FORMAT, **summary)
     if wrong:
-        note = f"{len(wrong)} missing or altered files are mended: {some(wrong)}"
-        summary = summary | {"notes": [*plan.notes, note]}
-    return _report(out, status, summary, rows)
+        done.notes.append(f"{len(wrong)} missing or altered files are mended: {some(wrong)}")
+    return _with_strangers(done, rows)
 
 
 def _recipe(sources: list[Source], request: Request) -> dict[str, Any]:
@@ -219,17 +189,29 @@ def _rows(plan: Plan, out: Path) -> list[ManifestRow]:
     return rows
 
 
-def _report(out: Path, status: str, summary: dict[str, Any], rows: list[ManifestRow]) -> Stained:
-    notes = list(summary["notes"])
-    known = {row.path for row in rows} | {row.mask for row in rows if row.mask}
-    if other := strangers(out, known):
-        notes.append(
-            f"{len(other)} files in {out} are not of this command, and would be used by training "
-            f"or test: {some(other)}"
-        )
-    parts = {side: len({row.part for row in rows if row.split == side}) for side in (TRAIN, TEST)}
+def _summary(plan: Plan, rows: list[ManifestRow]) -> dict[str, Any]:
+    """The fields of `Prepared` that are kept in the record."""
+    parts = {side: {row.part for row in rows if row.split == side} for side in (TRAIN, TEST)}
     tested = Counter(row.kind for row in rows if row.split == TEST)
-    learnt = sum(row.split == TRAIN for row in rows)
-    return Stained(
-        out, status, learnt, dict(sorted(tested.items())), parts, notes, summary["left_out"]
-    )
+    return {
+        "train": len(plan.train),
+        "test": dict(sorted(tested.items())),
+        "masks": sum(bool(row.mask) for row in rows),
+        "parts": {
+            "train": len(parts[TRAIN]),
+            "test": len(parts[TEST]),
+            "both": len(parts[TRAIN] & parts[TEST]),
+        },
+        "notes": list(plan.notes),
+        "left_out": plan.left_out,
+    }
+
+
+def _with_strangers(done: Prepared, rows: list[ManifestRow]) -> Prepared:
+    known = {row.path for row in rows} | {row.mask for row in rows if row.mask}
+    if other := strangers(done.out, known):
+        done.notes.append(
+            f"{len(other)} files in {done.out} are not of this command, and would be used by "
+            f"training or test: {some(other)}"
+        )
+    return done

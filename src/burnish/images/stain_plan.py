@@ -240,7 +240,7 @@ def _read(
                 usable.append(replace(source, size=(height, width), plain=plain))
                 first[source.sha256] = name
             except BurnishError as error:
-                left_out[name] = str(error).removeprefix(f"{source.path}: ")
+                left_out[name] = str(error).removeprefix(str(source.path)).lstrip(": ")
         on_progress("read", done, len(sources))
     return usable, left_out
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from burnish.images.stain import Stained
+    from burnish.images.prepare import Prepared
 
 SHOWN = 10  # images left out that are named on the terminal
 
@@ -86,7 +86,7 @@ def stain(
         _print(stained)
 
 
-def _print(stained: Stained) -> None:
+def _print(stained: Prepared) -> None:
     from rich.console import Console
     from rich.table import Table
 
