@@ -123,7 +123,7 @@ def _shapes(mark: dict[str, Any], kind: int) -> list[Shape]:
             return [Shape(kind, partial(polygon_patch, _points(ring))) for ring in shape]
         x, y, w, h = _finite(mark["bbox"])
         return [Shape(kind, partial(box_patch, x, y, w, h))]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise BurnishError(f"its annotation {mark.get('id')} cannot be read: {error!r}") from error
 
 

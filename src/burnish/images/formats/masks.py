@@ -51,15 +51,14 @@ def mask_of_runs(runs: Sequence[int], height: int, width: int, first: int = 1) -
     Raises:
         BurnishError: an odd number of values, or a run that leaves the image.
     """
-    pairs = np.asarray(runs, np.int64)
-    if pairs.size % 2:
-        raise BurnishError(f"{pairs.size} run-length values: they come in pairs")
+    if len(runs) % 2:
+        raise BurnishError(f"{len(runs)} run-length values: they come in pairs")
     flat = np.zeros(height * width, bool)
-    for start, length in pairs.reshape(-1, 2) - (first, 0):
+    for number, length in zip(runs[::2], runs[1::2], strict=True):
+        start = number - first
         if start < 0 or length < 0 or start + length > flat.size:
             raise BurnishError(
-                f"a run of {length} from pixel {start + first} leaves the image of {width} x "
-                f"{height} px"
+                f"a run of {length} from pixel {number} leaves the image of {width} x {height} px"
             )
         flat[start : start + length] = True
     return flat.reshape(width, height).T
@@ -71,7 +70,10 @@ def mask_of_counts(counts: Sequence[int] | str, height: int, width: int) -> Mask
     Raises:
         BurnishError: they do not add up to the image.
     """
-    lengths = _uncompressed(counts) if isinstance(counts, str) else [int(c) for c in counts]
+    try:
+        lengths = _uncompressed(counts) if isinstance(counts, str) else [int(c) for c in counts]
+    except (ValueError, TypeError, OverflowError) as error:
+        raise BurnishError(f"run lengths that are no numbers: {error}") from error
     if min(lengths, default=0) < 0 or sum(lengths) != height * width:
         raise BurnishError(
             f"run lengths that sum to {sum(lengths)} px do not fit an image of {width} x {height}"

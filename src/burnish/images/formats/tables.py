@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import PurePosixPath
@@ -105,11 +105,12 @@ class Severstal:
             stem, runs = PurePosixPath(name).stem, marks.pop(PurePosixPath(name).name, {})
             data = partial(source.read, name)
             try:
-                kind = _largest(runs) if runs else GOOD
+                values = {kind: [int(v) for v in text.split()] for kind, text in runs.items()}
             except ValueError:
                 yield unusable(name, f"its run lengths in {table} are no numbers")
                 continue
-            yield Item(name, stem, kind, "", data, partial(_decoded, source, name, runs))
+            kind = _largest(values) if values else GOOD
+            yield Item(name, stem, kind, "", data, partial(_decoded, source, name, values))
         if marks:
             note(f"{len(marks)} images of {table} are not in train_images: {some(marks)}")
         unused = [name for name in names if is_image(name) and name not in set(images)]
@@ -118,18 +119,17 @@ class Severstal:
                  f"{some(unused)}")  # fmt: skip
 
 
-def _largest(runs: dict[str, str]) -> str:
-    areas = Counter({kind: sum(map(int, text.split()[1::2])) for kind, text in runs.items()})
-    return f"class{max(sorted(areas), key=lambda kind: areas[kind])}"
+def _largest(runs: dict[str, list[int]]) -> str:
+    return f"class{max(sorted(runs), key=lambda kind: sum(runs[kind][1::2]))}"
 
 
-def _decoded(source: Source, name: str, runs: dict[str, str]) -> Mask | None:
+def _decoded(source: Source, name: str, runs: dict[str, list[int]]) -> Mask | None:
     if not runs:
         return None
     header = read_header_bytes(source.read(name), name)
     mask = np.zeros((header.height, header.width), bool)
-    for text in runs.values():
-        mask |= mask_of_runs([int(value) for value in text.split()], *mask.shape)
+    for values in runs.values():
+        mask |= mask_of_runs(values, *mask.shape)
     return mask
 
 
