@@ -519,6 +519,19 @@ def test_root_and_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
             cache_limit()
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become a user without a name")
+def test_a_user_without_a_home() -> None:
+    code = (
+        "import os\nfrom burnish.images.cache_room import cache_root\n"
+        "from burnish.errors import BurnishError\n"
+        "for name in ('HOME', 'BURNISH_CACHE', 'XDG_CACHE_HOME'):\n    os.environ.pop(name, 0)\n"
+        "os.setuid(54321)\n"
+        "try:\n    cache_root()\nexcept BurnishError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "no home folder for decoded images: set BURNISH_CACHE" in done.stdout
+
+
 def test_the_cache_is_for_its_owner_alone(tmp_path: Path, root: Path) -> None:
     open_cache(write(tmp_path / "images", 1, (8, 8)), FIXED)
     assert root.stat().st_mode & 0o077 == 0

@@ -53,11 +53,22 @@ class Entry:
 
 def cache_root() -> Path:
     """Folder of the cache: `BURNISH_CACHE`, else `$XDG_CACHE_HOME/burnish`, else
-    `~/.cache/burnish`."""
+    `~/.cache/burnish`.
+
+    Raises:
+        BurnishError: none of them is known.
+    """
     if chosen := os.environ.get(ROOT_VARIABLE):
         return Path(chosen).expanduser().absolute()
     base = os.environ.get("XDG_CACHE_HOME")  # must be absolute to count, says the standard
-    return (Path(base) if base and os.path.isabs(base) else Path.home() / ".cache") / "burnish"
+    if base and os.path.isabs(base):
+        return Path(base) / "burnish"
+    try:
+        return Path.home() / ".cache" / "burnish"
+    except RuntimeError as error:  # a user without a name, as containers have
+        raise BurnishError(
+            f"there is no home folder for decoded images: set {ROOT_VARIABLE} to a folder"
+        ) from error
 
 
 def cache_limit() -> int:
