@@ -161,8 +161,8 @@ def _prepare(files: Source, out: Path, request: Request, on_progress: Progress) 
     if other := not_read(files.names()):
         looked.note(other)
     if not looked.found:
-        reasons = "; ".join(f"{name}: {why}" for name, why in list(looked.left_out.items())[:3])
-        raise BurnishError(f"{files.path} holds no image that can be used. {reasons}")
+        why = [f"{name}: {reason}" for name, reason in looked.left_out.items()] or looked.notes
+        raise BurnishError(f"{files.path} holds no image that can be used. {'; '.join(why[:3])}")
     placed, notes = place(looked.found, request.split, request.train, request.seed)
     notes = looked.notes + notes
     if record is None:
