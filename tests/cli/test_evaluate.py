@@ -1,0 +1,124 @@
+"""`burnish evaluate`: tables on the screen, JSON, switches, and mistakes."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from burnish.cli.main import run
+
+
+@pytest.fixture
+def burnish(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Run the command line in this process; gives (exit code, stdout, stderr)."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["burnish", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            run()
+        except SystemExit as leaving:
+            code = int(leaving.code or 0)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return code, out, err
+
+    return call
+
+
+def test_every_table_shows_what_the_record_holds(
+    burnish, run_folder: Path, metal: Path, tmp_path: Path
+) -> None:
+    code, text, err = burnish(
+        "evaluate", run_folder, metal, "--stress-images", 4, "--report", tmp_path
+    )
+    assert code == 0, err
+    saved = json.loads((tmp_path / "evaluation.json").read_text())
+    low, high = saved["intervals"]["image_auroc"]
+    assert f"{saved['image_auroc']:.3f} [{low:.3f} to {high:.3f}]" in text
+    best = saved["trivial"][0]
+    assert f"AUROC {best['auroc']:.3f}: {best['label']}" in text
+    assert f"AUROC {saved['equalised']['image_auroc']:.3f}, false alarms" in text
+    assert re.search(
+        rf"AUPRO to 30 % false positives +{saved['pixels']['overall']['aupro']:.3f}", text
+    )
+    assert "escapes at other false-alarm rates (display only)" in text
+    rows = [line for line in text.splitlines() if line.startswith("brightness -25 %")]
+    assert len(rows) == 1
+    assert len(saved["stress"]) == 17
+    assert {row["n_good"] + row["n_defect"] for row in saved["stress"]} == {4}
+    lines = (tmp_path / "scores.csv").read_text().splitlines()
+    assert len(lines) == 17
+    assert lines[0].endswith("part,scale_scores,out_of_range,equalised_score")
+
+
+def test_switches_leave_parts_out(burnish, run_folder: Path, metal: Path, tmp_path: Path) -> None:
+    code, text, _ = burnish(
+        "evaluate",
+        run_folder,
+        metal,
+        "--json",
+        "--no-pixels",
+        "--no-equalised",
+        "--report",
+        tmp_path,
+    )
+    found = json.loads(text)
+    assert code == 0
+    assert (found["pixels"], found["equalised"], found["stress"]) == (None, None, [])
+    assert found["not_available"]["pixels"] == "not asked for"
+    code, text, err = burnish(
+        "evaluate", run_folder, metal, "--no-pixels", "--no-equalised", "--report", tmp_path
+    )
+    assert code == 0, err
+    assert "n/a: not asked for" in text
+    assert "equalised" not in text
+
+
+def test_masks_that_cannot_be_used_are_told(
+    burnish, run_folder: Path, metal: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(metal, tmp_path / "metal"))
+    mask = min((copy / "ground_truth").rglob("*.png"))
+    mask.write_bytes(b"")
+    code, text, err = burnish("evaluate", run_folder, copy, "--no-equalised", "--report", tmp_path)
+    assert code == 0
+    assert f"not used: {mask}" in err.replace("\n", "")
+    assert "1 with a mask that cannot be used" in text
+
+
+def test_only_good_images_and_no_masks_are_no_error(
+    burnish, run_folder: Path, metal: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(metal, tmp_path / "metal"))
+    for folder in (copy / "test").iterdir():
+        if folder.name != "good":
+            shutil.rmtree(folder)
+    code, text, err = burnish(
+        "evaluate", run_folder, copy, "--stress-images", 2, "--report", tmp_path / "report"
+    )
+    assert code == 0, err
+    assert "n/a: there are no defective test images" in text
+    assert "nothing is known of missed defects" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--stress-images", "1"], "2"),
+        (["--false-alarms", "2"], "between 0 and 1"),
+    ],
+)
+def test_wrong_arguments_are_told(
+    burnish, run_folder: Path, metal: Path, arguments: list[str], told: str
+) -> None:
+    code, _, err = burnish("evaluate", run_folder, metal, *arguments)
+    assert code == 2
+    assert told in err
