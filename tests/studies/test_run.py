@@ -26,7 +26,7 @@ from burnish.studies.run import News, Task, run_tasks
 from burnish.studies.study import Plan, make_plan, run_study
 from burnish.training.state import read_header
 
-TIMES = re.compile(r"_seconds$")
+PASSING = re.compile(r"_seconds$|^commit$")  # other people may commit in between
 
 
 def no_news(news: News) -> None:
@@ -34,9 +34,9 @@ def no_news(news: News) -> None:
 
 
 def table(plan: Plan) -> list[dict[str, str]]:
-    """The CSV without the times, which no two runs share."""
+    """The CSV without times and commits, which two runs need not share."""
     with plan.stem.with_name(plan.stem.name + ".csv").open() as file:
-        return [{k: v for k, v in row.items() if not TIMES.search(k)}
+        return [{k: v for k, v in row.items() if not PASSING.search(k)}
                 for row in csv.DictReader(file)]  # fmt: skip
 
 
