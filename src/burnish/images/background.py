@@ -27,6 +27,10 @@ GAP = 4.5
 halves of a normal distribution are 2.6 apart; uneven light on magnetic tiles reaches 3.3, and the
 least of MVTec AD's screws is 6.1 from its background."""
 
+SHADOW = 0.3
+"""Share of the way from Otsu's threshold to the part's mean by which the outline is drawn tighter:
+the grey of a shadow lies between."""
+
 WORKING_SIDE = 256
 """Shorter side, px, at which the outline is looked for; larger images are scaled down to it."""
 
@@ -55,9 +59,11 @@ def find_part(image: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     part = ~dark if share > 0.5 else dark
     if max(share, 1.0 - share) < PLAIN or separability < APART:
         return None
-    background = grey[~part].astype(np.float32)
-    if abs(float(grey[part].mean()) - float(background.mean())) < GAP * float(background.std()):
+    background, mean = grey[~part].astype(np.float32), float(grey[part].mean())
+    if abs(mean - float(background.mean())) < GAP * float(background.std()):
         return None
+    tighter = threshold + SHADOW * (mean - threshold)
+    part = grey > tighter if share > 0.5 else grey <= tighter
     # Specks of background and glints on the part are not outlines.
     part = ndimage.binary_opening(part, iterations=margin)
     part = ndimage.binary_fill_holes(ndimage.binary_closing(part, iterations=margin))
