@@ -160,3 +160,14 @@ def test_none_or_several_fitting_formats_are_an_error(tree: Callable, picture: C
         pytest.raises(BurnishError, match="fits the formats mvtec, kolektor: choose one with"),
     ):
         guess(source)
+
+
+def test_a_prepared_set_is_mvtec_in_spite_of_its_manifest(
+    tree: Callable[[dict], Path], picture: Callable[..., object], tmp_path: Path
+) -> None:
+    files = {f"good/{i}.png": picture(i) for i in range(4)} | {"scratch/a.png": picture(9)}
+    out = tmp_path / "prepared"
+    prepare(tree(files), out, Request(format="folder"))
+    assert (out / "manifest.csv").is_file()
+    with open_source(out) as source:
+        assert guess(source).name == "mvtec"

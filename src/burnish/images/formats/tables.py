@@ -16,6 +16,7 @@ from burnish.images.formats.base import GOOD, Item, Mask, Options, unusable
 from burnish.images.formats.folder import GOOD_NAMES
 from burnish.images.formats.masks import mask_in, mask_of_runs
 from burnish.images.formats.names import is_image, not_this, some
+from burnish.images.manifest import COLUMNS
 from burnish.images.reader import read_header_bytes
 
 GOOD_LABELS = {"good", "ok", "normal", "0", "false", "negative", "pass", "io"}
@@ -37,7 +38,9 @@ class Csv:
     summary = "a table with columns path, label[, kind, mask, part, split]; --table names it"
 
     def fits(self, source: Source) -> bool:
-        return any(_columns(source, name) >= {"path", "label"} for name in _tables(source))
+        # The manifest of a prepared set is no table of another format: its folders are mvtec.
+        found = (_columns(source, name) for name in _tables(source))
+        return any(columns >= {"path", "label"} and columns != set(COLUMNS) for columns in found)
 
     def items(
         self, source: Source, options: Options, note: Callable[[str], None]
