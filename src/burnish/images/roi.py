@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,48 +25,41 @@ def load_roi(text: str, sizes: Sequence[tuple[int, int]]) -> Region:
     """The region that `text` describes, for images of the given sizes.
 
     Args:
-        text: path of a mask image (black outside), or a polygon "x,y x,y x,y ..." in px.
-        sizes: (height, width) of the images. A polygon needs them to be all the same; a mask
-            needs their shape, not their size.
+        text: path of a mask image (black outside), or a polygon "x,y x,y x,y ..." in px of an image
+            of the commonest size.
+        sizes: (height, width) of the images: of one shape, give or take 3 %; the region is scaled.
 
     Returns:
-        bool HxW, True inside: at the images' size for a polygon, at its own for a mask image.
+        bool HxW, True inside: at the commonest size for a polygon, at its own for a mask image.
 
     Raises:
         BurnishError: no such file, fewer than three corners, a region that holds nothing, or one
             that does not fit the images.
     """
-    distinct = sorted(set(sizes))
     if _POLYGON.fullmatch(text):
-        region = _polygon(text, distinct)
-    else:
-        if not Path(text).is_file():
-            raise BurnishError(f"roi '{text}' is neither a file nor a polygon 'x,y x,y x,y' in px")
+        region = _polygon(text, Counter(sizes).most_common(1)[0][0])
+    elif Path(text).is_file():
         mask = to_channels(read_image(text), 1)
         region = mask > int(mask.max()) // 2  # 0/255 and 0/1 alike, and the noise of a JPEG
-        for height, width in distinct:
-            ratio = (height / width) / (region.shape[0] / region.shape[1])
-            if not 0.97 < ratio < 1.03:
-                raise BurnishError(
-                    f"roi {text} is {region.shape[1]}x{region.shape[0]} px and an image is "
-                    f"{width}x{height}: draw it on an image of the set, they need the same shape"
-                )
+    else:
+        raise BurnishError(f"roi '{text}' is neither a file nor a polygon 'x,y x,y x,y' in px")
+    for height, width in sorted(set(sizes)):
+        ratio = (height / width) / (region.shape[0] / region.shape[1])
+        if not 0.97 < ratio < 1.03:
+            raise BurnishError(
+                f"roi {text} is for {region.shape[1]}x{region.shape[0]} px and an image is "
+                f"{width}x{height}: one region fits only images of one shape"
+            )
     if not region.any():
         raise BurnishError(f"roi '{text}' marks nothing: no pixel of the images lies inside")
     return region
 
 
-def _polygon(text: str, sizes: Sequence[tuple[int, int]]) -> Region:
-    if len(sizes) != 1:
-        some = ", ".join(f"{w}x{h}" for h, w in sizes[:3])
-        raise BurnishError(
-            f"a polygon as roi needs images of one size, and these have {len(sizes)} ({some}, "
-            "...): give a mask image"
-        )
+def _polygon(text: str, size: tuple[int, int]) -> Region:
     corners = [tuple(map(float, point.split(","))) for point in re.split(r"[\s;]+", text.strip())]
     if len(corners) < 3:
         raise BurnishError(f"roi '{text}' has {len(corners)} corners; a polygon needs three")
-    height, width = sizes[0]
+    height, width = size
     canvas = Image.new("1", (width, height))
     ImageDraw.Draw(canvas).polygon([(x, y) for x, y in corners], fill=1)
     return np.array(canvas)
