@@ -82,7 +82,10 @@ def test_a_study_stopped_killed_and_resumed_gives_the_table_of_one_never_disturb
     first = cell_of(rough, "R = 0")
     for kill, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
         before = step_of(first)
-        study_process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        study_process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            preexec_fn=hear_interrupts,
+        )  # fmt: skip
         wait_for(lambda before=before: step_of(first) > before)  # type: ignore[misc]
         study_process.send_signal(kill)
         assert study_process.wait(300) == code
@@ -103,6 +106,11 @@ def test_a_study_stopped_killed_and_resumed_gives_the_table_of_one_never_disturb
     assert told == []
     assert {f: f.stat().st_mtime_ns for f in stamps} == stamps
     assert table(rough) == expected
+
+
+def hear_interrupts() -> None:
+    """A shell lets what it starts in the background ignore SIGINT, and the tests with it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def step_of(cell: Cell) -> int:
