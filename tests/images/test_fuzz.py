@@ -60,4 +60,4 @@ def test_a_culprit_is_kept_and_fails_the_run(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode != 0
     assert "KeyError" in done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["burnish-fuzz-images-0-0"]
+    assert [path.name for path in tmp_path.iterdir()] == ["burnish-fuzz-images-0"]

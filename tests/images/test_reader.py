@@ -624,6 +624,28 @@ def test_too_few_bytes_for_so_many_pixels(tmp_path: Path) -> None:
                 read(path)
 
 
+def test_rows_of_millions_of_pixels(tmp_path: Path) -> None:
+    """Found by the fuzzer: a WebP of 1 kB took minutes; Pillow joins a row from pieces of 64 KiB."""
+    frames = [Image.fromarray(RGB), Image.fromarray(255 - RGB)]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], lossless=True)
+    data = bytearray((tmp_path / "a.webp").read_bytes())
+    data[24:27] = (14_000_000 - 1).to_bytes(3, "little")
+    (tmp_path / "a.webp").write_bytes(data)
+    for name, content in (
+        ("a.webp", bytes(data)),
+        ("b.tif", tiff_bytes(bytes(1000), 14_000_000, 12)),
+        ("c.bmp", b"BM" + struct.pack("<IHHI", 54, 0, 0, 54)
+         + struct.pack("<IiiHHIIiiII", 40, 14_000_000, 12, 1, 24, 0, 0, 0, 0, 0, 0) + bytes(1000)),
+    ):  # fmt: skip
+        (tmp_path / name).write_bytes(content)
+        for read in (read_image, read_header):
+            with pytest.raises(BurnishError, match=rf"{name} is 14,000,000 px wide; at most 500,0"):
+                read(tmp_path / name)
+    wide = np.zeros((2, 400_000, 3), np.uint8)
+    for name in ("d.tif", "d.bmp"):
+        assert read_image(save(tmp_path / name, wide)).shape == wide.shape
+
+
 def test_tiff_of_many_strips(tmp_path: Path) -> None:
     """12 MB that took 23 s and 0.9 GiB."""
     path = tmp_path / "a.tif"

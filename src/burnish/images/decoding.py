@@ -30,6 +30,7 @@ SUFFIXES_OF = {
 FORMATS = tuple(SUFFIXES_OF)  # decoders a hostile file may reach
 SUFFIXES = tuple(suffix for suffixes in SUFFIXES_OF.values() for suffix in suffixes)
 MAX_BYTES = 1 << 30
+MAX_WIDTH = 500_000  # px; Pillow's time grows with the square of a row's bytes
 MAX_PIXELS = 178_000_000  # just below the size at which Pillow itself refuses
 
 TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
@@ -63,9 +64,9 @@ def opened(source: Path | bytes, name: str) -> Iterator[tuple[ImageFile, BinaryI
         The picture, not decoded yet; the file it reads from; the number of bytes in it.
 
     Raises:
-        BurnishError: missing, a folder, a device, empty, over 1 GiB, over 178 megapixels, of no
-            format that is read, of another format than its suffix says, damaged, or of a make that
-            would cost minutes (see `guards`).
+        BurnishError: missing, a folder, a device, empty, over 1 GiB, 178 megapixels or 500,000 px
+            a row, of no format that is read, of another format than its suffix says, damaged, or
+            of a make that would cost minutes (see `guards`).
     """
     try:
         with _file(source, name) as file, hushed():
@@ -128,6 +129,9 @@ def _check_pixels(image: ImageFile, name: str) -> None:
         raise BurnishError(
             f"{name} has {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are read"
         )
+    rows = [tile[1][2] - tile[1][0] for tile in image.tile if tile[1]]  # a TIFF's size is turned
+    if (widest := max([image.width, *rows])) > MAX_WIDTH:
+        raise BurnishError(f"{name} is {widest:,} px wide; at most {MAX_WIDTH:,} are read")
     tags = getattr(image, "tag_v2", {})
     width, length = (tags.get(tag, 1) for tag in (TILE_WIDTH, TILE_LENGTH))
     if width * length > MAX_PIXELS:  # libtiff makes room for a whole tile, however small the image

@@ -4,8 +4,9 @@
 
 Prints one JSON object: how many were decoded and refused, the slowest in seconds of the processor,
 and the least resident memory in MiB during each fifth of the run. Anything but a decoded image or a
-BurnishError ends it with a traceback, after writing the culprit to the temporary folder; so does a
-file that takes over 60 s. Each case depends on SEED and its number alone.
+BurnishError ends it with a traceback; so does a file that takes over 60 s. Then, or after a crash,
+the culprit lies in the temporary folder as `burnish-fuzz-<what>-<seed>`. Each case depends on SEED
+and its number alone.
 """
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ def main(what: str, count: int, seed: int) -> None:
     warnings.simplefilter("ignore")
     images = image_corpus()
     archives = archive_corpus(images)
+    case = Path(tempfile.gettempdir()) / f"burnish-fuzz-{what}-{seed}"  # the culprit, if any
     decoded, slowest, least = 0, (0.0, 0), [float("inf")] * 5
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -106,23 +108,19 @@ def main(what: str, count: int, seed: int) -> None:
                 data = mutated(images, IMAGE_MUTATIONS, rng)
             else:
                 data = packed(mutated(archives, ARCHIVE_MUTATIONS, rng), rng)
+            case.write_bytes(data)
             faulthandler.dump_traceback_later(HANG, exit=True)
             start = time.process_time()
-            try:
-                if what == "images":
-                    decoded += read_one_image(data, rng, folder)
-                else:
-                    decoded += read_one_archive(data, folder)
-            except BaseException:
-                kept = Path(tempfile.gettempdir()) / f"burnish-fuzz-{what}-{seed}-{index}"
-                kept.write_bytes(data)
-                print(f"culprit: {kept}", file=sys.stderr)
-                raise
+            if what == "images":
+                decoded += read_one_image(data, rng, folder)
+            else:
+                decoded += read_one_archive(data, folder)
             slowest = max(slowest, (time.process_time() - start, index))
             # The least: malloc keeps the memory of a large image until the next one.
             fifth = 5 * index // count
             least[fifth] = min(least[fifth], resident())
     faulthandler.cancel_dump_traceback_later()
+    case.unlink()
     print(json.dumps({
         "decoded": decoded, "refused": count - decoded, "slowest": round(slowest[0], 2),
         "slowest_index": slowest[1], "resident": [round(mib, 1) for mib in least],
