@@ -25,7 +25,8 @@ def result(height: int = 20, width: int = 30, colour: bool = False, **changes: o
     image = rng.integers(0, 256, shape, dtype=np.uint8)
     made = Result(
         path=Path("part.png"), is_defect=False, score=1.5, threshold=2.0, p_value=0.25, regions=(),
-        peak=(0, 0), block=16, scale_scores=(1.0,), anomaly_map=np.zeros((height, width), np.float32),
+        peak=(0, 0), block=16, scale_scores=(1.0,),
+        anomaly_map=np.zeros((height, width), np.float32),
         reconstruction=np.clip(image.astype(int) + 7, 0, 255).astype(np.uint8), image=image,
         heat_range=(LOW, HIGH), pixel_threshold=4.0, speed=Speed(1, 2, 3, 4),
     )  # fmt: skip
