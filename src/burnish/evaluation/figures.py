@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve
 
@@ -101,6 +101,10 @@ def score_distribution(evaluation: Evaluation) -> Drawing:
         above, below = figure.subplots(2, sharex=True, height_ratios=heights)
         if _spreads_widely(np.append(scores, evaluation.threshold)):
             below.set_xscale("log")
+            # Plain numbers at 1, 2 and 5: the default's powers of ten overlap.
+            below.xaxis.set_major_locator(LogLocator(10, (1.0, 2.0, 5.0)))
+            below.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            below.xaxis.set_minor_formatter(NullFormatter())
         _histogram(above, scores, defect, log=below.get_xscale() == "log")
         _strips(below, groups)
         for axes in (above, below):
