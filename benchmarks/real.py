@@ -76,7 +76,14 @@ def run(name: str, data: Path, runs: Path, preset: str, seed: int, assignments: 
     training = detector.card.training
     entry = {"dataset": name, "preset": preset, "seed": seed, "changes": assignments}
     entry |= {figure: getattr(evaluation, figure) for figure in FIGURES}
+    trivial = max(evaluation.trivial, key=lambda row: row.auroc, default=None)
+    equalised, pixels = evaluation.equalised, evaluation.pixels
     entry |= {
+        "image_auroc_interval": evaluation.intervals.get("image_auroc"),
+        "equalised_image_auroc": equalised and equalised.image_auroc,
+        "trivial": trivial and {"label": trivial.label, "auroc": trivial.auroc},
+        "pixel_auroc": pixels and pixels.overall.auroc,
+        "pixel_aupro": pixels and pixels.overall.aupro,
         "held_out_images": len(detector.card.calibration.scores),
         "training_images": detector.card.data["training_images"],
         "train_seconds": training["seconds"],
@@ -108,15 +115,25 @@ def enter(entry: dict[str, Any]) -> None:
 
 def write_table(entries: list[dict[str, Any]]) -> None:
     """The table between the two markers of docs/results.md; the words around it stay."""
-    head = ("data", "preset", "seed", "AUROC", "F1 at threshold", "best F1", "all-positive F1",
-            "false alarms wanted", "got", "escapes", "train s", "ms/image", "commit")  # fmt: skip
+    head = ("data", "preset", "seed", "AUROC", "95 %, by part", "equalised", "best trivial",
+            "best F1", "all-positive F1", "false alarms wanted", "got", "escapes", "pixel AUROC",
+            "AUPRO", "good / defective", "ms/image", "commit")  # fmt: skip
+
+    def number(value: float | None) -> str:
+        return "-" if value is None else f"{value:.3f}"
+
     rows = [
         (
             e["dataset"], " ".join([e["preset"], *e["changes"]]), str(e["seed"]),
-            f"{e['image_auroc']:.3f}", f"{e['f1']:.3f}", f"{e['best_f1']:.3f}",
-            f"{e['all_positive_f1']:.3f}", f"{100 * e['false_alarm_rate_wanted']:.0f} %",
+            number(e["image_auroc"]),
+            "-".join(f"{end:.2f}" for end in e["image_auroc_interval"] or ()),
+            number(e["equalised_image_auroc"]),
+            f"{e['trivial']['auroc']:.3f} ({e['trivial']['label']})" if e["trivial"] else "-",
+            number(e["best_f1"]), number(e["all_positive_f1"]),
+            f"{100 * e['false_alarm_rate_wanted']:.0f} %",
             f"{100 * e['false_alarm_rate_got']:.1f} %", f"{100 * e['escape_rate']:.0f} %",
-            f"{e['train_seconds']:.0f}", f"{e['ms_per_image']:.0f}", e["commit"],
+            number(e["pixel_auroc"]), number(e["pixel_aupro"]),
+            f"{e['n_good']} / {e['n_defect']}", f"{e['ms_per_image']:.0f}", e["commit"],
         )
         for e in entries
     ]  # fmt: skip
