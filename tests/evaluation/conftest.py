@@ -29,8 +29,13 @@ from burnish.detection.ranges import (
     prepared_statistics,
 )
 from burnish.detection.result import Result, Speed
+from burnish.evaluation.evaluate import evaluate
+from burnish.evaluation.record import Evaluation
 from burnish.images.reader import read_image, to_channels
+from burnish.images.synth import write_dataset
 from burnish.settings import Settings, make_settings
+
+HOSTILE = '<img src=x onerror=alert(1)> & "quoted" {{ 7*7 }}.png'
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,23 @@ def simple() -> Callable[..., MedianDetector]:
         return MedianDetector(sorted((data / "train/good").iterdir()), false_alarms, path)
 
     return calibrated
+
+
+@pytest.fixture(scope="session")
+def hostile_metal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a hostile file name, a hostile kind, and one file that is no image."""
+    folder = tmp_path_factory.mktemp("data") / "metal"
+    write_dataset(folder, train=20, good=12, defects=15, size=(64, 64), seed=1)
+    shutil.copy(folder / "test/crack/000.png", folder / "test/crack" / HOSTILE)
+    (folder / "test/<b>odd$kind").mkdir()
+    shutil.copy(folder / "test/crack/001.png", folder / "test/<b>odd$kind/0.png")
+    (folder / "test/dent/broken.png").write_text("<script>alert(2)</script>")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def evaluation(hostile_metal: Path, simple: Callable[..., MedianDetector]) -> Evaluation:
+    return evaluate(simple(hostile_metal), hostile_metal)
 
 
 class Browser:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -18,12 +20,10 @@ from PIL import Image
 
 from burnish import Detector
 from burnish.errors import BurnishError
-from burnish.evaluation import figures
 from burnish.evaluation.evaluate import evaluate
-from burnish.evaluation.gallery import choose, data_uri, truth_panel
-from burnish.evaluation.record import Evaluation
+from burnish.evaluation.gallery import choose
+from burnish.evaluation.record import Evaluation, StressRow, Unreadable
 from burnish.evaluation.report import write_report
-from burnish.images.synth import write_dataset
 
 Simple = Callable[..., Any]
 HOSTILE = '<img src=x onerror=alert(1)> & "quoted" {{ 7*7 }}.png'
@@ -42,7 +42,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
         self.text += " "
-        self._skip = tag == "style"
+        self._skip = tag in ("style", "script")
 
     def handle_data(self, data: str) -> None:
         if not self._skip:
@@ -54,44 +54,53 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With a hostile file name, a hostile kind, and one file that is no image."""
-    folder = tmp_path_factory.mktemp("data") / "metal"
-    write_dataset(folder, train=20, good=12, defects=15, size=(64, 64), seed=1)
-    shutil.copy(folder / "test/crack/000.png", folder / "test/crack" / HOSTILE)
-    (folder / "test/<b>odd$kind").mkdir()
-    shutil.copy(folder / "test/crack/001.png", folder / "test/<b>odd$kind/0.png")
-    (folder / "test/dent/broken.png").write_text("<script>alert(2)</script>")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def evaluation(data: Path, simple: Simple) -> Evaluation:
-    return evaluate(simple(data), data)
-
-
-@pytest.fixture(scope="module")
 def html(
-    data: Path, simple: Simple, evaluation: Evaluation, tmp_path_factory: pytest.TempPathFactory
+    hostile_metal: Path,
+    simple: Simple,
+    evaluation: Evaluation,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> str:
     out = tmp_path_factory.mktemp("report") / "report.html"
-    assert write_report(evaluation, simple(data), data, out, gallery=20) == out
+    assert write_report(evaluation, simple(hostile_metal), hostile_metal, out, gallery=20) == out
     return out.read_text(encoding="utf-8")
 
 
 def test_the_page_needs_nothing_from_outside(html: str) -> None:
     page = Page(html)
     names = {tag for tag, _ in page.tags}
-    assert not names & {"script", "iframe", "object", "embed", "form", "base"}
+    assert not names & {"iframe", "object", "embed", "form", "base"}
+    ids = {attrs.get("id") for _, attrs in page.tags}
     for tag, attrs in page.tags:
         for name in ("src", "href", "srcset", "action"):
-            if name in attrs:
-                assert str(attrs[name]).startswith("data:"), (tag, attrs)
+            address = str(attrs.get(name, "data:"))
+            assert address.startswith("data:") or address[1:] in ids, (tag, attrs)
         assert not any(name.startswith("on") for name in attrs), (tag, attrs)
     style = html[html.index("<style>") : html.index("</style>")]
     assert "url(" not in style
     assert "@import" not in style
-    assert "default-src 'none'" in html
+
+
+def test_only_the_page_s_own_script_may_run(html: str) -> None:
+    """The security policy names the hash of the one script; what a name smuggles in is not run."""
+    policy = next(a["content"] or "" for _, a in Page(html).tags if "http-equiv" in a)
+    assert "default-src 'none'" in policy
+    assert "unsafe-inline" not in policy.partition("script-src")[2]
+    scripts = re.findall(r"<script([^>]*)>(.*?)</script>", html, re.DOTALL)
+    assert [attributes for attributes, _ in scripts] == [
+        ' type="application/json" id="scores-data"', "",
+    ]  # fmt: skip
+    digest = base64.b64encode(hashlib.sha256(scripts[1][1].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+
+
+def test_the_script_s_data_are_the_raw_scores(html: str, evaluation: Evaluation) -> None:
+    found = re.search(r'id="scores-data">(.*?)</script>', html, re.DOTALL)
+    assert found is not None
+    assert not set("<>&") & set(found[1])
+    data = json.loads(found[1])
+    assert data["threshold"] == evaluation.threshold
+    rows = [[row.score, int(row.is_defect), row.path] for row in evaluation.images]
+    assert data["images"] == rows
 
 
 def test_hostile_names_are_text(html: str) -> None:
@@ -101,7 +110,7 @@ def test_hostile_names_are_text(html: str) -> None:
     alts = [attrs["alt"] or "" for tag, attrs in page.tags if tag == "img"]
     assert any(HOSTILE in alt for alt in alts)
     assert not any(attrs.get("src") == "x" for _, attrs in page.tags)
-    assert "<script" not in html
+    assert "alert(2)" not in html.replace("&lt;script&gt;alert(2)", "")
 
 
 def test_every_embedded_picture_opens(html: str) -> None:
@@ -131,8 +140,8 @@ def test_the_page_says_the_numbers(html: str, evaluation: Evaluation) -> None:
         assert f"{kind.kind} {kind.images} {kind.caught} " in text
 
 
-def test_n_a_comes_with_its_reason(data: Path, simple: Simple, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(data, tmp_path / "metal"))
+def test_n_a_comes_with_its_reason(hostile_metal: Path, simple: Simple, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(hostile_metal, tmp_path / "metal"))
     for folder in (copy / "test").iterdir():
         if folder.name != "good":
             shutil.rmtree(folder)
@@ -141,46 +150,25 @@ def test_n_a_comes_with_its_reason(data: Path, simple: Simple, tmp_path: Path) -
     text = " ".join(Page(out.read_text()).text.split())
     assert "image AUROC n/a" in text
     assert "(n/a: there are no defective test images)" in text
-    assert "No ROC curve: there are no defective test images." in text
-
-
-def test_galleries_are_chosen_by_score_and_show_nothing_twice(evaluation: Evaluation) -> None:
-    groups = {choice.title: (choice.rows, total) for choice, total in choose(evaluation, 4)}
-    shown = [row.path for rows, _ in groups.values() for row in rows]
-    assert len(shown) == len(set(shown))
-    missed = sorted(r.score for r in evaluation.images if r.is_defect and r.verdict == "good")
-    assert [row.score for row in groups["Missed defects"][0]] == missed[:4]
-    assert groups["Missed defects"][1] == evaluation.missed == len(missed)
-    alarms = groups["False alarms"]
-    assert alarms[1] == evaluation.false_alarms
-    assert all(not r.is_defect and r.verdict == "defect" for r in alarms[0])
-    surest = groups["Surest catches"][0]
-    assert surest[0].score == max(r.score for r in evaluation.images if r.is_defect)
-    caught_kinds = {r.kind for r in evaluation.images if r.is_defect and r.verdict == "defect"}
-    assert len({r.kind for r in surest}) == min(4, len(caught_kinds))
-    closest = groups["Closest calls"][0]
-    far = max(abs(r.score - evaluation.threshold) for r in closest)
-    rest = [r for r in evaluation.images if r.path not in shown]
-    assert all(abs(r.score - evaluation.threshold) >= far for r in rest)
-    assert all(not r.is_defect and r.verdict == "good" for r in groups["Good parts passed"][0])
+    assert "No ROC and no precision-recall curve: there are no defective test images." in text
 
 
 def test_only_gallery_images_are_inspected_again(
-    data: Path, simple: Simple, evaluation: Evaluation, tmp_path: Path
+    hostile_metal: Path, simple: Simple, evaluation: Evaluation, tmp_path: Path
 ) -> None:
-    detector = simple(data)
-    write_report(evaluation, detector, data, tmp_path / "r.html", gallery=1)
+    detector = simple(hostile_metal)
+    write_report(evaluation, detector, hostile_metal, tmp_path / "r.html", gallery=1)
     chosen = [row.path for choice, _ in choose(evaluation, 1) for row in choice.rows]
-    assert [p.relative_to(data).as_posix() for p in detector.inspected] == chosen
+    assert [p.relative_to(hostile_metal).as_posix() for p in detector.inspected] == chosen
     detector.inspected.clear()
-    write_report(evaluation, detector, data, tmp_path / "r.html", gallery=0)
+    write_report(evaluation, detector, hostile_metal, tmp_path / "r.html", gallery=0)
     assert detector.inspected == []
 
 
 def test_an_image_gone_since_is_said_and_the_page_still_made(
-    data: Path, simple: Simple, evaluation: Evaluation, tmp_path: Path
+    hostile_metal: Path, simple: Simple, evaluation: Evaluation, tmp_path: Path
 ) -> None:
-    copy = Path(shutil.copytree(data, tmp_path / "metal"))
+    copy = Path(shutil.copytree(hostile_metal, tmp_path / "metal"))
     gone = choose(evaluation, 1)[0][0].rows[0]
     (copy / gone.path).unlink()
     out = write_report(evaluation, simple(copy), copy, tmp_path / "r.html", gallery=1)
@@ -188,9 +176,9 @@ def test_an_image_gone_since_is_said_and_the_page_still_made(
 
 
 def test_an_unreadable_mask_costs_only_its_panel(
-    data: Path, simple: Simple, evaluation: Evaluation, tmp_path: Path
+    hostile_metal: Path, simple: Simple, evaluation: Evaluation, tmp_path: Path
 ) -> None:
-    copy = Path(shutil.copytree(data, tmp_path / "metal"))
+    copy = Path(shutil.copytree(hostile_metal, tmp_path / "metal"))
     for mask in (copy / "ground_truth").rglob("*.png"):
         mask.write_bytes(b"no mask")
     detector = simple(copy)
@@ -200,62 +188,17 @@ def test_an_unreadable_mask_costs_only_its_panel(
 
 
 def test_a_folder_that_cannot_be_written_to(
-    data: Path, simple: Simple, evaluation: Evaluation, tmp_path: Path
+    hostile_metal: Path, simple: Simple, evaluation: Evaluation, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(BurnishError, match="cannot write"):
-        write_report(evaluation, simple(data), data, tmp_path / "file/report.html", gallery=0)
-
-
-def test_truth_panel_marks_exactly_the_mask() -> None:
-    image = np.full((20, 30), 100, np.uint8)
-    for on in (255, 1):  # both ways masks are written
-        mask = np.zeros((20, 30), np.uint8)
-        mask[4:9, 10:20] = on
-        pixels = np.asarray(truth_panel(image, mask)).astype(int)
-        orange = pixels[..., 0] - pixels[..., 2] > 50
-        assert (orange == (mask > 0)).all()
-    half = np.zeros((10, 15), np.uint8)
-    half[2:4, 5:10] = 255  # a mask at half the size is scaled to the image
-    orange = np.ptp(np.asarray(truth_panel(image, half)).astype(int), axis=2) > 50
-    assert (orange == np.kron(half > 0, np.ones((2, 2), bool))).all()
-    empty = np.asarray(truth_panel(image, np.zeros((20, 30), np.uint8)))
-    assert np.ptp(empty.astype(int), axis=2).max() == 0
-
-
-def test_pictures_are_shrunk_and_never_enlarged() -> None:
-    for size, expected in (((2000, 1000), (440, 220)), ((64, 32), (64, 32)), ((5000, 2), (440, 1))):
-        uri = data_uri(Image.new("L", size, 50))
-        content = base64.b64decode(uri.partition("base64,")[2])
-        assert Image.open(io.BytesIO(content)).size == expected
-
-
-def test_figures_are_the_same_bytes_each_time(evaluation: Evaluation) -> None:
-    assert figures.roc(evaluation) == figures.roc(evaluation)
-    assert figures.score_distribution(evaluation) == figures.score_distribution(evaluation)
-
-
-def test_training_curves_from_losses(tmp_path: Path) -> None:
-    path = tmp_path / "losses.csv"
-    path.write_text("epoch,step,seconds,total,l1\n1,10,0.5,3.0,0.2\n2,20,1.0,2.0,0.1\n")
-    steps, terms = figures.read_losses(path)
-    assert steps.tolist() == [10, 20]
-    assert {name: values.tolist() for name, values in terms.items()} == {
-        "total": [3.0, 2.0], "l1": [0.2, 0.1],
-    }  # fmt: skip
-    svg = figures.training_curves(path)
-    assert svg is not None
-    assert "<svg" in svg
-    for text in ("", "epoch,step\n", "what,is,this\n1,2,3\n", "epoch,step,seconds,total\n1,10\n"):
-        path.write_text(text)
-        assert figures.training_curves(path) is None
-    assert figures.training_curves(tmp_path / "none.csv") is None
-
-
-def test_labels_are_pushed_apart_within_the_axes() -> None:
-    placed = figures.spread([0.1, 0.11, 0.5, 0.97, 0.99, 1.0], 0.1)
-    assert placed == pytest.approx([0.1, 0.2, 0.5, 0.8, 0.9, 1.0])
-    assert figures.spread([0.0, 0.5, 1.0], 0.1) == [0.0, 0.5, 1.0]
+        write_report(
+            evaluation,
+            simple(hostile_metal),
+            hostile_metal,
+            tmp_path / "file/report.html",
+            gallery=0,
+        )
 
 
 def test_a_trained_model_end_to_end(
@@ -268,9 +211,110 @@ def test_a_trained_model_end_to_end(
     for row in e.images[:3]:
         assert row.score == detector.inspect(metal / row.path).score
     page = Page(write_report(e, detector, metal, tmp_path / "r.html", gallery=2).read_text())
+    assert "Score of each mask scale alone" in page.text
+    assert (tmp_path / "figures/scale_auroc.png").exists()
     assert "fingerprint" in page.text
     assert any("svg" in uri[:20] for uri in page.images)
     assert re.search(r"steps\s*12\b", page.text)
     assert (run_folder / "losses.csv").exists()
     alts = [attrs.get("alt") for tag, attrs in page.tags if tag == "img"]
     assert "Loss terms during training" in alts
+
+
+def full(e: Evaluation) -> Evaluation:
+    """The same with a stress table and a mask problem, which the simple run has not."""
+    common = {"n_good": 12, "n_defect": 17}
+    rows = (
+        StressRow(change="none", strength="as they are", image_auroc=0.9, false_alarms=1,
+                  false_alarm_rate=1 / 12, missed=3, escape_rate=3 / 17, out_of_range=0.0,
+                  **common),
+        StressRow(change="brightness", strength="-25 %", image_auroc=0.6, false_alarms=9,
+                  false_alarm_rate=0.75, missed=1, escape_rate=1 / 17, out_of_range=1.0,
+                  **common),
+    )  # fmt: skip
+    assert e.pixels is not None
+    trouble = Unreadable(path="<i>m.png</i>", kind="dent", problem="is not an image")
+    pixels = e.pixels.model_copy(update={"mask_problems": (trouble,), "n_without_mask": 4})
+    return e.model_copy(update={"stress": rows, "pixels": pixels})
+
+
+def test_every_section_says_its_numbers(
+    hostile_metal: Path, simple: Simple, evaluation: Evaluation, tmp_path: Path
+) -> None:
+    e = full(evaluation)
+    out = write_report(e, simple(hostile_metal), hostile_metal, tmp_path / "r.html", gallery=0)
+    text = " ".join(Page(out.read_text()).text.split())
+    assert "Under" not in text
+    assert "Most false alarms come under brightness -25 %: 75 % of the good parts" in text
+    assert "brightness -25 % 0.600 75 % 5.88 % 100 %" in text
+    assert e.pixels is not None
+    m = e.pixels.overall
+    assert f"all kinds {m.images} {m.components} {m.auroc:.3f}" in text
+    assert "4 defective images have no mask and are left out." in text
+    assert "<i>m.png</i> is not an image" in text
+    best = e.best_trivial
+    assert best is not None
+    assert f"{best.label} {best.auroc:.3f}" in text
+    assert e.equalised is not None
+    assert f"equalised {e.equalised.image_auroc:.3f} {e.equalised.average_precision:.3f}" in text
+    low, high = e.intervals["image_auroc"]
+    assert f"95 % interval {low:.3f} to {high:.3f}" in text
+    for at in e.escapes_at:
+        assert f"{at.false_alarms} of {e.n_good} {at.missed} " in text
+    assert f"test fingerprint {e.test_fingerprint}" in text
+    assert (tmp_path / "figures/stress.png").exists()
+
+
+def test_sections_without_numbers_say_why(
+    hostile_metal: Path, simple: Simple, evaluation: Evaluation, tmp_path: Path
+) -> None:
+    reasons = {"pixels": "no masks <here>", "equalised": "not asked for", "stress": "not asked for"}
+    e = evaluation.model_copy(
+        update={"pixels": None, "equalised": None, "trivial": (), "stress": (), "intervals": {},
+                "not_available": reasons, "escapes_at": (),
+                "images": tuple(r.model_copy(update={"scale_scores": ()})
+                                for r in evaluation.images)}
+    )  # fmt: skip
+    out = write_report(e, simple(hostile_metal), hostile_metal, tmp_path / "r.html", gallery=0)
+    text = " ".join(Page(out.read_text()).text.split())
+    assert "No pixel metrics: no masks <here>." in text
+    assert "Not done: not asked for (burnish evaluate … --stress" in text
+    assert "No trivial statistics: the evaluation does not hold it." in text
+    assert "The scores of the single mask scales are not known" in text
+
+
+def test_images_unlike_the_training_images_are_listed(
+    hostile_metal: Path, simple: Simple, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(hostile_metal, tmp_path / "metal"))
+    for path in sorted((copy / "test/good").iterdir())[:2]:
+        Image.open(path).point(lambda level: level * 0.5).save(path)
+    detector = simple(copy)
+    e = evaluate(detector, copy)
+    out = write_report(e, detector, copy, tmp_path / "r.html", gallery=0)
+    assert len([row for row in e.out_of_range if not row.is_defect]) == 2
+    text = " ".join(Page(out.read_text()).text.split())
+    assert f"{len(e.out_of_range)} of {len(e.images)} test images lie outside" in text
+    for row in e.out_of_range:
+        assert f"{row.path} {row.kind} {row.out_of_range[0].label}" in text
+
+
+@pytest.mark.slow
+def test_sixty_exhibits_of_noise_stay_small(
+    simple: Simple, hostile_metal: Path, tmp_path: Path
+) -> None:
+    """The worst case for JPEG: what the page weighs is bounded whatever the parts look like."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "noise"
+    for kind, count in (("good", 24), ("dent", 40)):
+        (folder / "test" / kind).mkdir(parents=True)
+        for number in range(count):
+            pixels = rng.integers(0, 256, (200, 200), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"test/{kind}/{number:03}.png")
+    detector = simple(hostile_metal)
+    e = evaluate(detector, folder, pixels=False, equalised=False)
+    html = write_report(e, detector, folder, tmp_path / "r.html", gallery=20).read_text()
+    pictures = [uri for uri in Page(html).images if uri.startswith("data:image/jpeg")]
+    assert len(pictures) >= 4 * 60
+    assert sum(map(len, pictures)) > 3_000_000  # so the bound was reached
+    assert len(html) < 8_000_000

@@ -41,12 +41,12 @@ def compare_runs(
 
     from rich.console import Console
 
-    from burnish.evaluation.compare import tested_on
+    from burnish.evaluation.compare import by_test_set
     from burnish.evaluation.compare_page import as_json as to_json
     from burnish.evaluation.compare_page import warning, write_comparison
 
     messages = Console(stderr=True)
-    if said := warning(tested_on(loaded)):
+    if said := warning(by_test_set(loaded)):
         messages.print(f"careful: {said}", highlight=False, markup=False, soft_wrap=True)
     page = None if out is None else write_comparison(loaded, out)
     if as_json:
@@ -62,15 +62,18 @@ def table_of(runs: Sequence[Run]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    from burnish.evaluation.compare import differing_settings, lines, tested_on
-    from burnish.evaluation.compare_page import range_of, text_of
+    from burnish.evaluation.compare import by_test_set, differing_settings, lines, over_seeds_of
+    from burnish.evaluation.compare_page import mean_of, range_of, text_of
     from burnish.evaluation.pages import plain
 
-    sets = tested_on(runs)
+    sets = by_test_set(runs)
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("")
     for run in runs:
         table.add_column(escape(run.name), justify="right", overflow="fold")
+    over = over_seeds_of(runs)
+    if over:
+        table.add_column("mean ± SD", justify="right")
     table.add_row("[bold]preset", *(escape(run.evaluation.model.preset) for run in runs))
     if len(sets) > 1:
         numbers = [next(s.number for s in sets if run.name in s.runs) for run in runs]
@@ -78,7 +81,7 @@ def table_of(runs: Sequence[Run]) -> Table:
     counts = [(run.evaluation.n_good, run.evaluation.n_defect) for run in runs]
     table.add_row("[bold]good, defective", *(f"{good}, {bad}" for good, bad in counts))
     for line in lines(runs):
-        leaders = line.leaders if len(sets) == 1 else frozenset()
+        leaders = line.leaders if len(sets) == 1 and not over else frozenset()
         cells = []
         for place in range(len(runs)):
             text = text_of(line, place)
@@ -89,6 +92,8 @@ def table_of(runs: Sequence[Run]) -> Table:
             if line.notes and line.notes[place]:
                 text += f"\n[dim]{escape(line.notes[place])}[/]"
             cells.append(text)
+        if over:
+            cells.append(mean_of(line, over))
         table.add_row(f"[bold]{line.name}", *cells)
     differing = differing_settings(runs)
     if differing:

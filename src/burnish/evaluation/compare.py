@@ -13,9 +13,15 @@ from pydantic import ValidationError
 
 from burnish.errors import BurnishError
 from burnish.evaluation.record import FORMAT, Evaluation, Interval
+from burnish.evaluation.seeds import OverSeeds, over_seeds
 
 RECORD = "evaluation.json"
 PLACES = (RECORD, f"evaluation/{RECORD}")  # in a report's folder, in a run folder
+SEED_KEYS = {  # what `seeds.FIGURES` calls other than a line
+    "pixels.auroc": "pixel_auroc",
+    "pixels.aupro": "pixel_aupro",
+    "equalised.image_auroc": "equalised_auroc",
+}
 MANY = 30  # more curves and columns cannot be read
 
 
@@ -123,7 +129,7 @@ def short_names(paths: Sequence[Path]) -> list[str]:
         length += 1
 
 
-def tested_on(runs: Sequence[Run]) -> list[TestedOn]:
+def by_test_set(runs: Sequence[Run]) -> list[TestedOn]:
     """The runs by what they were tested on: by fingerprint where all hold one, else by the images'
     names and truth.
 
@@ -155,6 +161,19 @@ def differing_settings(runs: Sequence[Run]) -> dict[str, list[Any]]:
         if any(value != values[0] for value in values):
             differing[name] = [settings.get(name) for settings in known]
     return differing
+
+
+def over_seeds_of(runs: Sequence[Run]) -> dict[str, OverSeeds]:
+    """Mean and deviation by `Line.key` where the runs differ in nothing but their seed, else {}."""
+    same = {
+        (run.evaluation.model.preset, run.evaluation.model.training_fingerprint) for run in runs
+    }
+    if len(same) > 1 or len(by_test_set(runs)) > 1 or set(differing_settings(runs)) != {"seed"}:
+        return {}
+    if not all(run.evaluation.model.settings and run.evaluation.test_fingerprint for run in runs):
+        return {}
+    found = over_seeds([run.evaluation for run in runs])
+    return {SEED_KEYS.get(name, name): value for name, value in found.items()}
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from burnish.evaluation.compare import Line, Run, TestedOn, differing_settings, lines, tested_on
+from burnish.evaluation.compare import (
+    Line,
+    Run,
+    TestedOn,
+    by_test_set,
+    differing_settings,
+    lines,
+    over_seeds_of,
+)
 from burnish.evaluation.compare_figures import pr_curves, roc_curves
 from burnish.evaluation.pages import duration, number, plain, render
 from burnish.evaluation.parts import csv_text, write_figures
 from burnish.evaluation.record import printable
+from burnish.evaluation.seeds import OverSeeds
 from burnish.evaluation.summary import percent
 from burnish.files import atomic_write
 
@@ -25,9 +35,9 @@ def write_comparison(runs: Sequence[Run], out: str | Path) -> Path:
     Raises:
         BurnishError: `out` cannot be written.
     """
-    folder, sets = Path(out), tested_on(runs)
+    folder, sets = Path(out), by_test_set(runs)
     drawings = {"compare_roc": roc_curves(runs), "compare_precision_recall": pr_curves(runs)}
-    table = lines(runs)
+    table, over = lines(runs), over_seeds_of(runs)
     page = render(
         "compare.html.j2",
         runs=runs,
@@ -35,7 +45,8 @@ def write_comparison(runs: Sequence[Run], out: str | Path) -> Path:
         warning=warning(sets),
         settings={k: [plain(v) for v in row] for k, row in differing_settings(runs).items()},
         unknown_settings=[run.name for run in runs if not run.evaluation.model.settings],
-        table=[_shown(line, len(sets) == 1) for line in table],
+        table=[_shown(line, len(sets) == 1, over) for line in table],
+        over_seeds=bool(over),
         set_of=[next(s.number for s in sets if run.name in s.runs) for run in runs],
         figures=drawings,
         training=[duration(run.evaluation.model.training_seconds) for run in runs],
@@ -60,7 +71,7 @@ def warning(sets: Sequence[TestedOn]) -> str:
 
 def as_json(runs: Sequence[Run]) -> dict[str, Any]:
     """The whole comparison, JSON-ready."""
-    sets, table = tested_on(runs), lines(runs)
+    sets, table = by_test_set(runs), lines(runs)
     return {
         "runs": [
             {
@@ -83,6 +94,7 @@ def as_json(runs: Sequence[Run]) -> dict[str, Any]:
             for place, run in enumerate(runs)
         ],
         "same_test_set": len(sets) == 1,
+        "over_seeds": {key: asdict(value) for key, value in over_seeds_of(runs).items()},
         "differing_settings": differing_settings(runs),
     }
 
@@ -111,6 +123,18 @@ def text_of(line: Line, place: int) -> str:
     return number(value)
 
 
+def mean_of(line: Line, over: Mapping[str, OverSeeds]) -> str:
+    """ "0.812 ± 0.014" over seeds; "" without."""
+    found = over.get(line.key)
+    if found is None:
+        return ""
+    if line.form == "percent":
+        mean, spread = percent(found.mean), percent(found.deviation)
+        return f"{mean.removesuffix(' %')} ± {spread}"
+    digits, unit = (1, " ms") if line.form == "ms" else (3, "")
+    return f"{number(found.mean, digits)} ± {number(found.deviation, digits)}{unit}"
+
+
 def range_of(line: Line, place: int) -> str:
     """One cell's 95 % interval for people; "" without."""
     pair = line.intervals[place]
@@ -121,11 +145,12 @@ def range_of(line: Line, place: int) -> str:
     return f"{number(pair[0])} to {number(pair[1])}"
 
 
-def _shown(line: Line, comparable: bool) -> dict[str, Any]:
-    leaders = line.leaders if comparable else frozenset()
+def _shown(line: Line, comparable: bool, over: Mapping[str, OverSeeds]) -> dict[str, Any]:
+    leaders = line.leaders if comparable and not over else frozenset()  # a lucky seed is no merit
     places = range(len(line.values))
     return {
         "name": line.name,
+        "mean": mean_of(line, over),
         "cells": [
             {
                 "text": text_of(line, place),

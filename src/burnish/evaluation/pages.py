@@ -28,8 +28,14 @@ def render(template: str, script: str | None = None, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "number": number, "duration": duration,
-                            "interval": interval, "short": short}  # fmt: skip
+    environment.filters |= {
+        "percent": _percent,
+        "words": unbroken,
+        "number": number,
+        "duration": duration,
+        "interval": interval,
+        "short": short,
+    }
     source = "" if script is None else _source(environment, script)
     digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode("ascii")
     return environment.get_template(template).render(
@@ -39,6 +45,11 @@ def render(template: str, script: str | None = None, **values: Any) -> str:
         version=burnish.__version__,
         **values,
     )
+
+
+def unbroken(text: str) -> str:
+    """A sentence whose numbers stay on one line with their "%"."""
+    return text.replace(" %", "\u00a0%")
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -96,6 +107,10 @@ def plain(value: Any) -> str:
             for item in value
         )
     return printable(str(value))
+
+
+def _percent(rate: float | None) -> str:
+    return unbroken(percent(rate))
 
 
 def _source(environment: Environment, name: str) -> str:
