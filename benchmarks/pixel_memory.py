@@ -133,7 +133,7 @@ def make_files(folder: Path, images: int) -> None:
     from PIL import Image
 
     from burnish import Detector
-    from burnish.images.surfaces import make_surface
+    from burnish.images.synthetic.surfaces import make_surface
 
     rng = np.random.default_rng(0)
     (folder / "data/train/good").mkdir(parents=True)

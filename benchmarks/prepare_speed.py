@@ -24,7 +24,7 @@ RESULTS = ROOT / "benchmarks" / "prepare_speed.json"
 ARCHIVES = ("KolektorSDD.zip", "MagneticTile.zip", "RailHead.zip", "screw.zip")
 CLOCKED = """
 import json, sys, time
-import burnish.images.prepare as p
+import burnish.images.preparing.prepare as p
 from burnish.images.manifest import read_manifest
 seconds, cpu = [], []
 for _ in range(2):

@@ -34,9 +34,10 @@ import PIL
 from PIL import Image
 
 from burnish.files import atomic_write
-from burnish.images import cache_build, cache_plan
+from burnish.images.cache import build as cache_build
+from burnish.images.cache import plan as cache_plan
 from burnish.images.store import ImageStore, load_store
-from burnish.images.surfaces import make_surface
+from burnish.images.synthetic.surfaces import make_surface
 from burnish.settings import Settings, make_settings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

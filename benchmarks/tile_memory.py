@@ -59,7 +59,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         from burnish import Detector
-        from burnish.images.surfaces import make_surface
+        from burnish.images.synthetic.surfaces import make_surface
 
         rng = np.random.default_rng(0)
         (folder / "good").mkdir()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from burnish import Detector
-from burnish.images.synth import write_dataset
+from burnish.images.synthetic.synth import write_dataset
 
 # Small enough for seconds, whole enough to go through every line of the method.
 MICRO = {

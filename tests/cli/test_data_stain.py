@@ -12,8 +12,8 @@ from PIL import Image
 
 from burnish.cli.main import run
 from burnish.images.formats.kolektor import Kolektor
-from burnish.images.prepare import Request, prepare
-from burnish.images.synth import write_dataset
+from burnish.images.preparing.prepare import Request, prepare
+from burnish.images.synthetic.synth import write_dataset
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
 

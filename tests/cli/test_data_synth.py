@@ -15,7 +15,7 @@ from PIL import Image
 from burnish.cli.main import run
 from burnish.images.dataset import parts_of
 from burnish.images.manifest import read_manifest
-from burnish.images.synth import write_dataset
+from burnish.images.synthetic.synth import write_dataset
 
 
 @pytest.fixture

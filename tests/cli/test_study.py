@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from burnish.cli.main import run
-from burnish.images.synth import write_dataset
+from burnish.images.synthetic.synth import write_dataset
 
 STUDIES = Path(__file__).resolve().parents[2] / "studies"
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from burnish import BurnishError, Detector
-from burnish.images.surfaces import make_surface
+from burnish.images.synthetic.surfaces import make_surface
 
 BOX = "8,6 57,6 57,49 8,49"  # in px of the 64 x 64 images of `metal`
 

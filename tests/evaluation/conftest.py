@@ -32,7 +32,7 @@ from burnish.detection.result import Result, Speed
 from burnish.evaluation.evaluate import evaluate
 from burnish.evaluation.record import Evaluation
 from burnish.images.reader import read_image, to_channels
-from burnish.images.synth import write_dataset
+from burnish.images.synthetic.synth import write_dataset
 from burnish.settings import Settings, make_settings
 
 HOSTILE = '<img src=x onerror=alert(1)> & "quoted" {{ 7*7 }}.png'

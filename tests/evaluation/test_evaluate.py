@@ -21,7 +21,7 @@ from burnish.errors import BurnishError
 from burnish.evaluation.evaluate import evaluate
 from burnish.evaluation.record import Evaluation, save_json, save_scores
 from burnish.evaluation.summary import cautions, percent, summary, verdict
-from burnish.images.synth import write_dataset
+from burnish.images.synthetic.synth import write_dataset
 
 Simple = Callable[..., Any]
 

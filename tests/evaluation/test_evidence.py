@@ -20,7 +20,7 @@ from burnish.evaluation.record import Evaluation
 from burnish.evaluation.stress import CHANGES
 from burnish.evaluation.summary import summary
 from burnish.images.reader import read_image
-from burnish.images.synth import write_dataset
+from burnish.images.synthetic.synth import write_dataset
 
 Simple = Callable[..., Any]
 

@@ -12,7 +12,7 @@ from burnish.errors import BurnishError
 from burnish.evaluation.evaluate import evaluate
 from burnish.evaluation.record import Evaluation
 from burnish.evaluation.seeds import FIGURES, figure, over_seeds
-from burnish.images.synth import write_dataset
+from burnish.images.synthetic.synth import write_dataset
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from burnish import BurnishError
-from burnish.images.surfaces import make_surface
+from burnish.images.synthetic.surfaces import make_surface
 from burnish.settings import make_settings
 from burnish.training.loop import Interrupted, Trainer
 from burnish.training.samples import Samples

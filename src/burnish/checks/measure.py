@@ -15,8 +15,8 @@ from PIL import Image
 
 from burnish.checks.subject import Subject
 from burnish.errors import BurnishError
-from burnish.images.decoding import SUFFIXES_OF, suffix_of
 from burnish.images.reader import Header, read_header_bytes, read_image_bytes, to_channels
+from burnish.images.reading.decoding import SUFFIXES_OF, suffix_of
 from burnish.images.statistics import MAD_TO_SIGMA, statistics_of
 
 if TYPE_CHECKING:

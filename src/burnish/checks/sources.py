@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from burnish.checks.subject import DataSet, Listed, Split, Subject
 from burnish.errors import BurnishError
-from burnish.images.archive import open_source
+from burnish.images.archives.archive import open_source
 from burnish.images.dataset import GOOD, images_in, part_of
-from burnish.images.decoding import MAX_BYTES, SUFFIXES
 from burnish.images.formats import format_named, guess
 from burnish.images.formats.base import Options
 from burnish.images.formats.masks import mask_of_file
 from burnish.images.manifest import MANIFEST, read_manifest
+from burnish.images.reading.decoding import MAX_BYTES, SUFFIXES
 
 if TYPE_CHECKING:
     from burnish.images.formats.masks import Mask

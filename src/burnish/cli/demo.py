@@ -41,7 +41,7 @@ def demo(
     from burnish.evaluation.record import save_json, save_scores
     from burnish.evaluation.report import write_report
     from burnish.evaluation.summary import summary
-    from burnish.images.synth import write_dataset
+    from burnish.images.synthetic.synth import write_dataset
 
     folder = out / f"data/{surface}-{seed}"
     write_dataset(folder, train=TRAIN, good=GOOD, defects=DEFECTS, surface=surface, seed=seed)

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from burnish.errors import BurnishError
-from burnish.images.decoding import (
+from burnish.images.reading.decoding import (
     FORMATS,
     MAX_BYTES,
     MAX_PIXELS,
@@ -25,7 +25,7 @@ from burnish.images.decoding import (
     opened,
     suffix_of,
 )
-from burnish.images.header import (
+from burnish.images.reading.header import (
     TIFF_BITS,
     Header,
     header_of,

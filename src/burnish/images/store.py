@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.errors import BurnishError
-from burnish.images.cache import CachedImages, open_cache
-from burnish.images.cache_index import Layout
+from burnish.images.cache.cache import CachedImages, open_cache
+from burnish.images.cache.index import Layout
 from burnish.images.reader import Header
 from burnish.settings import Settings
 
@@ -87,7 +87,7 @@ class Prepared:
         return json.dumps([s.colour, *size])
 
     def layout(self, headers: Sequence[Header]) -> Layout:
-        """See `cache_build.Recipe`."""
+        """See `burnish.images.cache.build.Recipe`."""
         grey = all(header.is_grey for header in headers)
         channels = {"grey": 1, "rgb": 3, "auto": 1 if grey else 3}[self.settings.colour]
         if self.settings.tile != "full":

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from burnish.images.archive import open_source
+from burnish.images.archives.archive import open_source
 from burnish.images.formats import format_named
 from burnish.images.formats.base import Item, Options
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from burnish.errors import BurnishError
-from burnish.images.archive import open_source
+from burnish.images.archives.archive import open_source
 from burnish.images.formats import format_named
 from burnish.images.formats.base import Options
-from burnish.images.survey import survey
+from burnish.images.preparing.survey import survey
 
 COCO = json.dumps({
     "images": [{"id": 1, "file_name": "a.png", "width": 32, "height": 32}],

@@ -12,11 +12,11 @@ import pytest
 
 from burnish.errors import BurnishError
 from burnish.images import formats as registry
-from burnish.images.archive import Source, open_source
+from burnish.images.archives.archive import Source, open_source
 from burnish.images.formats import format_named, formats, guess, register
 from burnish.images.formats.base import Item, Options
 from burnish.images.manifest import read_manifest
-from burnish.images.prepare import Request, prepare
+from burnish.images.preparing.prepare import Request, prepare
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 

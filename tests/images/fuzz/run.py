@@ -26,7 +26,7 @@ from corpus import archive_corpus, image_corpus
 from mutations import ARCHIVE_MUTATIONS, IMAGE_MUTATIONS, Rng, mutated, packed
 
 from burnish.errors import BurnishError
-from burnish.images.archive import open_source
+from burnish.images.archives.archive import open_source
 from burnish.images.reader import (
     read_header,
     read_header_bytes,

@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from burnish.images.cache_room import Entry
+    from burnish.images.cache.room import Entry
 
 
 def cache(
@@ -25,7 +25,7 @@ def cache(
     """
     from rich.console import Console
 
-    from burnish.images.cache_room import GB, cache_limit, cache_root, entries, remove
+    from burnish.images.cache.room import GB, cache_limit, cache_root, entries, remove
 
     console, root, limit = Console(), cache_root(), cache_limit()
     found = entries(root)

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from burnish.images.prepare import Prepared
+    from burnish.images.preparing.prepare import Prepared
 
 SHOWN = 10  # unusable images named on the terminal; the record holds all
 
@@ -57,8 +57,8 @@ def prepare(
 
     from burnish.cli.progress import image_progress
     from burnish.images.formats.base import Options
-    from burnish.images.prepare import Request
-    from burnish.images.prepare import prepare as prepare_images
+    from burnish.images.preparing.prepare import Request
+    from burnish.images.preparing.prepare import prepare as prepare_images
 
     options = Options(_pattern(part), tuple(good or ()), tuple(bad or ()), window, table, category)
     request = Request(format, options, split, train, seed)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from burnish.images.prepare import Prepared
+    from burnish.images.preparing.prepare import Prepared
 
 SHOWN = 10  # images left out that are named on the terminal
 
@@ -69,8 +69,8 @@ def stain(
     from rich.console import Console
 
     from burnish.cli.progress import image_progress
-    from burnish.images.stain import stain as draw_stains
-    from burnish.images.stain_plan import Request
+    from burnish.images.synthetic.stain import stain as draw_stains
+    from burnish.images.synthetic.stain_plan import Request
 
     named = {"kinds": tuple(k.strip() for k in kinds.split(","))} if kinds else {}
     request = Request(

@@ -35,8 +35,8 @@ def synth(
     from rich.console import Console
 
     from burnish.cli.progress import image_progress
-    from burnish.images.defects import DEFECTS
-    from burnish.images.synth import write_dataset
+    from burnish.images.synthetic.defects import DEFECTS
+    from burnish.images.synthetic.synth import write_dataset
 
     with image_progress(Console(stderr=True), "synth") as on_image:
         write_dataset(

@@ -6,7 +6,7 @@ import warnings
 from importlib.metadata import entry_points
 
 from burnish.errors import BurnishError, nearest
-from burnish.images.archive import Source
+from burnish.images.archives.archive import Source
 from burnish.images.formats.base import Format
 from burnish.images.formats.coco import Coco
 from burnish.images.formats.folder import Folder

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.errors import BurnishError
-from burnish.images.archive import Source
+from burnish.images.archives.archive import Source
 
 GOOD = "good"
 Mask = NDArray[np.bool_]

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from burnish.errors import BurnishError
-from burnish.images.archive import Source
+from burnish.images.archives.archive import Source
 from burnish.images.formats.base import Item, Options
 from burnish.images.formats.masks import Patch, box_patch, mask_of_counts, polygon_patch
 from burnish.images.formats.names import is_image, not_this, some, without_suffix

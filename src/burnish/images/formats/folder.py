@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from burnish.errors import BurnishError
-from burnish.images.archive import Source
+from burnish.images.archives.archive import Source
 from burnish.images.formats.base import GOOD, Item, Options
 from burnish.images.formats.masks import mask_in
 from burnish.images.formats.names import by_stem, find_sibling, is_image, some, without_suffix

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from burnish.errors import BurnishError
-from burnish.images.archive import Source
+from burnish.images.archives.archive import Source
 from burnish.images.formats.base import GOOD, Item, Options, unusable
 from burnish.images.formats.masks import mask_in
 from burnish.images.formats.names import by_stem, find_sibling, matches, not_this, without_suffix

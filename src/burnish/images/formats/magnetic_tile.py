@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from burnish.images.archive import Source
+from burnish.images.archives.archive import Source
 from burnish.images.formats.base import GOOD, Item, Options
 from burnish.images.formats.masks import mask_in
 from burnish.images.formats.names import by_stem, find_sibling, matches, not_this, without_suffix

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.errors import BurnishError
-from burnish.images.archive import Source
-from burnish.images.decoding import format_of, opened
-from burnish.images.header import upright
+from burnish.images.archives.archive import Source
+from burnish.images.reading.decoding import format_of, opened
+from burnish.images.reading.header import upright
 
 Mask = NDArray[np.bool_]
 LOSSY = 127  # in a JPEG the black around a defect is not quite 0

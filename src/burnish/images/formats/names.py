@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from burnish.errors import BurnishError, nearest
-from burnish.images.decoding import SUFFIXES
+from burnish.images.reading.decoding import SUFFIXES
 
 
 def is_image(name: str) -> bool:

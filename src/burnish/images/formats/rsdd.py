@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from burnish.errors import BurnishError
-from burnish.images.archive import Source
+from burnish.images.archives.archive import Source
 from burnish.images.formats.base import Item, Options
 from burnish.images.formats.masks import mask_in
 from burnish.images.formats.names import (

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from burnish.errors import BurnishError
-from burnish.images.archive import Source
+from burnish.images.archives.archive import Source
 from burnish.images.formats.base import GOOD, Item, Mask, Options, unusable
 from burnish.images.formats.folder import GOOD_NAMES
 from burnish.images.formats.masks import mask_in, mask_of_runs

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from burnish.errors import BurnishError
-from burnish.images.archive import Source
+from burnish.images.archives.archive import Source
 from burnish.images.formats.base import Item, Options
 from burnish.images.formats.masks import Patch, box_patch, polygon_patch
 from burnish.images.formats.names import is_image, not_this, some, without_suffix

@@ -1,0 +1,1 @@
+"""Folders, zips and tars behind one interface; hostile ones are refused."""

@@ -1,0 +1,1 @@
+"""Images decoded once and kept as uint8 in memory-mapped files."""

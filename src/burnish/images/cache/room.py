@@ -1,0 +1,242 @@
+"""Where the cache lies, what is in it, and how it stays within its limit.
+
+    <root>/<key>/            one entry: index.json, pixels, and while building a journal
+    <root>/locks/<key>.lock  held by whoever opens, builds or removes the entry
+
+An entry's file `used` bears a shared lock as long as its pixels are mapped; its time is that of the
+last use. An entry in use is never removed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from filelock import FileLock, Timeout
+
+from burnish.errors import BurnishError
+from burnish.images.cache.index import read_index
+
+ROOT_VARIABLE, LIMIT_VARIABLE = "BURNISH_CACHE", "BURNISH_CACHE_GB"
+DEFAULT_LIMIT = 20.0  # GB
+GB = 1_000_000_000
+USED = "used"
+KEY = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry on disk.
+
+    Attributes:
+        size: bytes, those reserved by an unfinished build included.
+        last_used: seconds since the epoch.
+        files: number of source files; None while it is not finished.
+        data: folder that all of them lie in; "" while it is not finished.
+    """
+
+    folder: Path
+    size: int
+    last_used: float
+    files: int | None
+    data: str
+    in_use: bool
+
+
+def cache_root() -> Path:
+    """Folder of the cache: `BURNISH_CACHE`, else `$XDG_CACHE_HOME/burnish`, else
+    `~/.cache/burnish`.
+
+    Raises:
+        BurnishError: none of them is known.
+    """
+    if chosen := os.environ.get(ROOT_VARIABLE):
+        return Path(chosen).expanduser().absolute()
+    base = os.environ.get("XDG_CACHE_HOME")  # must be absolute to count, says the standard
+    if base and os.path.isabs(base):
+        return Path(base) / "burnish"
+    try:
+        return Path.home() / ".cache" / "burnish"
+    except RuntimeError as error:  # a user without a name, as containers have
+        raise BurnishError(
+            f"there is no home folder for decoded images: set {ROOT_VARIABLE} to a folder"
+        ) from error
+
+
+def cache_limit() -> int:
+    """Most bytes the cache may take: `BURNISH_CACHE_GB` times 10^9, else 20 GB.
+
+    Raises:
+        BurnishError: the variable is no positive number.
+    """
+    text = os.environ.get(LIMIT_VARIABLE) or str(DEFAULT_LIMIT)
+    try:
+        limit = float(text)
+        if not 0 < limit < 1e9:
+            raise ValueError
+    except ValueError:
+        raise BurnishError(
+            f"{LIMIT_VARIABLE} is {text!r}; a number of gigabytes above 0 is wanted, as in "
+            f"{LIMIT_VARIABLE}=20"
+        ) from None
+    return round(limit * GB)
+
+
+@contextmanager
+def locked(root: Path, name: str, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock of an entry (or of what `name` stands for); gives whether it was to be had.
+
+    A process that dies gives its locks back.
+    """
+    folder = root / "locks"
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds copies of the user's images
+    folder.mkdir(exist_ok=True)
+    lock = FileLock(folder / f"{name}.lock")
+    try:
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def hold(folder: Path) -> BinaryIO:
+    """Mark an entry as used now, and in use until the file that is returned is closed."""
+    file = open(folder / USED, "ab")  # noqa: SIM115
+    os.utime(file.fileno())
+    with suppress(OSError):  # some network file systems know no such locks
+        fcntl.flock(file.fileno(), fcntl.LOCK_SH)
+    return file
+
+
+def entries(root: Path) -> list[Entry]:
+    """All entries, the least recently used first.
+
+    Raises:
+        BurnishError: the folder cannot be looked into.
+    """
+    found = []
+    try:
+        for folder in root.iterdir():
+            if KEY.fullmatch(folder.name) and folder.is_dir():  # all else is the user's own
+                found.append(_entry(folder))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise BurnishError(
+            f"cannot look into the cache {root}: {error.strerror}; {ROOT_VARIABLE} sets its folder"
+        ) from error
+    return sorted(found, key=lambda entry: entry.last_used)
+
+
+def usage(folder: Path) -> int:
+    """Bytes of a folder's files; what a build has reserved counts, written or not."""
+    total = 0
+    with suppress(FileNotFoundError):
+        for item in os.scandir(folder):
+            with suppress(FileNotFoundError):
+                total += item.stat(follow_symlinks=False).st_size
+    return total
+
+
+def remove(root: Path, folder: Path) -> bool:
+    """Remove an entry; gives False, and leaves it, where it is in use or being built."""
+    try:
+        with locked(root, folder.name, wait=False) as mine:
+            if not mine or _in_use(folder):
+                return False
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError:
+        return False
+    return not folder.exists()
+
+
+def make_room(root: Path, key: str, need: int, written: int, kept: int, what: str) -> bool:
+    """Make sure that `need` bytes fit, and remove the least recently used entries until they do.
+
+    To be called with the locks of the entry and of "room" held, until the bytes are reserved.
+
+    Args:
+        written: how many of them are on the disk already.
+        kept: bytes of the entry's earlier state, worth keeping until the new one is there.
+        what: what wants in, for messages: "348 images of 256 x 640 px".
+
+    Returns:
+        Whether they fit beside the earlier state; else that must go first.
+
+    Raises:
+        BurnishError: they cannot fit.
+    """
+    limit = cache_limit()
+    if need > limit:
+        raise BurnishError(
+            f"{what} take {_gb(need)} in the cache, which may take {_gb(limit)}: set "
+            f"{LIMIT_VARIABLE} to {_at_least(need)} or more, or make them fewer or smaller"
+        )
+    others = [entry for entry in entries(root) if entry.folder.name != key]
+
+    def fits(beside: int) -> bool:
+        taken = sum(entry.size for entry in others)
+        there = shutil.disk_usage(root).free + written + kept - beside
+        return taken + beside + need <= limit and need <= there
+
+    for beside in sorted({kept, 0}, reverse=True):
+        for entry in list(others):
+            if not fits(beside) and remove(root, entry.folder):
+                others.remove(entry)
+        if fits(beside):
+            return beside == kept
+    if (taken := sum(entry.size for entry in others)) + need > limit:
+        raise BurnishError(
+            f"{what} take {_gb(need)} in the cache, which may take {_gb(limit)}, and {_gb(taken)} "
+            f"of it are in use: set {LIMIT_VARIABLE} to {_at_least(need + taken)} or more, or wait"
+        )
+    raise BurnishError(
+        f"{what} take {_gb(need)} in the cache, and the disk of {root} has "
+        f"{_gb(shutil.disk_usage(root).free)} left: make room, or set {ROOT_VARIABLE} to a folder "
+        "on another disk"
+    )
+
+
+def _entry(folder: Path) -> Entry:
+    index = read_index(folder)
+    last_used = time.time()  # where another process is just making or removing it
+    for path in (folder, folder / USED):
+        with suppress(FileNotFoundError):
+            last_used = path.stat().st_mtime
+    files, data = None, ""
+    if index is not None:
+        files = len(index.records)
+        data = os.path.commonpath([os.path.dirname(record.path) for record in index.records])
+    return Entry(folder, usage(folder), last_used, files, data, _in_use(folder))
+
+
+def _in_use(folder: Path) -> bool:
+    try:
+        with open(folder / USED, "rb") as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def _gb(size: int) -> str:
+    return f"{size / GB:.1f} GB" if size >= GB / 10 else f"{size / 1e6:.1f} MB"
+
+
+def _at_least(size: int) -> str:
+    """`size` in GB, rounded up, for the variable."""
+    return f"{1.01 * size / GB:.3g}" if size < GB else f"{-(-size // GB)}"

@@ -1,0 +1,179 @@
+"""What a prepared folder was made from: `.prepare.json`, written first and finished last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from burnish.errors import BurnishError
+from burnish.files import atomic_write
+from burnish.images.archives.archive import Source
+from burnish.images.manifest import MANIFEST, read_manifest
+
+RECORD = ".prepare.json"
+FOLDERS = ("train", "test", "ground_truth")
+SUMMARY = {"train", "test", "masks", "parts", "notes", "left_out"}
+
+
+@dataclass(frozen=True)
+class Record:
+    """State of a prepared folder.
+
+    Attributes:
+        recipe: everything that decides what comes out, the source's digest included.
+        finished: whether all files have been written.
+        manifest, masks: SHA-256 of the manifest, and over all mask files; empty until finished.
+        summary: what was reported then.
+    """
+
+    recipe: dict[str, Any]
+    finished: bool = False
+    manifest: str = ""
+    masks: str = ""
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, out: Path) -> None:
+        atomic_write(out / RECORD, json.dumps(vars(self), indent=1) + "\n")
+
+
+def read_record(out: Path) -> Record | None:
+    """The record of a folder that exists; None where there is nothing in it yet.
+
+    Raises:
+        BurnishError: the folder holds something that `prepare` did not write.
+    """
+    path = out / RECORD
+    if not path.exists():
+        # an atomic write that was killed leaves a temporary file of the record itself
+        there = [entry.name for entry in out.iterdir() if not entry.name.startswith(f".{RECORD}.")]
+        if there:
+            raise BurnishError(
+                f"{out} holds other files ({sorted(there)[0]}, ...): choose an empty or new folder"
+            )
+        return None
+    try:
+        record = Record(**json.loads(path.read_text(encoding="utf-8")))
+        if not isinstance(record.recipe, dict):
+            raise ValueError("its recipe is no table")
+        if record.finished and record.summary.keys() != SUMMARY:
+            raise ValueError(f"its summary is not {', '.join(sorted(SUMMARY))}")
+        return record
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise BurnishError(
+            f"{path} is damaged ({error}): remove {out} and prepare again"
+        ) from error
+
+
+def check_recipe(out: Path, record: Record, recipe: dict[str, Any]) -> None:
+    """See that a folder was begun with this recipe.
+
+    Raises:
+        BurnishError: it was not: what differs.
+    """
+    if record.recipe == recipe:
+        return
+    differing = [
+        f"{key} was {record.recipe.get(key)!r} and is now {recipe.get(key)!r}"
+        for key in sorted(record.recipe.keys() | recipe.keys())
+        if record.recipe.get(key) != recipe.get(key) and key != "digest"
+    ]
+    if record.recipe.get("digest") != recipe.get("digest"):
+        differing.append("the source's content has changed")
+    raise BurnishError(
+        f"{out} was prepared otherwise: {'; '.join(differing)}. Choose another folder, or remove it"
+    )
+
+
+def digest_of_source(source: Source) -> str:
+    """SHA-256 of an archive; of a folder over names, sizes and times of change."""
+    if source.path.is_file():
+        return sha256_of(source.path)
+    digest = hashlib.sha256()
+    for name in source.names():
+        try:
+            changed = str((source.path / name).stat().st_mtime_ns)
+        except OSError:  # the name on disk is not UTF-8, and listed by another one
+            changed = hashlib.sha256(source.read(name)).hexdigest()
+        digest.update(f"{name}\0{source.size(name)}\0{changed}\n".encode())
+    return digest.hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal; "" where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def digest_of_masks(out: Path, masks: dict[str, str]) -> str:
+    """SHA-256 over paths and contents of all mask files.
+
+    Args:
+        masks: SHA-256 by path relative to `out`.
+    """
+    lines = "".join(f"{path} {masks[path]}\n" for path in sorted(masks))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def damage(out: Path, record: Record) -> list[str]:
+    """Files of a finished folder that are missing or altered; empty when all is as it was."""
+    if sha256_of(out / MANIFEST) != record.manifest:
+        return [MANIFEST]
+    rows = read_manifest(out) or []
+    wrong = [row.path for row in rows if sha256_of(out / row.path) != row.sha256]
+    masks = {row.mask: sha256_of(out / row.mask) for row in rows if row.mask}
+    if digest_of_masks(out, masks) != record.masks:
+        wrong += [path for path, digest in masks.items() if not digest] or ["a mask"]
+    return wrong
+
+
+def strangers(out: Path, known: set[str]) -> list[str]:
+    """Files of the layout that are not `known`; the leftovers of a killed run are removed."""
+    found = []
+    for cut in out.glob(".*.part"):
+        cut.unlink(missing_ok=True)
+    for top in FOLDERS:
+        for path in sorted((out / top).rglob("*")):
+            if path.name.startswith(".") and path.suffix == ".part":
+                path.unlink(missing_ok=True)  # of a run that was killed: we hold the lock
+            elif not path.is_dir() and path.relative_to(out).as_posix() not in known:
+                found.append(path.relative_to(out).as_posix())
+    return found
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Hold the folder against a second run; the system lets go when the process ends.
+
+    Raises:
+        BurnishError: another run holds it, or it cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise BurnishError(f"{out} is a file: choose a folder that is empty or new") from error
+    except OSError as error:
+        raise BurnishError(f"{out} cannot be written to: {error.strerror}") from error
+    try:
+        import fcntl
+    except ImportError:  # Windows: nothing keeps a second run away
+        yield
+        return
+    handle = os.open(out, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BurnishError(f"another run is preparing {out} right now") from error
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,189 @@
+"""The border to Pillow: which files may reach a decoder, and one error for all that can fail.
+
+Formats by allow-list and by content; bytes and pixels are capped before anything is decoded. Files
+are opened here, not by Pillow, which would map them: a mapped file that shrinks kills the process.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+from burnish.errors import BurnishError
+from burnish.images.reading.guards import claimed_format, guard
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
+SUFFIXES_OF = {
+    "PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "BMP": (".bmp",), "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}  # fmt: skip
+FORMATS = tuple(SUFFIXES_OF)  # decoders a hostile file may reach
+SUFFIXES = tuple(suffix for suffixes in SUFFIXES_OF.values() for suffix in suffixes)
+MAX_BYTES = 1 << 30
+MAX_WIDTH = 500_000  # px; Pillow's time grows with the square of a row's bytes
+MAX_PIXELS = 178_000_000  # just below the size at which Pillow itself refuses
+
+TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
+
+
+def suffix_of(format: str) -> str:
+    """The usual suffix of a format: "JPEG" -> ".jpg".
+
+    Raises:
+        BurnishError: the format is not read.
+    """
+    if format not in SUFFIXES_OF:
+        raise BurnishError(f"{format} is not read; {', '.join(FORMATS)} are")
+    return SUFFIXES_OF[format][0]
+
+
+def format_of(image: Image.Image) -> str:
+    """One of `FORMATS`: a JPEG that carries further pictures (Pillow's "MPO") is a JPEG."""
+    return "JPEG" if image.format == "MPO" else str(image.format)
+
+
+@contextmanager
+def opened(source: Path | bytes, name: str) -> Iterator[tuple[ImageFile, BinaryIO, int]]:
+    """Open an image file and check it; whatever goes wrong in the body is one error with its name.
+
+    Args:
+        source: a file, whose suffix must not contradict its content, or the content of one.
+        name: what to call it in errors.
+
+    Yields:
+        The picture, not decoded yet; the file it reads from; the number of bytes in it.
+
+    Raises:
+        BurnishError: missing, a folder, a device, empty, over 1 GiB, 178 megapixels or 500,000 px
+            a row, of no format that is read, of another format than its suffix says, damaged, or
+            of a make that would cost minutes (see `guards`).
+    """
+    try:
+        with _file(source, name) as file, hushed():
+            size = file.seek(0, io.SEEK_END)
+            if size == 0:
+                raise BurnishError(f"{name} is empty (0 bytes)")
+            if size > MAX_BYTES:
+                raise BurnishError(f"{name} has {size:,} bytes; at most {MAX_BYTES:,} are read")
+            guard(file, name, MAX_PIXELS)
+            with _identified(file, name) as image:
+                _check_pixels(image, name)
+                if format_of(image) == "TIFF":
+                    _check_whole(image, name)
+                if isinstance(source, Path):
+                    check_suffix(source, format_of(image))
+                yield image, file, size
+    except BurnishError:
+        raise
+    except FileNotFoundError as error:
+        raise BurnishError(f"no such file: {name}") from error
+    except Image.DecompressionBombError as error:
+        raise BurnishError(
+            f"{name} is too large: at most {MAX_PIXELS:,} pixels are read"
+        ) from error
+    except MemoryError as error:
+        raise BurnishError(f"{name} cannot be read: not enough memory") from error
+    # Decoders meet hostile bytes with any exception there is (struct, zlib, Index, Type, Overflow).
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise BurnishError(f"{name} cannot be read: {reason}") from error
+
+
+def _file(source: Path | bytes, name: str) -> BinaryIO:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    kind = source.stat().st_mode
+    if stat.S_ISDIR(kind):
+        raise BurnishError(f"{name} is a folder, not an image")
+    if not stat.S_ISREG(kind):  # opening a pipe would wait for ever
+        raise BurnishError(f"{name} is a device or a pipe, not an image file")
+    return source.open("rb")
+
+
+def _identified(file: BinaryIO, name: str) -> ImageFile:
+    try:
+        return Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError as error:
+        file.seek(0)
+        claimed = claimed_format(file.read(8))
+        if claimed is None:
+            raise BurnishError(f"{name} is not an image ({', '.join(FORMATS)} are read)") from error
+        raise BurnishError(
+            f"{name} cannot be read: a {claimed} that is damaged, or of a rare kind; "
+            "open it in an image editor and save it as PNG"
+        ) from error
+
+
+def _check_pixels(image: ImageFile, name: str) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise BurnishError(
+            f"{name} has {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are read"
+        )
+    rows = [tile[1][2] - tile[1][0] for tile in image.tile if tile[1]]  # a TIFF's size is turned
+    if (widest := max([image.width, *rows])) > MAX_WIDTH:
+        raise BurnishError(f"{name} is {widest:,} px wide; at most {MAX_WIDTH:,} are read")
+    tags = getattr(image, "tag_v2", {})
+    width, length = (tags.get(tag, 1) for tag in (TILE_WIDTH, TILE_LENGTH))
+    if width * length > MAX_PIXELS:  # libtiff makes room for a whole tile, however small the image
+        raise BurnishError(
+            f"{name} has tiles of {width} x {length} pixels; at most {MAX_PIXELS:,} are read"
+        )
+
+
+def _check_whole(image: ImageFile, name: str) -> None:
+    """Pillow leaves black what the strips and tiles of a TIFF do not cover."""
+    boxes = [tile[1] for tile in image.tile]
+    covered = sum((box[2] - box[0]) * (box[3] - box[1]) for box in boxes if box)
+    if covered < image.width * image.height:
+        raise BurnishError(f"{name} is damaged: strips or tiles of it are missing")
+
+
+def check_suffix(path: Path, format: str) -> None:
+    """Make sure that a file's suffix does not contradict its content.
+
+    Raises:
+        BurnishError: it does.
+    """
+    claimed = next((f for f, known in SUFFIXES_OF.items() if path.suffix.lower() in known), format)
+    if claimed != format:
+        raise BurnishError(
+            f"{path} holds a {format}, not a {claimed}: "
+            f"rename it to {path.with_suffix(suffix_of(format)).name}"
+        )
+
+
+_hushed_lock = threading.Lock()
+_hushed: list[warnings.catch_warnings] = []
+_hushed_users = 0
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Pillow's warnings are not shown while any thread is inside; errors speak for themselves.
+
+    `warnings.catch_warnings` alone swaps one global list and is left in disorder by threads.
+    """
+    global _hushed_users
+    with _hushed_lock:
+        _hushed_users += 1
+        if _hushed_users == 1:
+            _hushed.append(warnings.catch_warnings())
+            _hushed[0].__enter__()
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+    try:
+        yield
+    finally:
+        with _hushed_lock:
+            _hushed_users -= 1
+            if _hushed_users == 0:
+                _hushed.pop().__exit__(None, None, None)

@@ -1,0 +1,1 @@
+"""Procedural metal, and synthetic defects on any picture of it."""

@@ -1,0 +1,247 @@
+"""Synthetic defects with exact masks, drawn on any picture of metal, procedural or real.
+
+A defect is a relief (`burnish.images.synthetic.reliefs`) scaled by an amplitude taken from the
+picture itself, so that a scratch shows on a dark casting as it does on a bright sheet; or a piece
+of a good picture put where it does not belong (`burnish.images.synthetic.cutpaste`).
+
+Lengths are shares of the shorter side, with a floor of about a pixel.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from burnish.errors import BurnishError, nearest
+from burnish.images.synthetic.cutpaste import change_by_pasting, draw_patch
+from burnish.images.synthetic.reliefs import RELIEFS, Plane, Relief
+from burnish.images.synthetic.surfaces import MIN_SIDE
+
+Window = tuple[slice, slice]
+Region = NDArray[np.bool_]
+
+DEFECTS: tuple[str, ...] = tuple(RELIEFS)
+"""The kinds of the procedural data set."""
+
+CUTPASTE = "cutpaste"
+
+STAINS: tuple[str, ...] = (*DEFECTS, CUTPASTE)
+"""The kinds that `draw_defect` knows: those of real pictures too."""
+
+MATERIAL_CHANGE = 1.5
+"""Smallest change, in grey levels, that counts as part of a defect."""
+
+RUST_TINT = (0.45, 1.0, 1.5)
+"""How much a stain darkens red, green and blue: least in red, which leaves brown."""
+
+INSIDE = 0.9
+"""Share of a defect that must lie where defects are allowed."""
+
+TRIES, SMALLER, SMALLEST = 50, 0.75, 1.0 / 16
+"""Places tried for a defect of one size, the factor to the next size, and the last size."""
+
+
+def draw_defect(
+    image: NDArray[np.uint8],
+    kind: str,
+    rng: np.random.Generator,
+    strength: float = 1.0,
+    *,
+    allowed: Region | None = None,
+    donor: NDArray[np.uint8] | None = None,
+) -> tuple[NDArray[np.uint8], Region]:
+    """Draw one defect at a random place, size, orientation and contrast.
+
+    The amplitude follows the local texture and the range of the image, times a random factor
+    (some defects are easy to see, some hard) and `strength`. Where a mark would vanish because
+    the picture is already black (or white) there, it is drawn with the opposite sign.
+
+    Args:
+        image: uint8 HxW or HxWx3 (RGB), sides of at least 32 pixels; never modified.
+        kind: one of `STAINS`.
+        rng: the only source of randomness.
+        strength: factor on the amplitude; 0 draws nothing, 1 is the usual mix. Of `cutpaste`,
+            whose change is another picture's texture, it scales opacity (up to 1) and jitter.
+        allowed: bool HxW, where a defect may lie; None: anywhere. At least 90 % of the shape lies
+            inside, the rest is cut off; a shape that does not fit is drawn smaller.
+        donor: uint8, a second good image that `cutpaste` cuts from; None: `image` itself.
+
+    Returns:
+        The image with the defect (same shape, uint8) and its mask (bool HxW). Outside the mask
+        nothing changed; a few pixels within it may keep their value (the line between the bright
+        and the dark half of a dent, say).
+
+    Raises:
+        BurnishError: unknown kind, an image of another type or shape, a strength below 0, or an
+            allowed region of another shape, or too small for any defect.
+    """
+    if kind not in STAINS:
+        raise BurnishError(
+            f"unknown defect {kind!r}; known: {', '.join(STAINS)}.{nearest(kind, STAINS)}"
+        )
+    _check(image, strength, allowed)
+    if kind == CUTPASTE:
+        window, change, support = _pasted(image, rng, strength, allowed, donor)
+    else:
+        window, change, support = _drawn(image, kind, rng, strength, allowed)
+
+    material = (np.abs(change) if change.ndim == 2 else np.abs(change).max(axis=2)) >= (
+        MATERIAL_CHANGE
+    )
+    # Closed over the line between the bright and the dark side, whose width grows with the image.
+    bridge = max(2, min(image.shape[:2]) // 64)
+    material |= ndimage.binary_closing(material, iterations=bridge)
+    material &= support
+    if allowed is not None:
+        material &= allowed[window]
+    change = np.where(material if change.ndim == 2 else material[:, :, None], change, 0.0)
+    if image.ndim == 3 and change.ndim == 2:
+        tint = RUST_TINT if kind == "stain" else (1.0, 1.0, 1.0)
+        change = change[:, :, None] * np.asarray(tint, dtype=np.float32)
+    drawn = image.copy()
+    drawn[window] = np.clip(np.rint(image[window] + change), 0, 255).astype(np.uint8)
+    mask = np.zeros(image.shape[:2], dtype=np.bool_)
+    mask[window] = material
+    return drawn, mask
+
+
+def _drawn(
+    image: NDArray[np.uint8],
+    kind: str,
+    rng: np.random.Generator,
+    strength: float,
+    allowed: Region | None,
+) -> tuple[Window, Plane, Region]:
+    """Window, change (float32, grey levels, shape of the window) and support of a relief."""
+    for side in _sides(image, allowed):
+        relief = RELIEFS[kind](side, rng)
+        if (placed := _place(relief.support, image.shape[:2], allowed, rng)) is None:
+            continue
+        window, canvas = placed
+        relief = Relief(relief.profile[canvas], relief.support[canvas])
+        amplitude = strength * rng.uniform(0.7, 1.4) * _contrast(image, window)
+        change = _keep_in_range(_grey(image[window]), amplitude * relief.profile)
+        return window, change, relief.support
+    raise _no_room(kind)
+
+
+def _pasted(
+    image: NDArray[np.uint8],
+    rng: np.random.Generator,
+    strength: float,
+    allowed: Region | None,
+    donor: NDArray[np.uint8] | None,
+) -> tuple[Window, NDArray[np.float32], Region]:
+    """The same of a pasted patch; the change is HxW or HxWx3, as the image is."""
+    for side in _sides(image, allowed):
+        patch = draw_patch(side, rng)
+        if (placed := _place(patch.relief.support, image.shape[:2], allowed, rng)) is None:
+            continue
+        window, canvas = placed
+        amplitude = strength * rng.uniform(0.7, 1.4) * _contrast(image, window)
+        patch = patch.cut(canvas)
+        change = change_by_pasting(image, window, patch, donor, allowed, amplitude, strength, rng)
+        return window, change, patch.relief.support
+    raise _no_room(CUTPASTE)
+
+
+def _sides(image: NDArray[np.uint8], allowed: Region | None) -> list[float]:
+    """Sides to draw a shape for, until one fits."""
+    side = float(min(image.shape[:2]))
+    if allowed is None:
+        return [side]  # fits always: what is too large is cut
+    steps = math.floor(math.log(SMALLEST) / math.log(SMALLER)) + 1
+    return [side * SMALLER**step for step in range(steps)]
+
+
+def _no_room(kind: str) -> BurnishError:
+    return BurnishError(
+        f"the region where defects may lie is too small or too thin for a {kind}: "
+        "mark a larger region"
+    )
+
+
+def _check(image: NDArray[np.uint8], strength: float, allowed: Region | None) -> None:
+    shape = image.shape
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and shape[2] != 3):
+        raise BurnishError(
+            f"a defect cannot be drawn on an array of {image.dtype} with shape {shape}; "
+            "give uint8 HxW (grey) or HxWx3 (RGB)."
+        )
+    if min(shape[:2]) < MIN_SIDE:
+        raise BurnishError(
+            f"a defect cannot be drawn on an image of {shape[0]}x{shape[1]} pixels; "
+            f"both sides must be at least {MIN_SIDE}."
+        )
+    if not (math.isfinite(strength) and strength >= 0.0):
+        raise BurnishError(f"defect strength is {strength}; it must be a number of 0 or more.")
+    if allowed is not None and (allowed.shape != shape[:2] or allowed.dtype != np.bool_):
+        raise BurnishError(
+            f"the region where defects may lie is {allowed.dtype} of shape {allowed.shape}; "
+            f"it must be bool {shape[0]}x{shape[1]}, as the image is."
+        )
+
+
+def _place(
+    support: Region, size: tuple[int, ...], allowed: Region | None, rng: np.random.Generator
+) -> tuple[Window, Window] | None:
+    """A window of the image, wholly inside, for a shape, and the part of the canvas it shows.
+
+    None when the shape was nowhere found to lie where it may.
+    """
+    canvas = []
+    for axis, side in enumerate(size):
+        inked = np.flatnonzero(support.any(axis=1 - axis))
+        start, stop = int(inked[0]), int(inked[-1]) + 1
+        surplus = max(0, stop - start - side)
+        canvas.append(slice(start + surplus // 2, stop - (surplus - surplus // 2)))
+    cut = (canvas[0], canvas[1])
+    height, width = (axis.stop - axis.start for axis in cut)
+    if allowed is None:
+        top = int(rng.integers(0, size[0] - height + 1))
+        left = int(rng.integers(0, size[1] - width + 1))
+        return (slice(top, top + height), slice(left, left + width)), cut
+    shape, spots = support[cut], np.flatnonzero(allowed)
+    wanted = INSIDE * int(np.count_nonzero(support))
+    for spot in rng.choice(spots, TRIES) if spots.size else ():
+        row, column = divmod(int(spot), size[1])
+        top = min(max(row - height // 2, 0), size[0] - height)
+        left = min(max(column - width // 2, 0), size[1] - width)
+        window = (slice(top, top + height), slice(left, left + width))
+        if np.count_nonzero(allowed[window] & shape) >= wanted:
+            return window, cut
+    return None
+
+
+def _contrast(image: NDArray[np.uint8], window: Window) -> float:
+    """Amplitude, in grey levels, that shows among the texture round `window`.
+
+    Texture is measured on the fine detail alone: an edge of the part or a shadow beside the
+    defect does not make a defect easier or harder to see.
+    """
+    margin = max(4, min(image.shape[:2]) // 16)
+    rows, columns = (slice(max(0, axis.start - margin), axis.stop + margin) for axis in window)
+    around = _grey(image[rows, columns])
+    detail = around - ndimage.gaussian_filter(around, 3.0)
+    texture = 1.4826 * float(np.median(np.abs(detail)))
+    step = max(1, min(image.shape[:2]) // 64)  # the range of the image needs no more than a sample
+    low, high = np.percentile(_grey(image[::step, ::step]), (2.0, 98.0))
+    return min(14.0 + 2.2 * texture + 0.10 * float(high - low), 90.0)
+
+
+def _grey(image: NDArray[np.uint8]) -> Plane:
+    """float32 HxW, 0 to 255: the mean of the channels."""
+    return (image.mean(axis=2) if image.ndim == 3 else image).astype(np.float32)
+
+
+def _keep_in_range(grey: Plane, change: Plane) -> Plane:
+    """Turn the sign of the bright or the dark part of `change` where there is no room for it."""
+    change = change.copy()
+    for part, room in ((change > 0.0, 255.0 - grey), (change < 0.0, grey)):
+        wanted = np.abs(change[part])
+        if np.minimum(room[part], wanted).sum() < 0.5 * wanted.sum():
+            change[part] *= -1.0
+    return change

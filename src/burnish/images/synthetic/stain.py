@@ -1,0 +1,217 @@
+"""Defects drawn on held-out good images: how settings are chosen without touching test labels.
+
+    OUT/train/good/<stem>.<suffix>           good images to learn from, as they are
+    OUT/test/good/<stem>.png                 held-out good images
+    OUT/test/<kind>/<stem>.png               the same images with a defect
+    OUT/ground_truth/<kind>/<stem>_mask.png  its mask, 0 or 255
+    OUT/manifest.csv                         one line an image
+
+Parts are never split. Every held-out image stands in the test set once as good and once or more as
+defective: such a pair shares its background, so nothing but the defect tells the two apart, which
+makes the comparison of settings sharper than two sets of other parts would. The manifest's part
+column ties them.
+
+A defect depends on seed, file name, kind and repeat alone, not on what else the folder holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from burnish.errors import BurnishError
+from burnish.files import atomic_path
+from burnish.images.dataset import GOOD
+from burnish.images.formats.names import some
+from burnish.images.manifest import MANIFEST, ManifestRow, read_manifest, write_manifest
+from burnish.images.preparing.prepare import Prepared
+from burnish.images.preparing.record import (
+    Record,
+    check_recipe,
+    damage,
+    digest_of_masks,
+    locked,
+    read_record,
+    sha256_of,
+    strangers,
+)
+from burnish.images.preparing.split import TEST, TRAIN
+from burnish.images.synthetic.stain_draw import draw_versions, regions_of
+from burnish.images.synthetic.stain_plan import Plan, Request, Source, find_sources, make_plan
+
+FORMAT = "stain"
+VERSION = 1
+"""Raised whenever the same settings would give other images."""
+
+Progress = Callable[[str, int, int], None]
+"""Told the stage ("read", "draw"), how many images are done, and of how many."""
+
+
+def stain(
+    data: str | Path,
+    out: str | Path,
+    request: Request | None = None,
+    on_progress: Progress = lambda stage, done, total: None,
+) -> Prepared:
+    """Draw defects on good images that training does not see.
+
+    Called again with the same settings it writes what is missing, and nothing when all is there.
+
+    Args:
+        data: MVTec AD layout, of which only train/good is read, or a folder of good images.
+        out: new or empty folder, or one that an earlier run with the same settings has begun.
+
+    Returns:
+        What was done; `status` is "written", "resumed", "mended" or "already there".
+
+    Raises:
+        BurnishError: a folder without enough good images, all of one part, a region that fits
+            nowhere, or `out` holds something else, was made otherwise or cannot be written to.
+    """
+    request, root, out = request or Request(), Path(data), Path(out)
+    if out.resolve().is_relative_to(root.resolve()):
+        raise BurnishError(f"{out} lies in {root}: what is written must not become its own source")
+    created = not out.exists()
+    with locked(out):
+        try:
+            return _stain(root, out, request, on_progress)
+        except BurnishError:
+            if created and not any(out.iterdir()):
+                out.rmdir()  # nothing was written: leave no trace
+            raise
+
+
+def _stain(root: Path, out: Path, request: Request, on_progress: Progress) -> Prepared:
+    record = read_record(out)
+    sources = find_sources(root, request.part, on_progress)
+    recipe = _recipe(sources, request)
+    status, wrong = "written", []
+    if record is not None:
+        check_recipe(out, record, recipe)
+        status = "mended" if record.finished else "resumed"
+    if record is not None and record.finished:
+        wrong = damage(out, record)
+        if not wrong:
+            done = Prepared(out, "already there", FORMAT, **record.summary)
+            return _with_strangers(done, read_manifest(out) or [])
+    plan = make_plan(sources, request, on_progress)
+    regions = regions_of(request.roi, plan)
+    if record is None or record.finished:
+        _remove(out, wrong)  # before the record says unfinished: then all that lies there counts
+        Record(recipe).write(out)
+    for source in plan.train:
+        _link(source.path, out / plan.place(source), source.sha256)
+    for done_so_far, source in enumerate(plan.held_out, 1):
+        draw_versions(source, plan, out, request, regions)
+        on_progress("draw", done_so_far, len(plan.held_out))
+    rows = _rows(plan, out)
+    write_manifest(out, rows)
+    masks = {row.mask: sha256_of(out / row.mask) for row in rows if row.mask}
+    summary = _summary(plan, rows)
+    Record(recipe, True, sha256_of(out / MANIFEST), digest_of_masks(out, masks), summary).write(out)
+    done = Prepared(out, status, FORMAT, **summary)
+    if wrong:
+        done.notes.append(f"{len(wrong)} missing or altered files are mended: {some(wrong)}")
+    return _with_strangers(done, rows)
+
+
+def _recipe(sources: list[Source], request: Request) -> dict[str, Any]:
+    """Everything that decides what comes out. Plain values: it is compared with what JSON kept."""
+    lines = "".join(f"{one.path.name}\0{one.sha256}\0{one.part}\n" for one in sources)
+    roi = request.roi
+    if roi and Path(roi).is_file():
+        roi = f"{Path(roi).name} {sha256_of(Path(roi))}"
+    return {
+        "version": VERSION,
+        "format": FORMAT,
+        "digest": hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest(),
+        "part": request.part,
+        "holdout": request.holdout,
+        "kinds": list(request.kinds),
+        "per_image": request.per_image,
+        "strength": request.strength,
+        "roi": roi,
+        "on_part": request.on_part,
+        "seed": request.seed,
+    }
+
+
+def _link(source: Path, target: Path, sha256: str) -> None:
+    """The file itself under another name where the disk allows it, else a copy."""
+    if sha256_of(target) == sha256:
+        return
+    with suppress(OSError):  # another disk, or a file system without links: copied below
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        os.link(source.resolve(), target)
+    if not target.exists():
+        with atomic_path(target) as beside:
+            shutil.copyfile(source, beside)
+    if sha256_of(target) != sha256:
+        target.unlink()
+        raise BurnishError(f"{source} has changed while it was read: run again")
+
+
+def _remove(out: Path, wrong: list[str]) -> None:
+    """Take away what is damaged, so that it is made again."""
+    rows = {row.path: row for row in read_manifest(out) or ()} if MANIFEST not in wrong else {}
+    if set(wrong) <= set(rows) | {row.mask for row in rows.values()}:
+        for name in wrong:
+            (out / name).unlink(missing_ok=True)
+        return
+    # A mask or the manifest itself was altered: which files to trust is not known.
+    for folder in (TEST, "ground_truth"):
+        for path in (out / folder).glob("*/*.png"):
+            path.unlink()
+
+
+def _rows(plan: Plan, out: Path) -> list[ManifestRow]:
+    def row(source: Source, path: str, split: str, kind: str, mask: str) -> ManifestRow:
+        height, width = source.size
+        return ManifestRow(
+            path, sha256_of(out / path), split, GOOD if kind == GOOD else "defect", kind, mask,
+            source.part, source.name, width, height,
+        )  # fmt: skip
+
+    rows = [row(source, plan.place(source), TRAIN, GOOD, "") for source in plan.train]
+    for source in plan.held_out:
+        rows.append(row(source, plan.place(source), TEST, GOOD, ""))
+        rows += [
+            row(source, version.image, TEST, version.kind, version.mask)
+            for version in plan.versions[source.path.name]
+        ]
+    return rows
+
+
+def _summary(plan: Plan, rows: list[ManifestRow]) -> dict[str, Any]:
+    """The fields of `Prepared` that are kept in the record."""
+    parts = {side: {row.part for row in rows if row.split == side} for side in (TRAIN, TEST)}
+    tested = Counter(row.kind for row in rows if row.split == TEST)
+    return {
+        "train": len(plan.train),
+        "test": dict(sorted(tested.items())),
+        "masks": sum(bool(row.mask) for row in rows),
+        "parts": {
+            "train": len(parts[TRAIN]),
+            "test": len(parts[TEST]),
+            "both": len(parts[TRAIN] & parts[TEST]),
+        },
+        "notes": list(plan.notes),
+        "left_out": plan.left_out,
+    }
+
+
+def _with_strangers(done: Prepared, rows: list[ManifestRow]) -> Prepared:
+    known = {row.path for row in rows} | {row.mask for row in rows if row.mask}
+    if other := strangers(done.out, known):
+        done.notes.append(
+            f"{len(other)} files in {done.out} are not of this command, and would be used by "
+            f"training or test: {some(other)}"
+        )
+    return done

@@ -1,0 +1,96 @@
+"""Draws the defects that a plan asks for, one held-out image at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from burnish.errors import BurnishError
+from burnish.files import atomic_path
+from burnish.images.reader import read_image
+from burnish.images.roi import fit_roi, load_roi
+from burnish.images.synthetic.background import find_part
+from burnish.images.synthetic.defects import Region, draw_defect
+from burnish.images.synthetic.stain_plan import Plan, Request, Source, Version
+
+Regions = Callable[[int, int], Region | None]
+"""Gives the region for an image of (height, width); None: all of it."""
+
+REDRAWN = 5
+"""Draws until a defect changes anything; a faint one may be rounded away."""
+
+
+def regions_of(roi: str, plan: Plan) -> Regions:
+    """The request's region of interest at any image's size.
+
+    Raises:
+        BurnishError: it cannot be read, or does not fit the held-out images.
+    """
+    if not roi:
+        return lambda height, width: None
+    region = load_roi(roi, [source.size for source in plan.held_out])
+    return lru_cache(maxsize=4)(lambda height, width: fit_roi(region, height, width))
+
+
+def draw_versions(
+    source: Source,
+    plan: Plan,
+    out: Path,
+    request: Request,
+    regions: Regions,
+) -> None:
+    """Write one held-out image as good and with each of its defects, where not there yet.
+
+    Raises:
+        BurnishError: the region has no room for a defect, a defect is too faint to change
+            anything, or `out` cannot be written to.
+    """
+    good, versions = out / plan.place(source), plan.versions[source.path.name]
+    wanted = [v for v in versions if not ((out / v.image).exists() and (out / v.mask).exists())]
+    if good.exists() and not wanted:
+        return
+    image = read_image(source.path)
+    if not good.exists():
+        # Written anew: were it a JPEG among PNGs, the file itself would tell good from defective.
+        _save(good, image)
+    allowed = regions(*image.shape[:2]) if wanted else None
+    if wanted and request.on_part and (part := find_part(image)) is not None:
+        allowed = part if allowed is None else part & allowed
+    for version in wanted:
+        drawn, mask = _defect(image, source, version, request, allowed)
+        _save(out / version.mask, mask.astype(np.uint8) * 255)
+        _save(out / version.image, drawn)
+
+
+def _defect(
+    image: NDArray[np.uint8],
+    source: Source,
+    version: Version,
+    request: Request,
+    allowed: Region | None,
+) -> tuple[NDArray[np.uint8], Region]:
+    place = f"{request.seed}\0{source.path.name}\0{version.kind}\0{version.repeat}"
+    digest = hashlib.sha256(place.encode("utf-8", "surrogateescape")).digest()
+    rng = np.random.default_rng(int.from_bytes(digest[:16]))
+    for _ in range(REDRAWN):
+        try:
+            drawn = draw_defect(image, version.kind, rng, request.strength, allowed=allowed)
+        except BurnishError as error:
+            raise BurnishError(f"{source.path}: {error}") from error
+        if drawn[1].any():
+            return drawn
+    raise BurnishError(
+        f"{source.path}: a {version.kind} of strength {request.strength:g} changes nothing; "
+        "choose a larger --strength"
+    )
+
+
+def _save(path: Path, pixels: NDArray[np.uint8]) -> None:
+    with atomic_path(path) as beside:
+        Image.fromarray(pixels).save(beside, format="PNG", compress_level=3)

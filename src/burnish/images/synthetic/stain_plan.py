@@ -1,0 +1,270 @@
+"""What `stain` will do, before it writes anything: which images train, which are drawn on, and how.
+
+An image is left out when it cannot be read, is too small to draw on, or repeats another byte for
+byte: the copy could fall on the other side of the split.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from burnish.errors import BurnishError, nearest
+from burnish.images.dataset import (
+    GOOD,
+    MIN_GOOD,
+    find_training_images,
+    parts_of,
+    split_by_part,
+)
+from burnish.images.preparing.naming import Names, safe_name
+from burnish.images.preparing.record import sha256_of
+from burnish.images.preparing.split import TEST, TRAIN
+from burnish.images.reader import read_image
+from burnish.images.synthetic.background import find_part
+from burnish.images.synthetic.defects import STAINS
+from burnish.images.synthetic.surfaces import MIN_SIDE
+
+MOST_VERSIONS = 100
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asks for.
+
+    Attributes:
+        part: regular expression that finds the part's name in a file name; empty: the part column
+            of the data's manifest, else every image is a part of its own.
+        holdout: share of the images that is held out, in (0, 1), whole parts at a time.
+        kinds: of defects, of `defects.STAINS`, taken in turn.
+        per_image: defective versions of each held-out image.
+        strength: factor on the defects' contrast, above 0.
+        roi: where defects may lie: path of a mask image, or a polygon "x,y x,y x,y"; empty:
+            anywhere.
+        on_part: whether defects keep off a plain background, found in each image
+            (`background.find_part`); held-out images where none is found are left out.
+        seed: of split and defects, 0 or more.
+    """
+
+    part: str = ""
+    holdout: float = 0.2
+    kinds: tuple[str, ...] = STAINS
+    per_image: int = 1
+    strength: float = 1.0
+    roi: str = ""
+    on_part: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.part)
+        except re.error as error:
+            raise BurnishError(
+                f"--part '{self.part}' is not a regular expression: {error}"
+            ) from error
+        if not 0.0 < self.holdout < 1.0:
+            raise BurnishError(f"--holdout {self.holdout:g}: a share between 0 and 1 is wanted")
+        if not self.kinds or len(set(self.kinds)) < len(self.kinds):
+            raise BurnishError(
+                f"--kinds '{','.join(self.kinds)}': give each kind once, of {', '.join(STAINS)}"
+            )
+        for kind in self.kinds:
+            if kind not in STAINS:
+                raise BurnishError(
+                    f"--kinds: no defect '{kind}'; known: {', '.join(STAINS)}."
+                    + nearest(kind, STAINS)
+                )
+        if not 1 <= self.per_image <= MOST_VERSIONS:
+            raise BurnishError(f"--per-image {self.per_image}: 1 to {MOST_VERSIONS} are possible")
+        if not (math.isfinite(self.strength) and self.strength > 0.0):
+            raise BurnishError(f"--strength {self.strength:g}: a number above 0 is wanted")
+        if self.seed < 0:
+            raise BurnishError(f"--seed {self.seed}: 0 or more is wanted")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A good image.
+
+    Attributes:
+        path: of the file.
+        name: path relative to the data's folder, with slashes.
+        sha256: of the file, empty when it cannot be opened.
+        part: that it shows.
+        size: (height, width) in px; (0, 0) until it has been read.
+        plain: whether defects can be kept off its background, where that is asked for.
+    """
+
+    path: Path
+    name: str
+    sha256: str
+    part: str
+    size: tuple[int, int] = (0, 0)
+    plain: bool = True
+
+
+@dataclass(frozen=True)
+class Version:
+    """A defect on an image: its kind, the how manieth of that kind, and where it is written."""
+
+    kind: str
+    repeat: int
+    image: str
+    mask: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that will be written.
+
+    Attributes:
+        train: images to learn from.
+        held_out: images to draw on.
+        stems: to write an image under, by file name.
+        versions: defects of a held-out image, by file name.
+        notes: what the user should know, as sentences.
+        left_out: why, by file name.
+    """
+
+    train: tuple[Source, ...]
+    held_out: tuple[Source, ...]
+    stems: dict[str, str]
+    versions: dict[str, tuple[Version, ...]]
+    notes: tuple[str, ...]
+    left_out: dict[str, str]
+
+    def place(self, source: Source) -> str:
+        """Where the good image goes, relative, with slashes."""
+        stem = self.stems[source.path.name]
+        if source.path.name in self.versions:
+            return f"{TEST}/{GOOD}/{stem}.png"
+        return f"{TRAIN}/{GOOD}/{stem}{source.path.suffix.lower()}"
+
+
+def find_sources(
+    root: Path, part: str, on_progress: Callable[[str, int, int], None]
+) -> list[Source]:
+    """The good images of a folder, with their parts; none is decoded.
+
+    Raises:
+        BurnishError: no such folder, or too few images in it.
+    """
+    paths = find_training_images(root)
+    parts = parts_of(paths, part, root)
+    found = []
+    for done, (path, name) in enumerate(zip(paths, parts, strict=True), 1):
+        inside = path.relative_to(root).as_posix()
+        found.append(Source(path, _written(inside), sha256_of(path), _written(name)))
+        on_progress("hash", done, len(paths))
+    return found
+
+
+def _written(name: str) -> str:
+    """A file name as UTF-8 can hold it, which not every name on a disk is."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
+def make_plan(
+    sources: Sequence[Source], request: Request, on_progress: Callable[[str, int, int], None]
+) -> Plan:
+    """Read every image once, leave out what cannot be used, split by part, and give names.
+
+    Raises:
+        BurnishError: nothing can be used, or all of it is one part.
+    """
+    usable, left_out = _read(sources, request.on_part, on_progress)
+    if not usable:
+        raise BurnishError(
+            f"none of the {len(sources)} images in {sources[0].path.parent} can be used: "
+            + "; ".join(f"{name}: {why}" for name, why in list(left_out.items())[:3])
+        )
+    parts = [source.part for source in usable]
+    learn, hold = split_by_part(parts, request.holdout, request.seed)
+    names = Names()
+    stems = {source.path.name: names.unique(safe_name(source.path.stem)) for source in usable}
+    held_out = tuple(usable[i] for i in hold if usable[i].plain)
+    left_out |= {
+        usable[i].path.name: "no plain background is found in it, and --on-part needs one"
+        for i in hold
+        if not usable[i].plain
+    }
+    if not held_out:
+        raise BurnishError(
+            f"no plain background is found in any of the {len(hold)} images held out: leave "
+            "--on-part out, or mark the part with --roi"
+        )
+    notes = []
+    if len(set(parts)) == len(parts):
+        notes.append(
+            "every image counts as a part of its own; if several images show one part, "
+            "say how its name is found in the file name with --part REGEX"
+        )
+    if len(learn) < MIN_GOOD:
+        notes.append(
+            f"train/good holds {len(learn)} images; burnish train needs at least {MIN_GOOD}: "
+            "choose a smaller --holdout"
+        )
+    return Plan(
+        tuple(usable[i] for i in learn),
+        held_out,
+        stems,
+        _versions(held_out, stems, request),
+        tuple(notes),
+        left_out,
+    )
+
+
+def _read(
+    sources: Sequence[Source], on_part: bool, on_progress: Callable[[str, int, int], None]
+) -> tuple[list[Source], dict[str, str]]:
+    usable: list[Source] = []
+    left_out: dict[str, str] = {}
+    first: dict[str, str] = {}
+    for done, source in enumerate(sources, 1):
+        name = source.path.name
+        if source.sha256 and source.sha256 in first:
+            left_out[name] = f"the same, byte for byte, as {first[source.sha256]}"
+        else:
+            try:
+                image = read_image(source.path)
+                height, width = image.shape[:2]
+                if min(height, width) < MIN_SIDE:
+                    raise BurnishError(
+                        f"{width}x{height} px; at least {MIN_SIDE} px a side are needed"
+                    )
+                plain = not on_part or find_part(image) is not None
+                usable.append(replace(source, size=(height, width), plain=plain))
+                first[source.sha256] = name
+            except BurnishError as error:
+                left_out[name] = str(error).removeprefix(str(source.path)).lstrip(": ")
+        on_progress("read", done, len(sources))
+    return usable, left_out
+
+
+def _versions(
+    held_out: Sequence[Source], stems: dict[str, str], request: Request
+) -> dict[str, tuple[Version, ...]]:
+    """Kinds in turn: each image begins one kind later than the one before it."""
+    names = {kind: Names() for kind in request.kinds}
+    count = len(request.kinds)
+    versions = {}
+    for turn, source in enumerate(held_out):
+        drawn = []
+        for number in range(request.per_image):
+            kind, repeat = request.kinds[(turn + number) % count], number // count
+            stem = stems[source.path.name] + (f"-{repeat + 1}" if repeat else "")
+            stem = names[kind].unique(stem)
+            drawn.append(
+                Version(
+                    kind,
+                    repeat,
+                    f"{TEST}/{kind}/{stem}.png",
+                    f"ground_truth/{kind}/{stem}_mask.png",
+                )
+            )
+        versions[source.path.name] = tuple(drawn)
+    return versions
