@@ -126,13 +126,13 @@ def write_table(entries: list[dict[str, Any]]) -> None:
         (
             e["dataset"], " ".join([e["preset"], *e["changes"]]), str(e["seed"]),
             number(e["image_auroc"]),
-            "-".join(f"{end:.2f}" for end in e["image_auroc_interval"] or ()),
-            number(e["equalised_image_auroc"]),
-            f"{e['trivial']['auroc']:.3f} ({e['trivial']['label']})" if e["trivial"] else "-",
+            "-".join(f"{end:.2f}" for end in e.get("image_auroc_interval") or ()),
+            number(e.get("equalised_image_auroc")),
+            f"{e['trivial']['auroc']:.3f} ({e['trivial']['label']})" if e.get("trivial") else "-",
             number(e["best_f1"]), number(e["all_positive_f1"]),
             f"{100 * e['false_alarm_rate_wanted']:.0f} %",
             f"{100 * e['false_alarm_rate_got']:.1f} %", f"{100 * e['escape_rate']:.0f} %",
-            number(e["pixel_auroc"]), number(e["pixel_aupro"]),
+            number(e.get("pixel_auroc")), number(e.get("pixel_aupro")),
             f"{e['n_good']} / {e['n_defect']}", f"{e['ms_per_image']:.0f}", e["commit"],
         )
         for e in entries
