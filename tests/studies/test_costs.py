@@ -86,6 +86,7 @@ def test_tokens_are_those_that_the_blocks_give(r: int) -> None:
     assert tokens_of(s, SHAPE) == [25, *seen]
 
 
+@pytest.mark.slow
 def test_at_the_papers_size_merging_saves_little() -> None:
     shape = InputShape(1, 256, 256)
     zero, two = (
