@@ -140,6 +140,7 @@ def _show_plan(planned: Plan, jobs: int, console: Console) -> None:
         f"{count} to run, {jobs} at once, each on {threads} thread{'s' if threads > 1 else ''}"
         f"{_estimate(planned)}",
         highlight=False,
+        soft_wrap=True,
     )  # fmt: skip
 
 
