@@ -96,6 +96,8 @@ def canvas(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
 
 def drawn(figure: Figure, *framed: Axes) -> Drawing:
     """Render a figure; `framed` are the axes whose common frame becomes `Drawing.box`."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once, for both formats
     png, svg = io.BytesIO(), io.StringIO()
     figure.savefig(png, format="png", dpi=DPI, facecolor="white")
     figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
@@ -103,8 +105,16 @@ def drawn(figure: Figure, *framed: Axes) -> Drawing:
     left, right = min(f.x0 for f in frames), max(f.x1 for f in frames)
     low, high = min(f.y0 for f in frames), max(f.y1 for f in frames)
     axes = (framed or figure.axes)[0]
-    box = Box(left, 1 - high, right - left, high - low, axes.get_xlim(), axes.get_ylim(),
-              axes.get_xscale() == "log")  # fmt: skip
+    (x0, x1), (y0, y1) = axes.get_xlim(), axes.get_ylim()
+    box = Box(
+        left=float(left),
+        top=float(1 - high),
+        width=float(right - left),
+        height=float(high - low),
+        x=(float(x0), float(x1)),
+        y=(float(y0), float(y1)),
+        log_x=axes.get_xscale() == "log",
+    )
     return Drawing(_themed(svg.getvalue()), png.getvalue(), box)
 
 
