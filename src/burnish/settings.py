@@ -141,8 +141,8 @@ class Settings(BaseModel):
     seed: int = Field(0, ge=0, lt=2**31, description="seed of everything random")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="of training; auto: bfloat16 where the processor has it. Inspection "
-        "is always float32, so that scores agree between machines",
+        description="of training; auto: bfloat16 where it is faster (a CPU is measured). "
+        "Inspection is always float32, so that scores agree between machines",
     )
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="device kind")
     devices: int = Field(1, ge=1, le=64, description="devices to train on (DDP when several)")

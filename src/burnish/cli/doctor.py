@@ -54,7 +54,7 @@ def examine() -> dict[str, Any]:
 def _torch_facts() -> dict[str, Any]:
     import torch
 
-    from burnish.training.hardware import has_fast_bfloat16
+    from burnish.training.hardware import bfloat16_pays
 
     gpus = [
         {
@@ -66,7 +66,7 @@ def _torch_facts() -> dict[str, Any]:
     return {
         "torch_threads": torch.get_num_threads(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "cpu_bfloat16": has_fast_bfloat16("cpu"),
+        "cpu_bfloat16": bfloat16_pays("cpu"),
         "gpus": gpus,
         "torch_cuda": torch.version.cuda,
     }
@@ -102,9 +102,9 @@ def advice(report: dict[str, Any]) -> list[tuple[str, str]]:
                       "https://pytorch.org/get-started"))  # fmt: skip
     if "cpu_bfloat16" in report:
         lines.append(
-            ("ok", "the processor multiplies bfloat16 in hardware: training uses it")
+            ("ok", "bfloat16 is faster than float32 here: training uses it")
             if report["cpu_bfloat16"]
-            else ("note", "no bfloat16 in the processor: training on it uses float32")
+            else ("note", "bfloat16 is no faster than float32 here: training uses float32")
         )
     if report["free_disk_gib"] < 2:
         lines.append(("note", f"only {report['free_disk_gib']} GiB of disk are free here"))

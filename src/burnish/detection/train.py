@@ -32,6 +32,7 @@ from burnish.images.dataset import (
 from burnish.images.roi import load_roi, pack_roi
 from burnish.images.store import ImageStore, load_store
 from burnish.settings import GROUPS, Settings, make_settings
+from burnish.training.hardware import resolve_precision
 from burnish.training.loop import Trainer, TrainingEvent
 from burnish.training.process import is_worker
 from burnish.training.samples import Samples
@@ -46,7 +47,6 @@ MAY_CHANGE = frozenset(
 DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
 
 
-NOTES = 3  # shown; a whole set of 16-bit images would fill the screen
 SHOWN = 10  # files named that could not be read, or not whole
 RANGE_IMAGES = 500  # training images, at least, that ranges of trivial statistics come from
 REFERENCE_VIEWS = 200  # training samples that the error's references by position come from
@@ -94,8 +94,9 @@ def train(
 ) -> tuple[Model, Path]:
     """See `Detector.train`; returns the model and its file's path."""
     tell = on_stage if on_stage and not is_worker() else lambda stage: None
-    settings = make_settings(preset, changes)
     model_path, checkpoint = out / "model.safetensors", out / "checkpoint.safetensors"
+    before = read_header(checkpoint) if resume and checkpoint.exists() else None
+    settings = _settle_precision(make_settings(preset, changes), before)
     paths = find_training_images(data)
     if not is_worker():
         _claim(out, resume, overwrite)
@@ -111,8 +112,8 @@ def train(
         "fingerprint": store.fingerprint,
         "roi": None if roi is None else hashlib.sha256(pack_roi(roi).tobytes()).hexdigest(),
     }
-    if resume and checkpoint.exists():
-        _same_run(read_header(checkpoint), identity, checkpoint)
+    if before is not None:
+        _same_run(before, identity, checkpoint)
     if not is_worker():
         atomic_write(out / "settings.json", json.dumps(identity, indent=1))
     samples = Samples(store, training, settings.tile, roi)
@@ -122,10 +123,6 @@ def train(
             tell(Stage("data", f"{kind}: {sentence}"))
         if len(sentences) > SHOWN:
             tell(Stage("data", f"{kind}: and {len(sentences) - SHOWN} more like these"))
-    for note in store.notes[:NOTES]:
-        tell(Stage("data", f"note: {note}"))
-    if len(store.notes) > NOTES:
-        tell(Stage("data", f"and {len(store.notes) - NOTES} more notes of this kind"))
 
     trainer = Trainer(
         settings,
@@ -199,6 +196,14 @@ def _claim(out: Path, resume: bool, overwrite: bool) -> None:
     if overwrite and not resume:
         for name in kept:
             (out / name).unlink()
+
+
+def _settle_precision(settings: Settings, before: Mapping[str, Any] | None) -> Settings:
+    """A resumed run keeps the precision it began with, whatever this machine would choose now."""
+    kept = None if before is None else before.get("settings", {}).get("precision")
+    if settings.precision == "auto" and kept in ("float32", "bfloat16"):
+        return settings.model_copy(update={"precision": kept})
+    return resolve_precision(settings)
 
 
 def _same_run(header: Mapping[str, Any], identity: Mapping[str, Any], checkpoint: Path) -> None:
