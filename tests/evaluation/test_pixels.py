@@ -145,6 +145,20 @@ def test_a_region_counts_the_same_whatever_its_size_and_corners_connect() -> Non
     assert found.aupro == pytest.approx((0.5 + (0.5 + 0.5 * 0.3)) / 2)
 
 
+def test_outside_the_region_of_interest_nothing_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(40, 30)).astype(np.float32)
+    mask = ndimage.gaussian_filter(rng.normal(size=(40, 30)), 2) > 0.1
+    inside = np.zeros((40, 30), bool)
+    inside[5:31, 4:22] = True
+    monkeypatch.setattr(pixels, "BAND", 100)  # bands of three rows
+    counter = PixelCounter(*HEAT)
+    counter.add("bad", "p", values, mask, inside)
+    counter.add("good", "q", values[::-1], None, inside)
+    cut = counted([(values[5:31, 4:22], mask[5:31, 4:22]), (values[::-1][5:31, 4:22], None)])
+    assert counter.overall() == cut.overall()
+
+
 def test_bands_and_boxes_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(2)
     values = rng.normal(size=(50, 33)).astype(np.float32)

@@ -163,6 +163,7 @@ class Detector:
             notes=() if path is None else read_header(path).notes,
             statistics=statistics,
             out_of_range=find_unlike(statistics, self.card.ranges),
+            inside=region,
         )
 
 

@@ -60,6 +60,7 @@ class Result:
         scale_scores: the score that each mask scale alone would give, in standard deviations of
             its error on good images.
         anomaly_map: float32 HxW at the size of the input, raw.
+        inside: bool HxW, the region of interest; None: every pixel counts.
         reconstruction: uint8 HxW or HxWx3 at the size of the input: the part without the flaw.
         image: uint8 HxW or HxWx3, the input as read.
         heat_range: anomaly-map values shown as cold and hot, the same for every image.
@@ -90,6 +91,7 @@ class Result:
     notes: tuple[str, ...] = ()
     statistics: Mapping[str, float] = field(default_factory=dict)
     out_of_range: tuple[Unlike, ...] = ()
+    inside: NDArray[np.bool_] | None = None
 
     @property
     def verdict(self) -> str:

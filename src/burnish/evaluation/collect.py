@@ -154,6 +154,11 @@ class Collector:
                 return
             try:
                 mask = read_mask(image.mask, result.image.shape[:2])
+                if result.inside is not None and not (mask & result.inside).any():
+                    raise BurnishError(
+                        f"{image.mask} marks nothing inside the region of interest: left out of "
+                        "the pixel metrics"
+                    )
             except BurnishError as error:
                 name = name_of(image.mask, self.data)
                 self.collected.mask_problems.append(
@@ -161,7 +166,7 @@ class Collector:
                 )
                 return
         try:
-            counter.add(row.kind, row.part, result.anomaly_map, mask)
+            counter.add(row.kind, row.part, result.anomaly_map, mask, result.inside)
         except BurnishError as error:
             raise BurnishError(f"{row.path}: {error}") from error
 

@@ -16,10 +16,10 @@ from scipy import ndimage
 from burnish.detection.pictures import heatmap, outline, residual
 from burnish.detection.result import Result
 from burnish.errors import BurnishError
-from burnish.evaluation.evaluate import Inspector, name_of
+from burnish.evaluation.collect import Inspector, name_of, read_mask
 from burnish.evaluation.record import Evaluation, ImageRow, printable
 from burnish.images.dataset import TestImage, find_test_images
-from burnish.images.reader import read_image, to_channels
+from burnish.images.reader import to_channels
 
 PANEL_SIDES = (440, 360, 280, 200)  # px of the longer side: sharp at half that size on a phone
 QUALITIES = (88, 78)
@@ -138,11 +138,8 @@ def make_galleries(
     return galleries
 
 
-def truth_panel(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> Image.Image:
-    """The part in pale grey with the ground-truth mask over it, RGB at the size of the image."""
-    height, width = image.shape[:2]
-    marked = Image.fromarray(to_channels(mask, 1)).resize((width, height), Image.Resampling.NEAREST)
-    inside = np.asarray(marked) > max(int(mask.max()) // 2, 0)  # masks may be 0/255 or 0/1
+def truth_panel(image: NDArray[np.uint8], inside: NDArray[np.bool_]) -> Image.Image:
+    """The part in pale grey with the ground-truth mask (H, W) over it, RGB at the image's size."""
     grey = to_channels(to_channels(image, 1), 3).astype(np.float64)
     pale = 0.5 * grey + 0.5 * 255
     edge = inside & ~ndimage.binary_erosion(inside, border_value=0)
@@ -185,7 +182,9 @@ def _exhibit(
     pictures, problem = _pictures(result), ""
     if image.mask is not None:
         try:
-            pictures["ground truth"] = truth_panel(result.image, read_image(image.mask))
+            pictures["ground truth"] = truth_panel(
+                result.image, read_mask(image.mask, result.image.shape[:2])
+            )
         except BurnishError as error:
             problem = printable(f"no ground truth: {error}")
     panels = tuple(

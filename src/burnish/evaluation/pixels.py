@@ -85,13 +85,17 @@ class PixelCounts:
 
 
 def count_pixels(
-    binning: Binning, anomaly_map: NDArray[np.float32], mask: NDArray[np.bool_] | None
+    binning: Binning,
+    anomaly_map: NDArray[np.float32],
+    mask: NDArray[np.bool_] | None,
+    inside: NDArray[np.bool_] | None = None,
 ) -> PixelCounts:
     """Count one image.
 
     Args:
         anomaly_map: raw, (H, W).
         mask: True where defective, (H, W); None for a good image.
+        inside: region of interest, (H, W); what lies outside counts neither as good nor as marked.
 
     Raises:
         BurnishError: a value of the map is not finite.
@@ -106,11 +110,20 @@ def count_pixels(
                 "the anomaly map holds values that are not finite: the model is broken and has to "
                 "be trained again"
             )
-        chosen = band.ravel() if mask is None else band[~mask[top : top + rows]]
+        part = slice(top, top + rows)
+        chosen = band.ravel()
+        if mask is not None and inside is not None:
+            chosen = band[inside[part] & ~mask[part]]
+        elif mask is not None:
+            chosen = band[~mask[part]]
+        elif inside is not None:
+            chosen = band[inside[part]]
         counts.normal += np.bincount(binning.index(chosen), minlength=BINS)
     if mask is None:
         return counts
     counts.images = 1
+    if inside is not None:
+        mask = mask & inside
     for box in ndimage.find_objects(mask.view(np.int8)):  # labels are made only round the marks
         labels, counts.components = ndimage.label(mask[box], structure=np.ones((3, 3)))
         label = labels[mask[box]]
@@ -160,9 +173,10 @@ class PixelCounter:
         part: str,
         anomaly_map: NDArray[np.float32],
         mask: NDArray[np.bool_] | None,
+        inside: NDArray[np.bool_] | None = None,
     ) -> None:
         """Count one image; `mask` None for a good one. See `count_pixels`."""
-        counts = count_pixels(self.binning, anomaly_map, mask)
+        counts = count_pixels(self.binning, anomaly_map, mask, inside)
         (self._good if mask is None else self._kinds.setdefault(kind, PixelCounts())).add(counts)
         known = self._parts.setdefault(part, np.zeros((3, COARSE), np.float32))
         for row, fine in enumerate((counts.normal, counts.defect, counts.overlap)):
