@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from burnish.errors import BurnishError
+from burnish.evaluation.paired import auroc_difference
 from burnish.evaluation.record import FORMAT, Evaluation, Interval
 from burnish.evaluation.seeds import OverSeeds, over_seeds
 
@@ -185,7 +186,7 @@ class Line:
         values: one a run, None where not available.
         intervals: 95 %, one a run, None where not available.
         best: "high" or "low" when more or less of it is better; "" when it is neither.
-        form: "number", "percent" or "ms".
+        form: "number", "difference", "percent" or "ms".
         notes: one a run, or none at all.
     """
 
@@ -214,6 +215,7 @@ def lines(runs: Sequence[Run]) -> list[Line]:
     """The table: one line a figure, in the order to be read."""
     rows = [
         _line(runs, "image_auroc", "image AUROC", "high"),
+        _difference(runs),
         _line(runs, "average_precision", "average precision", "high"),
         _line(runs, "f1", "F1 at the threshold", "high"),
         _line(runs, "all_positive_f1", "F1 of calling all defective", ""),
@@ -244,6 +246,20 @@ def lines(runs: Sequence[Run]) -> list[Line]:
     )
     rows.append(_line(runs, "ms_per_image", "time per image", "low", "ms"))
     return rows
+
+
+def _difference(runs: Sequence[Run]) -> Line:
+    """Against the first run; images tested in pairs, so its intervals are the ones to go by."""
+    same = len(by_test_set(runs)) == 1
+    pairs = [
+        auroc_difference(runs[0].evaluation, run.evaluation) if same else (None, None)
+        for run in runs[1:]
+    ]
+    values, intervals = zip((None, None), *pairs, strict=True)
+    return Line(
+        "image_auroc_difference", f"AUROC against {runs[0].name}", values, intervals, "",
+        "difference",
+    )  # fmt: skip
 
 
 def _line(runs: Sequence[Run], key: str, name: str, best: str, form: str = "number") -> Line:

@@ -120,6 +120,8 @@ def text_of(line: Line, place: int) -> str:
         return percent(value)
     if line.form == "ms":
         return "n/a" if value is None else f"{number(value, 1)} ms"
+    if line.form == "difference":
+        return "" if value is None else f"{value:+.3f}"
     return number(value)
 
 
@@ -142,6 +144,8 @@ def range_of(line: Line, place: int) -> str:
         return ""
     if line.form == "percent":
         return f"{percent(pair[0]).removesuffix(' %')} to {percent(pair[1])}"
+    if line.form == "difference":
+        return f"{pair[0]:+.3f} to {pair[1]:+.3f}"
     return f"{number(pair[0])} to {number(pair[1])}"
 
 

@@ -31,10 +31,15 @@ class OverSeeds:
     deviation: float | None
     count: int
 
+    @classmethod
+    def of(cls, values: Sequence[float]) -> OverSeeds:
+        """Of one value a run, at least one."""
+        return cls(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
+
     def __str__(self) -> str:
         if self.deviation is None:
             return f"{self.mean:.3f}"
-        return f"{self.mean:.3f} +- {self.deviation:.3f}"
+        return f"{self.mean:.3f} ± {self.deviation:.3f}"
 
 
 def over_seeds(evaluations: Sequence[Evaluation]) -> dict[str, OverSeeds]:
@@ -59,8 +64,7 @@ def over_seeds(evaluations: Sequence[Evaluation]) -> dict[str, OverSeeds]:
     for name in FIGURES:
         values = [value for e in evaluations if (value := figure(e, name)) is not None]
         if values:
-            deviation = stdev(values) if len(values) > 1 else None
-            found[name] = OverSeeds(fmean(values), deviation, len(values))
+            found[name] = OverSeeds.of(values)
     return found
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from burnish.evaluation.seeds import OverSeeds
 from burnish.studies.cells import Cell, Dataset
 from burnish.studies.file import MEAN, Row, Scale, Study
 from burnish.studies.report import Report, Table
@@ -114,13 +114,7 @@ def _figures(
 
 def spread(values: Sequence[float] | None) -> str:
     """0.853, or 0.853 ± 0.010 over several seeds; a dash for nothing."""
-    if not values:
-        return "–"
-    mean = sum(values) / len(values)
-    if len(values) == 1:
-        return f"{mean:.3f}"
-    deviation = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
-    return f"{mean:.3f} ± {deviation:.3f}"
+    return str(OverSeeds.of(values)) if values else "–"
 
 
 def _paper_sets(study: Study, datasets: Sequence[Dataset]) -> list[str]:
