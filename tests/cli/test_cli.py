@@ -16,29 +16,9 @@ import pytest
 from PIL import Image
 
 from burnish import Detector
-from burnish.cli.main import run
 
 SHORT = ["--preset", "tiny", "--set", "image_size=32", "--set", "mask_blocks=8,16", "--set",
          "width=32", "--set", "disc_width=32", "--set", "batch=4"]  # fmt: skip
-
-
-@pytest.fixture
-def burnish(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    """Run the command line in this process; gives (exit code, stdout, stderr)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["burnish", *map(str, arguments)])
-        capsys.readouterr()
-        code = 0
-        try:
-            run()
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return call
 
 
 def best_of_three(command: list[str]) -> float:

@@ -12,28 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from burnish.cli.main import run
 from burnish.images.formats import formats
 
-
-@pytest.fixture
-def burnish(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable:
-    """Run the command line in this process; gives (exit code, stdout, stderr)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["burnish", "data", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "120")
-        capsys.readouterr()
-        code = 0
-        try:
-            run()
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return call
+VERB = ("data",)
 
 
 @pytest.fixture

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from burnish.cli.main import run
 from burnish.images.formats.kolektor import Kolektor
 from burnish.images.preparing.prepare import Request, prepare
 from burnish.images.synthetic.synth import write_dataset
@@ -18,24 +16,7 @@ from burnish.images.synthetic.synth import write_dataset
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
 
 
-@pytest.fixture
-def burnish(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable:
-    """Run the command line in this process; gives (exit code, stdout, stderr)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["burnish", "data", "stain", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "120")
-        capsys.readouterr()
-        code = 0
-        try:
-            run()
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return call
+VERB = ("data", "stain")
 
 
 @pytest.fixture

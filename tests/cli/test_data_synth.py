@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,30 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from burnish.cli.main import run
 from burnish.images.dataset import parts_of
 from burnish.images.manifest import read_manifest
 from burnish.images.synthetic.synth import write_dataset
 
-
-@pytest.fixture
-def burnish(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable:
-    """Run the command line in this process; gives (exit code, stdout, stderr)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["burnish", "data", "synth", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "120")
-        capsys.readouterr()
-        code = 0
-        try:
-            run()
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return call
+VERB = ("data", "synth")
 
 
 SMALL = ("--train", 4, "--good", 2, "--defects", 5, "--size", "40x56")
