@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
+from burnish.bench.flops import count_step, tokens_of
 from burnish.method.discriminator import Discriminator
 from burnish.method.generator import InputShape
 from burnish.settings import Settings, make_settings
 from burnish.studies.cells import Dataset
 from burnish.studies.costs import cost_report, hours, ratio, share, task_of
 from burnish.studies.file import load_study
-from burnish.studies.flops import count_step, tokens_of
 
 SHAPE = InputShape(1, 48, 32)
 BATCH = 3

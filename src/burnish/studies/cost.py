@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from burnish.bench.flops import count_step
 from burnish.files import atomic_write
 from burnish.images.dataset import MIN_GOOD, find_training_images, parts_of, split_by_part
 from burnish.images.store import load_store
 from burnish.method.generator import InputShape
 from burnish.settings import make_settings
 from burnish.studies.cells import FORMAT
-from burnish.studies.flops import count_step
 from burnish.studies.place import commit, hardware
 from burnish.studies.worker import Tell
 from burnish.training.loop import Trainer

@@ -77,7 +77,8 @@ def _flops(s: Settings, shape: InputShape, batch: int) -> int:
             )
             discriminator.requires_grad_(False)
         terms = generator_losses(
-            images, painted, bottleneck, encoder, discriminator, s, nullcontext
-        )
+            images, painted, bottleneck, encoder, discriminator, s, nullcontext,
+            kept=generator.kept(masks),
+        )  # fmt: skip
         terms["total"].backward()
     return counter.get_total_flops()
