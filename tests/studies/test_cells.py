@@ -140,3 +140,6 @@ def test_a_result_that_is_not_this_cells_is_told(
     del stored["settings"]["beta1"]  # a setting that came later
     (cell.folder / "cell.json").write_text(json.dumps(stored))
     assert cell.result() == stored
+    stored["settings"]["precision"] = "float32"  # what auto meant on that machine
+    (cell.folder / "cell.json").write_text(json.dumps(stored))
+    assert cell.result() == stored

@@ -75,6 +75,8 @@ class Cell:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BurnishError(f"{path} is damaged ({error}): remove {path.parent}") from error
         now = self.settings.model_dump(mode="json")
+        if now["precision"] == "auto":  # the run settled on one, and says so in its facts
+            now["precision"] = stored.get("precision")
         other = [k for k in now.keys() & stored.keys() - NO_RESULT if now[k] != stored[k]]
         if known != FORMAT or other:
             why = f"of format {known}" if known != FORMAT else f"of another {other[0]}"
