@@ -78,6 +78,12 @@ class Settings(BaseModel):
         False, description="feed the mask as one more input channel (SCADN; the paper does not)"
     )
 
+    hidden_tokens: Literal["keep", "drop"] = Field(
+        "keep",
+        description="keep: the encoder sees hidden patches as zeros (paper); drop: it skips them, "
+        "as masked autoencoders do, which is faster and learns something else",
+    )
+
     # --- generator (2.1.1, 2.1.2) -------------------------------------------------------------
     patch: int = Field(16, ge=2, le=64, description="patch side of generator and encoder, px")
     width: int = Field(512, ge=16, le=4096, description="token width D")
@@ -207,6 +213,12 @@ class Settings(BaseModel):
                     f"{named} is not a multiple of {patch} {side}: "
                     f"{self.side // side * side or side} would be"
                 )
+        uneven = [block for block in self.mask_blocks if block % self.patch]
+        if self.hidden_tokens == "drop" and uneven:
+            raise ValueError(
+                f"hidden_tokens=drop skips whole patches of {self.patch} px, but mask_blocks "
+                f"{uneven} are no multiples of it: use a patch that divides them, or keep"
+            )
         if self.tile != "full" and 2 * self.overlap > self.tile:
             raise ValueError(f"overlap {self.overlap} is more than half of tile {self.tile}")
         for heads, width in ((self.heads, self.width), (self.disc_heads, self.disc_width)):
@@ -228,7 +240,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "image_size", "aspect", "colour", "tile", "overlap", "roi", "flips", "jitter",
     ),
     "verdict": ("part_pattern", "holdout", "false_alarms"),
-    "masks": ("mask_blocks", "mask_channel"),
+    "masks": ("mask_blocks", "mask_channel", "hidden_tokens"),
     "generator": (
         "patch", "width", "heads", "mlp_ratio", "depth_encoder", "depth_middle", "depth_decoder",
         "skip",

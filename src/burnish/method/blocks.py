@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from burnish.method.dropping import take_tokens
 from burnish.method.tome import merge_tokens
 
 
@@ -130,9 +131,18 @@ class PatchEmbedding(nn.Module):
         if self.class_token is not None:
             nn.init.trunc_normal_(self.class_token, std=0.02)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, N, D), the class token first if there is one."""
-        tokens = self.project(patchify(images, self.patch)) + self.position
+    def forward(self, images: Tensor, kept: Tensor | None = None) -> Tensor:
+        """(B, C, H, W) -> (B, N, D), the class token first if there is one.
+
+        With `kept`, int64 (M, K), only these patches: images [0, B/M) those of its first row, and
+        so on; then N is K.
+        """
+        patches = patchify(images, self.patch)
+        if kept is None:
+            tokens = self.project(patches) + self.position
+        else:
+            positions = self.position[0][kept].repeat_interleave(len(images) // len(kept), dim=0)
+            tokens = self.project(take_tokens(patches, kept)) + positions
         if self.class_token is None:
             return tokens
         return torch.cat([self.class_token.expand(len(tokens), -1, -1).to(tokens), tokens], dim=1)

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from burnish.method.blocks import Block, PatchEmbedding, init_weights, unpatchify
+from burnish.method.blocks import (
+    Block,
+    PatchEmbedding,
+    init_weights,
+    sine_positions,
+    unpatchify,
+)
+from burnish.method.dropping import refill_tokens
+from burnish.method.masks import most_visible, visible_patches
 from burnish.settings import Settings
 
 
@@ -43,9 +51,12 @@ class Encoder(nn.Module):
         self.linear = nn.Linear(s.width, s.width)
         init_weights(self)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """(B, C, H, W) -> bottleneck (B, N, D) and each encoder block's output, first to last."""
-        tokens = self.embed(images)
+    def forward(self, images: Tensor, kept: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """(B, C, H, W) -> bottleneck (B, N, D) and each encoder block's output, first to last.
+
+        With `kept`, int64 (M, K), only those patches are seen (`PatchEmbedding`); then N is K.
+        """
+        tokens = self.embed(images, kept)
         outputs = []
         for block in self.blocks:
             tokens, _ = block(tokens)
@@ -73,20 +84,57 @@ class Generator(nn.Module):
         self.to_pixels = nn.Linear(s.width, shape.channels * s.patch * s.patch)
         self.smooth = nn.Conv2d(shape.channels, shape.channels, 3, padding=1)
         init_weights(self)
+        self._dropping(settings)
         nn.init.dirac_(self.smooth.weight)  # start as the identity: nothing to smooth yet
         nn.init.zeros_(self.smooth.bias)  # type: ignore[arg-type]
 
-    def forward(self, masked: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C [+ 1 with mask_channel], H, W) -> image (B, C, H, W), bottleneck (B, N, D)."""
-        bottleneck, outputs = self.encoder(masked)
-        tokens = bottleneck
+    def _dropping(self, settings: Settings) -> None:
+        """What hidden_tokens=drop needs: tokens and positions for the places the encoder skips."""
+        s, shape = settings, self.shape
+        self.visible = 0  # patches the encoder sees of each copy; 0: all
+        if s.hidden_tokens == "drop":
+            self.visible = most_visible(shape.height, shape.width, s.mask_blocks, s.patch)
+            rows, columns = shape.height // s.patch, shape.width // s.patch
+            self.position = nn.Parameter(sine_positions(rows, columns, s.width)[None])
+            # One for the bottleneck, one for the missing side of each long skip.
+            self.fill = nn.Parameter(torch.zeros(1 + len(self.joins), s.width))
+            nn.init.trunc_normal_(self.fill, std=0.02)
+
+    def kept(self, masks: Tensor) -> Tensor | None:
+        """bool (M, H, W) -> int64 (M, K), the patches the encoder sees; None: all of them."""
+        return visible_patches(masks, self.patch, self.visible) if self.visible else None
+
+    def forward(self, masked: Tensor, masks: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, C [+ 1 with mask_channel], H, W) -> image (B, C, H, W), bottleneck (B, N, D).
+
+        Args:
+            masked: B / M images under each of M masks, mask by mask (`hide`).
+            masks: bool (M, H, W); with hidden_tokens=drop they must be given, and the bottleneck
+                is (B, K, D), of the visible patches alone.
+        """
+        kept = None
+        if self.visible:
+            assert masks is not None
+            kept = self.kept(masks)
+        bottleneck, outputs = self.encoder(masked, kept)
+        tokens = self._refill(bottleneck, kept, 0)
+        if kept is not None:
+            tokens = tokens + self.position
         first_join = len(self.blocks) - len(self.joins)
         for index, block in enumerate(self.blocks):
             if index >= first_join:  # the last decoder block meets the first encoder block
                 join = self.joins[index - first_join]
-                tokens = join(torch.cat([tokens, outputs[len(self.blocks) - 1 - index]], dim=-1))
+                early = outputs[len(self.blocks) - 1 - index]
+                early = self._refill(early, kept, 1 + index - first_join)
+                tokens = join(torch.cat([tokens, early], dim=-1))
             tokens, _ = block(tokens)
         patches = self.to_pixels(self.norm(tokens))
         shape = self.shape
         image = unpatchify(patches, self.patch, shape.channels, shape.height, shape.width)
         return self.smooth(image), bottleneck
+
+    def _refill(self, tokens: Tensor, kept: Tensor | None, which: int) -> Tensor:
+        """The whole grid from the kept tokens and a learnt one in all other places."""
+        if kept is None:
+            return tokens
+        return refill_tokens(tokens, kept, self.position.shape[1], self.fill[which])

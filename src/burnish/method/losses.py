@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from burnish.method.dropping import take_tokens
 from burnish.method.filters import gaussian_band, separable
 
 DATA_RANGE = 2.0  # of pixels in [-1, 1]
@@ -66,9 +67,13 @@ def feature_matching_loss(feature: Tensor, feature_reconstruction: Tensor) -> Te
     return euclidean(feature.detach(), feature_reconstruction)
 
 
-def latent_loss(bottleneck: Tensor, encoded: Tensor) -> Tensor:
-    """L_enc: G_E(masked x) (2B, N, D), both halves, against E(reconstruction) (B, N, D)."""
-    return euclidean(bottleneck, encoded.repeat(2, 1, 1))
+def latent_loss(bottleneck: Tensor, encoded: Tensor, kept: Tensor | None = None) -> Tensor:
+    """L_enc: G_E(masked x) (2B, N, D), both halves, against E(reconstruction) (B, N, D).
+
+    With `kept`, int64 (2, K), the bottleneck holds only these tokens of each half: (2B, K, D).
+    """
+    twice = encoded.repeat(2, 1, 1)
+    return euclidean(bottleneck, twice if kept is None else take_tokens(twice, kept))
 
 
 def discriminator_loss(logit_real: Tensor, logit_painted: Tensor) -> Tensor:

@@ -29,3 +29,33 @@ def complementary_masks(height: int, width: int, blocks: Sequence[int]) -> Tenso
     """
     boards = [checkerboard(height, width, block) for block in blocks]
     return torch.stack([torch.stack([board, ~board]) for board in boards])
+
+
+def hidden_patches(masks: Tensor, patch: int) -> Tensor:
+    """bool (..., H, W) -> bool (..., H/p * W/p): the patches of which no pixel is seen."""
+    height, width = masks.shape[-2:]
+    grid = masks.unflatten(-1, (width // patch, patch)).unflatten(-3, (height // patch, patch))
+    return grid.all(dim=-1).all(dim=-2).flatten(-2)
+
+
+def most_visible(height: int, width: int, blocks: Sequence[int], patch: int) -> int:
+    """The largest number of patches that any of the complementary masks leaves visible."""
+    with torch.device("cpu"):
+        masks = complementary_masks(height, width, blocks)
+        return int((~hidden_patches(masks, patch)).sum(dim=-1).max())
+
+
+def visible_patches(masks: Tensor, patch: int, count: int) -> Tensor:
+    """The numbers of `count` patches of every mask: all that are visible, in order.
+
+    Where a mask leaves fewer visible (a checkerboard of an odd number of cells has one more of one
+    colour), its first hidden patches make up the number, so that all copies fit one batch.
+
+    Args:
+        masks: bool (M, H, W), True where hidden.
+        count: at least as many as any mask leaves visible, see `most_visible`.
+
+    Returns:
+        int64 (M, count).
+    """
+    return hidden_patches(masks, patch).byte().argsort(dim=-1, stable=True)[:, :count]

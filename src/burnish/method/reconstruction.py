@@ -54,7 +54,8 @@ def reconstruct(generator: Generator, images: Tensor, masks: Tensor) -> Tensor:
     Returns:
         (B, S, C, H, W), not clamped.
     """
-    painted, _ = generator(hide(images, masks.flatten(0, 1), generator.mask_channel))
+    flat = masks.flatten(0, 1)
+    painted, _ = generator(hide(images, flat, generator.mask_channel), flat)
     per_scale = painted.chunk(len(masks))
     merged = [merge_halves(p, pair) for p, pair in zip(per_scale, masks, strict=True)]
     return torch.stack(merged, dim=1)

@@ -94,6 +94,7 @@ class Trainer:
             generator = Generator(s, shape)
             encoder = Encoder(s, shape, channels) if s.weight_latent else None
             discriminator = Discriminator(s, shape) if s.weight_adversarial else None
+        self.generator = generator
         self.networks: dict[str, nn.Module] = {"generator": generator}
         learners = list(generator.parameters())
         if encoder is not None:
@@ -220,8 +221,9 @@ class Trainer:
             )  # fmt: skip
             discriminator.requires_grad_(False)
         terms |= generator_losses(
-            images, painted, bottleneck, encoder, discriminator, s, self.fabric.autocast, inside
-        )
+            images, painted, bottleneck, encoder, discriminator, s, self.fabric.autocast, inside,
+            self.generator.kept(masks),
+        )  # fmt: skip
         names, values = list(terms), torch.stack([t.detach().float() for t in terms.values()])
         numbers = dict(zip(names, values.tolist(), strict=True))
         if not all(map(math.isfinite, numbers.values())):

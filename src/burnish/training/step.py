@@ -33,7 +33,7 @@ def generator_pass(
     Returns:
         Merged reconstruction (B, C, H, W) float32, bottleneck (2B, N, D).
     """
-    painted, bottleneck = generator(hide(images, masks, mask_channel))
+    painted, bottleneck = generator(hide(images, masks, mask_channel), masks)
     merged = merge_halves(painted.float(), masks)
     return (merged if inside is None else merged.masked_fill(~inside, 0.0)), bottleneck
 
@@ -63,11 +63,13 @@ def generator_losses(
     settings: Settings,
     autocast: Callable[[], AbstractContextManager[object]],
     inside: Tensor | None = None,
+    kept: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Every term of eq. 5 and their weighted sum `total`; a term with weight 0 is not computed.
 
     The consistency terms run outside autocast: SSIM needs float32. Outside the region of interest
-    (bool (B, 1, H, W)) they are 0; they are means over the pixels inside.
+    (bool (B, 1, H, W)) they are 0; they are means over the pixels inside. `kept`: see
+    `latent_loss`.
     """
     s = settings
     terms: dict[str, Tensor] = {}
@@ -92,6 +94,6 @@ def generator_losses(
     if encoder is not None:
         with autocast():
             encoded, _ = encoder(reconstruction)
-        terms["latent"] = losses.latent_loss(bottleneck, encoded)
+        terms["latent"] = losses.latent_loss(bottleneck, encoded, kept)
         total = total + s.weight_latent * terms["latent"]
     return {"total": total, **terms}
