@@ -241,11 +241,13 @@ class Inspector:
                 mean, deviation = self.position
                 error = (error - mean[index]) / deviation[index]
             maps.append(error)
+        errors = np.stack(maps)
+        mu, sigma = (np.array(v)[:, None, None] for v in (known.mu, known.sigma))
         if s.fusion == "paper":
-            anomaly = maps[int(np.argmax([e.mean() - m for e, m in zip(maps, known.mu)]))]
+            anomaly = errors[(errors - mu).mean(axis=(1, 2)).argmax()]
         else:
-            alike = [(e - m) / d for e, m, d in zip(maps, known.mu, known.sigma)]
-            anomaly = np.mean(alike, axis=0) if s.fusion == "mean" else np.max(alike, axis=0)
+            alike = (errors - mu) / sigma
+            anomaly = alike.mean(axis=0) if s.fusion == "mean" else alike.max(axis=0)
         values = np.sort(anomaly, axis=None)
         if s.reduction == "top":
             score = values[-max(1, round(s.top_share * values.size)) :].mean()

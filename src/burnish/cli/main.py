@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from burnish import __version__
+from burnish.cli.bench import bench
 from burnish.cli.compare_runs import compare_runs
 from burnish.cli.data import app as data
 from burnish.cli.demo import demo
@@ -40,7 +41,7 @@ def _root(
         raise typer.Exit
 
 
-for verb in (train, evaluate, compare_runs, inspect, info, presets, study, doctor, demo):
+for verb in (train, evaluate, compare_runs, inspect, info, presets, study, bench, doctor, demo):
     app.command()(verb)
 app.add_typer(data)
 

@@ -17,13 +17,14 @@ import torch
 from numpy.typing import NDArray
 
 from burnish.bench.flops import count_step
+from burnish.bench.machine import hardware
 from burnish.files import atomic_write
 from burnish.images.dataset import MIN_GOOD, find_training_images, parts_of, split_by_part
 from burnish.images.store import load_store
 from burnish.method.generator import InputShape
 from burnish.settings import make_settings
 from burnish.studies.cells import FORMAT
-from burnish.studies.place import commit, hardware
+from burnish.studies.place import commit
 from burnish.studies.worker import Tell
 from burnish.training.loop import Trainer
 from burnish.training.process import deterministic

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 import subprocess
 from pathlib import Path
 
@@ -29,25 +28,6 @@ def commit() -> str:
     if head.returncode or not head.stdout.strip():
         return f"burnish {burnish.__version__}"
     return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
-
-
-def hardware(device: str, threads: int) -> str:
-    """What a run used: the GPU's name, or the processor's and the threads."""
-    if device.startswith("cuda"):
-        import torch
-
-        return torch.cuda.get_device_name(0)
-    return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except (OSError, UnicodeDecodeError):
-        pass
-    return platform.processor() or platform.machine()
 
 
 def fingerprint_of(data: Path) -> str:

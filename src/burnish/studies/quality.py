@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 
+from burnish.bench.machine import hardware
 from burnish.detection.detector import Detector
 from burnish.evaluation.evaluate import evaluate
 from burnish.evaluation.record import Evaluation, save_json, save_scores
 from burnish.files import atomic_path, atomic_write
 from burnish.studies.cells import FORMAT, RESULT
-from burnish.studies.place import commit, hardware
+from burnish.studies.place import commit
 from burnish.studies.worker import Tell, on_stage
 
 CHECKPOINT = "checkpoint.safetensors"

@@ -1,0 +1,125 @@
+"""burnish against the plain version of itself, turn by turn in one process.
+
+The plain version, benchmarks/naive.py, is not part of the package: it is found beside a checkout.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from importlib import util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import burnish
+from burnish.bench.clock import percentile
+from burnish.bench.record import Against
+from burnish.detection.detector import Detector
+from burnish.errors import BurnishError
+from burnish.settings import Settings
+from burnish.training.loop import Trainer
+from burnish.training.process import deterministic
+
+VERSIONS = ("naive",)
+WARM_UP, LEAST = 1, 3  # turns
+TIE = 1e-4  # nearer to the threshold than this share of it, rounding decides
+UNKNOWN: dict[str, tuple[object, ...]] = {  # what the plain version does not do
+    "roi": ("",), "tile": ("full",), "jitter": (0.0,), "mask_channel": (False,),
+    "hidden_tokens": ("keep",),
+}  # fmt: skip
+
+
+def load_plain(settings: Settings) -> ModuleType:
+    """The module benchmarks/naive.py.
+
+    Raises:
+        BurnishError: it is not there, or cannot do what `settings` ask for.
+    """
+    for name, known in UNKNOWN.items():
+        if getattr(settings, name) not in known:
+            raise BurnishError(
+                f"the plain version knows no {name}={getattr(settings, name)}: "
+                "leave --against naive out, or the setting"
+            )
+    path = Path(burnish.__file__).resolve().parents[2] / "benchmarks" / "naive.py"
+    if not path.is_file():
+        raise BurnishError(
+            f"the plain version is part of the source, not of the installed package: there is no "
+            f"{path}. Get the source, `pip install -e .` in it, and run --against naive there"
+        )
+    spec = util.spec_from_file_location("burnish_naive", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def race(
+    plain: ModuleType,
+    trainer: Trainer,
+    good: Sequence[Path],
+    detector: Detector,
+    seconds: float,
+) -> Against:
+    """Steps and images in turns: a drifting clock hits both alike.
+
+    Args:
+        trainer: untouched; the plain one starts with its weights.
+        good: the files of the trainer's images, in its order.
+        seconds: for training, and again for inspection.
+
+    Raises:
+        BurnishError: on a GPU: the plain version runs on the processor only.
+    """
+    if trainer.fabric.device.type != "cpu" or detector.scorer.scorer.device.type != "cpu":
+        raise BurnishError(
+            "the plain version runs on the processor only: compare with --set accelerator=cpu"
+        )
+    slow = plain.Trainer(trainer, list(good))
+    train: dict[str, list[float]] = {"ours": [], "plain": []}
+    differences: list[float] = []
+    start = time.perf_counter()
+    with deterministic(trainer.fabric.device):
+        while len(train["plain"]) < WARM_UP + LEAST or time.perf_counter() - start < seconds:
+            ours = _timed(trainer.train_step, train["ours"])
+            theirs = _timed(slow.train_step, train["plain"])
+            differences.append(_difference(ours, theirs))
+    inspect: dict[str, list[float]] = {"ours": [], "plain": []}
+    inspector, scores, verdicts = plain.Inspector(detector), [0.0], 0
+    start, count = time.perf_counter(), 0
+    while count < WARM_UP + len(good) or time.perf_counter() - start < seconds:
+        file = good[count % len(good)]
+        result = _timed(lambda file=file: detector.inspect(file), inspect["ours"])
+        score, is_defect, _ = _timed(lambda file=file: inspector.inspect(file), inspect["plain"])
+        scores.append(abs(result.score - score) / max(abs(score), 1e-12))
+        if count < len(good) and abs(score / result.threshold - 1) > TIE:
+            verdicts += is_defect != result.is_defect
+        count += 1
+    train_ms, train_naive_ms = (1000 * percentile(t[WARM_UP:], 0.5) for t in train.values())
+    inspect_ms, inspect_naive_ms = (1000 * percentile(t[WARM_UP:], 0.5) for t in inspect.values())
+    return Against(
+        train_ms=train_ms,
+        train_naive_ms=train_naive_ms,
+        train_speedup=train_naive_ms / train_ms,
+        train_difference=differences[0],  # later steps drift apart, as rounding differs
+        inspect_ms=inspect_ms,
+        inspect_naive_ms=inspect_naive_ms,
+        inspect_speedup=inspect_naive_ms / inspect_ms,
+        inspect_difference=max(scores),
+        verdicts_differ=verdicts,
+        steps=len(train["ours"]) - WARM_UP,
+        images=count - WARM_UP,
+    )
+
+
+def _timed(work: Any, into: list[float]) -> Any:
+    start = time.perf_counter()
+    result = work()
+    into.append(time.perf_counter() - start)
+    return result
+
+
+def _difference(ours: Mapping[str, float], theirs: Mapping[str, float]) -> float:
+    return max(abs(ours[k] - theirs[k]) / max(abs(theirs[k]), 1e-12) for k in theirs)

@@ -1,0 +1,51 @@
+"""Pictures to measure on: made here, or some of the user's, in a folder that goes away again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from burnish.images.cache.room import ROOT_VARIABLE
+from burnish.images.dataset import find_training_images
+from burnish.images.synthetic.synth import write_dataset
+from burnish.settings import Settings
+
+MADE, MADE_SIZE = 32, (256, 256)  # images, and their height and width, px
+TAKEN = 64  # of the user's at most, evenly spread
+
+
+@contextmanager
+def pictures(data: Path | None, settings: Settings) -> Iterator[Path]:
+    """A folder of good images (and nothing else), with the image cache beside it for the while.
+
+    Raises:
+        BurnishError: `data` is no folder of images.
+    """
+    with tempfile.TemporaryDirectory(prefix="burnish-bench-") as name:
+        work = Path(name)
+        # A batch must be whole after a part of the images is held out.
+        least = round(settings.batch / (1 - settings.holdout)) + 2
+        good = work / "good"
+        if data is None:
+            made = write_dataset(
+                work / "made", train=max(MADE, least), good=1, defects=1, size=MADE_SIZE
+            )
+            (made / "train" / "good").rename(good)
+        else:
+            paths = find_training_images(data)
+            good.mkdir()
+            for index, path in enumerate(paths[:: max(1, len(paths) // max(TAKEN, least))]):
+                shutil.copyfile(path, good / f"{index:05}{path.suffix}")
+        before = os.environ.get(ROOT_VARIABLE)
+        os.environ[ROOT_VARIABLE] = str(work / "cache")
+        try:
+            yield good
+        finally:
+            if before is None:
+                del os.environ[ROOT_VARIABLE]
+            else:
+                os.environ[ROOT_VARIABLE] = before

@@ -1,0 +1,107 @@
+"""How long `Detector.inspect` takes, stage by stage, and what larger batches would give."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from burnish.bench.clock import best_seconds, percentile
+from burnish.bench.flops import count_inspection, run_inspection
+from burnish.bench.memory import peak_mib, reset_peak
+from burnish.bench.peak import products_peak, record_products, square_peak
+from burnish.bench.record import InspectionFigures, Products, Quantiles
+from burnish.detection.detector import Detector
+from burnish.detection.scorer import Scorer, to_tensor
+from burnish.images.reader import prepare, read_image
+from burnish.method.reconstruction import reconstruct
+from burnish.method.scoring import error_maps, fuse, image_score
+
+WARM_UP, LEAST = 3, 20  # images
+BATCHES = {"cpu": (1, 2, 4, 8, 16), "cuda": (1, 2, 4, 8, 16, 32, 64, 128)}
+STAGES = ("read", "preprocess", "inference", "postprocess")
+
+
+def measure_inspection(
+    detector: Detector, files: Sequence[Path], seconds: float
+) -> InspectionFigures:
+    """Judge the files over and over for about `seconds`, at least 20 images."""
+    scorer, settings = detector.scorer.scorer, detector.card.settings
+    device, shape = scorer.device, detector.card.shape
+    before = square_peak(device, torch.float32)
+    reset_peak(device)
+    for index in range(WARM_UP):
+        detector.inspect(files[index % len(files)])
+    stages: dict[str, list[float]] = {name: [] for name in (*STAGES, "total")}
+    start = time.perf_counter()
+    count = 0
+    while count < LEAST or time.perf_counter() - start < seconds:
+        begin = time.perf_counter()
+        result = detector.inspect(files[count % len(files)])
+        stages["total"].append(1000 * (time.perf_counter() - begin))
+        for name in STAGES:
+            stages[name].append(getattr(result.speed, name))
+        count += 1
+    memory = peak_mib(device)
+    quantiles = {k: Quantiles(percentile(v, 0.5), percentile(v, 0.99)) for k, v in stages.items()}
+    batches = measure_batches(detector, files[0], seconds)
+    flops = count_inspection(settings, shape)
+    own = record_products(lambda: run_inspection(settings, shape))
+    inference = quantiles["inference"].p50 / 1000
+    if settings.tile != "full":  # inference is of many views; the product's share is of one
+        inference = 1 / batches[1]
+    return InspectionFigures(
+        images=count,
+        files=len(files),
+        source_size=(result.image.shape[0], result.image.shape[1]),
+        stages_ms=quantiles,
+        images_per_second=1000 / quantiles["total"].p50,
+        batches=batches,
+        best_batch=max(batches, key=lambda size: batches[size]),
+        peak_memory_mib=memory,
+        products=Products.of(
+            flops=flops,
+            seconds=inference,
+            square_peak=max(before, square_peak(device, torch.float32)),
+            products_peak=products_peak(own, device, torch.float32),
+        ),
+    )
+
+
+def measure_batches(detector: Detector, file: Path, seconds: float) -> dict[int, float]:
+    """Views per second that the networks and the scoring reach, by batch."""
+    scorer, shape = detector.scorer.scorer, detector.card.shape
+    pixels = prepare(read_image(file), shape.channels, shape.height, shape.width)
+    view = to_tensor(pixels[None], scorer.device)
+    known = detector.card.calibration
+    mu, sigma = scorer.references(known.mu, known.sigma)
+    sizes = BATCHES.get(scorer.device.type, BATCHES["cpu"])
+    found = {}
+    for size in sizes:
+        images = view.repeat(size, 1, 1, 1)
+        spent = best_seconds(
+            lambda images=images: score_batch(scorer, images, mu, sigma).cpu(),  # type: ignore[misc]
+            scorer.device,
+            seconds / len(sizes) / 2,
+        )
+        found[size] = size / spent
+    return found
+
+
+@torch.inference_mode()
+def score_batch(scorer: Scorer, images: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    """Scores (B,) of images (B, C, H, W) in [-1, 1] at once.
+
+    `Scorer` judges one view at a time, so that a score never depends on what else is in the batch;
+    this is what it would be like otherwise. Without a region of interest.
+    """
+    s = scorer.settings
+    painted = reconstruct(scorer.generator, images, scorer.masks)
+    errors = error_maps(images, painted, s.error, s.smoothing)
+    if scorer.position is not None:
+        mean, deviation = scorer.position
+        errors = (errors - mean) / deviation
+    return image_score(fuse(errors, mu, sigma, s.fusion), s.reduction, s.top_share)

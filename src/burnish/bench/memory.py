@@ -1,0 +1,34 @@
+"""Highest memory of this process, or of its GPU, since a moment of one's choice."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def reset_peak(device: torch.device) -> None:
+    """Let the peak start anew (where the system can: Linux, CUDA)."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with suppress(OSError):
+        CLEAR.write_text("5")
+
+
+def peak_mib(device: torch.device) -> float:
+    """MiB: of a GPU what tensors took, else the process's highest resident memory.
+
+    On Linux since the last `reset_peak`, elsewhere since the process began.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        return int(STATUS.read_text().split("VmHWM:")[1].split()[0]) / 2**10
+    except (OSError, IndexError):
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most / (2**20 if sys.platform == "darwin" else 2**10)

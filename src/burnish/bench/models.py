@@ -1,0 +1,86 @@
+"""Model files of any format side by side: size, agreement, AUROC and ms, on the same images."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from burnish.bench.clock import percentile
+from burnish.bench.record import FormatFigures, Quantiles
+from burnish.detection.detector import Detector
+from burnish.errors import BurnishError
+from burnish.images.dataset import GOOD, expand_paths, find_test_images
+
+WARM_UP = 2  # images
+
+
+def labelled(data: Path) -> tuple[list[Path], list[bool] | None]:
+    """The test images of an MVTec AD layout and whether each is defective; else all images of a
+    folder, without labels.
+
+    Raises:
+        BurnishError: there is no image.
+    """
+    if (data / "test").is_dir():
+        images = find_test_images(data)
+        return [image.path for image in images], [image.kind != GOOD for image in images]
+    files, problems = expand_paths([data])
+    if not files:
+        raise BurnishError("nothing to measure on: " + "; ".join(problems))
+    return files, None
+
+
+def compare_models(
+    models: Sequence[Path], files: Sequence[Path], defective: Sequence[bool] | None
+) -> list[FormatFigures]:
+    """Every model judges every image, in turns image by image; the first one is the reference.
+
+    Raises:
+        BurnishError: a model or an image cannot be read.
+    """
+    detectors = [Detector.load(path) for path in models]
+    for detector in detectors:
+        for file in files[:WARM_UP]:
+            detector.inspect(file)
+    shape = (len(models), len(files))
+    scores, verdicts, spent = np.zeros(shape), np.zeros(shape, np.bool_), np.zeros(shape)
+    for column, file in enumerate(files):
+        for row, detector in enumerate(detectors):
+            start = time.perf_counter()
+            result = detector.inspect(file)
+            spent[row, column] = 1000 * (time.perf_counter() - start)
+            scores[row, column], verdicts[row, column] = result.score, result.is_defect
+    return [
+        FormatFigures(
+            path=str(path),
+            size_mib=_size(path) / 2**20,
+            ms=Quantiles(percentile(ms.tolist(), 0.5), percentile(ms.tolist(), 0.99)),
+            images_per_second=1000 / percentile(ms.tolist(), 0.5),
+            score_difference=float(np.abs(own - scores[0]).max()),
+            verdicts_differ=int((judged != verdicts[0]).sum()),
+            image_auroc=_auroc(own, defective),
+            images=len(files),
+        )
+        for path, ms, own, judged in zip(models, spent, scores, verdicts, strict=True)
+    ]
+
+
+def _auroc(scores: np.ndarray, defective: Sequence[bool] | None) -> float | None:
+    if defective is None or len(set(defective)) < 2:
+        return None
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(np.asarray(defective), scores))
+
+
+def _size(path: Path) -> int:
+    """Bytes of a model: of a run folder its model file, of OpenVINO's .xml the weights beside."""
+    if path.is_dir():
+        path = path / "model.safetensors"
+    beside = path.with_suffix(".bin")
+    return path.stat().st_size + (
+        beside.stat().st_size if path.suffix == ".xml" and beside.exists() else 0
+    )

@@ -1,0 +1,96 @@
+"""What this machine can multiply, measured: one large product, and the very products of a step.
+
+The large square product is the machine's peak. A step's own products are smaller and of odd shapes,
+so the best they could do is less: `products_peak` is the bound that no rewriting of the rest beats.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import bmm_flop, mm_flop
+
+from burnish.bench.clock import best_seconds
+
+Layout = tuple[tuple[int, ...], tuple[int, ...]]  # shape and strides
+aten = torch.ops.aten
+PLACES = {aten.mm.default: 0, aten.addmm.default: 1, aten.bmm.default: 0, aten.baddbmm.default: 1}
+SIDES = {"cpu": 2048, "cuda": 8192}
+
+
+@dataclass(frozen=True)
+class Product:
+    """One matrix product (2-D) or batch of them (3-D) as a step does it, strides included."""
+
+    left: Layout
+    right: Layout
+
+    @property
+    def flops(self) -> int:
+        left, right = self.left[0], self.right[0]
+        return int(mm_flop(left, right) if len(left) == 2 else bmm_flop(left, right))
+
+
+class _Recorder(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: Counter[Product] = Counter()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func in PLACES:
+            left, right = args[PLACES[func] : PLACES[func] + 2]
+            self.found[Product(_layout(left), _layout(right))] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def _layout(tensor: Tensor) -> Layout:
+    return tuple(tensor.shape), tuple(tensor.stride())
+
+
+def record_products(work: Callable[[], object]) -> Counter[Product]:
+    """Every matrix product that `work` does, with how often; for free on the meta device."""
+    with _Recorder() as recorder:
+        work()
+    return recorder.found
+
+
+def square_peak(device: torch.device, kind: torch.dtype, seconds: float = 0.5) -> float:
+    """FLOP/s of a large square product, the best of about `seconds`."""
+    side = SIDES.get(device.type, 4096)
+    left, right = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
+    with torch.inference_mode():
+        return 2 * side**3 / best_seconds(lambda: torch.mm(left, right), device, seconds)
+
+
+def products_peak(
+    products: Counter[Product], device: torch.device, kind: torch.dtype, seconds: float = 2.0
+) -> float:
+    """FLOP/s if a step did nothing but its products, each as fast as this machine can do it alone.
+
+    Args:
+        seconds: about how long to measure, over all products.
+    """
+    spent, flops = 0.0, 0
+    for product, times in products.items():
+        tensors = []
+        for shape, strides in (product.left, product.right):
+            tensor = torch.empty_strided(shape, strides, dtype=kind, device=device)
+            tensors.append(tensor.normal_() if 0 not in strides else tensor.zero_())
+        multiply = torch.mm if len(product.left[0]) == 2 else torch.bmm
+        with torch.inference_mode():
+            best = best_seconds(
+                lambda tensors=tensors, multiply=multiply: multiply(*tensors),  # type: ignore[misc]
+                device,
+                seconds / len(products),
+            )
+        spent += times * best
+        flops += times * product.flops
+    return flops / spent

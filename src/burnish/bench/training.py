@@ -1,0 +1,82 @@
+"""How long the steps of the real `Trainer` take, and what share of the machine that is."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+
+from burnish.bench.clock import percentile, typical
+from burnish.bench.flops import count_step, run_step
+from burnish.bench.memory import peak_mib, reset_peak
+from burnish.bench.parts import PARTS, step_parts
+from burnish.bench.peak import products_peak, record_products, square_peak
+from burnish.bench.record import Products, TrainingFigures
+from burnish.images.dataset import MIN_GOOD, find_training_images
+from burnish.images.store import ImageStore, load_store
+from burnish.method.generator import InputShape
+from burnish.settings import Settings
+from burnish.training.hardware import training_precision
+from burnish.training.loop import Trainer
+from burnish.training.process import deterministic
+from burnish.training.samples import Samples
+
+WARM_UP, LEAST = 2, 5  # steps not counted, and steps counted at least
+
+
+def load_images(good: Path, settings: Settings) -> ImageStore:
+    """Every image of a folder, prepared."""
+    return load_store(find_training_images(good), settings, MIN_GOOD)
+
+
+def make_trainer(settings: Settings, store: ImageStore, folder: Path) -> Trainer:
+    """A trainer as `burnish train` would build it on these images."""
+    samples = Samples(store, list(range(len(store))), settings.tile)
+    return Trainer(settings, samples, folder, {})
+
+
+def measure_training(trainer: Trainer, seconds: float) -> TrainingFigures:
+    """Time steps for about `seconds`, at least five.
+
+    The peak is measured before and after and the higher figure counts: a machine whose clock rises
+    must not flatter the share.
+    """
+    s, device = trainer.settings, trainer.fabric.device
+    shape, kind = InputShape(*trainer.samples.shape), training_type(s)
+    before = square_peak(device, kind)
+    reset_peak(device)
+    rounds: list[dict[str, float]] = []
+    with deterministic(device), step_parts(trainer) as step:
+        for _ in range(WARM_UP):
+            step()
+        start = time.perf_counter()
+        while len(rounds) < LEAST or time.perf_counter() - start < seconds:
+            rounds.append(step())
+    memory = peak_mib(device)
+    parts, totals = typical(rounds), [sum(parts.values()) for parts in rounds]
+    step_seconds = sum(parts.values())
+    flops = count_step(s, shape, trainer.batch).flops
+    own = record_products(lambda: run_step(s, shape, trainer.batch))
+    return TrainingFigures(
+        batch=trainer.batch,
+        input=(shape.channels, shape.height, shape.width),
+        steps=len(rounds),
+        parts_ms={name: 1000 * parts[name] for name in PARTS if name in parts},
+        step_ms=1000 * step_seconds,
+        step_ms_p50=1000 * percentile(totals, 0.5),
+        step_ms_p99=1000 * percentile(totals, 0.99),
+        images_per_second=trainer.batch / step_seconds,
+        peak_memory_mib=memory,
+        products=Products.of(
+            flops=flops,
+            seconds=step_seconds,
+            square_peak=max(before, square_peak(device, kind)),
+            products_peak=products_peak(own, device, kind),
+        ),
+    )
+
+
+def training_type(settings: Settings) -> torch.dtype:
+    """What training multiplies in."""
+    return torch.bfloat16 if training_precision(settings) == "bf16-mixed" else torch.float32
