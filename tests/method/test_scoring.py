@@ -70,7 +70,7 @@ def test_errors_that_cancel_still_score() -> None:
     torch.testing.assert_close(smoothed[0, 0], torch.full((8, 8), 0.5))
 
 
-@pytest.mark.parametrize("kind", ["absolute", "squared"])
+@pytest.mark.parametrize("kind", ["absolute", "squared", "relative"])
 @pytest.mark.parametrize("smoothing", [0.0, 1.5])
 def test_error_maps_against_numpy(kind: str, smoothing: float) -> None:
     rng = np.random.default_rng(0)
@@ -82,11 +82,45 @@ def test_error_maps_against_numpy(kind: str, smoothing: float) -> None:
     for b in range(2):
         for s in range(4):
             difference = painted[b, s] - images[b]
-            error = np.abs(difference) if kind == "absolute" else difference**2
+            error = difference**2 if kind == "squared" else np.abs(difference)
             expected = error.mean(axis=0)
             if smoothing:
                 expected = gaussian_filter(expected, smoothing, mode="reflect", radius=6)
+            if kind == "relative":
+                light = gaussian_filter(painted[b, s].mean(axis=0), 4, mode="reflect", radius=16)
+                expected = expected / (light + 1 + 0.2)
+                expected = expected / (expected.mean() + 0.02)
             np.testing.assert_allclose(ours[b, s], expected, atol=1e-6)
+
+
+def test_a_relative_error_does_not_see_the_lamp() -> None:
+    """Contrast and brightness of part and repainting doubled: the same map but for the floors."""
+    noise = torch.randn(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    part, painted = 0.8 + 0.05 * noise, torch.full((1, 1, 1, 32, 32), 0.8)
+    dim = error_maps(part - 1, painted - 1, "relative", 1.0)
+    lit = error_maps(2 * part - 1, 2 * painted - 1, "relative", 1.0)
+    torch.testing.assert_close(lit, dim, rtol=0.1, atol=0)
+    assert (
+        error_maps(2 * part - 1, 2 * painted - 1, "absolute", 1.0).mean()
+        > 1.9 * error_maps(part - 1, painted - 1, "absolute", 1.0).mean()
+    )
+
+
+@pytest.mark.parametrize("kind", ["absolute", "relative"])
+def test_what_lies_outside_the_region_does_not_weigh(kind: str) -> None:
+    rng = torch.Generator().manual_seed(1)
+    image, painted = (
+        torch.rand(1, 1, 24, 24, generator=rng),
+        torch.rand(1, 2, 1, 24, 24, generator=rng),
+    )
+    inside = torch.zeros(24, 24, dtype=torch.bool)
+    inside[4:20, 6:18] = True
+    ours = error_maps(image, painted, kind, 1.5, inside)
+    other = error_maps(
+        torch.where(inside, image, -1.0), torch.where(inside, painted, 1.0), kind, 1.5, inside
+    )
+    torch.testing.assert_close(ours, other)
+    assert not ours[..., ~inside].any()
 
 
 def test_nothing_is_clamped_or_rescaled() -> None:

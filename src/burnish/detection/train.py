@@ -201,7 +201,7 @@ def _claim(out: Path, resume: bool, overwrite: bool) -> None:
 def _settle_precision(settings: Settings, before: Mapping[str, Any] | None) -> Settings:
     """A resumed run keeps the precision it began with, whatever this machine would choose now."""
     kept = None if before is None else before.get("settings", {}).get("precision")
-    if settings.precision == "auto" and kept in ("float32", "bfloat16"):
+    if settings.precision == "auto" and kept is not None:  # "auto" in checkpoints of before
         return settings.model_copy(update={"precision": kept})
     return resolve_precision(settings)
 

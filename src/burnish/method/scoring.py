@@ -10,6 +10,10 @@ from torch import Tensor
 
 from burnish.method.filters import gaussian_smooth
 
+LIGHT_SMOOTHING = 4.0  # sigma, px: over which the local brightness is taken
+DARK = 0.2  # of brightness in [0, 2]: errors in black places are not blown up
+FLAWLESS = 0.02  # of relative error: an image almost without error does not blow up the rest
+
 
 def error_maps(
     images: Tensor,
@@ -20,10 +24,14 @@ def error_maps(
 ) -> Tensor:
     """E_i of eq. 7, taken absolute or squared before any mean (a signed mean would cancel).
 
+    "relative" (not the paper's) is the absolute error in shares of the local brightness of the
+    reconstruction, then in shares of its own mean over the image: texture, noise and flaws all grow
+    with the light, and a rough part errs everywhere.
+
     Args:
         images: (B, C, H, W).
         reconstructions: (B, S, C, H, W).
-        kind: "absolute" or "squared".
+        kind: "absolute", "squared" or "relative".
         smoothing: Gaussian sigma in px. It keeps the mean of a map, so eq. 8 does not notice.
         inside: bool (H, W), the region of interest. The error is 0 outside, and what lies outside
             does not weigh in the smoothing.
@@ -32,11 +40,21 @@ def error_maps(
         (B, S, H, W), >= 0, mean over channels.
     """
     difference = reconstructions - images[:, None]
-    error = (difference.abs() if kind == "absolute" else difference.square()).mean(dim=2)
+    error = (difference.square() if kind == "squared" else difference.abs()).mean(dim=2)
+    error = _smooth(error, smoothing, inside)
+    if kind != "relative":
+        return error
+    brightness = _smooth(reconstructions.mean(dim=2) + 1, LIGHT_SMOOTHING, inside)
+    error = error / (brightness.clamp_min(0.0) + DARK)
+    return error / (region_mean(error, inside)[..., None, None] + FLAWLESS)
+
+
+def _smooth(values: Tensor, sigma: float, inside: Tensor | None) -> Tensor:
+    """Blurred (..., H, W); only what lies inside weighs, and outside it is 0."""
     if inside is None:
-        return gaussian_smooth(error, smoothing)
-    weight = gaussian_smooth(inside.to(error.dtype), smoothing)
-    smooth = gaussian_smooth(error.masked_fill(~inside, 0.0), smoothing)
+        return gaussian_smooth(values, sigma)
+    weight = gaussian_smooth(inside.to(values.dtype), sigma)
+    smooth = gaussian_smooth(values.masked_fill(~inside, 0.0), sigma)
     return (smooth / weight.clamp_min(1e-6)).masked_fill(~inside, 0.0)
 
 
