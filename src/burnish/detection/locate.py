@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from burnish.detection.result import Region
 
@@ -29,6 +28,15 @@ def find_regions(
     rows, columns = anomaly_map.shape
     down, across = height / rows, width / columns
     hot = anomaly_map > threshold
+    row, column = divmod(int(anomaly_map.argmax()), columns)
+    peak = (
+        min(int((column + 0.5) * across), width - 1),
+        min(int((row + 0.5) * down), height - 1),
+    )
+    if not hot.any():
+        return (), peak
+    from scipy import ndimage  # a good part is judged before it would be loaded
+
     regions = []
     # Labels take four bytes a pixel: on a big image they are made only round what is hot.
     for box in ndimage.find_objects(hot.view(np.int8)):
@@ -47,9 +55,4 @@ def find_regions(
                     float(inside.max()),
                 )
             )
-    row, column = divmod(int(anomaly_map.argmax()), columns)
-    peak = (
-        min(int((column + 0.5) * across), width - 1),
-        min(int((row + 0.5) * down), height - 1),
-    )
     return tuple(sorted(regions, key=lambda region: -region.peak)), peak

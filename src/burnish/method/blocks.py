@@ -46,8 +46,11 @@ def sine_positions(rows: int, columns: int, width: int) -> Tensor:
     The first half of the channels codes the row, the second the column (He et al., "Masked
     Autoencoders", 2022). `width` is a multiple of 4.
     """
-    frequency = 10000.0 ** (-torch.arange(width // 4) / (width // 4))
-    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    # On the CPU even where a model is built on the meta device: `arange` there loads sympy and
+    # torch's compiler, which takes longer than all the rest of a first inspection.
+    places = [torch.arange(n, device="cpu") for n in (width // 4, rows, columns)]
+    frequency = 10000.0 ** (-places[0] / (width // 4))
+    row, column = torch.meshgrid(places[1], places[2], indexing="ij")
     parts = []
     for axis in (row, column):
         angle = axis.reshape(-1, 1) * frequency
@@ -65,19 +68,19 @@ class Attention(nn.Module):
         self.project = nn.Linear(width, width)
 
     def forward(self, tokens: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, N, D), sizes (B, N, 1) or None -> output (B, N, D), keys (B, N, D/heads).
+        """(B, N, D), sizes (B, N, 1) or None -> output (B, N, D), keys (B, heads, N, D/heads).
 
-        The keys are averaged over heads. A token of size k draws attention like k equal tokens:
-        log(size) is added to its logits.
+        A token of size k draws attention like k equal tokens: log(size) is added to its logits.
         """
         b, n, d = tokens.shape
-        qkv = self.qkv(tokens).reshape(b, n, 3, self.heads, d // self.heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
+        # Taken apart before they are turned round: the gradients then come together in one copy.
+        parts = self.qkv(tokens).view(b, n, 3, self.heads, d // self.heads).unbind(2)
+        query, key, value = (part.transpose(1, 2) for part in parts)
         bias = None
         if sizes is not None:
             bias = sizes.log().to(query.dtype).reshape(b, 1, 1, n).expand(-1, -1, n, -1)
         out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        return self.project(out.transpose(1, 2).reshape(b, n, d)), key.mean(dim=1)
+        return self.project(out.transpose(1, 2).reshape(b, n, d)), key
 
 
 class Block(nn.Module):
@@ -99,7 +102,7 @@ class Block(nn.Module):
         if self.tome_r:
             if sizes is None:
                 sizes = torch.ones_like(tokens[..., :1], dtype=torch.float32)
-            tokens, sizes = merge_tokens(tokens, sizes, keys, self.tome_r)
+            tokens, sizes = merge_tokens(tokens, sizes, keys.detach().mean(dim=1), self.tome_r)
         return tokens + self.mlp(self.norm2(tokens)), sizes
 
 
