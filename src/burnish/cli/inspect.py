@@ -21,7 +21,7 @@ NOTES = 5  # shown; a camera of 16 bits would give one an image
 
 
 def inspect(
-    model: Annotated[Path, typer.Argument(help="Model file or run folder.")],
+    model: Annotated[Path, typer.Argument(help="Model file, run folder or exported model.")],
     paths: Annotated[list[str], typer.Argument(help="Image files, folders or globs.")],
     as_json: Annotated[bool, typer.Option("--json", help="JSON array on stdout.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout.")] = False,

@@ -15,6 +15,7 @@ from burnish.cli.data import app as data
 from burnish.cli.demo import demo
 from burnish.cli.doctor import doctor
 from burnish.cli.evaluate import evaluate
+from burnish.cli.export import export
 from burnish.cli.info import info
 from burnish.cli.inspect import inspect
 from burnish.cli.presets import presets
@@ -41,7 +42,19 @@ def _root(
         raise typer.Exit
 
 
-for verb in (train, evaluate, compare_runs, inspect, info, presets, study, bench, doctor, demo):
+for verb in (
+    train,
+    evaluate,
+    compare_runs,
+    inspect,
+    export,
+    info,
+    presets,
+    study,
+    bench,
+    doctor,
+    demo,
+):
     app.command()(verb)
 app.add_typer(data)
 

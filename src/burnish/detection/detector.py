@@ -27,12 +27,16 @@ if TYPE_CHECKING:
     from burnish.detection.train import Stage
 
 
+EXPORTED = (".onnx", ".xml", ".pt2")  # suffixes of what `burnish export` writes
+
+
 class Detector:
     """A trained and calibrated model.
 
     Attributes:
         card: settings, calibration, data and versions.
         path: the file it was loaded from or saved to, if any.
+        threshold: image scores above it are called defective.
     """
 
     def __init__(self, model: Model, path: Path | None = None, device: str = "auto") -> None:
@@ -40,6 +44,7 @@ class Detector:
         settings, calibration = self.card.settings, self.card.calibration
         scorer = Scorer(model.generator, settings, pick_device(device), model.position)
         self.scorer = ImageScorer(scorer, settings, model.roi)
+        self.threshold = calibration.threshold
         self._references = scorer.references(calibration.mu, calibration.sigma)
 
     @classmethod
@@ -74,7 +79,7 @@ class Detector:
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> Detector:
-        """Read a model file, or the one in a run folder.
+        """Read a model file, the one in a run folder, or a model that `burnish export` wrote.
 
         Args:
             device: "auto" (a GPU if there is one), "cpu", "cuda", ...
@@ -83,6 +88,11 @@ class Detector:
             BurnishError: missing, damaged, foreign, newer or changed file; no such device.
         """
         path = Path(path)
+        if path.suffix.lower() in EXPORTED:
+            # The one look upwards: exported models give the same results, only run elsewhere.
+            from burnish.export.exported import load_exported
+
+            return load_exported(path, device)
         return cls(load_model(path), path, device)
 
     def save(self, path: str | Path) -> Path:
@@ -112,13 +122,37 @@ class Detector:
         size = (shape.height, shape.width) if whole else image.shape[:2]
         pixels = prepare(image, shape.channels, *size)
         prepared = time.perf_counter()
-        scored = self.scorer.score(pixels, *self._references)
+        scored = self._score(image, pixels)
         inferred = time.perf_counter()
         path = Path(source) if isinstance(source, str | Path) else None
         statistics = {}
         if self.card.ranges:
-            statistics = prepared_statistics(pixels, self.scorer.region(*pixels.shape[1:]))
+            statistics = prepared_statistics(pixels, self._region(*pixels.shape[1:]))
         return self._result(path, image, scored, statistics, (start, read, prepared, inferred))
+
+    def _score(self, image: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> ScoredImage:
+        """Score an image, given as read and prepared."""
+        return self.scorer.score(pixels, *self._references)
+
+    def _region(self, height: int, width: int) -> NDArray[np.bool_] | None:
+        return self.scorer.region(height, width)
+
+    def _full_size(
+        self, image: NDArray[np.uint8], scored: ScoredImage
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Anomaly map and reconstruction at the size of the image."""
+        height, width = image.shape[:2]
+        small, painted = scored.anomaly_map, scored.reconstruction
+        reconstruction = painted[0] if len(painted) == 1 else painted.transpose(1, 2, 0)
+        reconstruction = resize(reconstruction, height, width)
+        anomaly_map = upsample(small, height, width)
+        region = self._region(height, width)
+        if region is not None and small.shape != (height, width):  # sharp at the input's size too
+            reconstruction = reconstruction.copy()
+            part = to_channels(image, len(painted))
+            reconstruction[~region] = part[~region]
+            anomaly_map[~region] = small.min()
+        return anomaly_map, reconstruction
 
     def _result(
         self,
@@ -130,25 +164,16 @@ class Detector:
     ) -> Result:
         calibration = self.card.calibration
         height, width = image.shape[:2]
-        small, painted = scored.anomaly_map, scored.reconstruction
-        regions, peak = find_regions(small, calibration.pixel_threshold, height, width)
-        reconstruction = painted[0] if len(painted) == 1 else painted.transpose(1, 2, 0)
-        reconstruction = resize(reconstruction, height, width)
-        anomaly_map = upsample(small, height, width)
-        region = self.scorer.region(height, width)
-        if region is not None and small.shape != (height, width):  # sharp at the input's size too
-            reconstruction = reconstruction.copy()
-            part = to_channels(image, len(painted))
-            reconstruction[~region] = part[~region]
-            anomaly_map[~region] = small.min()
+        regions, peak = find_regions(scored.anomaly_map, calibration.pixel_threshold, height, width)
+        anomaly_map, reconstruction = self._full_size(image, scored)
         start, read, prepared, inferred = times
         end = time.perf_counter()
         stages = (read - start, prepared - read, inferred - prepared, end - inferred)
         return Result(
             path=path,
-            is_defect=scored.score > calibration.threshold,
+            is_defect=scored.score > self.threshold,
             score=scored.score,
-            threshold=calibration.threshold,
+            threshold=self.threshold,
             p_value=calibration.p_value(scored.score),
             regions=regions,
             peak=peak,
@@ -163,7 +188,7 @@ class Detector:
             notes=() if path is None else read_header(path).notes,
             statistics=statistics,
             out_of_range=find_unlike(statistics, self.card.ranges),
-            inside=region,
+            inside=self._region(height, width),
         )
 
 

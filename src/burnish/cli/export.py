@@ -1,0 +1,62 @@
+"""`burnish export`: the whole inspection as one file for another runtime, proven to judge alike."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """What an exported model can be."""
+
+    onnx = "onnx"
+    openvino = "openvino"
+    torch_export = "torch-export"
+
+
+def export(
+    model: Annotated[Path, typer.Argument(help="Model file or run folder.")],
+    to: Annotated[Format, typer.Option("--to", help="Format.")],
+    int8: Annotated[
+        bool, typer.Option("--int8", help="8-bit products, their ranges set on good images.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Default: beside the model.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Images to compare on: a folder of good ones, or MVTec AD layout. Default: the "
+            "model's own held-out good images and its data set's test images.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """Write a file that takes raw pixels of any size and gives score, verdict and map.
+
+    Resize, masks, reconstruction, score and threshold are all inside. The file is only written when
+    it judges real images as the model does: exit code 2 and no file otherwise.
+    """
+    from burnish.export.export import export_model
+
+    shown = sys.stderr.isatty()
+
+    def count(done: int, total: int) -> None:
+        if shown:
+            print(f"\r{done}/{total}", end="\n" if done == total else "", file=sys.stderr)
+
+    made = export_model(
+        model, to.value, out, data, int8, lambda text: print(f"{text} ...", file=sys.stderr), count
+    )
+    if as_json:
+        record = {"files": [str(file) for file in made.files], "bytes": made.bytes}
+        print(json.dumps(record | {"parity": made.parity.to_dict()}, indent=1))
+        return
+    print(f"{made.files[0]} ({made.bytes / 1e6:.1f} MB)")
+    print(f"compared on {made.parity.summary()}")

@@ -1,0 +1,155 @@
+"""From a model file to an exported one that is proven to judge alike, or to none."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata as packages
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+import burnish
+from burnish.detection.detector import Detector
+from burnish.errors import BurnishError
+from burnish.export.exported import load_exported
+from burnish.export.graph import TOLERANCE
+from burnish.export.metadata import describe
+from burnish.export.parity import Parity, compare, gate_images
+from burnish.export.runtimes import need
+from burnish.export.write import to_onnx, trace, write_onnx, write_openvino, write_torch
+
+SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch-export": ".pt2"}
+PACKAGES = {
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "openvino": ("onnx", "onnxscript", "openvino"),
+    "torch-export": (),
+}
+INT8_TOLERANCE = 0.05  # share of the threshold
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written.
+
+    Attributes:
+        files: the model, and for OpenVINO its weights.
+        parity: the gate's findings.
+    """
+
+    files: tuple[Path, ...]
+    parity: Parity
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.stat().st_size for file in self.files)
+
+
+def export_model(
+    path: Path,
+    to: Literal["onnx", "openvino", "torch-export"],
+    out: Path | None = None,
+    data: Path | None = None,
+    int8: bool = False,
+    tell: Callable[[str], None] = lambda message: None,
+    on_image: Callable[[int, int], None] = lambda done, total: None,
+) -> Export:
+    """Export a model and hold it against the original on real images.
+
+    Args:
+        path: model file or run folder.
+        out: the file to write; by default beside the model. Its suffix must be the format's.
+        data: images to compare on, see `parity.gate_images`; with `int8` the good ones among them
+            also set the ranges of the quantised products.
+        tell: told of each stage.
+        on_image: called with (done, all) during the comparison.
+
+    Raises:
+        BurnishError: the model cannot be read or exported, a package is missing, there is no image
+            to compare on, or a verdict or score differs; then no file is written.
+    """
+    if to not in SUFFIXES:
+        raise BurnishError(f"no format '{to}': choose one of {', '.join(SUFFIXES)}")
+    if int8 and to == "torch-export":
+        raise BurnishError("--int8 goes with --to onnx or openvino; torch-export stays in float32")
+    if out is not None and out.suffix.lower() != SUFFIXES[to]:
+        raise BurnishError(f"{out}: the name of an {to} file must end in {SUFFIXES[to]}")
+    for package in (*PACKAGES[to], *(("onnxruntime",) if int8 else ())):
+        need(package)
+    file = path / "model.safetensors" if path.is_dir() else path
+    if file.suffix.lower() in SUFFIXES.values():
+        raise BurnishError(f"{file} is an exported model already; export from model.safetensors")
+    detector = Detector.load(file, "cpu")
+    if detector.card.settings.tile != "full":
+        raise BurnishError(
+            f"{file} inspects tiles of {detector.card.settings.tile} px; only models that see the "
+            "whole image (tile=full) can be exported. Train one with --set tile=full and a larger "
+            "image_size, or cut the images up before training and inspection"
+        )
+    images = gate_images(detector.card, data)
+    name = f"model.int8{SUFFIXES[to]}" if int8 else f"model{SUFFIXES[to]}"
+    target = file.parent / name if out is None else out
+    tolerance = INT8_TOLERANCE if int8 else TOLERANCE
+    versions = {"burnish": burnish.__version__, "torch": torch.__version__}
+    versions |= {package: packages.version(package) for package in PACKAGES[to]}
+    versions |= {"pillow": packages.version("pillow"), "platform": platform.platform()}
+    record = describe(detector.model, file, "int8" if int8 else "float32", tolerance, versions)
+    with _staged(target) as beside:
+        tell("tracing")
+        program = trace(detector.model)
+        if to == "torch-export":
+            write_torch(program, record, beside)
+        else:
+            tell("writing ONNX")
+            proto = to_onnx(program)
+            if int8:
+                from burnish.export.quantise import quantise
+
+                tell("calibrating int8 on good images")
+                proto = quantise(proto, detector.model.generator, gate_good(images))
+            (write_onnx if to == "onnx" else write_openvino)(proto, record, beside)
+        tell(f"comparing on {len(images)} images")
+        done = iter(range(1, len(images) + 1))
+        exported = load_exported(beside)
+        parity = compare(
+            detector, exported, images, tolerance, lambda: on_image(next(done), len(images))
+        )
+        if not parity.passed:
+            kind = f"{to} in int8" if int8 else to
+            raise BurnishError(
+                f"not exported: {kind} does not judge as the model does. {parity.summary()}\n"
+                + parity.complaint()
+            )
+    files = (target, target.with_suffix(".bin")) if to == "openvino" else (target,)
+    return Export(files, parity)
+
+
+def gate_good(images: list[Path]) -> list[Path]:
+    """The good images among those of a data set: all that do not lie in a defect's folder."""
+    return [p for p in images if p.parent.name == "good" or p.parent.parent.name != "test"]
+
+
+@contextmanager
+def _staged(target: Path) -> Iterator[Path]:
+    """A path of the same name in a folder beside; what lies there is moved into place at the end,
+    the file itself last. After an error nothing is."""
+    folder = target.parent / f".{target.name}.{os.getpid()}.part"
+    try:
+        folder.mkdir(parents=True)
+        yield folder / target.name
+        for file in sorted(folder.iterdir(), key=lambda file: file.name == target.name):
+            with open(file, "rb") as handle:
+                os.fsync(handle.fileno())
+            os.replace(file, target.parent / file.name)
+    except OSError as error:
+        raise BurnishError(
+            f"cannot write {target}: {error.strerror or error}. "
+            "Choose a folder that exists, can be written to and has room."
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

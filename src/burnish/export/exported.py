@@ -1,0 +1,105 @@
+"""A `Detector` whose network runs in another runtime: the same results from an exported file."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burnish.detection.detector import Detector
+from burnish.detection.image_scorer import ScoredImage
+from burnish.errors import BurnishError
+from burnish.export.graph import Outputs, graph_threshold
+from burnish.export.runtimes import open_runtime
+from burnish.images.roi import fit_roi
+
+
+def load_exported(path: str | Path, device: str = "auto") -> ExportedDetector:
+    """Open a file that `burnish export` wrote (.onnx, OpenVINO's .xml, .pt2).
+
+    Args:
+        device: "auto" or "cpu": exported models run on the processor.
+
+    Raises:
+        BurnishError: missing, damaged, foreign or newer file; the runtime is not installed; another
+            device.
+    """
+    if device not in ("auto", "cpu"):
+        raise BurnishError(
+            f"exported models run on the processor here, not on '{device}': leave the device out, "
+            "or inspect with model.safetensors"
+        )
+    return ExportedDetector(Path(path))
+
+
+class ExportedDetector(Detector):
+    """Inspects with an exported model.
+
+    Attributes:
+        metadata: what the file says of itself.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._runtime = open_runtime(path)
+        self.metadata = self._runtime.metadata
+        self.card, self.path, self.threshold = self.metadata.card, path, self.metadata.threshold
+        self._roi = self.metadata.region
+
+    def save(self, path: str | Path) -> Path:
+        raise BurnishError(f"{self.path} is an exported model: copy the file")
+
+    def with_false_alarms(self, rate: float) -> ExportedDetector:
+        """The same model with the threshold of another wanted false-alarm rate in (0, 1)."""
+        if not 0 < rate < 1:
+            raise BurnishError(f"false alarms must lie between 0 and 1, not {rate}")
+        other = copy.copy(self)
+        calibration = self.card.calibration.model_copy(update={"false_alarms": rate})
+        other.card = self.card.model_copy(update={"calibration": calibration})
+        other.threshold = graph_threshold(calibration)
+        return other
+
+    def run(self, image: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """What the graph returns for raw pixels, by name: the inference alone, for benchmarks.
+
+        Args:
+            image: uint8 (H, W) grey or (H, W, 3) RGB.
+        """
+        pixels = image.reshape(*image.shape[:2], -1)
+        try:
+            found = self._runtime.run(pixels)
+        except (RuntimeError, ValueError, MemoryError) as error:
+            raise BurnishError(
+                f"{self.path} failed on an image of {image.shape[1]} x {image.shape[0]} px: {error}"
+            ) from error
+        return dict(zip(Outputs._fields, map(np.asarray, found), strict=True))
+
+    def _score(self, image: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> ScoredImage:
+        found = self.run(image)
+        return _FullSize(
+            score=float(found["score"]),
+            scale=int(found["scale"]),
+            scale_scores=tuple(found["scale_scores"].tolist()),
+            anomaly_map=found["model_map"],
+            reconstruction=found["reconstruction"],
+            full_map=found["anomaly_map"],
+        )
+
+    def _full_size(
+        self, image: NDArray[np.uint8], scored: ScoredImage
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        assert isinstance(scored, _FullSize)
+        return scored.full_map, scored.reconstruction
+
+    def _region(self, height: int, width: int) -> NDArray[np.bool_] | None:
+        return None if self._roi is None else fit_roi(self._roi, height, width)
+
+
+@dataclass(frozen=True)
+class _FullSize(ScoredImage):
+    """A scored image whose reconstruction, and a second map, have the size of the input."""
+
+    full_map: NDArray[np.float32]

@@ -1,0 +1,170 @@
+"""All of an inspection as one module: raw pixels in; score, verdict and map out.
+
+Shapes: H x W the camera's image, h x w the model's input, C channels, S mask scales.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from burnish.detection.calibration import Calibration
+from burnish.detection.model_file import Model
+from burnish.export.resampling import down_first, resize_levels, resize_map
+from burnish.images.roi import fit_roi
+from burnish.method.masks import complementary_masks
+from burnish.method.reconstruction import reconstruct
+from burnish.method.scoring import choose_scale, error_maps, fuse, image_score
+
+# Share of the threshold that scores of a float32 export may differ by (sums in another order).
+TOLERANCE = 1e-4
+LUMA = (19595, 38470, 7471)  # ITU-R 601 in 16 bits, as Pillow has it
+
+
+class Outputs(NamedTuple):
+    """What a graph returns, in this order and under these names.
+
+    Attributes:
+        score: float32 (), raw image score.
+        is_defect: bool (), score above the threshold.
+        p_value: float32 (), conformal, in (0, 1].
+        anomaly_map: float32 (H, W).
+        reconstruction: uint8 (H, W), or (H, W, 3) of a model of colour images.
+        scale: int64 (), index of the mask scale that stands out.
+        scale_scores: float32 (S,), the score that each mask scale alone would give.
+        model_map: float32 (h, w), the anomaly map at the model's size.
+    """
+
+    score: Tensor
+    is_defect: Tensor
+    p_value: Tensor
+    anomaly_map: Tensor
+    reconstruction: Tensor
+    scale: Tensor
+    scale_scores: Tensor
+    model_map: Tensor
+
+
+def graph_threshold(calibration: Calibration) -> float:
+    """The threshold inside a graph: above the calibrated one by the tolerance.
+
+    The calibrated threshold is the score of a held-out good image; without the margin that very
+    image would be called defective whenever its score came out a last digit higher.
+    """
+    return calibration.threshold + TOLERANCE * abs(calibration.threshold)
+
+
+class InspectionGraph(nn.Module):
+    """`Detector.inspect` from the pixels on, for images of any size.
+
+    `forward` takes uint8 (H, W, 1) or (H, W, 3), grey or RGB, whichever the model was trained on.
+    Only for models that see the whole image (tile=full).
+    """
+
+    masks: Tensor
+    mu: Tensor
+    sigma: Tensor
+    threshold: Tensor
+    scores: Tensor
+    luma: Tensor
+    first: Tensor
+    colours: Tensor
+    # There only with a region of interest or standardise=position.
+    roi: Tensor
+    inside: Tensor
+    places: Tensor
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        card, shape = model.card, model.card.shape
+        self.generator = model.generator.cpu().float().eval()
+        self.settings, self.shape = card.settings, shape
+        self.down_first = down_first()
+        calibration = card.calibration
+        masks = complementary_masks(shape.height, shape.width, card.settings.mask_blocks)
+        inside = None
+        if model.roi is not None:
+            inside = fit_roi(model.roi, shape.height, shape.width)
+            roi = torch.from_numpy(model.roi.astype(np.float32) * 255)[None]
+            self.register_buffer("roi", roi)
+            self.register_buffer("inside", torch.from_numpy(np.array(inside)))
+            self.register_buffer("places", torch.from_numpy(np.flatnonzero(inside)))
+        self.has_roi = inside is not None
+        self.has_position = model.position is not None
+        if model.position is not None:
+            self.register_buffer("mean", model.position[0].cpu().float())
+            self.register_buffer("deviation", model.position[1].cpu().float())
+        self.register_buffer("masks", masks)
+        self.register_buffer("mu", torch.tensor(calibration.mu))
+        self.register_buffer("sigma", torch.tensor(calibration.sigma))
+        self.register_buffer("threshold", torch.tensor(graph_threshold(calibration)))
+        self.register_buffer("scores", torch.tensor(calibration.scores))
+        self.register_buffer("luma", torch.tensor(LUMA, dtype=torch.float32))
+        self.register_buffer("first", torch.tensor([1.0, 0.0, 0.0]))
+        self.register_buffer("colours", torch.arange(3))
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        s, shape = self.settings, self.shape
+        height, width, _ = pixels.shape
+        image = self._to_channels(pixels.float())
+        small = resize_levels(image, shape.height, shape.width, self.down_first)
+        seen = (small / 127.5 - 1)[None]
+        inside = self.inside if self.has_roi else None
+        if inside is not None:
+            seen = seen.masked_fill(~inside, 0.0)
+        painted = reconstruct(self.generator, seen, self.masks)
+        errors = error_maps(seen, painted, s.error, s.smoothing, inside)
+        if self.has_position:
+            errors = (errors - self.mean) / self.deviation
+        scale = choose_scale(errors, self.mu, inside)
+        fused = fuse(errors, self.mu, self.sigma, s.fusion, inside)
+        score = self._reduce(fused)[0]
+        alone = ((errors - self.mu[:, None, None]) / self.sigma[:, None, None])[0]
+        exceed = (self.scores >= score).sum(dtype=torch.float32)
+        model_map = fused[0]
+        levels = (painted[0].index_select(0, scale)[0].clamp(-1, 1) + 1).mul(127.5).round()
+        coldest = self._pixels(fused).amin()
+        if inside is not None:
+            model_map = torch.where(inside, model_map, coldest)
+            levels = torch.where(inside, levels, small)
+        anomaly_map = resize_map(model_map, height, width)
+        levels = resize_levels(levels, height, width, self.down_first)
+        if self.has_roi:
+            region = resize_levels(self.roi, height, width, self.down_first)[0] == 255
+            anomaly_map = torch.where(region, anomaly_map, coldest)
+            levels = torch.where(region, levels, image)
+        channels_last = levels[0] if shape.channels == 1 else levels.permute(1, 2, 0)
+        return (
+            score,
+            score > self.threshold,
+            (1 + exceed) / (len(self.scores) + 1),
+            anomaly_map,
+            channels_last.to(torch.uint8),
+            scale[0],
+            self._reduce(alone),
+            model_map,
+        )
+
+    def _to_channels(self, pixels: Tensor) -> Tensor:
+        """float32 (H, W, 1 or 3) -> (C, H, W), as the reader does it."""
+        channels = pixels.shape[2]
+        if self.shape.channels == 1:
+            weights = self.luma[:channels]  # a grey image gets all the weight in its one channel
+            weights = weights + self.first[:channels] * (65536 - weights.sum())
+            return torch.floor(((pixels * weights).sum(dim=2) + 32768) / 65536)[None]
+        return pixels.permute(2, 0, 1).index_select(0, self.colours.clamp(max=channels - 1))
+
+    def _pixels(self, maps: Tensor) -> Tensor:
+        """(B, h, w) -> (B, n): those inside the region."""
+        flat = maps.flatten(1)
+        return flat.index_select(1, self.places) if self.has_roi else flat
+
+    def _reduce(self, maps: Tensor) -> Tensor:
+        """(B, h, w) -> (B,)."""
+        s = self.settings
+        return image_score(self._pixels(maps)[:, None], s.reduction, s.top_share)

@@ -1,0 +1,179 @@
+"""The gate: does the exported model judge real images as the model does?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from burnish.detection.detector import Detector
+from burnish.detection.model_file import ModelCard
+from burnish.errors import BurnishError
+from burnish.images.dataset import GOOD, find_test_images, images_in
+
+MOST_IMAGES = 1000
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One image, judged by both.
+
+    Attributes:
+        score, exported_score: of the model and of the export.
+        map: largest difference of the anomaly maps.
+        differs: the verdicts do.
+    """
+
+    path: Path
+    score: float
+    exported_score: float
+    map: float
+    differs: bool
+
+    @property
+    def by(self) -> float:
+        return abs(self.score - self.exported_score)
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The gate's findings.
+
+    Attributes:
+        images: each image's differences.
+        tolerance: largest score difference allowed, in score units.
+        threshold: of the model.
+    """
+
+    images: tuple[Difference, ...]
+    tolerance: float
+    threshold: float
+
+    @property
+    def worst(self) -> Difference:
+        return max(self.images, key=lambda image: image.by)
+
+    @property
+    def map_difference(self) -> float:
+        return max(image.map for image in self.images)
+
+    @property
+    def differing(self) -> tuple[Difference, ...]:
+        return tuple(image for image in self.images if image.differs)
+
+    @property
+    def beyond(self) -> tuple[Difference, ...]:
+        """Images whose scores differ by more than the tolerance, worst first."""
+        far = [image for image in self.images if not image.by <= self.tolerance]  # NaN too
+        return tuple(sorted(far, key=lambda image: -image.by))
+
+    @property
+    def passed(self) -> bool:
+        return not self.differing and not self.beyond
+
+    def summary(self) -> str:
+        """One sentence for people."""
+        share = self.worst.by / abs(self.threshold) if self.threshold else float("nan")
+        return (
+            f"{len(self.images)} images: largest score difference {self.worst.by:.2g} "
+            f"({100 * share:.2g} % of the threshold; allowed {self.tolerance:.2g}), largest map "
+            f"difference {self.map_difference:.2g}, {len(self.differing)} verdicts differ"
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """JSON-ready."""
+        return {
+            "images": len(self.images),
+            "largest_score_difference": self.worst.by,
+            "score_tolerance": self.tolerance,
+            "threshold": self.threshold,
+            "largest_map_difference": self.map_difference,
+            "verdicts_that_differ": len(self.differing),
+        }
+
+    def complaint(self) -> str:
+        """Why the gate is shut, naming images."""
+        lines = []
+        for image in self.differing[:SHOWN]:
+            lines.append(
+                f"  {image.path}: the verdict differs (score {image.score:.6g}, exported "
+                f"{image.exported_score:.6g}, threshold {self.threshold:.6g})"
+            )
+        rest = [image for image in self.beyond if not image.differs]
+        for image in rest[: max(1, SHOWN - len(lines))]:
+            lines.append(
+                f"  {image.path}: the score differs by {image.by:.3g} ({image.score:.6g}, "
+                f"exported {image.exported_score:.6g})"
+            )
+        bad = len({image.path for image in (*self.differing, *self.beyond)})
+        if bad > len(lines):
+            lines.append(f"  and {bad - len(lines)} more images")
+        return "\n".join(lines)
+
+
+def gate_images(card: ModelCard, data: Path | None) -> list[Path]:
+    """The images to compare on: good ones, and what lies in the data set's test folder.
+
+    Args:
+        data: a data set in MVTec AD layout, or a folder of images; None: the model's own data set,
+            of its training images only those held out.
+
+    Returns:
+        At most `MOST_IMAGES` paths, spread evenly.
+
+    Raises:
+        BurnishError: there are none.
+    """
+    root = Path(card.data["folder"]) if data is None else data
+    if not root.is_dir():
+        where = "the model's data set is no longer" if data is None else "there is no folder"
+        raise BurnishError(
+            f"{where} at {root}: the export is only made when real images prove it right; "
+            "give some with --data FOLDER (good ones, or a data set in MVTec AD layout)"
+        )
+    folder = root / "train" / GOOD
+    good = images_in(folder if folder.is_dir() else root)
+    held = set(card.data.get("held_out", ()))
+    if data is None or root.resolve() == Path(card.data["folder"]).resolve():
+        good = [path for path in good if path.name in held] or good
+    tested = [image.path for image in find_test_images(root)] if (root / "test").is_dir() else []
+    paths = good + tested
+    if not paths:
+        raise BurnishError(f"{root} holds no image to compare on: give some with --data FOLDER")
+    step = max(1.0, len(paths) / MOST_IMAGES)
+    return [paths[int(i * step)] for i in range(int(len(paths) / step))]
+
+
+def compare(
+    model: Detector,
+    exported: Detector,
+    paths: Iterable[Path],
+    tolerance: float,
+    on_image: Callable[[], None] = lambda: None,
+) -> Parity:
+    """Inspect every image with both.
+
+    Args:
+        tolerance: of scores, as a share of the threshold.
+
+    Raises:
+        BurnishError: an image cannot be read, or there is none that can.
+    """
+    found, skipped = [], []
+    for path in paths:
+        try:
+            one = model.inspect(path)
+        except BurnishError as error:  # training skipped such files too
+            skipped.append(str(error))
+            continue
+        two = exported.inspect(path)
+        by = float(np.abs(one.anomaly_map - two.anomaly_map).max())
+        differs = one.is_defect != two.is_defect
+        found.append(Difference(path, one.score, two.score, by, differs))
+        on_image()
+    if not found:
+        raise BurnishError("none of the images to compare on can be read: " + skipped[0])
+    return Parity(tuple(found), tolerance * abs(model.threshold), model.threshold)

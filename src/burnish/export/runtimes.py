@@ -1,0 +1,200 @@
+"""Exported files opened in their runtimes: ONNX Runtime, OpenVINO, torch.
+
+Each checks the file's checksum, reads its metadata, and runs on as many threads as torch would.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burnish.errors import BurnishError
+from burnish.export.graph import Outputs
+from burnish.export.metadata import KEY, Metadata, changed, digest, read_metadata
+from burnish.export.pt2_guard import EXTRA, check_members, pack, read_members
+
+SHA_COMMENT = b"\n<!-- sha256:%s -->\n"
+
+
+class Runtime(Protocol):
+    """An exported model, ready to run."""
+
+    metadata: Metadata
+
+    def run(self, pixels: NDArray[np.uint8]) -> Sequence[NDArray[Any]]:
+        """uint8 (H, W, 1 or 3) -> arrays in the order of `graph.Outputs`."""
+        ...
+
+
+def open_runtime(path: Path) -> Runtime:
+    """Open an exported file by its suffix.
+
+    Raises:
+        BurnishError: missing, damaged, foreign or newer file, wrong suffix, or the runtime is not
+            installed.
+    """
+    kinds: dict[str, Callable[[Path], Runtime]] = {
+        ".onnx": OnnxRuntime,
+        ".xml": OpenVinoRuntime,
+        ".pt2": TorchRuntime,
+    }
+    if path.suffix.lower() not in kinds:
+        raise BurnishError(f"{path} is no exported model: its name must end in .onnx, .xml or .pt2")
+    return kinds[path.suffix.lower()](path)
+
+
+def need(module: str) -> Any:
+    """A package of the extra "export".
+
+    Raises:
+        BurnishError: it is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise BurnishError(
+            f"{module.partition('.')[0]} is not installed: pip install 'burnish[export]'"
+        ) from error
+
+
+def onnx_tail(sha256: str) -> bytes:
+    """The metadata entry "sha256" as the last bytes of an ONNX file (protobuf: fields may be
+    appended)."""
+    entry = b"\x0a\x06sha256\x12\x40" + sha256.encode()
+    return b"\x72" + bytes([len(entry)]) + entry
+
+
+class OnnxRuntime:
+    """An .onnx file in ONNX Runtime, on the processor."""
+
+    def __init__(self, path: Path) -> None:
+        ort = need("onnxruntime")
+        data = _read(path)
+        length = len(onnx_tail("0" * 64))
+        body, tail = data[:-length], data[-length:]
+        if b"sha256" in tail and tail != onnx_tail(digest([body])):
+            raise changed(path)
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = _threads()
+        options.log_severity_level = 4  # what matters comes as an exception
+        try:
+            self._session = ort.InferenceSession(data, options, ["CPUExecutionProvider"])
+        except Exception as error:  # it has a dozen kinds, under no common name
+            raise BurnishError(f"{path} is damaged, or no ONNX file: {_first(error)}") from error
+        found = self._session.get_modelmeta().custom_metadata_map
+        self.metadata = read_metadata(path, found.get(KEY))
+        if "sha256" not in found:
+            raise changed(path)
+
+    def run(self, pixels: NDArray[np.uint8]) -> Sequence[NDArray[Any]]:
+        found: Sequence[NDArray[Any]] = self._session.run(list(Outputs._fields), {"pixels": pixels})
+        return found
+
+
+class OpenVinoRuntime:
+    """An OpenVINO .xml file with its .bin, on the processor, computed in float32."""
+
+    def __init__(self, path: Path) -> None:
+        openvino = need("openvino")
+        text, weights = _read(path), _read(path.with_suffix(".bin"))
+        body, mark, tail = text.rpartition(SHA_COMMENT.partition(b"%")[0])
+        if not mark or tail != (digest([body, weights]).encode() + b" -->\n"):
+            raise changed(path) if KEY.encode() in text else read_error(path)
+        # Automatic precision would be bfloat16 where the processor has it, and change verdicts.
+        plain = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": _threads()}
+        try:
+            core = openvino.Core()
+            model = core.read_model(body, weights)
+            self._compiled = core.compile_model(model, "CPU", plain)
+            text_of = model.get_rt_info([KEY]).astype(str) if model.has_rt_info([KEY]) else None
+        except RuntimeError as error:
+            raise BurnishError(
+                f"{path} is damaged, or no OpenVINO file: {_first(error)}"
+            ) from error
+        self.metadata = read_metadata(path, text_of)
+
+    def run(self, pixels: NDArray[np.uint8]) -> Sequence[NDArray[Any]]:
+        found = self._compiled(np.ascontiguousarray(pixels))
+        return [found[index] for index in range(len(Outputs._fields))]
+
+
+class TorchRuntime:
+    """A .pt2 file (torch.export), on the processor; see `pt2_guard` for what is let in."""
+
+    def __init__(self, path: Path) -> None:
+        import io
+        import json
+        import logging
+
+        import torch
+
+        members = read_members(path)
+        check_members(path, members)
+        extra = members.pop(EXTRA, None)
+        if extra is None:
+            raise read_error(path)
+        try:
+            record = json.loads(extra)
+            sha, text = record["sha256"], record[KEY]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise BurnishError(f"{path}: its burnish metadata cannot be read") from error
+        if sha != members_digest(members):
+            raise changed(path)
+        self.metadata = read_metadata(path, text)
+        log = logging.getLogger("torch.export")
+        level = log.level
+        log.setLevel(logging.ERROR)
+        try:
+            program = torch.export.load(io.BytesIO(pack(members)))
+            self._module = program.module()
+        except Exception as error:  # what a foreign program breaks on is torch's own matter
+            raise BurnishError(
+                f"{path} cannot be loaded by torch {torch.__version__}: {_first(error)}"
+            ) from error
+        finally:
+            log.setLevel(level)
+
+    def run(self, pixels: NDArray[np.uint8]) -> Sequence[NDArray[Any]]:
+        import torch
+
+        with torch.no_grad():
+            found = self._module(torch.from_numpy(np.ascontiguousarray(pixels)))
+        return [tensor.numpy() for tensor in found]
+
+
+def members_digest(members: dict[str, bytes]) -> str:
+    """SHA-256 over names and contents of a .pt2 file's members but the metadata."""
+    return digest(part for name in sorted(members) for part in (name.encode(), members[name]))
+
+
+def read_error(path: Path) -> BurnishError:
+    """The error for a file that burnish did not write."""
+    return BurnishError(f"{path} was not written by `burnish export`: it has no burnish metadata")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise BurnishError(f"no such model: {path}") from error
+    except OSError as error:
+        raise BurnishError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def _first(error: Exception) -> str:
+    """The first line that says something, without addresses of the runtime's sources."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    plain = [line for line in lines if not re.match(r"(Check|Exception) .*(failed|from) ", line)]
+    return (plain or lines or [type(error).__name__])[0][:200]

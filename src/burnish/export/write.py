@@ -1,0 +1,126 @@
+"""A model's inspection graph written to a file of each format."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from burnish.detection.model_file import Model
+from burnish.export.graph import InspectionGraph, Outputs
+from burnish.export.metadata import KEY, Metadata, digest
+from burnish.export.pt2_guard import EXTRA, check_members, pack, read_members, strip
+from burnish.export.runtimes import SHA_COMMENT, members_digest, need, onnx_tail
+
+MAX_SIDE = 1 << 15  # px; beyond it the 32-bit sums of the resize would overflow
+OPSET = 20  # the first with Gelu
+DIMENSIONS = ("height", "width", "channels")
+
+
+def trace(model: Model) -> torch.export.ExportedProgram:
+    """The inspection graph of a model, with height, width and channels left open."""
+    graph = InspectionGraph(model).eval()
+    for parameter in graph.parameters():
+        parameter.requires_grad_(False)
+    example = torch.zeros(3 * graph.shape.height // 2, 2 * graph.shape.width, 3, dtype=torch.uint8)
+    largest = dict(zip(DIMENSIONS, (MAX_SIDE, MAX_SIDE, 3), strict=True))
+    dims = {i: torch.export.Dim(n, min=1, max=m) for i, (n, m) in enumerate(largest.items())}
+    with torch.no_grad(), _quiet():
+        graph(example)  # bands of filters are made once and kept: they must not be made of tracers
+        return torch.export.export(graph, (example,), dynamic_shapes=(dims,), strict=False)
+
+
+def to_onnx(program: torch.export.ExportedProgram) -> Any:
+    """The program as an `onnx.ModelProto`, without metadata.
+
+    Raises:
+        BurnishError: onnx or onnxscript is not installed.
+    """
+    need("onnxscript")
+    need("onnx")
+    with _quiet(), redirect_stdout(io.StringIO()):
+        made = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["pixels"],
+            output_names=list(Outputs._fields),
+            verbose=False,
+        )
+    assert made is not None
+    proto = made.model_proto
+    found = [d.dim_param for d in proto.graph.input[0].type.tensor_type.shape.dim]
+    names = dict(zip(found, DIMENSIONS, strict=True))
+    for value in proto.graph.output:
+        for dim in value.type.tensor_type.shape.dim:
+            dim.dim_param = names.get(dim.dim_param, dim.dim_param)
+    for dim in proto.graph.input[0].type.tensor_type.shape.dim:
+        dim.dim_param = names[dim.dim_param]
+    for node in proto.graph.node:
+        node.ClearField("metadata_props")  # file names and lines of this machine
+        node.ClearField("doc_string")
+    return proto
+
+
+def write_onnx(proto: Any, metadata: Metadata, path: Path) -> None:
+    """Write an ONNX model with its metadata and checksum."""
+    del proto.metadata_props[:]
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = KEY, metadata.model_dump_json()
+    body = proto.SerializeToString()
+    path.write_bytes(body + onnx_tail(digest([body])))
+
+
+def write_openvino(proto: Any, metadata: Metadata, path: Path) -> None:
+    """Convert an ONNX model to OpenVINO's .xml and .bin.
+
+    Raises:
+        BurnishError: openvino is not installed.
+    """
+    openvino = need("openvino")
+    raw = path.with_suffix(".onnx")
+    raw.write_bytes(proto.SerializeToString())
+    try:
+        model = openvino.convert_model(raw)
+        model.set_rt_info(metadata.model_dump_json(), [KEY])
+        # Weights in 16 bits would be the default, and change scores.
+        openvino.save_model(model, path, compress_to_fp16=False)
+    finally:
+        raw.unlink()
+    body = path.read_bytes()
+    sha = digest([body, path.with_suffix(".bin").read_bytes()])
+    path.write_bytes(body + SHA_COMMENT % sha.encode())
+
+
+def write_torch(program: torch.export.ExportedProgram, metadata: Metadata, path: Path) -> None:
+    """Write the program as a .pt2 that `torch.export.load` reads, without pickled parts."""
+    with _quiet():
+        torch.export.save(program, path)
+    members = strip(read_members(path))
+    members.pop(EXTRA, None)
+    check_members(path, members)  # what could not be loaded again is not written
+    record = {KEY: metadata.model_dump_json(), "sha256": members_digest(members)}
+    path.write_bytes(pack(members | {EXTRA: json.dumps(record).encode()}))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Exporters talk of their own affairs."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
