@@ -65,7 +65,7 @@ def test_attention_against_torchs_multihead_attention(width: int, heads: int) ->
     all_keys = nn.functional.linear(
         tokens, ours.qkv.weight[width : 2 * width], ours.qkv.bias[width : 2 * width]
     )
-    expected_keys = all_keys.reshape(2, 7, heads, width // heads).mean(dim=2)
+    expected_keys = all_keys.reshape(2, 7, heads, width // heads).transpose(1, 2)
     torch.testing.assert_close(keys, expected_keys, rtol=1e-4, atol=1e-5)
 
 
@@ -95,7 +95,7 @@ def test_a_token_repeated_k_times_equals_one_of_size_k(times: int) -> None:
     long, long_keys = module(tokens.repeat_interleave(repeats, dim=1))
     expected = once.repeat_interleave(repeats, dim=1)  # the copies themselves come out alike too
     torch.testing.assert_close(long, expected, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(long_keys, keys.repeat_interleave(repeats, dim=1))
+    torch.testing.assert_close(long_keys, keys.repeat_interleave(repeats, dim=2))
     ignored, _ = module(tokens)
     assert (once - ignored).abs().max() > 0.01  # the size does matter here
 

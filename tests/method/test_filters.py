@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import correlate1d, gaussian_filter
 
-from burnish.method.filters import gaussian_band, gaussian_smooth
+from burnish.method.filters import convolve3, gaussian_band, gaussian_smooth
 from burnish.method.losses import ssim_loss
 
 
@@ -60,3 +60,21 @@ def test_a_band_first_used_in_inference_still_trains() -> None:
     ssim_loss(image, painted).backward()
     assert painted.grad is not None
     assert painted.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(("channels", "kernels"), [(1, 1), (3, 3), (2, 5)])
+@pytest.mark.parametrize(("height", "width"), [(128, 128), (24, 40), (7, 3), (1, 1)])
+def test_banded_3x3_convolution_and_its_gradients_against_torchs(
+    channels: int, kernels: int, height: int, width: int
+) -> None:
+    source = torch.Generator().manual_seed(0)
+    shapes = [(2, channels, height, width), (kernels, channels, 3, 3), (kernels,)]
+    given = [torch.randn(shape, generator=source, dtype=torch.float64) for shape in shapes]
+    results = []
+    for function in (convolve3, lambda *args: torch.nn.functional.conv2d(*args, padding=1)):
+        leaves = [tensor.clone().requires_grad_() for tensor in given]
+        out = function(*leaves)
+        out.sin().sum().backward()
+        results.append([out, *(leaf.grad for leaf in leaves)])
+    for ours, expected in zip(*results, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-9, atol=1e-9)

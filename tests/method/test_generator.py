@@ -156,3 +156,14 @@ def test_output_is_not_clamped() -> None:
     network = generator()
     nn.init.constant_(network.smooth.bias, 3)
     assert network(rand(1, 1, 32, 32))[0].max() > 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_head_in_training_is_the_head_in_inspection(channels: int) -> None:
+    network, masked = generator(InputShape(channels, 32, 32)), rand(2, channels, 32, 32)
+    nn.init.normal_(network.smooth.weight)
+    nn.init.normal_(network.smooth.bias)
+    with torch.no_grad():
+        inspected, _ = network(masked)
+    trained, _ = network(masked)
+    torch.testing.assert_close(trained, inspected, rtol=1e-5, atol=1e-5)

@@ -24,7 +24,7 @@ from burnish.training.samples import Samples
 MICRO = {
     "image_size": 32, "patch": 8, "disc_patch": 8, "mask_blocks": (8, 16), "width": 32, "heads": 2,
     "depth_encoder": 1, "depth_decoder": 1, "disc_width": 32, "disc_heads": 2, "disc_depth": 2,
-    "batch": 4, "warmup": 2, "checkpoint_minutes": 0,
+    "batch": 4, "warmup": 2, "checkpoint_minutes": 0, "precision": "float32",
 }  # fmt: skip
 
 
@@ -69,6 +69,20 @@ def test_same_seed_same_weights_other_seed_others(tmp_path: Path) -> None:
     one, other = weights(tmp_path / "a"), weights(tmp_path / "c")
     key = "generator/to_pixels.weight"
     assert not torch.equal(one[key], other[key])
+
+
+def test_dropping_hidden_tokens_learns_and_resumes(tmp_path: Path) -> None:
+    changes = {"hidden_tokens": "drop", "steps": 60, "learning_rate": 3e-3, "jitter": 0.1}
+    unbroken = trainer(tmp_path / "whole", **changes)
+    unbroken.fit()
+    rows = unbroken.progress.rows
+    assert rows[-1]["l1"] < 0.7 * rows[0]["l1"]
+    first = trainer(tmp_path / "parts", **changes)
+    first.on_step = lambda e: os.kill(os.getpid(), signal.SIGTERM) if e.step == 7 else None
+    with pytest.raises(Interrupted):
+        first.fit()
+    trainer(tmp_path / "parts", **changes).fit(resume=True)
+    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
 
 
 def test_training_does_not_touch_the_callers_random_state(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 @lru_cache(maxsize=64)
@@ -39,6 +40,32 @@ def gaussian_band(size: int, sigma: float, radius: int, pad: bool) -> Tensor:
 def separable(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Apply one band matrix down and one across: (..., H, W) -> (..., rows, columns)."""
     return rows.to(images) @ images @ columns.to(images).T
+
+
+def convolve3(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`conv2d(images, weight, bias, padding=1)` of a 3x3 filter as three banded products.
+
+    On a CPU torch's own backward of a one-channel convolution takes about three times as long. (Its
+    forward alone, and several channels, are faster in torch.)
+
+    Args:
+        images: (B, C, H, W).
+        weight: (K, C, 3, 3).
+        bias: (K,).
+
+    Returns:
+        (B, K, H, W).
+    """
+    batch, channels, height, width = images.shape
+    eye = torch.eye(width + 2, dtype=weight.dtype, device=weight.device)
+    shifts = torch.stack([eye[1:-1, column : column + width] for column in range(3)])
+    bands = torch.einsum("kcij,jxy->icxky", weight, shifts)  # column x of c gives to y of k
+    bands = bands.reshape(3, channels * width, len(weight) * width)
+    lines = images.transpose(1, 2).reshape(batch, height, channels * width)
+    lines = F.pad(lines, (0, 0, 1, 1))
+    found = sum(lines[:, row : row + height] @ bands[row] for row in range(3))
+    assert isinstance(found, Tensor)
+    return found.unflatten(-1, (len(weight), width)).transpose(1, 2) + bias[:, None, None]
 
 
 def gaussian_smooth(maps: Tensor, sigma: float) -> Tensor:

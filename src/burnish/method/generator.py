@@ -18,6 +18,7 @@ from burnish.method.blocks import (
     unpatchify,
 )
 from burnish.method.dropping import refill_tokens
+from burnish.method.filters import convolve3
 from burnish.method.masks import most_visible, visible_patches
 from burnish.settings import Settings
 
@@ -131,7 +132,13 @@ class Generator(nn.Module):
         patches = self.to_pixels(self.norm(tokens))
         shape = self.shape
         image = unpatchify(patches, self.patch, shape.channels, shape.height, shape.width)
-        return self.smooth(image), bottleneck
+        return self._head(image), bottleneck
+
+    def _head(self, image: Tensor) -> Tensor:
+        if torch.is_grad_enabled() and image.device.type == "cpu" and image.shape[1] == 1:
+            assert self.smooth.bias is not None
+            return convolve3(image, self.smooth.weight, self.smooth.bias)
+        return self.smooth(image)  # type: ignore[no-any-return]
 
     def _refill(self, tokens: Tensor, kept: Tensor | None, which: int) -> Tensor:
         """The whole grid from the kept tokens and a learnt one in all other places."""

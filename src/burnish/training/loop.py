@@ -20,6 +20,7 @@ from burnish.method.discriminator import Discriminator
 from burnish.method.generator import Encoder, Generator, InputShape
 from burnish.method.masks import complementary_masks
 from burnish.settings import Settings
+from burnish.training.allocator import freed_memory_kept
 from burnish.training.batches import draw_batch
 from burnish.training.hardware import training_precision
 from burnish.training.log import LossLog
@@ -132,7 +133,8 @@ class Trainer:
             self.progress = load_state(self.checkpoint, self.networks, self.optimizers)
         start = time.monotonic() - self.progress.seconds
         saved = time.monotonic()
-        with stop_on_signals(self._stop), deterministic(self.fabric.device):
+        device = self.fabric.device
+        with stop_on_signals(self._stop), deterministic(device), freed_memory_kept():
             while not self._finished():
                 terms = self.train_step()
                 self.progress.seconds = time.monotonic() - start
