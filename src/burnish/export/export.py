@@ -21,6 +21,7 @@ from burnish.export.exported import load_exported
 from burnish.export.graph import TOLERANCE
 from burnish.export.metadata import describe
 from burnish.export.parity import Parity, compare, gate_images
+from burnish.export.quantise import quantise, raise_threshold
 from burnish.export.runtimes import need
 from burnish.export.write import to_onnx, trace, write_onnx, write_openvino, write_torch
 
@@ -92,6 +93,8 @@ def export_model(
             "image_size, or cut the images up before training and inspection"
         )
     images = gate_images(detector.card, data)
+    if int8 and not images.good:
+        raise BurnishError("--int8 sets its ranges on good images, and there are only test images")
     name = f"model.int8{SUFFIXES[to]}" if int8 else f"model{SUFFIXES[to]}"
     target = file.parent / name if out is None else out
     tolerance = INT8_TOLERANCE if int8 else TOLERANCE
@@ -108,17 +111,13 @@ def export_model(
             tell("writing ONNX")
             proto = to_onnx(program)
             if int8:
-                from burnish.export.quantise import quantise
-
-                tell("calibrating int8 on good images")
-                proto = quantise(proto, detector.model.generator, gate_good(images))
+                tell(f"calibrating int8 on {len(images.good)} good images")
+                proto = quantise(proto, detector.model.generator, images.good)
+                threshold = raise_threshold(proto, detector, images.good)
+                record = record.model_copy(update={"threshold": threshold})
             (write_onnx if to == "onnx" else write_openvino)(proto, record, beside)
-        tell(f"comparing on {len(images)} images")
-        done = iter(range(1, len(images) + 1))
-        exported = load_exported(beside)
-        parity = compare(
-            detector, exported, images, tolerance, lambda: on_image(next(done), len(images))
-        )
+        tell(f"comparing on {len(images.all)} images")
+        parity = compare(detector, load_exported(beside), images.all, tolerance, on_image)
         if not parity.passed:
             kind = f"{to} in int8" if int8 else to
             raise BurnishError(
@@ -127,11 +126,6 @@ def export_model(
             )
     files = (target, target.with_suffix(".bin")) if to == "openvino" else (target,)
     return Export(files, parity)
-
-
-def gate_good(images: list[Path]) -> list[Path]:
-    """The good images among those of a data set: all that do not lie in a defect's folder."""
-    return [p for p in images if p.parent.name == "good" or p.parent.parent.name != "test"]
 
 
 @contextmanager

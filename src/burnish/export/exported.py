@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from burnish.detection.detector import Detector
 from burnish.detection.image_scorer import ScoredImage
 from burnish.errors import BurnishError
-from burnish.export.graph import Outputs, graph_threshold
+from burnish.export.graph import Outputs
 from burnish.export.runtimes import open_runtime
 from burnish.images.roi import fit_roi
 
@@ -59,7 +59,8 @@ class ExportedDetector(Detector):
         other = copy.copy(self)
         calibration = self.card.calibration.model_copy(update={"false_alarms": rate})
         other.card = self.card.model_copy(update={"calibration": calibration})
-        other.threshold = graph_threshold(calibration)
+        above = self.threshold - self.card.calibration.threshold  # as the export found it needed
+        other.threshold = calibration.threshold + above
         return other
 
     def run(self, image: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:

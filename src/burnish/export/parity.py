@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +114,19 @@ class Parity:
         return "\n".join(lines)
 
 
-def gate_images(card: ModelCard, data: Path | None) -> list[Path]:
+@dataclass(frozen=True)
+class GateImages:
+    """What to compare on: good images that were not learnt, and a data set's test images."""
+
+    good: tuple[Path, ...]
+    tested: tuple[Path, ...]
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        return self.good + self.tested
+
+
+def gate_images(card: ModelCard, data: Path | None) -> GateImages:
     """The images to compare on: good ones, and what lies in the data set's test folder.
 
     Args:
@@ -122,7 +134,7 @@ def gate_images(card: ModelCard, data: Path | None) -> list[Path]:
             of its training images only those held out.
 
     Returns:
-        At most `MOST_IMAGES` paths, spread evenly.
+        At most `MOST_IMAGES` paths of each, spread evenly.
 
     Raises:
         BurnishError: there are none.
@@ -140,30 +152,34 @@ def gate_images(card: ModelCard, data: Path | None) -> list[Path]:
     if data is None or root.resolve() == Path(card.data["folder"]).resolve():
         good = [path for path in good if path.name in held] or good
     tested = [image.path for image in find_test_images(root)] if (root / "test").is_dir() else []
-    paths = good + tested
-    if not paths:
+    if not good and not tested:
         raise BurnishError(f"{root} holds no image to compare on: give some with --data FOLDER")
+    return GateImages(_spread(good), _spread(tested))
+
+
+def _spread(paths: Sequence[Path]) -> tuple[Path, ...]:
     step = max(1.0, len(paths) / MOST_IMAGES)
-    return [paths[int(i * step)] for i in range(int(len(paths) / step))]
+    return tuple(paths[int(i * step)] for i in range(int(len(paths) / step)))
 
 
 def compare(
     model: Detector,
     exported: Detector,
-    paths: Iterable[Path],
+    paths: Sequence[Path],
     tolerance: float,
-    on_image: Callable[[], None] = lambda: None,
+    on_image: Callable[[int, int], None] = lambda done, total: None,
 ) -> Parity:
     """Inspect every image with both.
 
     Args:
         tolerance: of scores, as a share of the threshold.
+        on_image: called with (done, all) after each.
 
     Raises:
         BurnishError: an image cannot be read, or there is none that can.
     """
     found, skipped = [], []
-    for path in paths:
+    for done, path in enumerate(paths, start=1):
         try:
             one = model.inspect(path)
         except BurnishError as error:  # training skipped such files too
@@ -173,7 +189,7 @@ def compare(
         by = float(np.abs(one.anomaly_map - two.anomaly_map).max())
         differs = one.is_defect != two.is_defect
         found.append(Difference(path, one.score, two.score, by, differs))
-        on_image()
+        on_image(done, len(paths))
     if not found:
         raise BurnishError("none of the images to compare on can be read: " + skipped[0])
     return Parity(tuple(found), tolerance * abs(model.threshold), model.threshold)

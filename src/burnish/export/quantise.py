@@ -7,8 +7,10 @@ attention, norms, error maps and score.
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from burnish.detection.detector import Detector
+from burnish.errors import BurnishError
 from burnish.export.runtimes import need
 from burnish.images.reader import read_image
 
@@ -40,23 +44,23 @@ def linear_nodes(proto: Any, generator: nn.Module) -> list[str]:
     ]
 
 
+def _readable(paths: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
+    """Training left out what cannot be read, and so does this."""
+    for path in paths:
+        with suppress(BurnishError):
+            yield read_image(path)
+
+
 class _Reader:
     """Good images, one at a time, as onnxruntime's calibration wants them."""
 
     def __init__(self, images: Sequence[Path]) -> None:
         step = max(1, len(images) // CALIBRATION_IMAGES)
-        self._images = iter(images[::step][:CALIBRATION_IMAGES])
+        self._images = _readable(images[::step][:CALIBRATION_IMAGES])
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        path = next(self._images, None)
-        if path is None:
-            return None
-        image = read_image(path)
-        return {"pixels": image.reshape(*image.shape[:2], -1)}
-
-    def __iter__(self) -> Iterator[dict[str, NDArray[np.uint8]]]:
-        while (one := self.get_next()) is not None:
-            yield one
+        image = next(self._images, None)
+        return None if image is None else {"pixels": image.reshape(*image.shape[:2], -1)}
 
 
 def quantise(proto: Any, generator: nn.Module, images: Sequence[Path]) -> Any:
@@ -76,16 +80,43 @@ def quantise(proto: Any, generator: nn.Module, images: Sequence[Path]) -> Any:
     with tempfile.TemporaryDirectory() as name:
         before, after = Path(name) / "float32.onnx", Path(name) / "int8.onnx"
         onnx.save(proto, before)
-        quantization.quantize_static(
-            before,
-            after,
-            _Reader(images),
-            quant_format=quantization.QuantFormat.QDQ,
-            op_types_to_quantize=["MatMul"],
-            nodes_to_quantize=nodes,
-            per_channel=True,
-            activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8,
-            calibrate_method=quantization.CalibrationMethod.MinMax,
-        )
+        logging.disable(logging.WARNING)  # advice on a preparation that open sizes do not allow
+        try:
+            quantization.quantize_static(
+                before,
+                after,
+                _Reader(images),
+                quant_format=quantization.QuantFormat.QDQ,
+                op_types_to_quantize=["MatMul"],
+                nodes_to_quantize=nodes,
+                per_channel=True,
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+                calibrate_method=quantization.CalibrationMethod.MinMax,
+            )
+        finally:
+            logging.disable(logging.NOTSET)
         return onnx.load(after)
+
+
+def raise_threshold(proto: Any, model: Detector, images: Sequence[Path]) -> float:
+    """Raise the threshold in a quantised graph until good images that pass the model pass it too.
+
+    Scores in 8 bits are a little off, and the threshold is the very score of a good image. Only
+    images known to be good move it; the gate then tries it on others.
+
+    Returns:
+        The threshold now in the graph.
+    """
+    onnx, ort = need("onnx"), need("onnxruntime")
+    held = next(value for value in proto.graph.initializer if value.name == "threshold")
+    threshold = float(onnx.numpy_helper.to_array(held))
+    session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    for image in _readable(images):
+        if model.inspect(image).is_defect:
+            continue
+        pixels = {"pixels": image.reshape(*image.shape[:2], -1)}
+        threshold = max(threshold, float(session.run(["score"], pixels)[0]))
+    raised = onnx.numpy_helper.from_array(np.array(threshold, np.float32), "threshold")
+    held.CopyFrom(raised)
+    return threshold

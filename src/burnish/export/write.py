@@ -88,7 +88,7 @@ def write_openvino(proto: Any, metadata: Metadata, path: Path) -> None:
     raw = path.with_suffix(".onnx")
     raw.write_bytes(proto.SerializeToString())
     try:
-        model = openvino.convert_model(raw)
+        model = openvino.Core().read_model(raw)  # convert_model would tell Intel of it
         model.set_rt_info(metadata.model_dump_json(), [KEY])
         # Weights in 16 bits would be the default, and change scores.
         openvino.save_model(model, path, compress_to_fp16=False)

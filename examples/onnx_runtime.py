@@ -1,0 +1,37 @@
+"""Inspect a picture with an exported model: ONNX Runtime, numpy and Pillow, nothing else.
+
+    pip install onnxruntime numpy pillow
+    python onnx_runtime.py model.onnx part.png heat.png
+"""
+
+import json
+import sys
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+model, picture, heat = sys.argv[1:]
+session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+about = json.loads(session.get_modelmeta().custom_metadata_map["burnish"])
+
+# The graph takes the camera's pixels as they are: uint8, height x width x 1 (grey) or 3 (RGB).
+# Of 16 bits give the upper 8.
+image = Image.open(picture)
+if image.mode.startswith("I;16"):
+    image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+image = image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
+pixels = np.asarray(image).reshape(image.height, image.width, -1)
+
+wanted = ["score", "is_defect", "p_value", "anomaly_map"]
+score, is_defect, p_value, anomaly_map = session.run(wanted, {"pixels": pixels})
+
+verdict = "DEFECT" if is_defect else "good"
+print(f"{verdict} score={score:.6g} threshold={about['threshold']:.6g} p={p_value:.3g}")
+
+# Red grows over the grey picture; the scale is the calibration's, the same for every image.
+low, high = about["heat_range"]
+warmth = np.clip((anomaly_map - low) / (high - low), 0, 1)[..., None]
+grey = np.asarray(image.convert("L"), np.float32)[..., None]
+blended = grey * (1 - warmth) + np.array([255, 40, 0], np.float32) * warmth
+Image.fromarray(blended.round().astype(np.uint8)).save(heat)
