@@ -31,7 +31,7 @@ def measure_inspection(
     """Judge the files over and over for about `seconds`, at least 20 images."""
     scorer, settings = detector.scorer.scorer, detector.card.settings
     device, shape = scorer.device, detector.card.shape
-    before = square_peak(device, torch.float32)
+    before = square_peak(device, torch.float32, seconds / 20)
     reset_peak(device)
     for index in range(WARM_UP):
         detector.inspect(files[index % len(files)])
@@ -65,8 +65,8 @@ def measure_inspection(
         products=Products.of(
             flops=flops,
             seconds=inference,
-            square_peak=max(before, square_peak(device, torch.float32)),
-            products_peak=products_peak(own, device, torch.float32),
+            square_peak=max(before, square_peak(device, torch.float32, seconds / 20)),
+            products_peak=products_peak(own, device, torch.float32, seconds / 5),
         ),
     )
 

@@ -62,7 +62,7 @@ def record_products(work: Callable[[], object]) -> Counter[Product]:
     return recorder.found
 
 
-def square_peak(device: torch.device, kind: torch.dtype, seconds: float = 0.5) -> float:
+def square_peak(device: torch.device, kind: torch.dtype, seconds: float) -> float:
     """FLOP/s of a large square product, the best of about `seconds`."""
     side = SIDES.get(device.type, 4096)
     left, right = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
@@ -71,7 +71,7 @@ def square_peak(device: torch.device, kind: torch.dtype, seconds: float = 0.5) -
 
 
 def products_peak(
-    products: Counter[Product], device: torch.device, kind: torch.dtype, seconds: float = 2.0
+    products: Counter[Product], device: torch.device, kind: torch.dtype, seconds: float
 ) -> float:
     """FLOP/s if a step did nothing but its products, each as fast as this machine can do it alone.
 

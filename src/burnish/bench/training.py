@@ -17,6 +17,7 @@ from burnish.images.dataset import MIN_GOOD, find_training_images
 from burnish.images.store import ImageStore, load_store
 from burnish.method.generator import InputShape
 from burnish.settings import Settings
+from burnish.training.allocator import freed_memory_kept
 from burnish.training.hardware import training_precision
 from burnish.training.loop import Trainer
 from burnish.training.process import deterministic
@@ -44,10 +45,10 @@ def measure_training(trainer: Trainer, seconds: float) -> TrainingFigures:
     """
     s, device = trainer.settings, trainer.fabric.device
     shape, kind = InputShape(*trainer.samples.shape), training_type(s)
-    before = square_peak(device, kind)
+    before = square_peak(device, kind, seconds / 20)
     reset_peak(device)
     rounds: list[dict[str, float]] = []
-    with deterministic(device), step_parts(trainer) as step:
+    with deterministic(device), freed_memory_kept(), step_parts(trainer) as step:
         for _ in range(WARM_UP):
             step()
         start = time.perf_counter()
@@ -71,8 +72,8 @@ def measure_training(trainer: Trainer, seconds: float) -> TrainingFigures:
         products=Products.of(
             flops=flops,
             seconds=step_seconds,
-            square_peak=max(before, square_peak(device, kind)),
-            products_peak=products_peak(own, device, kind),
+            square_peak=max(before, square_peak(device, kind, seconds / 20)),
+            products_peak=products_peak(own, device, kind, seconds / 5),
         ),
     )
 

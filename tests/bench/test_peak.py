@@ -1,0 +1,67 @@
+"""Products recorded against what was multiplied; FLOPs against the counter and by hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from burnish.bench.flops import count_inspection, count_step, run_inspection, run_step
+from burnish.bench.peak import Product, products_peak, record_products, square_peak
+from burnish.method.generator import InputShape
+from burnish.settings import Settings, make_settings
+
+CPU = torch.device("cpu")
+SHAPE = InputShape(1, 32, 32)
+
+
+@pytest.fixture
+def settings(micro: dict) -> Settings:
+    return make_settings("tiny", micro)
+
+
+def test_products_are_recorded_with_shape_and_strides() -> None:
+    left, right, bias = torch.ones(2, 3), torch.ones(4, 3), torch.ones(4)
+    batch = torch.ones(5, 2, 3)
+
+    def work() -> None:
+        left @ right.T
+        F.linear(left, right, bias)
+        batch @ batch.transpose(1, 2)
+
+    flat = Product(((2, 3), (3, 1)), ((3, 4), (1, 3)))
+    pair = Product(((5, 2, 3), (6, 3, 1)), ((5, 3, 2), (6, 1, 3)))
+    found = record_products(work)
+    assert found == Counter({flat: 2, pair: 1})
+    assert flat.flops == 2 * 2 * 3 * 4
+    assert pair.flops == 5 * 2 * 2 * 3 * 2
+
+
+def test_the_recorded_products_are_nearly_all_the_flops_counted(settings: Settings) -> None:
+    for counted, work in (
+        (count_step(settings, SHAPE, 4).flops, lambda: run_step(settings, SHAPE, 4)),
+        (count_inspection(settings, SHAPE), lambda: run_inspection(settings, SHAPE)),
+    ):
+        own = sum(product.flops * times for product, times in record_products(work).items())
+        assert 0.98 * counted < own <= counted  # the rest: a 3x3 convolution of one channel
+
+
+def test_inspection_is_counted_as_by_hand(settings: Settings) -> None:
+    s, n, p, d = settings, 16, 8 * 8, 32
+    r = int(s.mlp_ratio)
+    block = n * (3 * d * d + d * d + 2 * r * d * d) + 2 * n * n * d
+    blocks = s.depth_encoder + s.depth_middle + s.depth_decoder
+    around = n * p * d + n * d * d + n * 2 * d * d + n * d * p  # embed, linear, join, to_pixels
+    one = 2 * (blocks * block + around) + 2 * 9 * 32 * 32  # and the 3x3 head
+    assert count_inspection(s, SHAPE) == 2 * len(s.mask_blocks) * one
+
+
+def test_a_product_that_repeats_counts_by_how_often() -> None:
+    small = Product(((8, 8), (8, 1)), ((8, 8), (8, 1)))
+    large = Product(((512, 512), (512, 1)), ((512, 512), (512, 1)))
+    slow = products_peak(Counter({small: 1}), CPU, torch.float32, 0.02)
+    mixed = products_peak(Counter({small: 1, large: 100}), CPU, torch.float32, 0.1)
+    assert mixed > 3 * slow  # a product of 8 x 8 is all overhead
+    assert square_peak(CPU, torch.float32, 0.05) > 3 * slow
