@@ -156,6 +156,15 @@ def test_a_generator_that_keeps_them_is_as_it_was() -> None:
     assert plain.kept(complementary_masks(32, 32, BLOCKS)[0]) is None
 
 
+def test_it_can_be_built_without_numbers() -> None:
+    settings = make_settings("paper", {"hidden_tokens": "drop"})
+    with torch.device("meta"):
+        network = Generator(settings, InputShape(3, 256, 256))
+    assert {p.device.type for p in network.parameters()} == {"meta"}
+    assert network.visible == 128  # half of 16 x 16
+    assert network.position.shape == (1, 256, 512)
+
+
 def test_blocks_that_cut_through_patches_are_refused() -> None:
     with pytest.raises(BurnishError, match=r"mask_blocks \[4, 12\] are no multiples"):
         make_settings("tiny", {"hidden_tokens": "drop", "mask_blocks": (4, 8, 12)})

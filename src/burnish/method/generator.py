@@ -96,7 +96,9 @@ class Generator(nn.Module):
         if s.hidden_tokens == "drop":
             self.visible = most_visible(shape.height, shape.width, s.mask_blocks, s.patch)
             rows, columns = shape.height // s.patch, shape.width // s.patch
-            self.position = nn.Parameter(sine_positions(rows, columns, s.width)[None])
+            self.position = nn.Parameter(torch.zeros(1, rows * columns, s.width))
+            with torch.no_grad():
+                self.position[0] = sine_positions(rows, columns, s.width)
             # One for the bottleneck, one for the missing side of each long skip.
             self.fill = nn.Parameter(torch.zeros(1 + len(self.joins), s.width))
             nn.init.trunc_normal_(self.fill, std=0.02)
