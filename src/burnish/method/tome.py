@@ -6,13 +6,9 @@ D channels. Token 0 is the class token: it is never merged into another nor rece
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-Merge = Callable[[Tensor], Tensor]
 
 
 def merged_count(tokens: int, r: int) -> int:
@@ -20,7 +16,8 @@ def merged_count(tokens: int, r: int) -> int:
     return tokens - min(r, (tokens - 1) // 2)
 
 
-def match(keys: Tensor, r: int) -> Merge | None:
+@torch.no_grad()  # which pairs merge is a choice, not a function to differentiate
+def match(keys: Tensor, r: int) -> Tensor | None:
     """Choose the r most similar pairs (cosine) between even and odd tokens.
 
     Args:
@@ -28,29 +25,24 @@ def match(keys: Tensor, r: int) -> Merge | None:
         r: pairs to merge; at most half of the tokens besides the class token are merged.
 
     Returns:
-        A function (B, N, C) -> (B, N - r, C) that ADDS each merged token onto its partner (order:
-        class token, other unmerged even tokens, odd tokens), or None when nothing is merged.
+        int64 (B, N): the place of each token among the N - r that are left (order: class token,
+        other unmerged even tokens, odd tokens); merged ones share a place. None: nothing is merged.
     """
-    r = keys.shape[1] - merged_count(keys.shape[1], r)
-    if r == 0:
+    batch, n, _ = keys.shape
+    left = merged_count(n, r)
+    if left == n:
         return None
-    with torch.no_grad():  # which pairs merge is a choice, not a function to differentiate
-        unit = F.normalize(keys.float(), dim=-1)
-        similarity = unit[:, ::2] @ unit[:, 1::2].transpose(1, 2)
-        similarity[:, 0] = -torch.inf
-        best, partner = similarity.max(dim=-1)
-        order = best.argsort(dim=-1, descending=True, stable=True)[..., None]
-        merging, staying = order[:, :r], order[:, r:].sort(dim=1).values
-        target = partner[..., None].gather(1, merging)
-
-    def merge(tokens: Tensor) -> Tensor:
-        even, odd = tokens[:, ::2], tokens[:, 1::2]
-        channels = tokens.shape[-1]
-        moved = even.gather(1, merging.expand(-1, -1, channels))
-        kept = even.gather(1, staying.expand(-1, -1, channels))
-        return torch.cat([kept, odd.scatter_add(1, target.expand(-1, -1, channels), moved)], dim=1)
-
-    return merge
+    unit = F.normalize(keys.float(), dim=-1)
+    similarity = unit[:, ::2] @ unit[:, 1::2].transpose(1, 2)
+    similarity[:, 0] = -torch.inf
+    best, partner = similarity.max(dim=-1)
+    merging = best.argsort(dim=-1, descending=True, stable=True)[:, : n - left]
+    stays = torch.ones_like(partner).scatter_(1, merging, 0)
+    first_odd = left - n // 2
+    places = torch.empty(batch, n, dtype=torch.int64, device=keys.device)
+    places[:, ::2] = torch.where(stays.bool(), stays.cumsum(dim=1) - 1, first_odd + partner)
+    places[:, 1::2] = torch.arange(first_odd, left, device=keys.device)
+    return places
 
 
 def merge_tokens(tokens: Tensor, sizes: Tensor, keys: Tensor, r: int) -> tuple[Tensor, Tensor]:
@@ -64,9 +56,15 @@ def merge_tokens(tokens: Tensor, sizes: Tensor, keys: Tensor, r: int) -> tuple[T
     Returns:
         tokens (B, N', D) and sizes (B, N', 1); the sizes' sum does not change.
     """
-    merge = match(keys, r)
-    if merge is None:
+    places = match(keys, r)
+    if places is None:
         return tokens, sizes
-    merged_sizes = merge(sizes)
-    weighted = merge(tokens * sizes.to(tokens.dtype))
-    return weighted / merged_sizes.to(tokens.dtype), merged_sizes
+    batch, left = len(tokens), merged_count(tokens.shape[1], r)
+    # Moving tokens costs more than matching them: each is weighted and added up once.
+    rows = (places + left * torch.arange(batch, device=places.device)[:, None]).flatten()
+    old = sizes.flatten(0, 1)
+    merged = old.new_zeros(batch * left, 1).index_add_(0, rows, old)
+    weights = (old / merged[rows]).to(tokens.dtype)
+    weighted = tokens.flatten(0, 1) * weights
+    means = tokens.new_zeros(batch * left, tokens.shape[2]).index_add(0, rows, weighted)
+    return means.unflatten(0, (batch, left)), merged.unflatten(0, (batch, left))
