@@ -140,7 +140,7 @@ class Generator(nn.Module):
         if torch.is_grad_enabled() and image.device.type == "cpu" and image.shape[1] == 1:
             assert self.smooth.bias is not None
             return convolve3(image, self.smooth.weight, self.smooth.bias)
-        return self.smooth(image)  # type: ignore[no-any-return]
+        return self.smooth(image)
 
     def _refill(self, tokens: Tensor, kept: Tensor | None, which: int) -> Tensor:
         """The whole grid from the kept tokens and a learnt one in all other places."""
