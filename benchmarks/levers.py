@@ -268,7 +268,7 @@ def main() -> None:
         return
     if wrong := set(given.levers) - set(known):
         parser.error(f"no lever {sorted(wrong)}; there are: {'; '.join(known)}")
-    record = json.loads(OUT.read_text()) if OUT.exists() else {"levers": {}}
+    found: dict[str, dict[str, float]] = {}
     for name in given.levers or known:
         if name in ALLOCATOR:
             row = allocator(name.split(", ")[1], given.steps, given.threads)
@@ -277,7 +277,7 @@ def main() -> None:
                 row = making_batches(given.steps) if name == BATCH else race(
                     *levers()[name](), given.steps
                 )  # fmt: skip
-        record["levers"][name] = row | {"threads": given.threads, "steps": given.steps}
+        found[name] = row | {"threads": given.threads, "steps": given.steps}
         print(name, row, flush=True)
     flops = {
         hidden: count_step(
@@ -285,6 +285,8 @@ def main() -> None:
         ).flops
         for hidden in ("keep", "drop")
     }
+    record = json.loads(OUT.read_text()) if OUT.exists() else {"levers": {}}
+    record["levers"] |= found
     record["flops_per_step"] = flops
     record["command"] = "python benchmarks/levers.py"
     record["machine"] = hardware("cpu", given.threads)

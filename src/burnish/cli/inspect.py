@@ -48,7 +48,9 @@ def inspect(
         raise BurnishError("nothing to inspect: " + "; ".join(problems))
 
     from burnish.detection.detector import Detector
+    from burnish.training.allocator import keep_freed_memory
 
+    keep_freed_memory()
     detector = Detector.load(model, device)
     if false_alarms is not None:
         detector = detector.with_false_alarms(false_alarms)

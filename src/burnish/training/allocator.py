@@ -20,6 +20,13 @@ KEPT = {MMAP_THRESHOLD: 32 * MIB, TRIM_THRESHOLD: 1024 * MIB, TOP_PAD: 64 * MIB}
 USUAL = {MMAP_THRESHOLD: 32 * MIB, TRIM_THRESHOLD: 64 * MIB, TOP_PAD: MIB // 8}
 
 
+def keep_freed_memory() -> None:
+    """Keep up to 1 GiB of freed memory until the process ends."""
+    library = _glibc()
+    if library is not None:
+        _set(library, KEPT)
+
+
 @contextmanager
 def freed_memory_kept() -> Iterator[None]:
     """Keep up to 1 GiB of freed memory; give it back on leaving."""
