@@ -232,11 +232,16 @@ class Inspector:
         for index, (mask, other) in enumerate(self.masks):
             first, _ = generate(self.generator, image[None].masked_fill(mask, 0))
             second, _ = generate(self.generator, image[None].masked_fill(other, 0))
-            error = torch.where(mask, first, second)[0] - image
-            error = error.abs() if s.error == "absolute" else error.square()
+            painted = torch.where(mask, first, second)[0]
+            error = painted - image
+            error = error.square() if s.error == "squared" else error.abs()
             error = error.mean(dim=0).numpy()
             if s.smoothing:
                 error = gaussian_filter(error, s.smoothing, mode="reflect")
+            if s.error == "relative":
+                light = gaussian_filter(painted.mean(dim=0).numpy(), 4, mode="reflect") + 1
+                error = error / (np.maximum(light, 0) + 0.2)
+                error = error / (error.mean() + 0.02)
             if self.position is not None:
                 mean, deviation = self.position
                 error = (error - mean[index]) / deviation[index]

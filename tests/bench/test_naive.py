@@ -78,9 +78,10 @@ def test_training_is_the_same(
         {},
         {"error": "absolute", "smoothing": 2.0, "fusion": "paper", "reduction": "mean",
          "standardise": "none"},
-        {"fusion": "mean", "reduction": "top", "top_share": 0.05},
+        {"fusion": "mean", "reduction": "top", "top_share": 0.05, "error": "relative"},
+        {"error": "relative", "smoothing": 2.0, "reduction": "top", "top_share": 0.01},
     ],
-    ids=["tiny", "paper", "mean and top"],
+    ids=["tiny", "paper", "mean and top", "relative"],
 )  # fmt: skip
 def test_inspection_is_the_same(
     naive: Any, changes: dict[str, Any], metal: Path, micro: dict, tmp_path: Path

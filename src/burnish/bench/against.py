@@ -26,7 +26,7 @@ WARM_UP, LEAST, TURN = 1, 4, 2  # images unseen; steps timed at least, and in a 
 TIE = 1e-4  # nearer to the threshold than this share of it, rounding decides
 UNKNOWN: dict[str, tuple[object, ...]] = {  # what the plain version does not do
     "roi": ("",), "tile": ("full",), "jitter": (0.0,), "mask_channel": (False,),
-    "hidden_tokens": ("keep",), "error": ("absolute", "squared"),
+    "hidden_tokens": ("keep",),
 }  # fmt: skip
 
 
