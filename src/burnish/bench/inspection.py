@@ -19,6 +19,7 @@ from burnish.detection.scorer import Scorer, to_tensor
 from burnish.images.reader import prepare, read_image
 from burnish.method.reconstruction import reconstruct
 from burnish.method.scoring import error_maps, fuse, image_score
+from burnish.training.allocator import freed_memory_kept
 
 WARM_UP, LEAST = 3, 20  # images
 BATCHES = {"cpu": (1, 2, 4, 8, 16), "cuda": (1, 2, 4, 8, 16, 32, 64, 128)}
@@ -32,6 +33,38 @@ def measure_inspection(
     scorer, settings = detector.scorer.scorer, detector.card.settings
     device, shape = scorer.device, detector.card.shape
     before = square_peak(device, torch.float32, seconds / 20)
+    with freed_memory_kept():  # as `burnish inspect` does
+        stages, source, memory = _judge(detector, files, seconds)
+        batches = measure_batches(detector, files[0], seconds)
+    quantiles = {k: Quantiles(percentile(v, 0.5), percentile(v, 0.99)) for k, v in stages.items()}
+    flops = count_inspection(settings, shape)
+    own = record_products(lambda: run_inspection(settings, shape))
+    inference = quantiles["inference"].p50 / 1000
+    if settings.tile != "full":  # inference is of many views; the product's share is of one
+        inference = 1 / batches[1]
+    return InspectionFigures(
+        images=len(stages["total"]),
+        files=len(files),
+        source_size=source,
+        stages_ms=quantiles,
+        images_per_second=1000 / quantiles["total"].p50,
+        batches=batches,
+        best_batch=max(batches, key=lambda size: batches[size]),
+        peak_memory_mib=memory,
+        products=Products.of(
+            flops=flops,
+            seconds=inference,
+            square_peak=max(before, square_peak(device, torch.float32, seconds / 20)),
+            products_peak=products_peak(own, device, torch.float32, seconds / 5),
+        ),
+    )
+
+
+def _judge(
+    detector: Detector, files: Sequence[Path], seconds: float
+) -> tuple[dict[str, list[float]], tuple[int, int], float]:
+    """Milliseconds of every image by stage, the last image's height and width, peak MiB."""
+    device = detector.scorer.scorer.device
     reset_peak(device)
     for index in range(WARM_UP):
         detector.inspect(files[index % len(files)])
@@ -45,30 +78,8 @@ def measure_inspection(
         for name in STAGES:
             stages[name].append(getattr(result.speed, name))
         count += 1
-    memory = peak_mib(device)
-    quantiles = {k: Quantiles(percentile(v, 0.5), percentile(v, 0.99)) for k, v in stages.items()}
-    batches = measure_batches(detector, files[0], seconds)
-    flops = count_inspection(settings, shape)
-    own = record_products(lambda: run_inspection(settings, shape))
-    inference = quantiles["inference"].p50 / 1000
-    if settings.tile != "full":  # inference is of many views; the product's share is of one
-        inference = 1 / batches[1]
-    return InspectionFigures(
-        images=count,
-        files=len(files),
-        source_size=(result.image.shape[0], result.image.shape[1]),
-        stages_ms=quantiles,
-        images_per_second=1000 / quantiles["total"].p50,
-        batches=batches,
-        best_batch=max(batches, key=lambda size: batches[size]),
-        peak_memory_mib=memory,
-        products=Products.of(
-            flops=flops,
-            seconds=inference,
-            square_peak=max(before, square_peak(device, torch.float32, seconds / 20)),
-            products_peak=products_peak(own, device, torch.float32, seconds / 5),
-        ),
-    )
+    height, width = result.image.shape[:2]
+    return stages, (height, width), peak_mib(device)
 
 
 def measure_batches(detector: Detector, file: Path, seconds: float) -> dict[int, float]:
