@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from burnish.detection.detector import Detector
 from burnish.detection.image_scorer import ScoredImage
+from burnish.detection.result import Result
 from burnish.errors import BurnishError
 from burnish.export.graph import Outputs
 from burnish.export.runtimes import open_runtime
@@ -87,7 +88,17 @@ class ExportedDetector(Detector):
             anomaly_map=found["model_map"],
             reconstruction=found["reconstruction"],
             full_map=found["anomaly_map"],
+            is_defect=bool(found["is_defect"]),
         )
+
+    def _result(
+        self, path: Path | None, image: NDArray[np.uint8], scored: ScoredImage, *others: Any
+    ) -> Result:
+        result = super()._result(path, image, scored, *others)
+        assert isinstance(scored, _FullSize)
+        if self.threshold != self.metadata.threshold:  # another false-alarm rate
+            return result
+        return replace(result, is_defect=scored.is_defect)  # what other programs would be told
 
     def _full_size(
         self, image: NDArray[np.uint8], scored: ScoredImage
@@ -101,6 +112,8 @@ class ExportedDetector(Detector):
 
 @dataclass(frozen=True)
 class _FullSize(ScoredImage):
-    """A scored image whose reconstruction, and a second map, have the size of the input."""
+    """A scored image whose reconstruction, and a second map, have the size of the input, with the
+    verdict as the graph gives it."""
 
     full_map: NDArray[np.float32]
+    is_defect: bool

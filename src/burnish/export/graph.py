@@ -128,14 +128,14 @@ class InspectionGraph(nn.Module):
         exceed = (self.scores >= score).sum(dtype=torch.float32)
         model_map = fused[0]
         levels = (painted[0].index_select(0, scale)[0].clamp(-1, 1) + 1).mul(127.5).round()
-        coldest = self._pixels(fused).amin()
+        coldest = self._pixels(fused).amin(dim=1)[0]
         if inside is not None:
             model_map = torch.where(inside, model_map, coldest)
             levels = torch.where(inside, levels, small)
         anomaly_map = resize_map(model_map, height, width)
-        levels = resize_levels(levels, height, width, self.down_first)
+        levels = resize_levels(levels, height, width, False)
         if self.has_roi:
-            region = resize_levels(self.roi, height, width, self.down_first)[0] == 255
+            region = resize_levels(self.roi, height, width, False)[0] == 255
             anomaly_map = torch.where(region, anomaly_map, coldest)
             levels = torch.where(region, levels, image)
         channels_last = levels[0] if shape.channels == 1 else levels.permute(1, 2, 0)

@@ -39,7 +39,7 @@ EXPRESSION = re.compile(
 )
 ATEN = """
     _assert_tensor_metadata.default abs.default add.Tensor alias.default all.default
-    amax.default amin.default any.default arange.default arange.start argmax.default
+    amax.default amin.default any.default any.dim arange.default arange.start argmax.default
     argsort.default argsort.stable bitwise_and.Tensor bitwise_not.default cat.default
     chunk.default clamp.default clamp_min.default clone.default conv2d.default conv2d.padding
     div.Tensor eq.Scalar eq.Tensor expand.default expand_as.default flatten.using_ints

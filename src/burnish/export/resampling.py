@@ -58,41 +58,52 @@ def down_first() -> bool:
     picture = (np.arange(40 * 8).reshape(40, 8) * 89 % 256).astype(np.uint8)
     expected = np.asarray(Image.fromarray(picture).resize((5, 8), Image.Resampling.BILINEAR))
     image = torch.from_numpy(picture).float()[None]
-    return not np.array_equal(_across_then_down(image, 8, 5)[0].byte().numpy(), expected)
+    return not np.array_equal(
+        _across_then_down(image, _band(8, 5), _band(40, 8))[0].byte().numpy(), expected
+    )
 
 
 def resize_levels(images: Tensor, height: int, width: int, may_go_down_first: bool) -> Tensor:
     """(C, H, W) -> (C, height, width), grey levels 0 to 255 as float32, equal to Pillow's.
 
     Args:
-        may_go_down_first: what `down_first` says.
+        may_go_down_first: what `down_first` says. Where the sizes are open, one call in a graph may
+            say so: of two, `torch.export` takes the second's sizes for the first's. Without it,
+            single levels of an image that gets less high may be off by one.
     """
+    bands = (_band(images.shape[2], width), _band(images.shape[1], height))
     if not may_go_down_first:
-        return _across_then_down(images, height, width)
+        return _across_then_down(images, *bands)
     less_high, less_wide = images.shape[1] - height, images.shape[2] - width
     down = (less_high > 0) & (less_high > 2 * less_wide)
     if isinstance(down, bool):  # the sizes are known
-        return (_down_then_across if down else _across_then_down)(images, height, width)
+        return (_down_then_across if down else _across_then_down)(images, *bands)
     flat = torch.cond(  # flat: it cannot compare the strides of open sizes
         down,
-        lambda x: _down_then_across(x, height, width).flatten(),
-        lambda x: _across_then_down(x, height, width).flatten(),
-        (images,),
+        lambda *given: _down_then_across(*given).flatten(),
+        lambda *given: _across_then_down(*given).flatten(),
+        (images, *bands),
     )
     return flat.reshape(images.shape[0], height, width)
 
 
-def _down_then_across(images: Tensor, height: int, width: int) -> Tensor:
-    return _across_then_down(images.transpose(1, 2), width, height).transpose(1, 2)
+def _band(source: int, target: int) -> Tensor:
+    """The two halves of the weights: (2, target, source)."""
+    return torch.stack(fixed_point(*triangles(source, target)))
 
 
-def _across_then_down(images: Tensor, height: int, width: int) -> Tensor:
-    for target in (width, height):  # across, transpose, down, transpose
-        high, low = fixed_point(*triangles(images.shape[2], target))
-        sums = images @ torch.cat([high, low]).T
-        high, low = sums[..., :target], sums[..., target:]
-        images = torch.floor((high + torch.floor(low / HALF) + HALF // 2) / HALF).transpose(1, 2)
-    return images
+def _across_then_down(images: Tensor, across: Tensor, down: Tensor) -> Tensor:
+    return _along(_along(images, across).transpose(1, 2), down).transpose(1, 2)
+
+
+def _down_then_across(images: Tensor, across: Tensor, down: Tensor) -> Tensor:
+    return _along(_along(images.transpose(1, 2), down).transpose(1, 2), across)
+
+
+def _along(images: Tensor, band: Tensor) -> Tensor:
+    """One pass over the last dimension, rounded to whole grey levels."""
+    high, low = images @ band[0].T, images @ band[1].T
+    return torch.floor((high + torch.floor(low / HALF) + HALF // 2) / HALF)
 
 
 def resize_map(maps: Tensor, height: int, width: int) -> Tensor:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from burnish.detection.model_file import Model
+from burnish.errors import BurnishError
 from burnish.export.graph import InspectionGraph, Outputs
 from burnish.export.metadata import KEY, Metadata, digest
 from burnish.export.pt2_guard import EXTRA, check_members, pack, read_members, strip
@@ -85,7 +86,7 @@ def write_openvino(proto: Any, metadata: Metadata, path: Path) -> None:
         BurnishError: openvino is not installed.
     """
     openvino = need("openvino")
-    raw = path.with_suffix(".onnx")
+    raw = path.with_name(f".{path.stem}.raw.onnx")
     raw.write_bytes(proto.SerializeToString())
     try:
         model = openvino.Core().read_model(raw)  # convert_model would tell Intel of it
@@ -112,7 +113,7 @@ def write_torch(program: torch.export.ExportedProgram, metadata: Metadata, path:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Exporters talk of their own affairs."""
+    """Exporters talk of their own affairs, and fail with exceptions of every kind."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -121,6 +122,12 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except Exception as error:
+        first = next((line for line in str(error).splitlines() if line.strip()), "")
+        raise BurnishError(
+            f"torch {torch.__version__} could not export this model "
+            f"({type(error).__name__}: {first[:200]}): try another --to, and please report it"
+        ) from error
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

@@ -1,0 +1,117 @@
+"""`burnish export`, `burnish inspect` with what it wrote, and the example without burnish."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from burnish import Detector
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "onnx_runtime.py"
+
+# Nothing but the three packages the example names may be imported.
+BLOCKED = """
+import runpy, sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("burnish", "torch", "onnx", "scipy", "openvino"):
+            raise ImportError(name + " is not installed here")
+sys.meta_path.insert(0, Block())
+try:
+    import burnish
+except ImportError:
+    pass
+else:
+    sys.exit("burnish could be imported")
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def onnx_file(run_folder: Path) -> Path:
+    import os
+
+    from burnish.export.export import export_model
+
+    made = export_model(run_folder, "onnx", run_folder.parent / "cli" / f"{os.getpid()}.onnx")
+    return made.files[0]
+
+
+def test_export_writes_beside_the_model_and_tells_the_parity(
+    burnish: Callable, run_folder: Path
+) -> None:
+    code, out, err = burnish("export", run_folder, "--to", "torch-export", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["files"] == [str(run_folder / "model.pt2")]
+    assert found["parity"]["verdicts_that_differ"] == 0
+    assert found["parity"]["largest_score_difference"] <= found["parity"]["score_tolerance"]
+    assert "comparing on" in err
+
+
+def test_inspect_takes_the_export(
+    burnish: Callable, run_folder: Path, onnx_file: Path, metal: Path
+) -> None:
+    first = burnish("inspect", run_folder, metal / "test", "--json")
+    second = burnish("inspect", onnx_file, metal / "test", "--json")
+    assert first[0] == second[0]
+    for one, two in zip(json.loads(first[1]), json.loads(second[1]), strict=True):
+        assert one["path"] == two["path"]
+        assert one["verdict"] == two["verdict"]
+        assert two["score"] == pytest.approx(one["score"], rel=2e-5)
+
+
+def test_errors_are_one_line(burnish: Callable, run_folder: Path, tmp_path: Path) -> None:
+    for arguments, message in (
+        (("export", tmp_path / "none", "--to", "onnx"), "no such model"),
+        (("export", run_folder, "--to", "onnx", "--data", tmp_path / "none"), "no folder"),
+        (("export", run_folder, "--to", "onnx", "--out", tmp_path / "m.bin"), "must end in .onnx"),
+        (("inspect", tmp_path / "none.onnx", tmp_path), "holds no image"),
+    ):
+        code, out, err = burnish(*arguments)
+        assert code == 2
+        assert out == ""
+        assert message in err
+        assert err.startswith("burnish: ")
+    (tmp_path / "bad.onnx").write_bytes(b"nonsense")
+    Image.new("L", (40, 40)).save(tmp_path / "a.png")
+    code, _, err = burnish("inspect", tmp_path / "bad.onnx", tmp_path / "a.png")
+    assert code == 2
+    assert "is damaged, or no ONNX file" in err
+
+
+@pytest.mark.parametrize("kind", ["grey", "rgb", "16 bits"])
+def test_the_example_judges_as_burnish_does(
+    run_folder: Path, onnx_file: Path, metal: Path, tmp_path: Path, kind: str
+) -> None:
+    grey = np.asarray(Image.open(next(iter(sorted((metal / "test").rglob("*.png"))))))
+    image = {
+        "grey": grey,
+        "rgb": np.stack([grey, grey // 2, 255 - grey], axis=2),
+        "16 bits": grey.astype(np.uint16) * 256 + 9,
+    }[kind]
+    part, heat = tmp_path / "part.png", tmp_path / "heat.png"
+    Image.fromarray(image).save(part)
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED, str(EXAMPLE), str(onnx_file), str(part), str(heat)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    expected = Detector.load(run_folder).inspect(part)
+    verdict, score = done.stdout.split()[:2]
+    assert verdict == expected.verdict
+    assert float(score.removeprefix("score=")) == pytest.approx(expected.score, rel=3e-5)
+    with Image.open(heat) as picture:
+        assert picture.size == grey.shape[::-1]
+        assert picture.mode == "RGB"

@@ -1,0 +1,175 @@
+"""The gate: what judges differently is not written, and the image is named."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from burnish import BurnishError, Detector
+from burnish.export import write
+from burnish.export.export import export_model
+from burnish.export.graph import InspectionGraph
+from burnish.export.parity import compare, gate_images
+
+
+def test_the_gate_tells_what_it_measured(run_folder: Path, tmp_path: Path, metal: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    made = export_model(
+        run_folder, "torch-export", tmp_path / "m.pt2", on_image=lambda *n: seen.append(n)
+    )
+    detector = Detector.load(run_folder)
+    images = len(detector.card.data["held_out"]) + 16  # and the whole test folder
+    assert seen == [(i, images) for i in range(1, images + 1)]
+    assert len(made.parity.images) == images
+    assert made.parity.passed
+    for image in made.parity.images:
+        assert image.score == detector.inspect(image.path).score
+        assert image.by <= made.parity.tolerance
+    assert made.bytes == (tmp_path / "m.pt2").stat().st_size
+    assert [p.name for p in tmp_path.iterdir()] == ["m.pt2"]
+
+
+def tampered(change: str) -> type[InspectionGraph]:
+    class Tampered(InspectionGraph):
+        def __init__(self, model: object) -> None:
+            super().__init__(model)  # type: ignore[arg-type]
+            if change == "threshold":
+                self.threshold = self.scores[0].clone()
+            else:
+                self.mu = self.mu + 1e-3
+
+    return Tampered
+
+
+@pytest.mark.parametrize("change", ["threshold", "weight"])
+def test_another_verdict_or_score_stops_the_export(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    old = tmp_path / "m.pt2"
+    old.write_bytes(b"an older export")
+    monkeypatch.setattr(write, "InspectionGraph", tampered(change))
+    with pytest.raises(BurnishError) as caught:
+        export_model(run_folder, "torch-export", old)
+    message = str(caught.value)
+    assert "not exported" in message
+    assert ".png: the verdict differs" in message if change == "threshold" else "score differs"
+    assert [p.name for p in tmp_path.iterdir()] == ["m.pt2"]
+    assert old.read_bytes() == b"an older export"
+
+
+def test_differences_are_counted_and_named(run_folder: Path, metal: Path) -> None:
+    model = Detector.load(run_folder)
+    other = model.with_false_alarms(0.9)  # the same scores, a lower threshold
+    paths = sorted((metal / "test").rglob("*.png"))
+    parity = compare(model, other, paths, 1e-4)
+    expected = [p for p in paths if model.inspect(p).is_defect != other.inspect(p).is_defect]
+    assert [image.path for image in parity.differing] == expected
+    assert expected
+    assert not parity.passed
+    assert parity.beyond == ()
+    assert str(expected[0]) in parity.complaint()
+
+
+def test_the_models_own_images_are_those_held_out(run_folder: Path, metal: Path) -> None:
+    card = Detector.load(run_folder).card
+    own = gate_images(card, None)
+    assert [p.name for p in own.good] == card.data["held_out"]
+    assert len(own.tested) == 16
+    others = gate_images(card, metal / "test" / "good")
+    assert [p.parent.name for p in others.good] == ["good"] * 6
+    assert others.tested == ()
+
+
+def test_without_images_there_is_no_export(run_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(run_folder, tmp_path / "run")
+    with pytest.raises(BurnishError, match="there is no folder"):
+        export_model(run_folder, "torch-export", tmp_path / "m.pt2", tmp_path / "gone")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BurnishError, match=r"holds no image to compare on.*--data"):
+        export_model(run_folder, "torch-export", tmp_path / "m.pt2", tmp_path / "empty")
+    model = Detector.load(run_folder).model
+    data = model.card.data | {"folder": str(tmp_path / "moved")}
+    card = model.card.model_copy(update={"data": data})
+    with pytest.raises(BurnishError, match=r"no longer at .*moved.*--data"):
+        gate_images(card, None)
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.png").write_bytes(b"no picture")
+    with pytest.raises(BurnishError, match="none of the images to compare on can be read"):
+        export_model(run_folder, "torch-export", tmp_path / "m.pt2", tmp_path / "bad")
+    assert not list(tmp_path.glob("*.pt2*"))
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("to", "out", "int8", "message"),
+    [
+        ("onnx", "m.pt2", False, r"must end in \.onnx"),
+        ("coreml", None, False, "choose one of onnx, openvino, torch-export"),
+        ("torch-export", None, True, "--int8 goes with"),
+    ],
+)
+def test_what_does_not_fit_together(
+    run_folder: Path, tmp_path: Path, to: str, out: str | None, int8: bool, message: str
+) -> None:
+    path = None if out is None else tmp_path / out
+    with pytest.raises(BurnishError, match=message):
+        export_model(run_folder, to, path, int8=int8)  # type: ignore[arg-type]
+
+
+def test_tiles_are_refused(metal: Path, micro: dict, tmp_path: Path) -> None:
+    Detector.train(metal, "tiny", tmp_path / "run", steps=1, tile=32, overlap=8, **micro)
+    with pytest.raises(BurnishError, match=r"tiles of 32 px.*tile=full"):
+        export_model(tmp_path / "run", "onnx")
+
+
+def test_an_export_is_not_exported_again(exports: Path) -> None:
+    with pytest.raises(BurnishError, match="an exported model already"):
+        export_model(exports / "model.onnx", "onnx")
+
+
+def test_a_folder_that_cannot_be_written(run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(BurnishError, match="cannot write"):
+        export_model(run_folder, "torch-export", tmp_path / "file" / "m.pt2")
+
+
+def test_hidden_tokens_dropped(metal: Path, micro: dict, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    Detector.train(metal, "tiny", out, steps=2, hidden_tokens="drop", error="relative", **micro)
+    made = export_model(out, "torch-export")
+    assert made.parity.passed
+    image = np.asarray(Image.open(metal / "test" / "good" / "000.png"))
+    one, two = Detector.load(out).inspect(image), Detector.load(out / "model.pt2").inspect(image)
+    assert two.score == pytest.approx(one.score, rel=1e-5)
+
+
+def test_int8_moves_the_threshold_only_as_far_as_good_images_need(
+    run_folder: Path, metal: Path
+) -> None:
+    from burnish.export.quantise import linear_nodes, quantise, raise_threshold
+
+    detector = Detector.load(run_folder)
+    proto = write.to_onnx(write.trace(detector.model))
+    linear = [m for m in detector.model.generator.modules() if isinstance(m, torch.nn.Linear)]
+    assert len(linear_nodes(proto, detector.model.generator)) == len(linear)
+    good = gate_images(detector.card, None).good
+    small = quantise(proto, detector.model.generator, good)
+    assert small.ByteSize() < 0.8 * proto.ByteSize()
+    threshold = raise_threshold(small, detector, good)
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(small.SerializeToString())
+    passing = [p for p in good if not detector.inspect(p).is_defect]
+    scores = []
+    for path in passing:
+        pixels = np.asarray(Image.open(path))[..., None]
+        score, is_defect = session.run(["score", "is_defect"], {"pixels": pixels})
+        assert not is_defect
+        assert float(score) == pytest.approx(detector.inspect(path).score, rel=0.1)
+        scores.append(float(score))
+    assert threshold == max(*scores, np.float32(detector.threshold * (1 + 1e-4)))

@@ -1,0 +1,178 @@
+"""Exported models give the results of the model they were made from, whatever the image."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from burnish import BurnishError, Detector
+from burnish.export.exported import ExportedDetector, load_exported
+
+EVERY = pytest.mark.parametrize("suffix", [".onnx", ".xml", ".pt2"])
+
+
+loaded = lru_cache(maxsize=None)(load_exported)
+
+
+def assert_same(model: Detector, exported: Detector, source: object) -> None:
+    one, two = model.inspect(source), exported.inspect(source)  # type: ignore[arg-type]
+    assert two.score == pytest.approx(one.score, rel=2e-5)
+    assert two.is_defect == one.is_defect
+    assert two.threshold == pytest.approx(one.threshold, rel=2e-4)
+    assert two.scale_scores == pytest.approx(one.scale_scores, rel=1e-4, abs=1e-4)
+    assert two.block == one.block
+    assert two.peak == one.peak
+    assert len(two.regions) == len(one.regions)
+    assert two.anomaly_map.dtype == np.float32
+    height = float(np.abs(one.anomaly_map).max())
+    np.testing.assert_allclose(two.anomaly_map, one.anomaly_map, atol=1e-4 * height)
+    assert two.reconstruction.shape == one.reconstruction.shape
+    levels = np.abs(two.reconstruction.astype(int) - one.reconstruction.astype(int))
+    assert levels.max() <= 1
+    if one.image.shape[0] >= 32:  # see resize_levels: lower than the model's input
+        assert (levels > 0).mean() < 0.02
+    assert [str(u) for u in two.out_of_range] == [str(u) for u in one.out_of_range]
+    assert (one.inside is None) == (two.inside is None)
+    if one.inside is not None:
+        assert np.array_equal(one.inside, two.inside)
+
+
+@EVERY
+def test_every_image_of_a_set(exports: Path, detector: Detector, metal: Path, suffix: str) -> None:
+    exported = Detector.load(exports / f"model{suffix}")
+    assert isinstance(exported, ExportedDetector)
+    for path in sorted((metal / "test").rglob("*.png")):
+        assert_same(detector, exported, path)
+
+
+@EVERY
+@pytest.mark.parametrize("size", [(64, 64), (32, 32), (97, 61), (211, 40), (9, 333), (500, 700)])
+@pytest.mark.parametrize("colours", [1, 3])
+def test_any_size_and_colour(
+    exports: Path, detector: Detector, suffix: str, size: tuple[int, int], colours: int
+) -> None:
+    rng = np.random.default_rng(sum(size))
+    image = rng.integers(0, 256, (*size, colours), dtype=np.uint8)
+    exported = loaded(exports / f"model{suffix}")
+    assert_same(detector, exported, image[..., 0] if colours == 1 else image)
+
+
+@EVERY
+@pytest.mark.parametrize("size", [(64, 48), (131, 97), (400, 300)])
+def test_colour_with_a_region_of_interest(
+    coloured: Path, coloured_exports: Path, suffix: str, size: tuple[int, int]
+) -> None:
+    model = Detector.load(coloured)
+    exported = loaded(coloured_exports / f"model{suffix}")
+    image = np.random.default_rng(3).integers(0, 256, (*size, 3), dtype=np.uint8)
+    assert_same(model, exported, image)
+    assert_same(model, exported, image[..., 1])  # a grey camera before a colour model
+
+
+def test_sixteen_bits(exports: Path, detector: Detector, metal: Path, tmp_path: Path) -> None:
+    grey = np.asarray(Image.open(metal / "test" / "good" / "000.png")).astype(np.uint16)
+    Image.fromarray(grey * 256 + 77).save(tmp_path / "deep.png")
+    exported = load_exported(exports / "model.onnx")
+    assert_same(detector, exported, tmp_path / "deep.png")
+    assert exported.inspect(tmp_path / "deep.png").notes
+
+
+def test_the_graph_itself_gives_verdict_and_p_value(exports: Path, detector: Detector) -> None:
+    exported = load_exported(exports / "model.onnx")
+    rng = np.random.default_rng(0)
+    for top in (2, 90, 256):
+        image = rng.integers(0, top, (64, 64), dtype=np.uint8)
+        found, expected = exported.run(image), detector.inspect(image)
+        assert bool(found["is_defect"]) == expected.is_defect
+        assert float(found["p_value"]) == pytest.approx(expected.p_value)
+
+
+def test_another_false_alarm_rate(exports: Path, detector: Detector) -> None:
+    exported = load_exported(exports / "model.onnx")
+    for rate in (0.3, 0.9):
+        one, two = detector.with_false_alarms(rate), exported.with_false_alarms(rate)
+        assert two.threshold == pytest.approx(one.threshold, rel=2e-4)
+        assert two.threshold > one.threshold
+    assert exported.threshold == pytest.approx(detector.threshold, rel=2e-4)
+    with pytest.raises(BurnishError, match="between 0 and 1"):
+        exported.with_false_alarms(1.5)
+
+
+def test_metadata_tells_the_whole_story(exports: Path, detector: Detector) -> None:
+    metadata = load_exported(exports / "model.xml").metadata
+    assert metadata.card == detector.card
+    assert metadata.pixel_threshold == detector.card.calibration.pixel_threshold
+    assert len(metadata.model_sha256) == 64
+
+
+@EVERY
+@pytest.mark.parametrize("where", [0.2, 0.5, 0.8, 0.999])
+def test_a_flipped_byte_is_found(exports: Path, tmp_path: Path, suffix: str, where: float) -> None:
+    for file in exports.iterdir():
+        shutil.copy(file, tmp_path)
+    broken = tmp_path / f"model{suffix}"
+    if suffix == ".xml" and where > 0.5:
+        broken = tmp_path / "model.bin"
+    data = bytearray(broken.read_bytes())
+    data[int(where * (len(data) - 1))] ^= 0x15
+    broken.write_bytes(data)
+    with pytest.raises(BurnishError, match=r"damaged|changed|not loaded|metadata"):
+        load_exported(tmp_path / f"model{suffix}")
+
+
+@EVERY
+@pytest.mark.parametrize("content", [b"", b"nonsense" * 50, None])
+def test_files_that_are_no_exports(
+    exports: Path, tmp_path: Path, suffix: str, content: bytes | None
+) -> None:
+    whole = (exports / f"model{suffix}").read_bytes()
+    (tmp_path / "model.bin").write_bytes(b"")
+    (tmp_path / f"model{suffix}").write_bytes(
+        whole[: len(whole) // 2] if content is None else content
+    )
+    with pytest.raises(BurnishError):
+        load_exported(tmp_path / f"model{suffix}")
+
+
+def test_missing_files_and_devices(exports: Path, tmp_path: Path) -> None:
+    with pytest.raises(BurnishError, match="no such model"):
+        load_exported(tmp_path / "none.onnx")
+    with pytest.raises(BurnishError, match="no such model"):
+        load_exported(tmp_path / "none.pt2")
+    shutil.copy(exports / "model.xml", tmp_path)
+    with pytest.raises(BurnishError, match=r"no such model: .*model\.bin"):
+        load_exported(tmp_path / "model.xml")
+    with pytest.raises(BurnishError, match="on the processor"):
+        load_exported(exports / "model.onnx", "cuda")
+    with pytest.raises(BurnishError, match=r"must end in \.onnx"):
+        load_exported(exports / "model.bin")
+    with pytest.raises(BurnishError, match="copy the file"):
+        load_exported(exports / "model.onnx").save(tmp_path / "x")
+
+
+@pytest.mark.parametrize(("suffix", "package"), [(".onnx", "onnxruntime"), (".xml", "openvino")])
+def test_a_missing_runtime_is_told(
+    exports: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(BurnishError, match=rf"{package} .*pip install 'burnish\[export\]'"):
+        load_exported(exports / f"model{suffix}")
+
+
+def test_a_foreign_onnx_file(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "g", [value], [out])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save(model, tmp_path / "other.onnx")
+    with pytest.raises(BurnishError, match="not written by `burnish export`"):
+        load_exported(tmp_path / "other.onnx")

@@ -1,0 +1,47 @@
+"""Parity of every format on all four real sets, through the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from burnish import Detector
+from burnish.export.exported import load_exported
+from burnish.export.graph import TOLERANCE
+from burnish.export.parity import compare, gate_images
+from burnish.images.preparing.prepare import prepare
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+SETS = {
+    "KolektorSDD.zip": {"aspect": "keep"},
+    "MagneticTile.zip": {"fusion": "mean", "error": "absolute"},
+    "RailHead.zip": {"reduction": "top", "top_share": 0.01, "standardise": "none"},
+    "screw.zip": {"fusion": "paper", "reduction": "mean", "hidden_tokens": "drop"},
+}
+EACH = 12  # images of each side of the gate
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("archive", SETS)
+def test_every_format_judges_alike(
+    archive: str, micro: dict, tmp_path: Path, write_formats: Callable[[Path, Path], Path]
+) -> None:
+    if not (SHARED / archive).exists():
+        pytest.skip(f"{SHARED / archive} is not here")
+    prepare(SHARED / archive, tmp_path / "data")
+    run = tmp_path / "run"
+    settings = micro | {"image_size": 48, "steps": 10, **SETS[archive]}
+    detector = Detector.train(tmp_path / "data", "tiny", run, **settings)
+    images = gate_images(detector.card, None)
+    good, tested = images.good[:EACH], images.tested[:: max(1, len(images.tested) // EACH)]
+    folder = write_formats(run, tmp_path / "exports")
+    for suffix in (".onnx", ".xml", ".pt2"):
+        exported = load_exported(folder / f"model{suffix}")
+        parity = compare(detector, exported, good + tested, TOLERANCE)
+        assert parity.passed, parity.complaint()
+        assert len(parity.images) == len(good) + len(tested)
+        assert parity.worst.by < 0.1 * parity.tolerance
+        highest = max(abs(value) for value in detector.card.calibration.peaks)
+        assert parity.map_difference < 1e-3 * highest
