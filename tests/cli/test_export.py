@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -37,11 +38,9 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 @pytest.fixture(scope="module")
 def onnx_file(run_folder: Path) -> Path:
-    import os
-
     from burnish.export.export import export_model
 
-    made = export_model(run_folder, "onnx", run_folder.parent / "cli" / f"{os.getpid()}.onnx")
+    made = export_model(run_folder, "onnx", run_folder.parent / "cli.onnx")
     return made.files[0]
 
 
@@ -115,3 +114,41 @@ def test_the_example_judges_as_burnish_does(
     with Image.open(heat) as picture:
         assert picture.size == grey.shape[::-1]
         assert picture.mode == "RGB"
+
+
+@pytest.mark.slow
+def test_the_cpp_example_judges_as_burnish_does(
+    run_folder: Path, metal: Path, tmp_path: Path
+) -> None:
+    import openvino
+
+    from burnish.export.export import export_model
+
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("no g++ here")
+    package = Path(openvino.__file__).parent
+    library = next((package / "libs").glob("libopenvino.so.*"))
+    program, part = tmp_path / "inspect", tmp_path / "part.pgm"
+    subprocess.run(
+        [compiler, "-std=c++17", str(EXAMPLE.with_name("openvino_runtime.cpp")),
+         f"-I{package / 'include'}", str(library), f"-Wl,-rpath,{library.parent}",
+         "-o", str(program)],
+        check=True, timeout=300,
+    )  # fmt: skip
+    model = export_model(run_folder, "openvino", tmp_path / "m.xml").files[0]
+    for source in (metal / "test" / "good" / "000.png", metal / "train" / "good" / "003.png"):
+        Image.open(source).save(part)
+        done = subprocess.run(
+            [program, model, part, tmp_path / "heat.pgm"],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        expected = Detector.load(run_folder).inspect(source)
+        assert done.returncode == int(expected.is_defect), done.stderr
+        verdict, score = done.stdout.split()
+        assert verdict == expected.verdict
+        assert float(score.removeprefix("score=")) == pytest.approx(expected.score, rel=3e-5)
+        heat = np.asarray(Image.open(tmp_path / "heat.pgm")) / 255
+        low, high = expected.heat_range
+        wanted = ((expected.anomaly_map - low) / (high - low)).clip(0, 1)
+        np.testing.assert_allclose(heat, wanted, atol=1 / 254)

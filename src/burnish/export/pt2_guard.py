@@ -39,7 +39,7 @@ EXPRESSION = re.compile(
 )
 ATEN = """
     _assert_tensor_metadata.default abs.default add.Tensor alias.default all.default
-    amax.default amin.default any.default any.dim arange.default arange.start argmax.default
+    amax.default amin.default any.default any.dim all.dim arange.default arange.start argmax.default
     argsort.default argsort.stable bitwise_and.Tensor bitwise_not.default cat.default
     chunk.default clamp.default clamp_min.default clone.default conv2d.default conv2d.padding
     div.Tensor eq.Scalar eq.Tensor expand.default expand_as.default flatten.using_ints
@@ -50,7 +50,8 @@ ATEN = """
     minimum.default mm.default mul.Tensor ne.Scalar neg.default new_full.default
     new_ones.default new_zeros.default numpy_T.default ones.default ones_like.default
     permute.default pow.Tensor_Scalar repeat_interleave.self_int reshape.default round.default
-    rsub.Scalar scaled_dot_product_attention.default scatter.src select.int sigmoid.default
+    rsub.Scalar scaled_dot_product_attention.default scatter.src scatter_.src select.int
+    sigmoid.default
     slice.Tensor softmax.int sort.stable split.Tensor split_with_sizes.default sqrt.default
     square.default stack.default sub.Tensor sum.default sum.dim_IntList sym_size.int t.default
     to.device to.dtype to.dtype_layout topk.default transpose.int type_as.default unbind.int

@@ -1,0 +1,49 @@
+// Inspect a grey or RGB picture (binary PGM or PPM) with a model exported by `burnish export --to openvino`.
+//
+//   OV=$(python -c "import openvino, os; print(os.path.dirname(openvino.__file__))")   # from pip
+//   g++ -std=c++17 openvino_runtime.cpp -I$OV/include $OV/libs/libopenvino.so.* -Wl,-rpath,$OV/libs -o inspect
+//   ./inspect model.xml part.pgm heat.pgm
+#include <openvino/openvino.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <string>
+
+int main(int argc, char** argv) {
+    if (argc != 4) return std::cerr << "usage: inspect model.xml part.pgm heat.pgm\n", 2;
+    std::ifstream file(argv[2], std::ios::binary);
+    std::string magic;
+    size_t width = 0, height = 0, most = 0;
+    file >> magic >> width >> height >> most;
+    const size_t channels = magic == "P6" ? 3 : 1;
+    if (!file.ignore(1) || (magic != "P5" && magic != "P6") || most != 255)
+        return std::cerr << argv[2] << " is no binary PGM or PPM of 8 bits\n", 2;
+    ov::Tensor pixels(ov::element::u8, {height, width, channels});
+    if (!file.read(reinterpret_cast<char*>(pixels.data<uint8_t>()), pixels.get_byte_size()))
+        return std::cerr << argv[2] << " is cut short\n", 2;
+
+    ov::Core core;  // float32: automatic precision would change verdicts where there is bfloat16
+    auto model = core.read_model(argv[1]);
+    auto fast = core.compile_model(model, "CPU", ov::hint::inference_precision(ov::element::f32));
+    auto request = fast.create_infer_request();
+    request.set_input_tensor(pixels);
+    request.infer();
+    const bool defect = *static_cast<const uint8_t*>(request.get_tensor("is_defect").data());
+    const float score = *request.get_tensor("score").data<float>();
+    std::cout << (defect ? "DEFECT" : "good") << " score=" << score << "\n";
+
+    // Heat maps have the calibration's scale, the same for every image: never stretch each its own way.
+    const auto about = model->get_rt_info<std::string>("burnish");
+    const std::string key = "\"heat_range\":[";
+    const char* range = about.c_str() + about.find(key) + key.size();
+    char* next = nullptr;
+    const float low = std::strtof(range, &next), high = std::strtof(next + 1, nullptr);
+    const ov::Tensor map = request.get_tensor("anomaly_map");
+    std::ofstream out(argv[3], std::ios::binary);
+    out << "P5\n" << width << " " << height << "\n255\n";
+    for (size_t i = 0; i < map.get_size(); ++i)
+        out.put(char(255 * std::clamp((map.data<float>()[i] - low) / (high - low), 0.0f, 1.0f)));
+    return defect ? 1 : 0;
+}
