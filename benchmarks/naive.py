@@ -241,7 +241,7 @@ class Inspector:
             if s.error == "relative":
                 light = gaussian_filter(painted.mean(dim=0).numpy(), 4, mode="reflect") + 1
                 error = error / (np.maximum(light, 0) + 0.2)
-                error = error / (error.mean() + 0.02)
+                error = error / (np.minimum(error, error.mean()).mean() + 0.02)
             if self.position is not None:
                 mean, deviation = self.position
                 error = (error - mean[index]) / deviation[index]

@@ -160,7 +160,7 @@ class Settings(BaseModel):
     error: Literal["absolute", "squared", "relative"] = Field(
         "absolute",
         description="of eq. 7, per pixel; relative: in shares of local brightness and of the "
-        "image's mean error, so that dark, bright and rough images share one yardstick",
+        "image's usual error, so that dark, bright and rough images share one yardstick",
     )
     smoothing: float = Field(
         4.0, ge=0, description="Gaussian sigma on the error maps, px of the model's input"

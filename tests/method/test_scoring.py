@@ -89,7 +89,7 @@ def test_error_maps_against_numpy(kind: str, smoothing: float) -> None:
             if kind == "relative":
                 light = gaussian_filter(painted[b, s].mean(axis=0), 4, mode="reflect", radius=16)
                 expected = expected / (light + 1 + 0.2)
-                expected = expected / (expected.mean() + 0.02)
+                expected = expected / (np.minimum(expected, expected.mean()).mean() + 0.02)
             np.testing.assert_allclose(ours[b, s], expected, atol=1e-6)
 
 
@@ -104,6 +104,18 @@ def test_a_relative_error_does_not_see_the_lamp() -> None:
         error_maps(2 * part - 1, 2 * painted - 1, "absolute", 1.0).mean()
         > 1.9 * error_maps(part - 1, painted - 1, "absolute", 1.0).mean()
     )
+
+
+def test_a_large_flaw_does_not_hide_itself() -> None:
+    noise = 0.02 * torch.rand(1, 1, 40, 40, generator=torch.Generator().manual_seed(0))
+    painted = torch.zeros(1, 1, 1, 40, 40)
+    heights = []
+    for side in (4, 16):  # 1 % and 16 % of the image
+        part = noise.clone()
+        part[..., 12 : 12 + side, 12 : 12 + side] += 0.3
+        heights.append(error_maps(part, painted, "relative", 0).amax().item())
+    small, large = heights
+    assert large > 0.8 * small
 
 
 @pytest.mark.parametrize("kind", ["absolute", "relative"])

@@ -25,8 +25,9 @@ def error_maps(
     """E_i of eq. 7, taken absolute or squared before any mean (a signed mean would cancel).
 
     "relative" (not the paper's) is the absolute error in shares of the local brightness of the
-    reconstruction, then in shares of its own mean over the image: texture, noise and flaws all grow
-    with the light, and a rough part errs everywhere.
+    reconstruction, then in shares of its usual size in the image: texture, noise and flaws all grow
+    with the light, and a rough part errs everywhere. That size is the mean of the errors, each cut
+    at the plain mean: a large flaw raises the plain one and would hide itself.
 
     Args:
         images: (B, C, H, W).
@@ -46,7 +47,9 @@ def error_maps(
         return error
     brightness = _smooth(reconstructions.mean(dim=2) + 1, LIGHT_SMOOTHING, inside)
     error = error / (brightness.clamp_min(0.0) + DARK)
-    return error / (region_mean(error, inside)[..., None, None] + FLAWLESS)
+    plain = region_mean(error, inside)[..., None, None]
+    usual = region_mean(torch.minimum(error, plain), inside)[..., None, None]
+    return error / (usual + FLAWLESS)
 
 
 def _smooth(values: Tensor, sigma: float, inside: Tensor | None) -> Tensor:
