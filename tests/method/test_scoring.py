@@ -115,7 +115,7 @@ def test_a_large_flaw_does_not_hide_itself() -> None:
         part[..., 12 : 12 + side, 12 : 12 + side] += 0.3
         heights.append(error_maps(part, painted, "relative", 0).amax().item())
     small, large = heights
-    assert large > 0.8 * small
+    assert large > 0.7 * small  # with the plain mean it would be half
 
 
 @pytest.mark.parametrize("kind", ["absolute", "relative"])
