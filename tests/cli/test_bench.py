@@ -98,6 +98,7 @@ def test_models_need_images(burnish: Call, run_folder: Path) -> None:
         (("--preset", "smal"), "Did you mean 'small'?"),
         (("--set", "batch"), "key=value"),
         (("--data", "/no/such/folder"), "there is no /no/such/folder"),
+        (("--json", "/proc/none/bench.json"), "cannot write /proc/none"),
         (("--model", "/no/model", "--data", "/"), "there is no /no/model"),
         (("--model", "x", "--against", "naive"), "leave --against, --set out"),
         (("--set", "jitter=0.1", "--against", "naive"), "knows no jitter=0.1"),

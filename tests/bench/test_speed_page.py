@@ -1,0 +1,85 @@
+"""docs/speed.md says what the committed measurements say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "docs" / "speed.md").read_text("utf-8")
+
+
+def record(name: str) -> Any:
+    return json.loads((ROOT / "benchmarks" / f"{name}.json").read_text("utf-8"))
+
+
+def rows(first: str) -> dict[str, list[str]]:
+    """The cells of the table whose heading starts with `first`, by the first cell of a row."""
+    lines = TEXT[TEXT.index(f"| {first}") :].split("\n\n")[0].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    return {row[0]: row[1:] for row in cells}
+
+
+def seconds(ms: float) -> str:
+    return f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
+
+
+def test_growth() -> None:
+    tables = record("growth")["tables"]
+    shown = rows("changed")
+    names = {"images": "{} images", "side": "side {} px", "depth": "depth {0} + 1 + {0}"}
+    assert len(shown) == sum(len(table) for table in tables.values())
+    for title, table in tables.items():
+        for value, row in table.items():
+            assert shown[names[title].format(value)] == [
+                str(row["tokens"]),
+                f"{row['train_gflop_an_image']:.1f}",
+                seconds(row["train_ms_an_image"]),
+                f"{row['inference_gflop']:.1f}",
+                seconds(row["inference_ms"]),
+            ]
+
+
+def test_this_machine() -> None:
+    found = {n: record(f"bench_small_{n}") for n in ("1_thread", "2_threads")}
+    shown = rows("figure")
+
+    def each(value: Any) -> list[str]:
+        return [value(bench) for bench in found.values()]
+
+    assert shown["training step"] == each(lambda b: f"{b['training']['step_ms']:.0f} ms")
+    assert shown["training, of the peak"] == each(
+        lambda b: f"{100 * b['training']['products']['share']:.0f} %"
+    )
+    assert shown["training, of its own products"] == each(
+        lambda b: f"{100 * b['training']['products']['share_of_products']:.0f} %"
+    )
+    assert shown["inspection from the file, p50"] == each(
+        lambda b: f"{b['inspection']['stages_ms']['total']['p50']:.0f} ms"
+    )
+    assert shown["inspection from the file, p99"] == each(
+        lambda b: f"{b['inspection']['stages_ms']['total']['p99']:.0f} ms"
+    )
+    assert shown["inference, of the peak"] == each(
+        lambda b: f"{100 * b['inspection']['products']['share']:.0f} %"
+    )
+    assert shown["training against the plain version"] == each(
+        lambda b: f"{b['naive']['train_speedup']:.2f}x"
+    )
+    assert shown["inspection against the plain version"] == each(
+        lambda b: f"{b['naive']['inspect_speedup']:.2f}x"
+    )
+    assert all(b["naive"]["verdicts_differ"] == 0 for b in found.values())
+    assert all(b["machine"]["precision"] == "float32" for b in found.values())
+
+
+def test_cold_start() -> None:
+    table = record("cold_start")["rows"]
+    assert f"**{table['burnish inspect']['median_s']:.1f} s**" in TEXT
+    assert f"takes {table['import torch']['median_s']:.1f} s" in TEXT
+
+
+def test_memory() -> None:
+    for count, row in record("train_memory")["images"].items():
+        assert f"{int(count):,} images: {row['peak_mib_by_stage']['train']} MiB" in TEXT
