@@ -62,6 +62,7 @@ def prepare(runs: dict[str, Path], folder: Path, found: dict[str, Any]) -> None:
             except BurnishError as error:
                 row["refused"] = str(error).splitlines()[0]
             print(name, label, row, flush=True)
+            OUT.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def auroc(images: Sequence[Difference], which: str) -> float:

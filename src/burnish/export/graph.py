@@ -5,6 +5,7 @@ Shapes: H x W the camera's image, h x w the model's input, C channels, S mask sc
 
 from __future__ import annotations
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -78,11 +79,12 @@ class InspectionGraph(nn.Module):
     places: Tensor
     mean: Tensor
     deviation: Tensor
+    kept: Tensor  # hidden_tokens=drop
 
     def __init__(self, model: Model) -> None:
         super().__init__()
         card, shape = model.card, model.card.shape
-        self.generator = model.generator.cpu().float().eval()
+        self.generator = copy.deepcopy(model.generator).cpu().float().eval()
         self.settings, self.shape = card.settings, shape
         self.down_first = down_first()
         calibration = card.calibration
@@ -100,6 +102,10 @@ class InspectionGraph(nn.Module):
             self.register_buffer("mean", model.position[0].cpu().float())
             self.register_buffer("deviation", model.position[1].cpu().float())
         self.register_buffer("masks", masks)
+        kept = self.generator.kept(masks.flatten(0, 1))
+        if kept is not None:  # sorted once, here: ONNX has no stable sort
+            self.register_buffer("kept", kept)
+            self.generator.kept = lambda masks: self.kept  # type: ignore[method-assign]
         self.register_buffer("mu", torch.tensor(calibration.mu))
         self.register_buffer("sigma", torch.tensor(calibration.sigma))
         self.register_buffer("threshold", torch.tensor(graph_threshold(calibration)))
