@@ -1,7 +1,7 @@
 """Inspect a picture with an exported model: ONNX Runtime, numpy and Pillow, nothing else.
 
-    pip install onnxruntime numpy pillow
-    python onnx_runtime.py model.onnx part.png heat.png
+pip install onnxruntime numpy pillow
+python onnx_runtime.py model.onnx part.png heat.png
 """
 
 import json

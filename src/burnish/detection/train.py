@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 import torch
 from numpy.typing import NDArray
 
@@ -171,6 +172,7 @@ def train(
         versions={
             "burnish": burnish.__version__,
             "torch": torch.__version__,
+            "pillow": PIL.__version__,  # from 13 on it may resize down before across
             "python": platform.python_version(),
             "platform": platform.platform(),
         },
