@@ -51,7 +51,7 @@ def _figures(title: str, *columns: str) -> Table:
     from rich.table import Table
 
     table = Table(title=title, box=None, padding=(0, 2, 0, 0), title_justify="left")
-    table.add_column(columns[0], overflow="fold")
+    table.add_column(columns[0], overflow="fold", min_width=12)
     for column in columns[1:]:
         table.add_column(column, justify="right", no_wrap=True)
     return table
