@@ -26,9 +26,10 @@ import numpy as np
 import torch
 
 from burnish.bench.flops import count_inspection, count_step
+from burnish.configuration import make_settings
 from burnish.detection.scorer import Scorer, View
 from burnish.method.generator import Generator, InputShape
-from burnish.settings import Settings, make_settings
+from burnish.settings import Settings
 from burnish.training.allocator import freed_memory_kept
 from burnish.training.loop import Trainer
 from burnish.training.samples import Samples

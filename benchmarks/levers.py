@@ -32,12 +32,12 @@ from torch.optim import AdamW
 
 from burnish.bench.flops import count_step
 from burnish.bench.machine import hardware
+from burnish.configuration import make_settings
 from burnish.detection.scorer import Scorer, View
 from burnish.method import losses
 from burnish.method.blocks import Attention
 from burnish.method.generator import Generator, InputShape
 from burnish.method.reconstruction import hide, merge_halves
-from burnish.settings import make_settings
 from burnish.training import loop
 from burnish.training.allocator import freed_memory_kept
 from burnish.training.loop import Trainer

@@ -33,12 +33,13 @@ import numpy as np
 import PIL
 from PIL import Image
 
+from burnish.configuration import make_settings
 from burnish.files import atomic_write
 from burnish.images.cache import build as cache_build
 from burnish.images.cache import plan as cache_plan
 from burnish.images.store import ImageStore, load_store
 from burnish.images.synthetic.surfaces import make_surface
-from burnish.settings import Settings, make_settings
+from burnish.settings import Settings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 OUT = Path(__file__).with_suffix(".json")

@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from burnish import BurnishError, Detector
+from burnish.configuration import parse_assignments
 from burnish.detection.train import Stage
 from burnish.evaluation.evaluate import evaluate
 from burnish.evaluation.record import save_json
 from burnish.evaluation.report import write_report
 from burnish.files import atomic_write
-from burnish.settings import parse_assignments
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results.json"

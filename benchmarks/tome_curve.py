@@ -34,12 +34,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from burnish import Detector
 from burnish.bench.flops import tokens_of
 from burnish.bench.machine import hardware
+from burnish.configuration import make_settings
 from burnish.detection.scorer import Scorer, View
 from burnish.images.reader import prepare, read_image
 from burnish.method import blocks
 from burnish.method.discriminator import Discriminator
 from burnish.method.generator import Generator, InputShape
-from burnish.settings import make_settings
 from burnish.training.allocator import freed_memory_kept
 from burnish.training.loop import Trainer
 from burnish.training.samples import Samples

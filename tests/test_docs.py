@@ -10,7 +10,7 @@ import pytest
 import typer.main
 
 from burnish.cli.main import app
-from burnish.settings import make_settings, parse_assignments, preset_names
+from burnish.configuration import make_settings, parse_assignments, preset_names
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -1,22 +1,15 @@
 """The one configuration: every decision of method and training, named, bounded and documented.
 
-A preset is a TOML file beside this module; `--set key=value` and keyword arguments change single
-settings; the result is frozen, validated as a whole, and saved in the model file.
+Frozen, validated as a whole, and saved in the model file. `configuration.py` makes it from presets
+and single changes.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Mapping
-from importlib import resources
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-
-from burnish.errors import BurnishError, nearest
-
-DEFAULT_PRESET = "small"
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Settings(BaseModel):
@@ -261,97 +254,3 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "scoring": ("error", "smoothing", "standardise", "fusion", "reduction", "top_share"),
 }  # fmt: skip
-
-
-def preset_names() -> list[str]:
-    """Names of the presets that come with burnish."""
-    folder = resources.files("burnish") / "presets"
-    return sorted(
-        f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")
-    )
-
-
-def load_preset(name: str) -> dict[str, Any]:
-    """The settings that preset `name` changes from the defaults.
-
-    Raises:
-        BurnishError: there is no such preset.
-    """
-    if name not in preset_names():
-        raise BurnishError(
-            f"no preset '{name}'.{nearest(name, preset_names())} "
-            f"The presets are: {', '.join(preset_names())}."
-        )
-    text = (resources.files("burnish") / "presets" / f"{name}.toml").read_text("utf-8")
-    return tomllib.loads(text)
-
-
-def preset_summary(name: str) -> str:
-    """The preset's first comment: what it is for."""
-    text = (resources.files("burnish") / "presets" / f"{name}.toml").read_text("utf-8")
-    return text.splitlines()[0].removeprefix("#").strip().rstrip(".")
-
-
-def make_settings(
-    preset: str = DEFAULT_PRESET, changes: Mapping[str, Any] | None = None
-) -> Settings:
-    """Preset plus `changes`, validated as a whole.
-
-    A length given in `changes` (epochs, steps or minutes) replaces the preset's length.
-
-    Raises:
-        BurnishError: unknown preset or setting (the nearest right name is offered), a value out
-            of its range, or settings that do not fit together.
-    """
-    values = load_preset(preset)
-    changes = dict(changes or {})
-    for key in changes:
-        if key not in Settings.model_fields:
-            raise BurnishError(
-                f"no setting '{key}'.{nearest(key, Settings.model_fields)} "
-                f"`burnish presets {preset}` lists them all."
-            )
-    if {"epochs", "steps", "minutes"} & {k for k, v in changes.items() if v is not None}:
-        values |= {"epochs": None, "steps": None, "minutes": None}
-    return validate_settings(values | changes)
-
-
-def validate_settings(values: Mapping[str, Any]) -> Settings:
-    """Settings from plain values; a `BurnishError` names each value that does not fit."""
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        problems = []
-        for problem in error.errors():
-            name = ".".join(str(p) for p in problem["loc"][:1])
-            given = f" (given: {problem['input']!r})" if name else ""
-            message = problem["msg"].removeprefix("Value error, ")
-            problems.append(f"{name}: {message}{given}" if name else message)
-        raise BurnishError("settings do not fit: " + "; ".join(problems)) from error
-
-
-def parse_assignments(assignments: list[str]) -> dict[str, Any]:
-    """`["lr=1e-3", "mask_blocks=8,16"]` to values; TOML syntax; bare words and lists are
-    allowed, and null.
-
-    Raises:
-        BurnishError: an item is not of the form key=value.
-    """
-    changes: dict[str, Any] = {}
-    for item in assignments:
-        key, equals, text = item.partition("=")
-        if not equals or not key.strip():
-            raise BurnishError(f"--set '{item}' is not of the form key=value")
-        changes[key.strip()] = _parse_value(text.strip())
-    return changes
-
-
-def _parse_value(text: str) -> Any:
-    if text == "null":  # "none" is a value of skip, flips and standardise
-        return None
-    for candidate in (text, f"[{text}]" if "," in text else text):
-        try:
-            return tomllib.loads(f"value = {candidate}")["value"]
-        except tomllib.TOMLDecodeError:
-            continue
-    return text

@@ -6,7 +6,6 @@ scores to 1e-3 of their size, maps to 1e-3 of their range.
 
 from __future__ import annotations
 
-from importlib import util
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +14,20 @@ import pytest
 import torch
 
 from burnish import Detector
+from burnish.bench.against import load_plain
+from burnish.configuration import make_settings
 from burnish.images.dataset import find_test_images, find_training_images
 from burnish.images.store import load_store
-from burnish.settings import make_settings
 from burnish.training.loop import Trainer
 from burnish.training.samples import Samples
 
-FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "naive.py"
 STEPS = 4
 LENGTH = {"precision": "float32", "steps": 20, "warmup": 2}
 
 
 @pytest.fixture(scope="module")
 def naive() -> Any:
-    spec = util.spec_from_file_location("naive", FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_plain(make_settings("tiny"))
 
 
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -10,8 +10,9 @@ from torch.nn import functional as F
 
 from burnish.bench.flops import count_inspection, count_step, run_inspection, run_step
 from burnish.bench.peak import Product, products_peak, record_products, square_peak
+from burnish.configuration import make_settings
 from burnish.method.generator import InputShape
-from burnish.settings import Settings, make_settings
+from burnish.settings import Settings
 
 CPU = torch.device("cpu")
 SHAPE = InputShape(1, 32, 32)

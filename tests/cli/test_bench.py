@@ -13,8 +13,8 @@ import burnish as package
 from burnish import Detector
 from burnish.bench.flops import count_step
 from burnish.bench.parts import PARTS
+from burnish.configuration import make_settings
 from burnish.method.generator import InputShape
-from burnish.settings import make_settings
 
 Call = Callable[..., tuple[int, str, str]]
 VERB = ("bench",)

@@ -6,35 +6,23 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from burnish.cli.main import run
+from burnish.configuration import make_settings
 from burnish.images.store import load_store
-from burnish.settings import make_settings
+
+VERB = ("data", "cache")
 
 
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """Run `burnish data cache ...` with a cache of its own; gives (exit code, stdout, stderr)."""
+def call(burnish: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable:
+    """The command line with a cache of its own."""
     monkeypatch.setenv("BURNISH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["burnish", "data", "cache", *arguments])
-        capsys.readouterr()
-        code = 0
-        try:
-            run()
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return call
+    return burnish
 
 
 def fill(folder: Path, count: int):

@@ -12,26 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from burnish.cli.main import run
-
-
-@pytest.fixture
-def data_check(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    """Run `burnish data check` in this process; gives (exit code, stdout, stderr)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["burnish", "data", "check", *map(str, arguments)])
-        capsys.readouterr()
-        code = 0
-        try:
-            run()
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return call
+VERB = ("data", "check")
 
 
 @pytest.fixture
@@ -41,27 +22,27 @@ def copied(metal: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(metal, tmp_path / "metal", ignore=ignore))
 
 
-def test_exit_code_and_words_follow_the_worst_finding(data_check, copied: Path) -> None:
-    code, out, err = data_check(copied, "--false-alarms", 0.3)
+def test_exit_code_and_words_follow_the_worst_finding(burnish, copied: Path) -> None:
+    code, out, err = burnish(copied, "--false-alarms", 0.3)
     assert (code, "warning" in out) == (0, False), out
     assert "Nothing wrong was found in 40 images" in out
     shutil.copy(copied / "train/good/000.png", copied / "train/good/zz.png")
-    code, out, err = data_check(copied, "--false-alarms", 0.3)
+    code, out, err = burnish(copied, "--false-alarms", 0.3)
     assert code == 1
     assert "train/good/zz.png repeats train/good/000.png" in out
     assert "To be read with care: 1 warning in 41 images" in out
     assert "--page" in err
     (copied / "train/good/empty.png").write_bytes(b"")
-    code, out, _ = data_check(copied, "--false-alarms", 0.3)
+    code, out, _ = burnish(copied, "--false-alarms", 0.3)
     assert code == 1
     assert "Not fit for use as it is: 1 error and 1 warning" in out
     assert out.index("Errors:") < out.index("Warnings:")
 
 
-def test_json_is_complete_and_alone_on_stdout(data_check, copied: Path) -> None:
+def test_json_is_complete_and_alone_on_stdout(burnish, copied: Path) -> None:
     for i in range(9):
         shutil.copy(copied / f"train/good/00{i}.png", copied / f"train/good/copy{i}.png")
-    code, out, _ = data_check(copied, "--json")
+    code, out, _ = burnish(copied, "--json")
     told = json.loads(out)
     assert code == 1
     assert told["clean"] is False
@@ -73,21 +54,21 @@ def test_json_is_complete_and_alone_on_stdout(data_check, copied: Path) -> None:
     assert told["asked"] == {"false_alarms": 0.01, "holdout": 0.2}
 
 
-def test_asking_for_a_rate(data_check, copied: Path) -> None:
-    _, out, _ = data_check(copied, "--json", "--false-alarms", 0.05)
+def test_asking_for_a_rate(burnish, copied: Path) -> None:
+    _, out, _ = burnish(copied, "--json", "--false-alarms", 0.05)
     (finding,) = (f for f in json.loads(out)["findings"] if f["code"] == "too-few-for-rate")
     assert finding["figures"]["needed"] == 19
-    _, out, _ = data_check(copied, "--json", "--false-alarms", 0.05, "--holdout", 0.8)
+    _, out, _ = burnish(copied, "--json", "--false-alarms", 0.05, "--holdout", 0.8)
     assert "too-few-for-rate" not in {f["code"] for f in json.loads(out)["findings"]}
 
 
-def test_a_page_is_written_beside_text_or_json(data_check, copied: Path, tmp_path: Path) -> None:
+def test_a_page_is_written_beside_text_or_json(burnish, copied: Path, tmp_path: Path) -> None:
     page = tmp_path / "pages" / "check.html"
-    code, out, err = data_check(copied, "--page", page)
+    code, out, err = burnish(copied, "--page", page)
     assert f"page: {page}" in err
     assert page.read_text().startswith("<!doctype html>")
     before = page.read_bytes()
-    code, out, _ = data_check(copied, "--json", "--page", page)
+    code, out, _ = burnish(copied, "--json", "--page", page)
     json.loads(out)
     assert code == 1
     assert len(page.read_bytes()) == len(before)
@@ -108,9 +89,9 @@ def test_a_page_is_written_beside_text_or_json(data_check, copied: Path, tmp_pat
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(
-    data_check, metal: Path, tmp_path: Path, arguments: list[str], message: str
+    burnish, metal: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    code, out, err = data_check(*(a.format(set=metal, tmp=tmp_path) for a in arguments))
+    code, out, err = burnish(*(a.format(set=metal, tmp=tmp_path) for a in arguments))
     assert code == 2
     assert out == ""
     assert message in err
@@ -118,26 +99,24 @@ def test_mistakes_are_one_line_and_exit_code_2(
     assert err.count("\n") == 1
 
 
-def test_a_truncated_archive(data_check, metal: Path, tmp_path: Path) -> None:
+def test_a_truncated_archive(burnish, metal: Path, tmp_path: Path) -> None:
     whole = shutil.make_archive(str(tmp_path / "whole"), "zip", metal)
-    assert data_check(whole, "--from", "mvtec")[0] in (0, 1)
+    assert burnish(whole, "--from", "mvtec")[0] in (0, 1)
     for name, share in (("half", 2), ("tail", 100)):
         data = Path(whole).read_bytes()
         (tmp_path / f"{name}.zip").write_bytes(data[: len(data) - len(data) // share])
-        code, _, err = data_check(tmp_path / f"{name}.zip")
+        code, _, err = burnish(tmp_path / f"{name}.zip")
         assert code == 2
         assert f"{name}.zip" in err
 
 
-def test_a_damaged_member_is_a_finding_not_the_end(
-    data_check, copied: Path, tmp_path: Path
-) -> None:
+def test_a_damaged_member_is_a_finding_not_the_end(burnish, copied: Path, tmp_path: Path) -> None:
     whole = Path(shutil.make_archive(str(tmp_path / "whole"), "zip", copied))
     data = bytearray(whole.read_bytes())
     at = data.index(b"train/good/005.png") + 400  # inside the first copy of its content
     data[at] ^= 0xFF
     whole.write_bytes(data)
-    code, out, _ = data_check(whole, "--json")
+    code, out, _ = burnish(whole, "--json")
     (finding,) = (f for f in json.loads(out)["findings"] if f["code"] == "unreadable")
     assert code == 1
     assert finding["images"] == ["train/good/005.png"]
@@ -167,19 +146,19 @@ def test_torch_is_not_needed(metal: Path) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def test_a_set_with_a_manifest_is_held_to_it(data_check, metal: Path, tmp_path: Path) -> None:
+def test_a_set_with_a_manifest_is_held_to_it(burnish, metal: Path, tmp_path: Path) -> None:
     assert (metal / "manifest.csv").is_file()
     mine = shutil.copytree(metal, tmp_path / "mine")
-    codes = {f["code"] for f in json.loads(data_check(mine, "--json")[1])["findings"]}
+    codes = {f["code"] for f in json.loads(burnish(mine, "--json")[1])["findings"]}
     assert "manifest" not in codes
     (mine / "train/good/000.png").unlink()
-    found = {f["code"]: f for f in json.loads(data_check(mine, "--json")[1])["findings"]}
+    found = {f["code"]: f for f in json.loads(burnish(mine, "--json")[1])["findings"]}
     assert found["manifest"]["figures"]["missing"] == ["train/good/000.png"]
 
 
-def test_nothing_is_changed(data_check, copied: Path) -> None:
+def test_nothing_is_changed(burnish, copied: Path) -> None:
     before = {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in copied.rglob("*")}
-    data_check(copied)
+    burnish(copied)
     assert {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in copied.rglob("*")} == before
 
 

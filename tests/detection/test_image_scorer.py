@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from burnish.configuration import make_settings
 from burnish.detection.calibration import Calibration
 from burnish.detection.image_scorer import ImageScorer
 from burnish.detection.scorer import Scorer, View
 from burnish.images.tiles import Grid
 from burnish.method.generator import Generator, InputShape
-from burnish.settings import make_settings
 
 BIG = np.random.default_rng(1).integers(0, 256, (3, 1, 75, 110), dtype=np.uint8)
 

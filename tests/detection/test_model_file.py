@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from burnish import Detector
+from burnish.configuration import make_settings
 from burnish.detection.calibration import Calibration
 from burnish.detection.model_file import (
     FORMAT,
@@ -29,7 +30,7 @@ from burnish.detection.model_file import (
 )
 from burnish.errors import BurnishError
 from burnish.method.generator import Generator, InputShape
-from burnish.settings import Settings, make_settings
+from burnish.settings import Settings
 
 SMALL = {
     "image_size": 32, "patch": 8, "disc_patch": 8, "mask_blocks": (8, 16), "width": 16, "heads": 2,

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from burnish.configuration import make_settings
 from burnish.detection.calibration import Calibration
 from burnish.detection.image_scorer import ImageScorer
 from burnish.detection.scorer import Scorer, View, to_tensor
 from burnish.method.generator import Generator, InputShape
-from burnish.settings import make_settings
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, 1, 32, 32), dtype=np.uint8)
 

@@ -20,6 +20,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from burnish.configuration import make_settings
 from burnish.detection.calibration import Calibration
 from burnish.detection.locate import find_regions
 from burnish.detection.ranges import (
@@ -33,7 +34,7 @@ from burnish.evaluation.evaluate import evaluate
 from burnish.evaluation.record import Evaluation
 from burnish.images.reader import read_image, to_channels
 from burnish.images.synthetic.synth import write_dataset
-from burnish.settings import Settings, make_settings
+from burnish.settings import Settings
 
 HOSTILE = '<img src=x onerror=alert(1)> & "quoted" {{ 7*7 }}.png'
 

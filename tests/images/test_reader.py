@@ -30,6 +30,7 @@ from burnish.images.reader import (
     read_header_bytes,
     read_image,
     read_image_bytes,
+    read_with_header,
     resize,
     suffix_of,
     to_channels,
@@ -222,7 +223,7 @@ def test_of_several_pages_the_first_is_read(tmp_path: Path) -> None:
 
 def test_a_file_whose_suffix_names_another_format(tmp_path: Path) -> None:
     save(tmp_path / "a.bmp", GREY).rename(tmp_path / "a.png")
-    for read in (read_image, read_header):
+    for read in (read_image, read_header, read_with_header):
         with pytest.raises(
             BurnishError, match=r"a\.png holds a BMP, not a PNG: rename it to a\.bmp$"
         ):
@@ -237,6 +238,16 @@ def test_a_suffix_that_contradicts_nothing(name: str, tmp_path: Path) -> None:
     save(tmp_path / "b.jpg", GREY).rename(tmp_path / name)
     assert read_image(tmp_path / name).shape == GREY.shape
     assert read_header(tmp_path / name).format == "JPEG"
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_pixels_and_header_at_once_are_those_of_two_looks(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"part.{suffix}"
+    Image.fromarray(GREY if suffix == "jpg" else WIDE).save(path)
+    pixels, header = read_with_header(path)
+    assert np.array_equal(pixels, read_image(path))
+    assert header == read_header(path)
+    assert bool(header.notes) == (suffix != "jpg")  # 16 bits: the lower ones are dropped
 
 
 def test_signed_16_bit_tiff(tmp_path: Path) -> None:

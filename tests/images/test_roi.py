@@ -11,7 +11,7 @@ from skimage.draw import polygon2mask
 
 from burnish.errors import BurnishError
 from burnish.images.reader import resize
-from burnish.images.roi import fit_roi, load_roi, pack_roi, unpack_roi
+from burnish.images.roi import fit_roi, load_roi, pack_roi, regions_at, unpack_roi
 
 
 def test_polygon_against_scikit_image() -> None:
@@ -94,3 +94,13 @@ def test_packing() -> None:
     assert np.array_equal(unpack_roi(packed), region)
     with pytest.raises(BurnishError, match="roi"):
         unpack_roi(packed[: len(packed) // 2])
+
+
+def test_the_region_at_a_size_is_the_fitted_one_made_once() -> None:
+    region = np.zeros((40, 30), bool)
+    region[5:30, 4:22] = True
+    at = regions_at(region)
+    assert np.array_equal(at(20, 15), fit_roi(region, 20, 15))
+    assert at(20, 15) is at(20, 15)
+    assert at(40, 30) is region
+    assert regions_at(None)(20, 15) is None

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from burnish.configuration import make_settings
 from burnish.errors import BurnishError
 from burnish.images.reader import prepare, read_image
 from burnish.images.store import load_store, model_size
-from burnish.settings import Settings, make_settings
+from burnish.settings import Settings
 
 
 def settings(**changes: object) -> Settings:

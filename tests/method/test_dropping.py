@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from burnish.configuration import make_settings
 from burnish.errors import BurnishError
 from burnish.method.dropping import refill_tokens, take_tokens
 from burnish.method.generator import Generator, InputShape
 from burnish.method.losses import latent_loss
 from burnish.method.masks import complementary_masks, hidden_patches, most_visible, visible_patches
 from burnish.method.reconstruction import hide, reconstruct
-from burnish.settings import make_settings
 
 SIZES = [(32, 32), (208, 80), (24, 40), (48, 16)]
 BLOCKS = (8, 16)

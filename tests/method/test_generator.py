@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from burnish.configuration import make_settings
 from burnish.method.generator import Encoder, Generator, InputShape
 from burnish.method.masks import complementary_masks
 from burnish.method.reconstruction import hide
-from burnish.settings import make_settings
 
 SMALL = {
     "image_size": 32, "patch": 8, "disc_patch": 8, "mask_blocks": (8, 16), "width": 32, "heads": 2,

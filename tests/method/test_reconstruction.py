@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from burnish.configuration import make_settings
 from burnish.method.generator import Generator, InputShape
 from burnish.method.masks import complementary_masks
 from burnish.method.reconstruction import hide, merge_halves, reconstruct
-from burnish.settings import make_settings
 
 BLOCKS = (4, 8, 16)
 

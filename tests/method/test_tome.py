@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from burnish.configuration import make_settings
 from burnish.method.blocks import Block, patchify
 from burnish.method.discriminator import Discriminator
 from burnish.method.generator import InputShape
 from burnish.method.tome import match, merge_tokens, merged_count
-from burnish.settings import make_settings
 
 
 def slow_groups(keys: Tensor, r: int) -> list[list[int]]:

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from burnish.bench.flops import count_step, tokens_of
+from burnish.configuration import make_settings
 from burnish.method.discriminator import Discriminator
 from burnish.method.generator import InputShape
-from burnish.settings import Settings, make_settings
+from burnish.settings import Settings
 from burnish.studies.cells import Dataset
 from burnish.studies.costs import cost_report, hours, ratio, share, task_of
 from burnish.studies.file import load_study

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from burnish.configuration import make_settings
 from burnish.errors import BurnishError
-from burnish.settings import make_settings
 from burnish.studies.file import Study, load_study, settings_of
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from burnish import Detector
+from burnish.configuration import make_settings
 from burnish.errors import BurnishError
-from burnish.settings import make_settings
 from burnish.training import hardware
 from burnish.training.hardware import bfloat16_pays, resolve_precision, training_precision
 
@@ -41,12 +41,22 @@ def test_what_is_asked_for_is_taken(asked):
     assert resolve_precision(settings) == settings
 
 
-def test_larger_products_take_longer(monkeypatch):
-    (short,) = hardware.matmul_seconds(torch.float32)
-    monkeypatch.setattr(hardware, "SIDE", 4 * hardware.SIDE)
-    monkeypatch.setattr(hardware, "ROUNDS", 2)
-    (long,) = hardware.matmul_seconds(torch.float32)
-    assert long > 8 * short
+def test_products_are_timed_in_turns_and_the_shortest_counts(monkeypatch):
+    """Against a clock that only products move: the first is slow, and the machine is busy for a
+    while."""
+    clock, kinds = [0.0], []
+
+    def multiply(left, right):
+        turn = len(kinds) // 2
+        slow = {0: 100.0, 1: 1.0}.get(turn, 7.0)  # the first one is not counted
+        clock[0] += slow * (1.0 if left.dtype == torch.float32 else 0.5)
+        kinds.append(left.dtype)
+
+    monkeypatch.setattr(hardware, "ROUNDS", 4)
+    monkeypatch.setattr(torch, "mm", multiply)
+    monkeypatch.setattr(hardware.time, "perf_counter", lambda: clock[0])
+    assert hardware.matmul_seconds(torch.float32, torch.bfloat16) == [1.0, 0.5]
+    assert kinds == [torch.float32, torch.bfloat16] * 5
 
 
 def test_a_resumed_run_keeps_its_precision(monkeypatch, tmp_path, metal):

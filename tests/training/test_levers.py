@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import AdamW
 
+from burnish.configuration import make_settings
 from burnish.images.synthetic.surfaces import make_surface
 from burnish.method.generator import Generator
-from burnish.settings import make_settings
 from burnish.training import loop
 from burnish.training.samples import Samples
 

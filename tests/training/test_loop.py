@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file
 
 from burnish import BurnishError
+from burnish.configuration import make_settings
 from burnish.images.synthetic.surfaces import make_surface
-from burnish.settings import make_settings
 from burnish.training.loop import Interrupted, Trainer
 from burnish.training.samples import Samples
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from burnish.settings import make_settings
+from burnish.configuration import make_settings
 from burnish.training.batches import draw_batch
 from burnish.training.samples import Samples
 

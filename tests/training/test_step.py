@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from burnish.configuration import make_settings
 from burnish.method import losses
 from burnish.method.discriminator import Discriminator
 from burnish.method.generator import Encoder, Generator, InputShape
 from burnish.method.masks import complementary_masks
 from burnish.method.reconstruction import reconstruct
-from burnish.settings import Settings, make_settings
+from burnish.settings import Settings
 from burnish.training.step import LOSS_TERMS, discriminator_step, generator_losses, generator_pass
 
 SMALL = {

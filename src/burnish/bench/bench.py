@@ -18,9 +18,9 @@ from burnish.bench.machine import hardware
 from burnish.bench.models import compare_models, labelled
 from burnish.bench.record import Bench, Machine
 from burnish.bench.training import load_images, make_trainer, measure_training
+from burnish.configuration import make_settings
 from burnish.detection.detector import Detector, pick_device
 from burnish.errors import BurnishError
-from burnish.settings import make_settings
 from burnish.training.hardware import resolve_precision, training_precision
 
 Tell = Callable[[str], None]

@@ -17,8 +17,7 @@ from burnish.bench.record import InspectionFigures, Products, Quantiles
 from burnish.detection.detector import Detector
 from burnish.detection.scorer import Scorer, to_tensor
 from burnish.images.reader import prepare, read_image
-from burnish.method.reconstruction import reconstruct
-from burnish.method.scoring import error_maps, fuse, image_score
+from burnish.method.scoring import fuse, image_score
 from burnish.training.allocator import freed_memory_kept
 
 WARM_UP, LEAST = 3, 20  # images
@@ -110,9 +109,5 @@ def score_batch(scorer: Scorer, images: Tensor, mu: Tensor, sigma: Tensor) -> Te
     this is what it would be like otherwise. Without a region of interest.
     """
     s = scorer.settings
-    painted = reconstruct(scorer.generator, images, scorer.masks)
-    errors = error_maps(images, painted, s.error, s.smoothing)
-    if scorer.position is not None:
-        mean, deviation = scorer.position
-        errors = (errors - mean) / deviation
+    errors, _ = scorer.errors_of(images)
     return image_score(fuse(errors, mu, sigma, s.fusion), s.reduction, s.top_share)

@@ -44,8 +44,8 @@ def bench(
 
     from rich.console import Console
 
+    from burnish.configuration import make_settings, parse_assignments
     from burnish.errors import BurnishError
-    from burnish.settings import make_settings, parse_assignments
 
     if against not in (None, "naive"):
         raise BurnishError(f"--against '{against}': there is only 'naive'")

@@ -27,7 +27,7 @@ def demo(
     """Two minutes from nothing to a report, on images it makes itself."""
     from rich.console import Console
 
-    from burnish.settings import make_settings, parse_assignments
+    from burnish.configuration import make_settings, parse_assignments
 
     changes: dict[str, Any] = parse_assignments(assignments or []) | {"seed": seed}
     make_settings("tiny", changes)

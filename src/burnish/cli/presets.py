@@ -14,7 +14,8 @@ def presets(
     from rich.console import Console
     from rich.table import Table
 
-    from burnish.settings import GROUPS, Settings, make_settings, preset_names, preset_summary
+    from burnish.configuration import make_settings, preset_names, preset_summary
+    from burnish.settings import GROUPS, Settings
 
     console = Console()
     if name is None:

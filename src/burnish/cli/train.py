@@ -55,7 +55,7 @@ def train(
     """Learn good parts; the threshold comes from held-out good parts alone."""
     from rich.console import Console
 
-    from burnish.settings import make_settings, parse_assignments
+    from burnish.configuration import make_settings, parse_assignments
 
     named = {
         "epochs": epochs, "minutes": minutes, "seed": seed, "false_alarms": false_alarms,

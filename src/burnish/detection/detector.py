@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from burnish.configuration import DEFAULT_PRESET
 from burnish.detection.image_scorer import ImageScorer, ScoredImage
 from burnish.detection.locate import find_regions, upsample
 from burnish.detection.model_file import Model, load_model, save_model
@@ -20,8 +21,7 @@ from burnish.detection.ranges import find_unlike, prepared_statistics
 from burnish.detection.result import Result, Speed
 from burnish.detection.scorer import Scorer
 from burnish.errors import BurnishError
-from burnish.images.reader import prepare, read_header, read_image, resize, to_channels
-from burnish.settings import DEFAULT_PRESET
+from burnish.images.reader import prepare, read_image, read_with_header, resize, to_channels
 
 if TYPE_CHECKING:
     from burnish.detection.train import Stage
@@ -115,7 +115,14 @@ class Detector:
             BurnishError: the image cannot be read.
         """
         start = time.perf_counter()
-        image = read_image(source)
+        path: Path | None = None
+        notes: tuple[str, ...] = ()
+        if isinstance(source, str | Path):
+            path = Path(source)
+            image, header = read_with_header(path)
+            notes = header.notes
+        else:
+            image = read_image(source)
         read = time.perf_counter()
         shape = self.card.shape
         whole = self.card.settings.tile == "full"
@@ -124,11 +131,12 @@ class Detector:
         prepared = time.perf_counter()
         scored = self._score(image, pixels)
         inferred = time.perf_counter()
-        path = Path(source) if isinstance(source, str | Path) else None
         statistics = {}
         if self.card.ranges:
             statistics = prepared_statistics(pixels, self._region(*pixels.shape[1:]))
-        return self._result(path, image, scored, statistics, (start, read, prepared, inferred))
+        times = (start, read, prepared, inferred)
+        result = self._result(path, image, scored, statistics, times)
+        return replace(result, notes=notes) if notes else result
 
     def _score(self, image: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> ScoredImage:
         """Score an image, given as read and prepared."""
@@ -185,7 +193,6 @@ class Detector:
             heat_range=calibration.heat_range,
             pixel_threshold=calibration.pixel_threshold,
             speed=Speed(*(1000 * t for t in stages)),
-            notes=() if path is None else read_header(path).notes,
             statistics=statistics,
             out_of_range=find_unlike(statistics, self.card.ranges),
             inside=self._region(height, width),

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from burnish.detection.calibration import Calibration
 from burnish.detection.scorer import Scorer, View
-from burnish.images.roi import Region, fit_roi
+from burnish.images.roi import Region, regions_at
 from burnish.images.tiles import Grid, Tile, cut, cut_region
 from burnish.settings import Settings
 
@@ -55,18 +55,12 @@ class ImageScorer:
     """
 
     def __init__(self, scorer: Scorer, settings: Settings, roi: Region | None = None) -> None:
-        self.scorer, self.settings, self.roi = scorer, settings, roi
-        self._fitted: dict[tuple[int, int], Region] = {}
+        self.scorer, self.settings = scorer, settings
+        self._region_at = regions_at(roi)
 
     def region(self, height: int, width: int) -> Region | None:
         """The region of interest at the size of an image: bool (height, width), or None."""
-        if self.roi is None:
-            return None
-        if (height, width) not in self._fitted:
-            if len(self._fitted) > 3:  # sizes rarely differ; where they do, memory must not grow
-                self._fitted.clear()
-            self._fitted[height, width] = fit_roi(self.roi, height, width)
-        return self._fitted[height, width]
+        return self._region_at(height, width)
 
     def grid(self, height: int, width: int) -> Grid:
         """The tiles of an image; only with tiles."""

@@ -80,11 +80,16 @@ class Scorer:
 
         The error maps are standardised by position if the positions are known.
         """
-        image, inside = to_tensor(view.pixels[None], self.device), self._inside(view)
+        return self.errors_of(to_tensor(view.pixels[None], self.device), self._inside(view))
+
+    @torch.inference_mode()
+    def errors_of(self, images: Tensor, inside: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """`errors` of a batch: images (B, C, H, W) in [-1, 1], region bool (H, W) -> error maps
+        (B, S, H, W), reconstructions (B, S, C, H, W)."""
         if inside is not None:
-            image = image.masked_fill(~inside, 0.0)
-        painted = reconstruct(self.generator, image, self.masks)
-        errors = error_maps(image, painted, self.settings.error, self.settings.smoothing, inside)
+            images = images.masked_fill(~inside, 0.0)
+        painted = reconstruct(self.generator, images, self.masks)
+        errors = error_maps(images, painted, self.settings.error, self.settings.smoothing, inside)
         if self.position is not None:
             mean, deviation = self.position
             errors = (errors - mean) / deviation

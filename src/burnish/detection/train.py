@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 import burnish
+from burnish.configuration import make_settings
 from burnish.detection.calibration import Calibration
 from burnish.detection.detector import pick_device
 from burnish.detection.image_scorer import Images, ImageScorer
@@ -32,7 +33,7 @@ from burnish.images.dataset import (
 )
 from burnish.images.roi import load_roi, pack_roi
 from burnish.images.store import ImageStore, load_store
-from burnish.settings import GROUPS, Settings, make_settings
+from burnish.settings import GROUPS, Settings
 from burnish.training.hardware import resolve_precision
 from burnish.training.loop import Trainer, TrainingEvent
 from burnish.training.process import is_worker

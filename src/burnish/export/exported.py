@@ -16,7 +16,7 @@ from burnish.detection.result import Result
 from burnish.errors import BurnishError
 from burnish.export.graph import Outputs
 from burnish.export.runtimes import open_runtime
-from burnish.images.roi import fit_roi
+from burnish.images.roi import regions_at
 
 
 def load_exported(path: str | Path, device: str = "auto") -> ExportedDetector:
@@ -48,7 +48,7 @@ class ExportedDetector(Detector):
         self._runtime = open_runtime(path)
         self.metadata = self._runtime.metadata
         self.card, self.path, self.threshold = self.metadata.card, path, self.metadata.threshold
-        self._roi = self.metadata.region
+        self._region_at = regions_at(self.metadata.region)
 
     def save(self, path: str | Path) -> Path:
         raise BurnishError(f"{self.path} is an exported model: copy the file")
@@ -107,7 +107,7 @@ class ExportedDetector(Detector):
         return scored.full_map, scored.reconstruction
 
     def _region(self, height: int, width: int) -> NDArray[np.bool_] | None:
-        return None if self._roi is None else fit_roi(self._roi, height, width)
+        return self._region_at(height, width)
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS", "MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "Header", "Reading", "prepare",
     "prepare_picture", "read_header", "read_header_bytes", "read_image", "read_image_bytes",
-    "read_once", "resize", "suffix_of", "to_channels",
+    "read_once", "read_with_header", "resize", "suffix_of", "to_channels",
 ]  # fmt: skip
 
 BAND = 1 << 24  # pixels converted at a time: whole, the copies of a large image need gigabytes
@@ -76,6 +76,17 @@ def read_image(source: str | Path | Image.Image | NDArray[Any]) -> NDArray[np.ui
         except Exception as error:  # decoding starts only here, and fails in any way there is
             raise BurnishError(f"the image cannot be read: {error}") from error
     return _read(Path(source), str(source))
+
+
+def read_with_header(path: str | Path) -> tuple[NDArray[np.uint8], Header]:
+    """`read_image` and `read_header` of a file, opened once; raises as they do."""
+    name = str(path)
+    with opened(Path(path), name) as (image, file, size):
+        header = header_of(image, file, name, size)
+        try:
+            return _from_pil(upright(image, file)), header
+        except BurnishError as error:
+            raise BurnishError(f"{name}: {error}") from error
 
 
 def read_image_bytes(data: bytes, name: str) -> NDArray[np.uint8]:

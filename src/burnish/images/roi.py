@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,16 @@ def fit_roi(region: Region, height: int, width: int) -> Region:
             "mark a larger region, or use a larger image_size or tiles"
         )
     return small
+
+
+def regions_at(region: Region | None) -> Callable[[int, int], Region | None]:
+    """A function (height, width) -> the region at that size, see `fit_roi`, or None: all counts.
+
+    The last few sizes are kept: sizes rarely differ, and where they do, memory must not grow.
+    """
+    if region is None:
+        return lambda height, width: None
+    return lru_cache(maxsize=4)(lambda height, width: fit_roi(region, height, width))
 
 
 def pack_roi(region: Region) -> NDArray[np.uint8]:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from burnish.configuration import make_settings
 from burnish.errors import BurnishError, nearest
 from burnish.images.dataset import find_test_images, find_training_images
-from burnish.settings import GROUPS, Settings, make_settings
+from burnish.settings import GROUPS, Settings
 from burnish.studies.file import Row, Scale, Study, changes_of, settings_of
 from burnish.studies.place import fingerprint_of
 

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from burnish.configuration import make_settings
 from burnish.errors import BurnishError, nearest
-from burnish.settings import Settings, make_settings
+from burnish.settings import Settings
 
 Kind = Literal["quality", "cost", "curve"]
 MEAN = "mean"  # the paper's column of means in a row's figures

@@ -7,7 +7,7 @@ cache); only the batch at hand is copied.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.images.roi import Region, fit_roi
+from burnish.images.roi import Region, regions_at
 from burnish.images.tiles import cut, cut_region
 
 Pixels = NDArray[np.uint8]
@@ -91,7 +91,7 @@ class Samples:
     def _sample(self, index: int, rng: np.random.Generator) -> tuple[Pixels, Region | None]:
         image = self.images[index]
         size = (image.shape[1], image.shape[2])
-        region = self._region(size)
+        region = self._region_at(*size)
         if self.tile == "full":
             return image, region
         top, left, inside = self._place(size, region, self.tile, rng)
@@ -118,13 +118,6 @@ class Samples:
                 break
         return best[1], best[2], best[3]
 
-    def _region(self, size: tuple[int, int]) -> Region | None:
-        if self.roi is None:
-            return None
-        if size not in self._fitted:
-            self._fitted[size] = fit_roi(self.roi, *size)
-        return self._fitted[size]
-
     @cached_property
-    def _fitted(self) -> dict[tuple[int, int], Region]:
-        return {}
+    def _region_at(self) -> Callable[[int, int], Region | None]:
+        return regions_at(self.roi)

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from burnish.configuration import make_settings
 from burnish.errors import BurnishError
 from burnish.images.cache import build as cache_build
 from burnish.images.cache import plan as cache_plan
@@ -27,7 +28,7 @@ from burnish.images.cache.index import INDEX, read_index
 from burnish.images.cache.room import cache_limit, cache_root, entries, remove
 from burnish.images.reader import Header, prepare, read_image
 from burnish.images.store import Prepared
-from burnish.settings import Settings, make_settings
+from burnish.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -371,7 +372,7 @@ from burnish.images.cache import build as cache_build
 from burnish.images.cache import plan as cache_plan
 from burnish.images.cache.cache import open_cache
 from burnish.images.store import Prepared
-from burnish.settings import make_settings
+from burnish.configuration import make_settings
 folder, tile, pause = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 small = {"image_size": 32, "patch": 8, "disc_patch": 8, "mask_blocks": (4,)}
 if tile == "own":
@@ -676,7 +677,7 @@ from pathlib import Path
 import numpy as np
 from burnish.images.cache.cache import open_cache
 from burnish.images.store import Prepared
-from burnish.settings import make_settings
+from burnish.configuration import make_settings
 small = {"image_size": 32, "patch": 8, "disc_patch": 8, "mask_blocks": (4,), "colour": "rgb"}
 recipe = Prepared(make_settings("tiny", small | {"tile": 16, "overlap": 4}))
 def held(field):

@@ -129,14 +129,8 @@ def prepare(
     request, out = request or Request(), Path(out)
     with open_source(source) as files:
         _check_apart(files.path, out)
-        created = not out.exists()
         with locked(out):
-            try:
-                return _prepare(files, out, request, on_progress)
-            except BurnishError:
-                if created and not any(out.iterdir()):
-                    out.rmdir()  # nothing was written: leave no trace
-                raise
+            return _prepare(files, out, request, on_progress)
 
 
 def _prepare(files: Source, out: Path, request: Request, on_progress: Progress) -> Prepared:

@@ -151,17 +151,31 @@ def strangers(out: Path, known: set[str]) -> list[str]:
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Hold the folder against a second run; the system lets go when the process ends.
+    """Make the folder and hold it against a second run; the system lets go when the process ends.
+
+    An error before anything was written leaves no folder that was not there before.
 
     Raises:
         BurnishError: another run holds it, or it cannot be made.
     """
+    created = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         raise BurnishError(f"{out} is a file: choose a folder that is empty or new") from error
     except OSError as error:
         raise BurnishError(f"{out} cannot be written to: {error.strerror}") from error
+    with _held(out):
+        try:
+            yield
+        except BurnishError:
+            if created and not any(out.iterdir()):
+                out.rmdir()
+            raise
+
+
+@contextmanager
+def _held(out: Path) -> Iterator[None]:
     try:
         import fcntl
     except ImportError:  # Windows: nothing keeps a second run away

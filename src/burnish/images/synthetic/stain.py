@@ -77,14 +77,8 @@ def stain(
     request, root, out = request or Request(), Path(data), Path(out)
     if out.resolve().is_relative_to(root.resolve()):
         raise BurnishError(f"{out} lies in {root}: what is written must not become its own source")
-    created = not out.exists()
     with locked(out):
-        try:
-            return _stain(root, out, request, on_progress)
-        except BurnishError:
-            if created and not any(out.iterdir()):
-                out.rmdir()  # nothing was written: leave no trace
-            raise
+        return _stain(root, out, request, on_progress)
 
 
 def _stain(root: Path, out: Path, request: Request, on_progress: Progress) -> Prepared:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from PIL import Image
 from burnish.errors import BurnishError
 from burnish.files import atomic_path
 from burnish.images.reader import read_image
-from burnish.images.roi import fit_roi, load_roi
+from burnish.images.roi import load_roi, regions_at
 from burnish.images.synthetic.background import find_part
 from burnish.images.synthetic.defects import Region, draw_defect
 from burnish.images.synthetic.stain_plan import Plan, Request, Source, Version
@@ -33,9 +32,8 @@ def regions_of(roi: str, plan: Plan) -> Regions:
         BurnishError: it cannot be read, or does not fit the held-out images.
     """
     if not roi:
-        return lambda height, width: None
-    region = load_roi(roi, [source.size for source in plan.held_out])
-    return lru_cache(maxsize=4)(lambda height, width: fit_roi(region, height, width))
+        return regions_at(None)
+    return regions_at(load_roi(roi, [source.size for source in plan.held_out]))
 
 
 def draw_versions(

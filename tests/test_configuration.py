@@ -1,0 +1,141 @@
+"""Presets and single changes: what is offered, what is refused, what replaces what."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from burnish.configuration import (
+    make_settings,
+    parse_assignments,
+    validate_settings,
+)
+from burnish.errors import BurnishError
+
+# Sensors 2023, 23(23), 9381; section 3.2 unless said otherwise.
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [("learning_rat", "learning_rate"), ("mask_block", "mask_blocks"), ("epoch", "epochs"),
+     ("tome", "tome_r"), ("smooth", "smoothing"), ("false_alarm", "false_alarms")],
+)  # fmt: skip
+def test_unknown_setting_offers_the_nearest(wrong: str, right: str) -> None:
+    with pytest.raises(BurnishError, match=f"no setting '{wrong}'. Did you mean '{right}'"):
+        make_settings("tiny", {wrong: 1})
+
+
+def test_unknown_setting_unlike_any_offers_nothing() -> None:
+    with pytest.raises(BurnishError, match="no setting 'zzz'") as error:
+        make_settings("tiny", {"zzz": 1})
+    assert "Did you mean" not in str(error.value)
+    assert "burnish presets tiny" in str(error.value)
+
+
+def test_unknown_preset_offers_the_nearest() -> None:
+    with pytest.raises(BurnishError, match=r"no preset 'papr'. Did you mean 'paper'.*small, tiny"):
+        make_settings("papr")
+    with pytest.raises(BurnishError, match="no preset"):
+        make_settings("../presets/tiny")
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"batch": 0}, "batch.*given: 0"),
+        ({"batch": 2.5}, r"batch.*given: 2\.5"),
+        ({"batch": "many"}, "batch.*given: 'many'"),
+        ({"skip": "inner"}, "skip.*'none', 'outer' or 'all'.*given: 'inner'"),
+        ({"false_alarms": 1}, "false_alarms.*given: 1"),
+        ({"holdout": 0}, "holdout"),
+        ({"ema": 1.0}, "ema"),
+        ({"learning_rate": -1}, "learning_rate"),
+        ({"learning_rate": math.nan}, "learning_rate"),
+        ({"minutes": math.inf}, "minutes"),  # JSON, and so the model file, has no infinity
+        ({"smoothing": math.inf}, "smoothing"),
+        ({"seed": -1}, "seed"),
+        ({"part_pattern": "("}, "part_pattern.*not a regular expression"),
+        ({"mask_blocks": ()}, "mask_blocks needs at least one"),
+        ({"mask_blocks": (0, 8)}, "each 1 px or more"),
+        ({"mask_blocks": (8, 8)}, "names a scale twice"),
+        ({"mask_blocks": (8, 256)}, "smaller than image_size 256"),
+        ({"image_size": 250}, "250 is not a multiple of patch 16: 240 would be"),
+        ({"image_size": 272, "disc_patch": 32}, "not a multiple of disc_patch 32: 256 would be"),
+        ({"heads": 3}, "width 512 is not a multiple of the 3 heads"),
+        ({"disc_heads": 3}, "width 512 is not a multiple of the 3 heads"),
+        ({"width": 510, "heads": 1}, "multiples of 4"),
+        ({"skip": "all", "depth_encoder": 3}, "depth_encoder equal to depth_decoder"),
+        (
+            {"weight_adversarial": 0, "weight_latent": 0, "weight_consistency": 0},
+            "nothing to learn",
+        ),
+        ({"skip": "x", "batch": 0}, "skip.*; batch"),  # all mistakes at once
+    ],
+)
+def test_bad_values_are_told(changes: dict[str, object], complaint: str) -> None:
+    with pytest.raises(BurnishError, match=complaint):
+        make_settings("paper", changes)
+
+
+def test_a_saved_setting_this_version_does_not_know() -> None:
+    with pytest.raises(BurnishError, match="colour_space"):
+        validate_settings({"colour_space": "lab"})
+
+
+def test_one_of_the_lengths_must_be_given() -> None:
+    with pytest.raises(BurnishError, match="epochs, steps and minutes"):
+        make_settings("paper", {"epochs": None})
+
+
+# --- lengths --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "lengths"),
+    [
+        ({}, (500, None, None)),
+        ({"steps": 9}, (None, 9, None)),
+        ({"epochs": 3}, (3, None, None)),
+        ({"minutes": 2}, (None, None, 2)),
+        ({"minutes": 2, "epochs": 7}, (7, None, 2)),
+        ({"steps": None, "minutes": None}, (500, None, None)),  # nothing was asked for
+    ],
+)
+def test_a_given_length_replaces_the_presets(
+    changes: dict[str, object], lengths: tuple[object, ...]
+) -> None:
+    settings = make_settings("paper", changes)
+    assert (settings.epochs, settings.steps, settings.minutes) == lengths
+
+
+# --- --set ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("8", 8), ("1e-3", 1e-3), ("-0.5", -0.5), ("true", True), ("none", "none"),
+        ("null", None), ("8,16", [8, 16]), ("[8, 16]", [8, 16]), ("all", "all"), ('"all"', "all"),
+        ("", ""), (r"^(kos\d+)_", r"^(kos\d+)_"), ("a=b", "a=b"), (r"[a-z]+\d", r"[a-z]+\d"),
+    ],
+)  # fmt: skip
+def test_parse_assignments(text: str, value: object) -> None:
+    found = parse_assignments([f"key={text}", " other = 1 "])
+    assert found == {"key": value, "other": 1}
+    assert type(found["key"]) is type(value)
+
+
+def test_parsed_assignments_make_settings() -> None:
+    changes = parse_assignments(["mask_blocks=8,16", "skip=all", "learning_rate=3e-4", "ema=0"])
+    settings = make_settings("tiny", changes)
+    assert settings.mask_blocks == (8, 16)
+    assert settings.skip == "all"
+    assert settings.learning_rate == 3e-4
+    assert make_settings("tiny", parse_assignments(["mask_blocks=8"])).mask_blocks == (8,)
+
+
+@pytest.mark.parametrize("item", ["batch", "batch 8", "=8", " =8", ""])
+def test_assignments_without_key_or_value(item: str) -> None:
+    with pytest.raises(BurnishError, match="not of the form key=value"):
+        parse_assignments([item])
