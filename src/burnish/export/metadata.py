@@ -89,9 +89,7 @@ def read_metadata(path: Path, text: str | None) -> Metadata:
         BurnishError: none, of a newer burnish, or damaged.
     """
     if text is None:
-        raise BurnishError(
-            f"{path} was not written by `burnish export`: it has no burnish metadata"
-        )
+        raise foreign(path)
     try:
         found = Metadata.model_validate_json(text)
     except (ValidationError, RecursionError) as error:
@@ -115,6 +113,11 @@ def digest(parts: Iterable[bytes]) -> str:
     for part in parts:
         sha.update(len(part).to_bytes(8, "little") + part)
     return sha.hexdigest()
+
+
+def foreign(path: Path) -> BurnishError:
+    """The error for a file that burnish did not write."""
+    return BurnishError(f"{path} was not written by `burnish export`: it has no burnish metadata")
 
 
 def changed(path: Path) -> BurnishError:

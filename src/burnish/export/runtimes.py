@@ -5,6 +5,9 @@ Each checks the file's checksum, reads its metadata, and runs on as many threads
 
 from __future__ import annotations
 
+import io
+import json
+import logging
 import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -12,11 +15,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from burnish.errors import BurnishError
 from burnish.export.graph import Outputs
-from burnish.export.metadata import KEY, Metadata, changed, digest, read_metadata
+from burnish.export.metadata import KEY, Metadata, changed, digest, foreign, read_metadata
 from burnish.export.pt2_guard import EXTRA, check_members, pack, read_members
 
 SHA_COMMENT = b"\n<!-- sha256:%s -->\n"
@@ -105,7 +109,7 @@ class OpenVinoRuntime:
         text, weights = _read(path), _read(path.with_suffix(".bin"))
         body, mark, tail = text.rpartition(SHA_COMMENT.partition(b"%")[0])
         if not mark or tail != (digest([body, weights]).encode() + b" -->\n"):
-            raise changed(path) if KEY.encode() in text else read_error(path)
+            raise changed(path) if KEY.encode() in text else foreign(path)
         # Automatic precision would be bfloat16 where the processor has it, and change verdicts.
         plain = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": _threads()}
         try:
@@ -128,17 +132,11 @@ class TorchRuntime:
     """A .pt2 file (torch.export), on the processor; see `pt2_guard` for what is let in."""
 
     def __init__(self, path: Path) -> None:
-        import io
-        import json
-        import logging
-
-        import torch
-
         members = read_members(path)
         check_members(path, members)
         extra = members.pop(EXTRA, None)
         if extra is None:
-            raise read_error(path)
+            raise foreign(path)
         try:
             record = json.loads(extra)
             sha, text = record["sha256"], record[KEY]
@@ -161,8 +159,6 @@ class TorchRuntime:
             log.setLevel(level)
 
     def run(self, pixels: NDArray[np.uint8]) -> Sequence[NDArray[Any]]:
-        import torch
-
         with torch.no_grad():
             found = self._module(torch.from_numpy(np.ascontiguousarray(pixels)))
         return [tensor.numpy() for tensor in found]
@@ -171,11 +167,6 @@ class TorchRuntime:
 def members_digest(members: dict[str, bytes]) -> str:
     """SHA-256 over names and contents of a .pt2 file's members but the metadata."""
     return digest(part for name in sorted(members) for part in (name.encode(), members[name]))
-
-
-def read_error(path: Path) -> BurnishError:
-    """The error for a file that burnish did not write."""
-    return BurnishError(f"{path} was not written by `burnish export`: it has no burnish metadata")
 
 
 def _read(path: Path) -> bytes:
@@ -188,8 +179,6 @@ def _read(path: Path) -> bytes:
 
 
 def _threads() -> int:
-    import torch
-
     return torch.get_num_threads()
 
 

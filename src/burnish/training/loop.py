@@ -150,9 +150,7 @@ class Trainer:
                     self.save()
                     saved = time.monotonic()
         self.save()
-        kept = self.averaged if self.averaged is not None else self.networks["generator"]
-        assert isinstance(kept, Generator)
-        return kept
+        return self.generator if self.averaged is None else self.averaged
 
     def save(self) -> None:
         """Write the checkpoint (main process only)."""

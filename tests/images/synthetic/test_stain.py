@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -274,7 +274,7 @@ def test_changed_source_is_refused(tmp_path: Path) -> None:
         stain(data, tmp_path / "out", Request(part=PART))
 
 
-def test_killed_run_is_resumed(tmp_path: Path) -> None:
+def test_killed_run_is_resumed(kill_in_the_middle: Callable, tmp_path: Path) -> None:
     """A real `kill -9` in the middle, then the same call: the same set as an unbroken run."""
     data = fill(tmp_path / "data", parts=12, views=1, size=(100, 100))
     broken = tmp_path / "broken"
@@ -283,14 +283,7 @@ def test_killed_run_is_resumed(tmp_path: Path) -> None:
         "from burnish.images.synthetic.stain_plan import Request;"
         f"stain({str(data)!r}, {str(broken)!r}, Request(holdout=0.7, per_image=6))"
     )
-    process = subprocess.Popen([sys.executable, "-c", code])
-    deadline = time.monotonic() + 60
-    while len(list(broken.glob("test/*/*.png"))) < 5:
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_in_the_middle(code, broken, "test/*/*.png")
     assert not (broken / "manifest.csv").exists(), "killed too late to test anything"
     request = Request(holdout=0.7, per_image=6)
     assert stain(data, broken, request).status == "resumed"

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +99,7 @@ def test_missing_files_are_made_again(tmp_path: Path, lost: str) -> None:
     assert tree(write_dataset(tmp_path, **settings)) == before
 
 
-def test_killed_run_is_completed(tmp_path: Path) -> None:
+def test_killed_run_is_completed(kill_in_the_middle: Callable, tmp_path: Path) -> None:
     """A real `kill -9` in the middle, then the same call: the same set as an unbroken run."""
     settings: dict[str, Any] = {"train": 400, "good": 2, "defects": 5, "size": (64, 64)}
     broken = tmp_path / "broken"
@@ -111,14 +107,7 @@ def test_killed_run_is_completed(tmp_path: Path) -> None:
         "from burnish.images.synthetic.synth import write_dataset;"
         f"write_dataset({str(broken)!r}, **{settings!r})"
     )
-    process = subprocess.Popen([sys.executable, "-c", code])
-    deadline = time.monotonic() + 60
-    while len(list(broken.glob("train/good/*.png"))) < 5:
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_in_the_middle(code, broken, "train/good/*.png")
     assert len(list(broken.glob("train/good/*.png"))) < 400, "killed too late to test anything"
     write_dataset(broken, **settings)
     whole = write_dataset(tmp_path / "whole", **settings)
