@@ -163,10 +163,16 @@ class Settings(BaseModel):
         description="position: error maps in standard deviations of each scale's and pixel's own "
         "error on training images (block centres and borders err more); none: as they are (paper)",
     )
-    fusion: Literal["paper", "mean", "max"] = Field(
+    texture: tuple[Annotated[int, Field(ge=1, le=64)], ...] = Field(
+        (),
+        description="grains, px, at which the texture of the residual is compared with that of "
+        "good parts: two more error maps each (not the paper's; empty: none)",
+    )
+    fusion: Literal["paper", "mean", "max", "scores"] = Field(
         "paper",
         description="paper: the scale whose mean error exceeds its reference most (eq. 8, 9); "
-        "mean, max: of the error maps standardised by good images",
+        "mean, max: of the error maps standardised by good images' pixels; scores: their maximum, "
+        "each in units of the image scores it gives to good images",
     )
     reduction: Literal["mean", "max", "top"] = Field(
         "mean", description="anomaly map to image score; top: mean of the top_share highest pixels"
@@ -178,7 +184,7 @@ class Settings(BaseModel):
         """Side of the model's input, px: of a tile, or `image_size` (before `aspect`)."""
         return self.image_size if self.tile == "full" else self.tile
 
-    @field_validator("mask_blocks", mode="before")
+    @field_validator("mask_blocks", "texture", mode="before")
     @classmethod
     def _one_block_or_many(cls, value: Any) -> Any:
         return (value,) if isinstance(value, int) else value
@@ -210,6 +216,13 @@ class Settings(BaseModel):
                     f"{named} is not a multiple of {patch} {side}: "
                     f"{self.side // side * side or side} would be"
                 )
+        if self.texture and self.fusion == "paper":
+            raise ValueError(
+                "texture adds maps that fusion=paper, which compares mean errors of mask scales, "
+                "cannot weigh: use fusion=scores (or max, mean)"
+            )
+        if len(set(self.texture)) < len(self.texture):
+            raise ValueError(f"texture {self.texture} names a grain twice")
         uneven = [block for block in self.mask_blocks if block % self.patch]
         if self.hidden_tokens == "drop" and uneven:
             raise ValueError(
@@ -252,5 +265,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "weight_decay", "beta1", "beta2", "warmup", "schedule", "clip_gradient", "ema", "seed",
         "precision", "accelerator", "devices", "checkpoint_minutes",
     ),
-    "scoring": ("error", "smoothing", "standardise", "fusion", "reduction", "top_share"),
+    "scoring": (
+        "error", "smoothing", "standardise", "texture", "fusion", "reduction", "top_share",
+    ),
 }  # fmt: skip

@@ -9,6 +9,7 @@ import torch
 from burnish.configuration import make_settings
 from burnish.detection.calibration import Calibration
 from burnish.detection.image_scorer import ImageScorer
+from burnish.detection.learning import learn_positions
 from burnish.detection.scorer import Scorer, View
 from burnish.images.tiles import Grid
 from burnish.method.generator import Generator, InputShape
@@ -123,7 +124,7 @@ def test_calibration_on_tiles_against_numpy(roi: np.ndarray | None) -> None:
 def test_a_flaw_of_three_pixels_raises_the_score_and_is_found_where_it_is() -> None:
     made, tiled = scorers(smoothing=0.5)
     smooth = np.full((1, 300, 400), 120, dtype=np.uint8)
-    made.learn_positions(view for _, view in tiled.views(smooth))
+    learn_positions(made, (view for _, view in tiled.views(smooth)))
     flawed = smooth.copy()
     flawed[0, 201:204, 333:336] = 255
     *_, calibration = tiled.calibrate(smooth[None])

@@ -8,6 +8,7 @@ import resource
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from burnish.detection.model_file import (
 )
 from burnish.errors import BurnishError
 from burnish.method.generator import Generator, InputShape
+from burnish.method.texture import TextureModel
 from burnish.settings import Settings
 
 SMALL = {
@@ -38,8 +40,11 @@ SMALL = {
 }  # fmt: skip
 
 
-def make_model(settings: Settings | None = None, standardise: str = "position") -> Model:
-    settings = settings or make_settings("tiny", SMALL | {"standardise": standardise})
+def make_model(
+    settings: Settings | None = None, standardise: str = "position", texture: tuple[int, ...] = ()
+) -> Model:
+    changes = {"standardise": standardise, "texture": texture}
+    settings = settings or make_settings("tiny", SMALL | changes)
     torch.manual_seed(0)
     generator = Generator(settings, InputShape(1, 32, 40))
     card = ModelCard(
@@ -54,7 +59,11 @@ def make_model(settings: Settings | None = None, standardise: str = "position") 
     position = None
     if settings.standardise == "position":
         position = (torch.randn(2, 32, 40), torch.rand(2, 32, 40) + 0.1)
-    return Model(generator, card, position)
+    textures = tuple(
+        TextureModel(grain, torch.randn(9, 8, 10), torch.rand(9, 8, 10), torch.randn(2, 9, 9))
+        for grain in settings.texture
+    )
+    return Model(generator, card, position, textures=textures)
 
 
 @pytest.fixture
@@ -92,11 +101,18 @@ def assert_same(one: Model, two: Model) -> None:
     assert (one.position is None) == (two.position is None)
     for a, b in zip(one.position or (), two.position or (), strict=True):
         assert torch.equal(a, b)
+    for left, right in zip(one.textures, two.textures, strict=True):
+        assert left.grain == right.grain
+        for name in ("mean", "deviation", "precision"):
+            assert torch.equal(getattr(left, name), getattr(right, name))
 
 
 @pytest.mark.parametrize("standardise", ["position", "none"])
-def test_round_trip_is_bit_for_bit(standardise: str, tmp_path: Path) -> None:
-    model = make_model(standardise=standardise)
+@pytest.mark.parametrize("texture", [(), (1, 3)])
+def test_round_trip_is_bit_for_bit(
+    standardise: str, texture: tuple[int, ...], tmp_path: Path
+) -> None:
+    model = make_model(standardise=standardise, texture=texture)
     with torch.no_grad():  # numbers that a detour through text or half precision would lose
         model.generator.norm.bias.copy_(torch.linspace(-1e-38, 1e30, 16))
     save_model(tmp_path / "a.safetensors", model)
@@ -251,6 +267,20 @@ def test_weights_of_other_settings(tmp_path: Path, changes: dict[str, object]) -
     card = model.card.model_copy(update={"settings": make_settings("tiny", SMALL | changes)})
     save_model(tmp_path / "model.safetensors", Model(model.generator, card, model.position))
     with pytest.raises(BurnishError, match="do not fit"):
+        load_model(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("name", ["mean", "deviation", "precision"])
+@pytest.mark.parametrize("damage", ["gone", "reshaped"])
+def test_a_texture_that_does_not_fit(name: str, damage: str, tmp_path: Path) -> None:
+    model = make_model(texture=(2,))
+    if damage == "gone":
+        model = replace(model, textures=())
+    else:
+        wrong = replace(model.textures[0], **{name: torch.zeros(3, 9, 8)})
+        model = replace(model, textures=(wrong,))
+    save_model(tmp_path / "model.safetensors", model)
+    with pytest.raises(BurnishError, match="do not fit the settings"):
         load_model(tmp_path / "model.safetensors")
 
 

@@ -211,7 +211,7 @@ def test_a_trained_model_end_to_end(
     for row in e.images[:3]:
         assert row.score == detector.inspect(metal / row.path).score
     page = Page(write_report(e, detector, metal, tmp_path / "r.html", gallery=2).read_text())
-    assert "Score of each mask scale alone" in page.text
+    assert "Score of each error map alone" in page.text
     assert (tmp_path / "figures/scale_auroc.png").exists()
     assert "fingerprint" in page.text
     assert any("svg" in uri[:20] for uri in page.images)

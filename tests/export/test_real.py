@@ -17,7 +17,14 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 SETS = {
     "KolektorSDD.zip": {"aspect": "keep"},
     "MagneticTile.zip": {"fusion": "mean", "error": "absolute"},
-    "RailHead.zip": {"reduction": "top", "top_share": 0.01, "standardise": "none"},
+    "RailHead.zip": {
+        "reduction": "top",
+        "top_share": 0.01,
+        "standardise": "none",
+        "error": "relative",
+        "texture": [1, 2],
+        "fusion": "scores",
+    },
     "screw.zip": {"fusion": "paper", "reduction": "mean", "hidden_tokens": "drop"},
 }
 EACH = 12  # images of each side of the gate

@@ -46,7 +46,8 @@ class Calibration(BaseModel):
     """What held-out good images say; saved in the model file.
 
     Attributes:
-        mu, sigma: mean and standard deviation of the error maps' pixels, per mask scale.
+        mu, sigma: mean and standard deviation of the error maps' pixels, per mask scale; with
+            fusion=scores see `learning.learn_units`.
         scores: image scores, ascending.
         peaks: highest anomaly-map value of each image, ascending.
         heat_low: anomaly-map value that 99 % of good pixels lie below; shown uncoloured.

@@ -42,7 +42,9 @@ class Detector:
     def __init__(self, model: Model, path: Path | None = None, device: str = "auto") -> None:
         self.model, self.card, self.path = model, model.card, path
         settings, calibration = self.card.settings, self.card.calibration
-        scorer = Scorer(model.generator, settings, pick_device(device), model.position)
+        scorer = Scorer(
+            model.generator, settings, pick_device(device), model.position, model.textures
+        )
         self.scorer = ImageScorer(scorer, settings, model.roi)
         self.threshold = calibration.threshold
         self._references = scorer.references(calibration.mu, calibration.sigma)

@@ -19,6 +19,7 @@ from burnish.detection.calibration import Calibration
 from burnish.detection.scorer import Scorer, View
 from burnish.images.roi import Region, regions_at
 from burnish.images.tiles import Grid, Tile, cut, cut_region
+from burnish.method.texture import MAPS
 from burnish.settings import Settings
 
 REFERENCE_VIEWS = 1000  # tiles that mu and sigma are measured on, spread over all held-out images
@@ -34,7 +35,7 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class ScoredImage:
-    """One image: score, index of the mask scale that stands out, the score of each scale alone,
+    """One image: score, index of the mask scale that stands out, the score of each map alone,
     float32 (H, W) map and uint8 (C, H, W) reconstruction at the size of the prepared image."""
 
     score: float
@@ -103,7 +104,7 @@ class ImageScorer:
         band = np.zeros((channels, side, width), dtype=np.float32)
         filled = np.zeros((side, width), dtype=np.bool_)
         current, worst, scale = 0, -np.inf, 0
-        by_scale = np.full(len(self.scorer.masks), -np.inf)
+        by_scale = np.full(len(mu), -np.inf)
         for tile, view in self.views(image):
             while current < tile.row:
                 self._finish(painted, band, filled, grid, current)
@@ -151,8 +152,10 @@ class ImageScorer:
         """Calibrate on good prepared images, in two passes, one image in memory at a time.
 
         Yields None after every image of each pass (for a progress bar), then the `Calibration`.
+        Where the scorer has units of its own, there is only the second pass.
         """
-        mu, sigma = yield from self._measure_references(images)
+        units = self.scorer.units
+        mu, sigma = units if units else (yield from self._measure_references(images))
         references = self.scorer.references(mu, sigma)
         scores, peaks, quantiles = [], [], []
         for index in range(len(images)):
@@ -176,8 +179,9 @@ class ImageScorer:
     def _measure_references(
         self, images: Images
     ) -> Generator[None, None, tuple[list[float], list[float]]]:
-        """mu and sigma per mask scale over the pixels of all views, or of a spread of them."""
-        sums = torch.zeros(2, len(self.scorer.masks), dtype=torch.float64)
+        """mu and sigma of each map over the pixels of all views, or of a spread of them."""
+        count = len(self.scorer.masks) + MAPS * len(self.scorer.textures)
+        sums = torch.zeros(2, count, dtype=torch.float64)
         pixels, seen = 0, 0
         stride = max(1, self._count_views(images) // REFERENCE_VIEWS)
         for index in range(len(images)):

@@ -24,9 +24,10 @@ from burnish.errors import BurnishError
 from burnish.files import save_tensors
 from burnish.images.roi import Region, pack_roi, unpack_roi
 from burnish.method.generator import Generator, InputShape
+from burnish.method.texture import CELL, DESCRIPTORS, MAPS, TextureModel
 from burnish.settings import Settings
 
-FORMAT = 2  # 2: tiles, region of interest, ranges of the training images
+FORMAT = 3  # 2: tiles, region of interest, ranges of the training images; 3: textures
 KEY = "burnish-model"
 POSITION = ("position.mean", "position.deviation")
 ROI = "roi.png"
@@ -64,12 +65,14 @@ class Model:
     Attributes:
         position: mean and standard deviation (S, H, W) of the error by scale and pixel, or None.
         roi: region of interest, bool HxW at any size of the images' shape, or None.
+        textures: what good residuals look like, one a grain of the settings.
     """
 
     generator: Generator
     card: ModelCard
     position: tuple[Tensor, Tensor] | None = None
     roi: Region | None = None
+    textures: tuple[TextureModel, ...] = ()
 
 
 def save_model(path: Path, model: Model) -> None:
@@ -81,6 +84,10 @@ def save_model(path: Path, model: Model) -> None:
     tensors = {f"generator.{k}": v for k, v in model.generator.state_dict().items()}
     if model.position is not None:
         tensors |= dict(zip(POSITION, model.position, strict=True))
+    for texture in model.textures:
+        names = _texture_names(texture.grain)
+        values = (texture.mean, texture.deviation, texture.precision)
+        tensors |= dict(zip(names, values, strict=True))
     tensors = {k: v.detach().float().cpu().contiguous() for k, v in tensors.items()}
     if model.roi is not None:
         tensors[ROI] = torch.from_numpy(pack_roi(model.roi))
@@ -115,17 +122,36 @@ def load_model(path: Path) -> Model:
         raise BurnishError(f"{path} was changed after it was written: its checksum does not match")
     with torch.device("meta"):  # a header may claim any width: allocate nothing before shapes fit
         generator = Generator(card.settings, card.shape)
-    position, roi = None, None
+    position, roi, textures = None, None, []
     try:
         if card.settings.roi:
             roi = unpack_roi(tensors.pop(ROI).numpy())
         if card.settings.standardise == "position":
             position = (tensors.pop(POSITION[0]), tensors.pop(POSITION[1]))
+        for grain in card.settings.texture:
+            found = (tensors.pop(name) for name in _texture_names(grain))
+            textures.append(TextureModel(grain, *found))
+        _check_textures(textures, card.shape)
         weights = {k.removeprefix("generator."): v for k, v in tensors.items()}
         generator.load_state_dict(weights, assign=True)
     except (RuntimeError, KeyError) as error:
         raise BurnishError(f"{path}: weights do not fit the settings in its header") from error
-    return Model(generator.eval(), card, position, roi)
+    return Model(generator.eval(), card, position, roi, tuple(textures))
+
+
+def _texture_names(grain: float) -> tuple[str, str, str]:
+    return tuple(f"texture.{grain:g}.{part}" for part in ("mean", "deviation", "precision"))  # type: ignore[return-value]
+
+
+def _check_textures(textures: list[TextureModel], shape: InputShape) -> None:
+    """Raises RuntimeError where a tensor has not the shape it must have."""
+    cells = (-(-shape.height // CELL), -(-shape.width // CELL))
+    for texture in textures:
+        for values in (texture.mean, texture.deviation):
+            if values.shape != (DESCRIPTORS, *cells):
+                raise RuntimeError("texture by cells of another shape")
+        if texture.precision.shape != (MAPS, DESCRIPTORS, DESCRIPTORS):
+            raise RuntimeError("precision of another shape")
 
 
 def _read_card(path: Path, text: str) -> ModelCard:

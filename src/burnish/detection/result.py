@@ -57,8 +57,8 @@ class Result:
         regions: where, worst first; may be empty for a defect spread thinly (see `peak`).
         peak: (x, y) of the highest anomaly-map value, px of the input image.
         block: side in px of the mask scale that stood out most (eq. 8).
-        scale_scores: the score that each mask scale alone would give, in standard deviations of
-            its error on good images.
+        scale_scores: the score that each mask scale, then each texture map, alone would give, in
+            standard deviations on good images.
         anomaly_map: float32 HxW at the size of the input, raw.
         inside: bool HxW, the region of interest; None: every pixel counts.
         reconstruction: uint8 HxW or HxWx3 at the size of the input: the part without the flaw.

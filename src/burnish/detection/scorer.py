@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,8 @@ from torch import Tensor
 from burnish.method.generator import Generator
 from burnish.method.masks import complementary_masks
 from burnish.method.reconstruction import reconstruct
-from burnish.method.scoring import choose_scale, error_maps, fuse, image_score
+from burnish.method.scoring import best_scale, error_maps, fuse, image_score
+from burnish.method.texture import TextureModel, residual, texture_maps
 from burnish.settings import Settings
 
 
@@ -39,7 +40,7 @@ class Scored:
     """A view's (H, W) map and (C, H, W) reconstruction in [-1, 1]; the coldest value of the map
     and the view itself stand outside the region of interest.
 
-    `scale_scores`: for each mask scale, the score its standardised error map alone would give.
+    `scale_scores`: for each mask scale, then each texture map, the score it alone would give.
     """
 
     score: float
@@ -55,7 +56,9 @@ class Scorer:
 
     Args:
         position: mean and standard deviation (S, H, W) of the error at every scale and pixel,
-            see `learn_positions`; None leaves the error maps as they are.
+            see `learning.learn_positions`; None leaves the error maps as they are.
+        textures: of good parts, one a grain, see `learning.learn_textures`. With T of them there
+            are S + 2 T maps.
     """
 
     def __init__(
@@ -64,73 +67,69 @@ class Scorer:
         settings: Settings,
         device: torch.device,
         position: tuple[Tensor, Tensor] | None = None,
+        textures: Sequence[TextureModel] = (),
     ) -> None:
         self.generator = generator.to(device).float().eval()
+        self.settings = settings
+        self.device = device
+        self.shape = shape = generator.shape
         self.position: tuple[Tensor, Tensor] | None = None
         if position is not None:
             self.position = (position[0].to(device), position[1].to(device))
-        self.settings = settings
-        self.device = device
-        shape = generator.shape
+        self.units: tuple[list[float], list[float]] | None = None
+        """mu and sigma of `fusion=scores`, once learnt; else they come with the calibration."""
+        self.use_textures(textures)
         self.masks = complementary_masks(shape.height, shape.width, settings.mask_blocks).to(device)
+
+    def use_textures(self, textures: Sequence[TextureModel]) -> None:
+        """Compare residuals with these from now on; none: not at all."""
+        self.learnt = tuple(textures)
+        size = self.shape.height, self.shape.width
+        self.textures = [texture.to(self.device).at(*size) for texture in textures]
 
     @torch.inference_mode()
     def errors(self, view: View) -> tuple[Tensor, Tensor]:
-        """Error maps (1, S, H, W), reconstructions (1, S, C, H, W).
+        """Error maps (1, S + 2 T, H, W), reconstructions (1, S, C, H, W).
 
-        The error maps are standardised by position if the positions are known.
+        Those of the mask scales are standardised by position if the positions are known; then come
+        those of the texture.
         """
         return self.errors_of(to_tensor(view.pixels[None], self.device), self._inside(view))
 
     @torch.inference_mode()
     def errors_of(self, images: Tensor, inside: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """`errors` of a batch: images (B, C, H, W) in [-1, 1], region bool (H, W) -> error maps
-        (B, S, H, W), reconstructions (B, S, C, H, W)."""
-        if inside is not None:
-            images = images.masked_fill(~inside, 0.0)
-        painted = reconstruct(self.generator, images, self.masks)
+        (B, S + 2 T, H, W), reconstructions (B, S, C, H, W)."""
+        images, painted = self.painted_of(images, inside)
         errors = error_maps(images, painted, self.settings.error, self.settings.smoothing, inside)
         if self.position is not None:
             mean, deviation = self.position
             errors = (errors - mean) / deviation
+        if self.textures:
+            left = residual(images, painted, inside)
+            more = [texture_maps(left, texture, inside) for texture in self.textures]
+            errors = torch.cat([errors, *more], dim=1)
         return errors, painted
 
-    def learn_positions(self, views: Iterable[View]) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation (S, H, W) of the error of good views.
-
-        To be measured on training images: were it on the held-out ones, their scores would no
-        longer be comparable with those of new parts. A quarter of the scale's mean deviation is
-        added, so that a spot where few images happened to err is not divided by almost nothing.
-        """
-        self.position = None
-        scales, _, height, width = self.masks.shape
-        sums = torch.zeros(2, scales, height, width, dtype=torch.float64)
-        count = torch.zeros(height, width, dtype=torch.float64)
-        for view in views:
-            error = self.errors(view)[0][0].double().cpu()  # 0 outside the region
-            sums += torch.stack([error, error.square()])
-            count += 1.0 if view.inside is None else torch.from_numpy(view.inside).double()
-        mean, square = sums / count.clamp_min(1)
-        deviation = (square - mean**2).clamp_min(0).sqrt()
-        seen = count > 0
-        typical, spread = (values[:, seen].mean(dim=1) for values in (mean, deviation))
-        # Where no training view reached into, the scale's own average stands in.
-        mean = torch.where(seen, mean, typical[:, None, None])
-        deviation = torch.where(seen, deviation, spread[:, None, None])
-        deviation = deviation + 0.25 * spread[:, None, None] + 1e-12
-        self.position = (mean.float().to(self.device), deviation.float().to(self.device))
-        return self.position
+    def painted_of(self, images: Tensor, inside: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Images with 0 outside the region, and their reconstructions (B, S, C, H, W)."""
+        if inside is not None:
+            images = images.masked_fill(~inside, 0.0)
+        return images, reconstruct(self.generator, images, self.masks)
 
     @torch.inference_mode()
     def score(self, view: View, mu: Tensor, sigma: Tensor) -> Scored:
         """Score one view against the references mu and sigma (S,)."""
         s, inside = self.settings, self._inside(view)
         errors, painted = self.errors(view)
-        scale = int(choose_scale(errors, mu, inside))
         anomaly_map = fuse(errors, mu, sigma, s.fusion, inside)
         score = float(image_score(anomaly_map, s.reduction, s.top_share, inside))
-        alone = ((errors - mu[:, None, None]) / sigma[:, None, None])[0]
-        by_scale = tuple(image_score(alone, s.reduction, s.top_share, inside).tolist())
+        alone = image_score(
+            ((errors - mu[:, None, None]) / sigma[:, None, None])[0],
+            s.reduction, s.top_share, inside,
+        )  # fmt: skip
+        scale = int(best_scale(errors, alone, mu, s.fusion, len(self.masks), inside))
+        by_scale = tuple(alone.tolist())
         anomaly, reconstruction = anomaly_map[0], painted[0, scale]
         if inside is not None:
             anomaly = torch.where(inside, anomaly, anomaly[inside].min())

@@ -20,6 +20,7 @@ from burnish.configuration import make_settings
 from burnish.detection.calibration import Calibration
 from burnish.detection.detector import pick_device
 from burnish.detection.image_scorer import Images, ImageScorer
+from burnish.detection.learning import learn_all
 from burnish.detection.model_file import FORMAT, Model, ModelCard, load_model, save_model
 from burnish.detection.ranges import learn_ranges, prepared_statistics
 from burnish.detection.scorer import Scorer, View
@@ -141,10 +142,10 @@ def train(
 
     tell(Stage("calibrate", f"calibrating on {len(held)} held-out good images"))
     scorer = Scorer(generator, settings, pick_device(settings.accelerator))
-    position = None
-    if settings.standardise == "position":
-        references = samples.references(REFERENCE_VIEWS, settings.seed)
-        position = scorer.learn_positions(View(*sample) for sample in references)
+    learn_all(
+        scorer,
+        lambda: (View(*sample) for sample in samples.references(REFERENCE_VIEWS, settings.seed)),
+    )
     held_images = Subset(store, held)
     image_scorer = ImageScorer(scorer, settings, roi)
     calibration = _calibrate(image_scorer, held_images, tell)
@@ -179,7 +180,7 @@ def train(
         },
         ranges=ranges,
     )
-    model = Model(generator, card, position, roi)
+    model = Model(generator, card, scorer.position, roi, scorer.learnt)
     save_model(model_path, model)
     trainer.wait()
     tell(Stage("done", f"model written to {model_path}", done=1.0))
@@ -243,8 +244,9 @@ def _describe(store: ImageStore, samples: Samples, held: list[int], settings: Se
 
 
 def _calibrate(scorer: ImageScorer, images: Images, tell: Callable[[Stage], None]) -> Calibration:
+    passes = 1 if scorer.scorer.units else 2
     for index, calibration in enumerate(scorer.calibrate(images), start=1):
         if calibration is not None:
             return calibration
-        tell(Stage("calibrate", done=index / (2 * len(images))))
+        tell(Stage("calibrate", done=index / (passes * len(images))))
     raise AssertionError("calibrate always ends with a Calibration")

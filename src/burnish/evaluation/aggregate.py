@@ -126,6 +126,7 @@ def _model_facts(detector: Inspector) -> ModelFacts:
         held_out_images=len(card.calibration.scores),
         promise=card.calibration.promise(),
         mask_blocks=card.settings.mask_blocks,
+        textures=card.settings.texture,
         settings=card.settings.model_dump(mode="json"),
         training_fingerprint=None if fingerprint is None else str(fingerprint),
         versions=dict(card.versions),

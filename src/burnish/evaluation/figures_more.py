@@ -43,7 +43,7 @@ def scale_scores(scales: Sequence[ScaleRow]) -> Drawing | None:
             axes.vlines(places, lows, highs, color=colour, linewidth=4, alpha=0.45)
             axes.plot(places, middles, marker, color=colour, label=label)
         _legend_above(axes)
-        axes.set_ylabel("score of this scale alone")
+        axes.set_ylabel("score of this map alone")
         _scale_axis(axes, scales)
         return drawn(figure)
 
@@ -67,7 +67,7 @@ def scale_auroc(scales: Sequence[ScaleRow], fused_auroc: float | None) -> Drawin
         axes.axhline(fused_auroc, color=INK, linewidth=1.2, linestyle=DASHED)
         axes.plot(values, "D-", color=DEFECT, linewidth=2)
         _scale_axis(axes, scales)
-        axes.set_ylabel("AUROC of this scale alone")
+        axes.set_ylabel("AUROC of this map alone")
         low, high = axes.get_ylim()
         ends = {shorten(kind, 16): (line[-1], FAINT) for kind, line in lines.items()}
         ends |= {"all kinds": (values[-1], DEFECT), "fused": (fused_auroc, INK)}
@@ -106,8 +106,11 @@ def _legend_above(axes: Axes) -> None:
 
 
 def _scale_axis(axes: Axes, scales: Sequence[ScaleRow]) -> None:
-    axes.set_xticks(range(len(scales)), [row.name for row in scales])
-    axes.set(xlim=(-0.4, len(scales) - 0.6), xlabel="side of the mask's blocks")
+    textured = any(" " in row.name.removesuffix(" px") for row in scales)
+    names = [row.name.replace(" ", "\n", 1) if textured else row.name for row in scales]
+    axes.set_xticks(range(len(scales)), names)
+    label = "side of the mask's blocks" + ", then texture" * textured
+    axes.set(xlim=(-0.4, len(scales) - 0.6), xlabel=label)
 
 
 def stress_name(row: StressRow) -> str:

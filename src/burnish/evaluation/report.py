@@ -20,7 +20,7 @@ from burnish.settings import GROUPS
 CONTENTS = (
     ("scores", "Scores and threshold"), ("kinds", "Kinds of defect"), ("pictures", "Pictures"),
     ("shortcuts", "Could something simpler do it?"), ("stress", "When the lamp ages"),
-    ("pixels", "Where the defects are"), ("scales", "Mask scales"), ("numbers", "All numbers"),
+    ("pixels", "Where the defects are"), ("scales", "Error maps"), ("numbers", "All numbers"),
     ("model", "Model"), ("settings", "Settings"),
 )  # fmt: skip
 
@@ -88,6 +88,7 @@ def write_report(
         stress_name=figures_more.stress_name,
         pixel_rows=_pixel_rows(e),
         scales=scales,
+        textures=e.model.textures,
         settings={
             group: {key: plain(getattr(card.settings, key)) for key in keys}
             for group, keys in GROUPS.items()

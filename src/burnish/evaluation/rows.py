@@ -21,7 +21,8 @@ class ImageRow(Frozen):
     Attributes:
         verdict: "good" or "defect".
         part: the physical part it shows.
-        scale_scores: the score of each mask scale alone, as `ModelFacts.mask_blocks` lists them.
+        scale_scores: the score of each mask scale alone, as `ModelFacts.mask_blocks` lists them,
+            then two of each texture: by amount, and with direction.
         out_of_range: in what it is unlike the training images; empty when in nothing, or when the
             model does not know their ranges.
         equalised_score: with brightness and contrast made those of the training images.
@@ -203,6 +204,7 @@ class ModelFacts(Frozen):
 
     Attributes:
         mask_blocks: side of each mask scale, px.
+        textures: grain of each texture that is looked at, px.
         settings: all of them, as plain values.
         training_fingerprint: SHA-256 over names and contents of the training images.
     """
@@ -215,6 +217,7 @@ class ModelFacts(Frozen):
     held_out_images: int
     promise: str
     mask_blocks: tuple[int, ...] = ()
+    textures: tuple[int, ...] = ()
     settings: dict[str, Any] = Field(default_factory=dict)
     training_fingerprint: str | None = None
     versions: dict[str, str] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""How the score depends on the mask scale: each scale alone beside the fused score."""
+"""What each error map says alone, beside the fused score: of mask scales, and of texture."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from burnish.evaluation.record import Evaluation
 
 @dataclass(frozen=True)
 class ScaleRow:
-    """One mask scale alone.
+    """One mask scale, or one map of texture, alone.
 
     Attributes:
-        name: "16 px", or "scale 2" when the block sizes are not known.
+        name: "16 px", "grain 2 px", "lines 2 px", or "scale 2" when the block sizes are not known.
         image_auroc: against all good images; None for one class.
         by_kind: the same by kind of defect.
         good, defect: quartiles (lower, median, upper) of the scale's score; None without images.
@@ -46,7 +46,9 @@ def scale_table(evaluation: Evaluation) -> list[ScaleRow]:
     kind_of = np.array([row.kind for row in rows])
     blocks = evaluation.model.mask_blocks
     names = [f"{block} px" for block in blocks]
-    if len(blocks) != count:
+    for grain in evaluation.model.textures:
+        names += [f"grain {grain} px", f"lines {grain} px"]
+    if len(names) != count:
         names = [f"scale {number}" for number in range(1, count + 1)]
     highest = scores[defect].argmax(1)
     table = []

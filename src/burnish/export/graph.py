@@ -18,10 +18,12 @@ from burnish.export.resampling import down_first, resize_levels, resize_map
 from burnish.images.roi import fit_roi
 from burnish.method.masks import complementary_masks
 from burnish.method.reconstruction import reconstruct
-from burnish.method.scoring import choose_scale, error_maps, fuse, image_score
+from burnish.method.scoring import best_scale, error_maps, fuse, image_score
+from burnish.method.texture import TextureModel, residual, texture_maps
 
 # Share of the threshold that scores of a float32 export may differ by (sums in another order).
 TOLERANCE = 1e-4
+TEXTURE = ("mean", "deviation", "precision")
 LUMA = (19595, 38470, 7471)  # ITU-R 601 in 16 bits, as Pillow has it
 
 
@@ -35,7 +37,8 @@ class Outputs(NamedTuple):
         anomaly_map: float32 (H, W).
         reconstruction: uint8 (H, W), or (H, W, 3) of a model of colour images.
         scale: int64 (), index of the mask scale that stands out.
-        scale_scores: float32 (S,), the score that each mask scale alone would give.
+        scale_scores: float32 (S + 2 T,), the score that each mask scale, then each texture map,
+            alone would give.
         model_map: float32 (h, w), the anomaly map at the model's size.
     """
 
@@ -101,6 +104,11 @@ class InspectionGraph(nn.Module):
         if model.position is not None:
             self.register_buffer("mean", model.position[0].cpu().float())
             self.register_buffer("deviation", model.position[1].cpu().float())
+        self.grains = card.settings.texture
+        for number, texture in enumerate(model.textures):
+            full = texture.at(shape.height, shape.width)
+            for name in TEXTURE:
+                self.register_buffer(f"{name}{number}", getattr(full, name).cpu())
         self.register_buffer("masks", masks)
         kept = self.generator.kept(masks.flatten(0, 1))
         if kept is not None:  # sorted once, here: ONNX has no stable sort
@@ -127,10 +135,14 @@ class InspectionGraph(nn.Module):
         errors = error_maps(seen, painted, s.error, s.smoothing, inside)
         if self.has_position:
             errors = (errors - self.mean) / self.deviation
-        scale = choose_scale(errors, self.mu, inside)
+        if self.grains:
+            left = residual(seen, painted, inside)
+            more = [texture_maps(left, texture, inside) for texture in self._textures()]
+            errors = torch.cat([errors, *more], dim=1)
         fused = fuse(errors, self.mu, self.sigma, s.fusion, inside)
         score = self._reduce(fused)[0]
-        alone = ((errors - self.mu[:, None, None]) / self.sigma[:, None, None])[0]
+        alone = self._reduce(((errors - self.mu[:, None, None]) / self.sigma[:, None, None])[0])
+        scale = best_scale(errors, alone, self.mu, s.fusion, len(self.masks), inside)[None]
         exceed = (self.scores >= score).sum(dtype=torch.float32)
         model_map = fused[0]
         levels = (painted[0].index_select(0, scale)[0].clamp(-1, 1) + 1).mul(127.5).round()
@@ -152,9 +164,15 @@ class InspectionGraph(nn.Module):
             anomaly_map,
             channels_last.to(torch.uint8),
             scale[0],
-            self._reduce(alone),
+            alone,
             model_map,
         )
+
+    def _textures(self) -> list[TextureModel]:
+        return [
+            TextureModel(grain, *(getattr(self, f"{name}{number}") for name in TEXTURE))
+            for number, grain in enumerate(self.grains)
+        ]
 
     def _to_channels(self, pixels: Tensor) -> Tensor:
         """float32 (H, W, 1 or 3) -> (C, H, W), as the reader does it."""

@@ -43,7 +43,8 @@ ATEN = """
     argsort.default argsort.stable bitwise_and.Tensor bitwise_not.default cat.default
     chunk.default clamp.default clamp_min.default clone.default conv2d.default conv2d.padding
     div.Tensor eq.Scalar eq.Tensor expand.default expand_as.default flatten.using_ints
-    floor.default floor_divide.default full.default ge.Scalar ge.Tensor gelu.default gt.Scalar
+    floor.default floor_divide.default full.default log.default pad.default
+    ge.Scalar ge.Tensor gelu.default gt.Scalar
     gt.Tensor index.Tensor index_select.default layer_norm.default le.Scalar le.Tensor
     lift_fresh_copy.default linear.default logical_and.default logical_not.default lt.Scalar
     lt.Tensor masked_fill.Scalar matmul.default maximum.default mean.default mean.dim

@@ -12,7 +12,7 @@ from burnish.method.filters import gaussian_smooth
 
 LIGHT_SMOOTHING = 4.0  # sigma, px: over which the local brightness is taken
 DARK = 0.2  # of brightness in [0, 2]: errors in black places are not blown up
-FLAWLESS = 0.02  # of relative error: an image almost without error does not blow up the rest
+FLAWLESS = 0.02  # of relative error, added to an image's usual one
 
 
 def error_maps(
@@ -45,11 +45,23 @@ def error_maps(
     error = _smooth(error, smoothing, inside)
     if kind != "relative":
         return error
+    return shares_of_usual(error / local_brightness(reconstructions, inside), FLAWLESS, inside)
+
+
+def local_brightness(reconstructions: Tensor, inside: Tensor | None = None) -> Tensor:
+    """(B, S, C, H, W) -> (B, S, H, W), 0.2 (black) to 2.2 (white), of the surroundings."""
     brightness = _smooth(reconstructions.mean(dim=2) + 1, LIGHT_SMOOTHING, inside)
-    error = error / (brightness.clamp_min(0.0) + DARK)
-    plain = region_mean(error, inside)[..., None, None]
-    usual = region_mean(torch.minimum(error, plain), inside)[..., None, None]
-    return error / (usual + FLAWLESS)
+    return brightness.clamp_min(0.0) + DARK
+
+
+def shares_of_usual(maps: Tensor, floor: float, inside: Tensor | None = None) -> Tensor:
+    """(..., H, W) in shares of the map's usual value: the mean of the values, each cut at the mean.
+
+    `floor` is added to it: an image almost without error does not blow up the rest.
+    """
+    plain = region_mean(maps, inside)[..., None, None]
+    usual = region_mean(torch.minimum(maps, plain), inside)[..., None, None]
+    return maps / (usual + floor)
 
 
 def _smooth(values: Tensor, sigma: float, inside: Tensor | None) -> Tensor:
@@ -73,6 +85,24 @@ def choose_scale(errors: Tensor, mu: Tensor, inside: Tensor | None = None) -> Te
     return (region_mean(errors, inside) - mu).argmax(dim=1)
 
 
+def best_scale(
+    errors: Tensor,
+    alone: Tensor,
+    mu: Tensor,
+    rule: str,
+    scales: int,
+    inside: Tensor | None = None,
+) -> Tensor:
+    """The mask scale to show, int64 (): of one image's maps (1, S + T, H, W), the first `scales`.
+
+    Under "scores", whose mu are no mean errors, it is the one with the highest score of its own
+    (`alone`, (S + T,)); else that of eq. 8.
+    """
+    if rule == "scores":
+        return alone[:scales].argmax()
+    return choose_scale(errors[:, :scales], mu[:scales], inside)[0]
+
+
 def fuse(
     errors: Tensor, mu: Tensor, sigma: Tensor, rule: str, inside: Tensor | None = None
 ) -> Tensor:
@@ -80,8 +110,10 @@ def fuse(
 
     Args:
         errors: (B, S, H, W).
-        mu, sigma: (S,) mean and standard deviation of the error maps' pixels on good images.
-        rule: "paper" (eq. 8, 9), or "mean" or "max" of the standardised maps (E_i - mu) / sigma.
+        mu, sigma: (S,) what is usual on good images: of the maps' pixels, or with "scores" of the
+            image scores that each map alone gives.
+        rule: "paper" (eq. 8, 9), "mean" of the standardised maps (E_i - mu) / sigma, or their
+            maximum ("max", "scores").
         inside: bool (H, W), the pixels that count in eq. 8.
 
     Returns:

@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from burnish.errors import BurnishError, nearest
 from burnish.images.synthetic.cutpaste import change_by_pasting, draw_patch
-from burnish.images.synthetic.reliefs import RELIEFS, Plane, Relief
+from burnish.images.synthetic.reliefs import LARGE, RELIEFS, Plane, Relief
 from burnish.images.synthetic.surfaces import MIN_SIDE
 
 Window = tuple[slice, slice]
@@ -28,7 +28,7 @@ DEFECTS: tuple[str, ...] = tuple(RELIEFS)
 
 CUTPASTE = "cutpaste"
 
-STAINS: tuple[str, ...] = (*DEFECTS, CUTPASTE)
+STAINS: tuple[str, ...] = (*DEFECTS, *LARGE, CUTPASTE)
 """The kinds that `draw_defect` knows: those of real pictures too."""
 
 MATERIAL_CHANGE = 1.5
@@ -117,7 +117,7 @@ def _drawn(
 ) -> tuple[Window, Plane, Region]:
     """Window, change (float32, grey levels, shape of the window) and support of a relief."""
     for side in _sides(image, allowed):
-        relief = RELIEFS[kind](side, rng)
+        relief = (RELIEFS | LARGE)[kind](side, rng)
         if (placed := _place(relief.support, image.shape[:2], allowed, rng)) is None:
             continue
         window, canvas = placed

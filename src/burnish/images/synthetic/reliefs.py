@@ -1,4 +1,4 @@
-"""Reliefs: the shapes of the five drawn kinds of defect, apart from any picture.
+"""Reliefs: the shapes of the drawn kinds of defect, apart from any picture.
 
 A relief is a signed profile (dark below 0, bright above) and its support, both drawn from distance
 fields, so edges are antialiased. Lengths are shares of a side, with a floor of about a pixel.
@@ -26,7 +26,7 @@ class Relief:
     support: NDArray[np.bool_]
 
 
-# --- the five kinds -----------------------------------------------------------------------------
+# --- the kinds ----------------------------------------------------------------------------------
 
 
 def _scratch(side: float, rng: np.random.Generator) -> Relief:
@@ -121,6 +121,22 @@ def _crack(side: float, rng: np.random.Generator) -> Relief:
     return Relief(-1.3 * cover, cover > 0.1)
 
 
+def _wear(side: float, rng: np.random.Generator) -> Relief:
+    """A large worn area: rough, and darker or brighter as a whole."""
+    radius = side * rng.uniform(0.2, 0.4)
+    u, v = frame(1.3 * radius, rng)
+    oval = rng.uniform(0.4, 1.0)
+    ragged = gaussian_field(u.shape, 0.2 * radius, 0.2 * radius, 0.0, rng)
+    depth = 1.0 - np.hypot(u, v / oval) / radius
+    depth += 0.15 * ragged * np.exp(-((depth / 0.6) ** 2))
+    cover = np.clip(depth / 0.3, 0.0, 1.0)
+    grain = max(1.0, side * rng.uniform(0.005, 0.02))
+    rough = gaussian_field(u.shape, grain, grain, 0.0, rng)
+    shade = rng.uniform(-0.7, 0.7)
+    profile = cover * np.clip(shade + 0.5 * rough, -1.5, 1.5)
+    return Relief(profile.astype(np.float32), cover > 0.05)
+
+
 # --- drawing ------------------------------------------------------------------------------------
 
 
@@ -182,3 +198,6 @@ RELIEFS: dict[str, Callable[[float, np.random.Generator], Relief]] = {
     "crack": _crack,
 }
 """Kind -> relief, for a picture whose shorter side is so many pixels long."""
+
+LARGE: dict[str, Callable[[float, np.random.Generator], Relief]] = {"wear": _wear}
+"""The same, for kinds that cover much of the picture: not part of the procedural data set."""

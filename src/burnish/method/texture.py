@@ -1,0 +1,142 @@
+"""Texture of what repainting leaves: how unusual its detail is, where the error says little.
+
+A generator repaints light and shape, not grain: on rough metal a thin crack errs no more than the
+grain beside it. But it differs in kind. The residual is filtered into a few descriptors a
+pixel (band-pass detail, its energy, its direction), and their Mahalanobis distance from those of
+good parts at the same place makes further error maps beside the mask scales'. Not the paper's:
+after the Gaussian model of PaDiM (Defard et al. 2021), filters in place of a pretrained network.
+
+Shapes: B batch, S mask scales, C channels, K descriptors, H x W image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from burnish.method.filters import gaussian_smooth
+from burnish.method.scoring import local_brightness, shares_of_usual
+
+BANDS = ((0.0, 1.0), (1.0, 2.0), (2.0, 4.0))  # inner and outer sigma, in grains
+AMOUNT = 2 * len(BANDS)  # descriptors that say how much detail there is; the rest say which way
+DESCRIPTORS = AMOUNT + 3
+MAPS = 2  # of a grain: by amount alone, and with direction
+CELL = 4  # px: side of the cells that good parts' descriptors are kept in
+ENERGY, SLOPE = 0.01, 1e-4  # added before the logarithm: below them all is flat
+RIDGE = 0.02  # of the descriptors' variance, added to it
+SLACK = 0.1  # of the mean deviation, added to each: no division by almost nothing
+
+
+def residual(images: Tensor, reconstructions: Tensor, inside: Tensor | None = None) -> Tensor:
+    """What repainting leaves, signed, in shares of local brightness.
+
+    Each pixel is taken from the mask scale that came closest to it: the others only add what they
+    failed to paint.
+
+    Args:
+        images: (B, C, H, W).
+        reconstructions: (B, S, C, H, W).
+        inside: bool (H, W), the region of interest; 0 outside.
+
+    Returns:
+        (B, H, W).
+    """
+    left = images.mean(dim=1, keepdim=True) - reconstructions.mean(dim=2)
+    closest = left.abs().amin(dim=1, keepdim=True)
+    # Without an argmin, whose ties differ between runtimes.
+    signed = torch.where((left == closest).any(dim=1, keepdim=True), closest, -closest)
+    brightness = local_brightness(reconstructions.mean(dim=1, keepdim=True), inside)
+    found = (signed / brightness)[:, 0]
+    return found if inside is None else found.masked_fill(~inside, 0.0)
+
+
+def descriptors(left: Tensor, grain: float) -> Tensor:
+    """Residual (B, H, W) -> (B, K, H, W): detail in three bands, its log energy, its direction.
+
+    Args:
+        grain: scale of the finest detail, px.
+    """
+    found = []
+    for inner, outer in BANDS:
+        band = gaussian_smooth(left, inner * grain) - gaussian_smooth(left, outer * grain)
+        found += [band, (gaussian_smooth(band.abs(), 2 * grain) + ENERGY).log()]
+    smooth = F.pad(gaussian_smooth(left, grain)[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
+    down = (smooth[:, 2:, 1:-1] - smooth[:, :-2, 1:-1]) / 2
+    across = (smooth[:, 1:-1, 2:] - smooth[:, 1:-1, :-2]) / 2
+    # The structure tensor: slopes down and across, and what leans.
+    found += [
+        (gaussian_smooth(down.square(), 2 * grain) + SLOPE).log(),
+        (gaussian_smooth(across.square(), 2 * grain) + SLOPE).log(),
+        gaussian_smooth(down * across, 2 * grain),
+    ]
+    return torch.stack(found, dim=1)
+
+
+@dataclass(frozen=True)
+class TextureModel:
+    """Descriptors of good parts at one grain.
+
+    Attributes:
+        grain: px.
+        mean, deviation: (K, h, w), by cells of `CELL` px.
+        precision: (MAPS, K, K), inverse correlation over the number of descriptors, of the amount
+            alone (0 elsewhere) and of all.
+    """
+
+    grain: float
+    mean: Tensor
+    deviation: Tensor
+    precision: Tensor
+
+    def to(self, device: torch.device) -> TextureModel:
+        tensors = (t.to(device) for t in (self.mean, self.deviation, self.precision))
+        return TextureModel(self.grain, *tensors)
+
+    def at(self, height: int, width: int) -> TextureModel:
+        """The same with mean and deviation for every pixel of an image."""
+        size = (height, width)
+
+        def stretch(cells: Tensor) -> Tensor:
+            return F.interpolate(cells[None], size=size, mode="bilinear", align_corners=False)[0]
+
+        return TextureModel(self.grain, stretch(self.mean), stretch(self.deviation), self.precision)
+
+
+def to_cells(values: Tensor) -> Tensor:
+    """(K, H, W) -> means over cells, (K, h, w)."""
+    return F.avg_pool2d(values[None], CELL, ceil_mode=True, count_include_pad=False)[0]
+
+
+def precisions(standardised: Tensor) -> Tensor:
+    """(K, n) standardised descriptors of good pixels -> (MAPS, K, K) of a `TextureModel`."""
+    values = standardised.double()
+    correlation = values @ values.T / values.shape[1]
+    correlation += RIDGE * torch.eye(len(values), dtype=torch.float64)
+    found = torch.zeros(MAPS, *correlation.shape, dtype=torch.float64)
+    found[0, :AMOUNT, :AMOUNT] = torch.linalg.inv(correlation[:AMOUNT, :AMOUNT]) / AMOUNT
+    found[1] = torch.linalg.inv(correlation) / len(values)
+    return found.float()
+
+
+def texture_maps(left: Tensor, model: TextureModel, inside: Tensor | None = None) -> Tensor:
+    """Unusual texture of a residual (B, H, W): (B, MAPS, H, W), >= 0, 0 outside the region.
+
+    The Mahalanobis distance by place, in shares of its usual size in the image (a rough part is
+    unusual everywhere), smoothed over the grain.
+
+    Args:
+        model: with mean and deviation for every pixel (`TextureModel.at`).
+    """
+    values = (descriptors(left, model.grain) - model.mean) / model.deviation
+    size = values.shape[-2:]
+    flat = values.flatten(2)
+    maps = []
+    for precision in model.precision:
+        distance = ((precision @ flat) * flat).sum(dim=1).clamp_min(0.0).sqrt()
+        maps.append(distance.unflatten(-1, size))
+    shares = shares_of_usual(torch.stack(maps, dim=1), 0.1, inside)
+    smooth = gaussian_smooth(shares, model.grain)
+    return smooth if inside is None else smooth.masked_fill(~inside, 0.0)

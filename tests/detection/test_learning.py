@@ -1,0 +1,120 @@
+"""What is learnt of good parts, against numpy over all images at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from burnish.configuration import make_settings
+from burnish.detection.image_scorer import ImageScorer
+from burnish.detection.learning import LEAST_UNIT, ORDINARY, learn_all, learn_textures, learn_units
+from burnish.detection.scorer import Scorer, View, to_tensor
+from burnish.method.generator import Generator, InputShape
+from burnish.method.texture import DESCRIPTORS, SLACK, descriptors, residual, to_cells
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (7, 1, 32, 32), dtype=np.uint8)
+INSIDE = np.zeros((32, 32), dtype=bool)
+INSIDE[4:24, 8:30] = True
+
+
+def textured() -> Scorer:
+    """Untrained: two mask scales, two grains, so 2 + 2 * 2 maps."""
+    settings = make_settings(
+        "tiny",
+        {"image_size": 32, "disc_patch": 8, "mask_blocks": (8, 16), "width": 16, "texture": (1, 2),
+         "fusion": "scores", "reduction": "top", "top_share": 0.01},
+    )  # fmt: skip
+    torch.manual_seed(1)
+    return Scorer(Generator(settings, InputShape(1, 32, 32)), settings, torch.device("cpu"))
+
+
+def all_maps(made: Scorer) -> np.ndarray:
+    """(N, S + 2 T, H, W) float64."""
+    return np.stack([made.errors(view)[0][0].numpy() for view in views()]).astype(float)
+
+
+def views() -> list[View]:
+    return [View(image) for image in PIXELS]
+
+
+def test_textures_against_numpy() -> None:
+    made = textured()
+    models = learn_textures(made, views())
+    assert [model.grain for model in models] == [1, 2]
+    lefts = [residual(*made.painted_of(to_tensor(p[None], made.device))) for p in PIXELS]
+    for model in models:
+        found = np.concatenate([descriptors(left, model.grain).detach().numpy() for left in lefts])
+        mean, spread = found.mean(axis=0), found.std(axis=0)
+        spread = spread + SLACK * spread.mean(axis=(1, 2), keepdims=True)
+        cells = [to_cells(torch.from_numpy(values)) for values in (mean, spread)]
+        torch.testing.assert_close(model.mean, cells[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(model.deviation, cells[1], rtol=1e-3, atol=1e-5)
+        # The correlation is measured on a sample of the pixels: near that of all.
+        full = model.at(32, 32)
+        z = (found - full.mean.numpy()) / full.deviation.numpy()
+        z = z.transpose(1, 0, 2, 3).reshape(DESCRIPTORS, -1)
+        distances = ((model.precision[1].numpy() @ z) * z).sum(axis=0)
+        assert distances.mean() == pytest.approx(1, abs=0.05)  # of the average good pixel
+
+
+def test_textures_repeat_and_depend_on_nothing_outside_the_region() -> None:
+    made, inside = textured(), INSIDE
+    other = [np.where(inside, image, 255 - image) for image in PIXELS]
+    one, again, two = (
+        learn_textures(made, (View(image, inside) for image in images))
+        for images in (PIXELS, PIXELS, other)
+    )
+    for a, b, c in zip(one, again, two, strict=True):
+        assert torch.equal(a.precision, b.precision)
+        torch.testing.assert_close(a.precision, c.precision)
+        torch.testing.assert_close(a.mean, c.mean)
+
+
+def test_units_against_numpy() -> None:
+    made = textured()
+    made.use_textures(learn_textures(made, views()))
+    mu, unit = learn_units(made, views())
+    maps = all_maps(made)
+    assert maps.shape[:2] == (len(PIXELS), 2 + 4)
+    flat = np.sort(maps.reshape(*maps.shape[:2], -1), axis=2)
+    scores = flat[:, :, -10:].mean(axis=2)  # top_share 0.01 of 1024 pixels
+    expected = np.maximum(scores.std(axis=0), LEAST_UNIT * np.median(scores, axis=0))
+    np.testing.assert_allclose(mu, np.median(scores, axis=0) - ORDINARY * expected, atol=1e-4)
+    np.testing.assert_allclose(unit, expected, rtol=1e-3)
+
+
+def test_held_out_images_do_not_touch_the_units() -> None:
+    """Else the conformal promise would not hold: their scores have to be like any new part's."""
+    made = textured()
+    ticks: list[None] = []
+    learn_all(made, views, lambda: ticks.append(None))
+    assert len(ticks) == 3 * len(PIXELS)
+    assert made.units is not None
+    *steps, calibration = ImageScorer(made, made.settings).calibrate(PIXELS[:3])
+    assert steps == [None] * 3  # one pass
+    assert calibration is not None
+    assert (list(calibration.mu), list(calibration.sigma)) == made.units
+    maps = all_maps(made)[:3]
+    mu, sigma = (np.array(values)[:, None, None] for values in made.units)
+    fused = np.sort(((maps - mu) / sigma).max(axis=1).reshape(3, -1), axis=1)
+    np.testing.assert_allclose(calibration.scores, np.sort(fused[:, -10:].mean(axis=1)), rtol=1e-4)
+
+
+def test_learning_again_starts_from_nothing() -> None:
+    made = textured()
+    learn_all(made, views)
+    first = made.units, [texture.precision for texture in made.learnt]
+    learn_all(made, views)
+    assert made.units == first[0]
+    assert all(torch.equal(a.precision, b) for a, b in zip(made.learnt, first[1], strict=True))
+
+
+def test_each_map_says_what_it_alone_would_give() -> None:
+    made = textured()
+    learn_all(made, views)
+    assert made.units is not None
+    scored = made.score(View(PIXELS[0]), *made.references(*made.units))
+    assert len(scored.scale_scores) == 2 + 4
+    assert scored.scale == int(np.argmax(scored.scale_scores[:2]))
+    assert scored.score >= max(scored.scale_scores) - 1e-5  # the maximum is taken by pixel

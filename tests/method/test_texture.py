@@ -1,0 +1,167 @@
+"""Texture of the residual against scipy, numpy and obvious loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from burnish.method.texture import (
+    AMOUNT,
+    BANDS,
+    CELL,
+    DESCRIPTORS,
+    ENERGY,
+    MAPS,
+    RIDGE,
+    SLOPE,
+    TextureModel,
+    descriptors,
+    precisions,
+    residual,
+    texture_maps,
+    to_cells,
+)
+
+RNG = np.random.default_rng(0)
+
+
+def blur(values: np.ndarray, sigma: float) -> np.ndarray:
+    """scipy's, in float64; the borders are mirrored as ours are."""
+    return gaussian_filter(values, sigma, mode="reflect") if sigma else values
+
+
+def slow_descriptors(left: np.ndarray, grain: float) -> np.ndarray:
+    found = []
+    for inner, outer in BANDS:
+        band = blur(left, inner * grain) - blur(left, outer * grain)
+        found += [band, np.log(blur(np.abs(band), 2 * grain) + ENERGY)]
+    smooth = np.pad(blur(left, grain), 1, mode="edge")
+    height, width = left.shape
+    down, across = np.zeros((height, width)), np.zeros((height, width))
+    for row in range(height):
+        for column in range(width):
+            down[row, column] = (smooth[row + 2, column + 1] - smooth[row, column + 1]) / 2
+            across[row, column] = (smooth[row + 1, column + 2] - smooth[row + 1, column]) / 2
+    found.append(np.log(blur(down**2, 2 * grain) + SLOPE))
+    found.append(np.log(blur(across**2, 2 * grain) + SLOPE))
+    found.append(blur(down * across, 2 * grain))
+    return np.stack(found)
+
+
+def test_residual_is_the_closest_scales_signed_and_in_shares_of_light() -> None:
+    images = torch.from_numpy(RNG.uniform(-1, 1, (2, 3, 9, 12))).float()
+    painted = torch.from_numpy(RNG.uniform(-1, 1, (2, 4, 3, 9, 12))).float()
+    ours = residual(images, painted).numpy()
+    grey, scales = images.numpy().mean(axis=1), painted.numpy().mean(axis=2)
+    for number in range(2):
+        light = gaussian_filter(scales[number].mean(axis=0) + 1.0, 4.0, mode="reflect")
+        for row in range(9):
+            for column in range(12):
+                left = grey[number, row, column] - scales[number, :, row, column]
+                expected = left[np.abs(left).argmin()] / (light[row, column] + 0.2)
+                assert ours[number, row, column] == pytest.approx(expected, abs=1e-5)
+
+
+def test_residual_does_not_change_with_the_lamp() -> None:
+    part = torch.from_numpy(RNG.uniform(0.8, 1.2, (1, 1, 16, 16))).float()
+    painted = torch.from_numpy(RNG.uniform(0.9, 1.1, (1, 2, 1, 16, 16))).float()
+    dim, lit = residual(0.8 * part - 1, 0.8 * painted - 1), residual(part - 1, painted - 1)
+    assert (dim - lit).abs().max() < 0.06 * lit.abs().max()  # but for the floor under black
+
+
+@pytest.mark.parametrize("grain", [1, 2])
+def test_descriptors_against_scipy(grain: int) -> None:
+    left = RNG.normal(0, 0.1, (2, 40, 36))
+    ours = descriptors(torch.from_numpy(left).float(), grain).numpy()
+    assert ours.shape == (2, DESCRIPTORS, 40, 36)
+    for number in range(2):
+        np.testing.assert_allclose(
+            ours[number], slow_descriptors(left[number], grain), atol=2e-5, rtol=1e-4
+        )
+
+
+def test_precisions_against_numpy() -> None:
+    mixed = RNG.normal(size=(DESCRIPTORS, DESCRIPTORS)) @ RNG.normal(size=(DESCRIPTORS, 500))
+    values = mixed / mixed.std(axis=1, keepdims=True)
+    found = precisions(torch.from_numpy(values)).numpy()
+    correlation = values @ values.T / 500 + RIDGE * np.eye(DESCRIPTORS)
+    np.testing.assert_allclose(found[1] @ correlation * DESCRIPTORS, np.eye(DESCRIPTORS), atol=1e-3)
+    block = correlation[:AMOUNT, :AMOUNT]
+    np.testing.assert_allclose(
+        found[0, :AMOUNT, :AMOUNT] @ block * AMOUNT, np.eye(AMOUNT), atol=1e-3
+    )
+    assert not found[0, AMOUNT:].any()
+    assert not found[0, :, AMOUNT:].any()
+
+
+def model(height: int, width: int, grain: float = 1) -> TextureModel:
+    factor = RNG.normal(size=(MAPS, DESCRIPTORS, DESCRIPTORS))
+    return TextureModel(
+        grain,
+        torch.from_numpy(RNG.normal(0, 0.1, (DESCRIPTORS, height, width))).float(),
+        torch.from_numpy(RNG.uniform(0.5, 1.5, (DESCRIPTORS, height, width))).float(),
+        torch.from_numpy(factor @ factor.transpose(0, 2, 1)).float(),
+    )
+
+
+def test_maps_against_loops() -> None:
+    left, good = RNG.normal(0, 0.1, (1, 20, 24)), model(20, 24)
+    ours = texture_maps(torch.from_numpy(left).float(), good)[0].numpy()
+    z = (slow_descriptors(left[0], 1) - good.mean.numpy()) / good.deviation.numpy()
+    for number in range(MAPS):
+        distance = np.zeros((20, 24))
+        for row in range(20):
+            for column in range(24):
+                at = z[:, row, column]
+                distance[row, column] = np.sqrt(at @ good.precision[number].numpy() @ at)
+        usual = np.minimum(distance, distance.mean()).mean()
+        np.testing.assert_allclose(ours[number], blur(distance / (usual + 0.1), 1.0), rtol=1e-3)
+
+
+def test_nothing_outside_the_region_matters() -> None:
+    inside = torch.zeros(20, 24, dtype=torch.bool)
+    inside[3:15, 4:20] = True
+    images = torch.from_numpy(RNG.uniform(-1, 1, (1, 1, 20, 24))).float()
+    other = torch.where(inside, images, -images)
+    painted, good = images[:, None] * 0.5, model(20, 24)
+    again = torch.where(inside, painted, 1.0)
+    one = texture_maps(residual(images, painted, inside), good, inside)
+    two = texture_maps(residual(other, again, inside), good, inside)
+    torch.testing.assert_close(one, two)
+    assert not one[..., ~inside].any()
+    assert (one[..., inside] > 0).all()
+
+
+def test_a_line_among_grain_stands_out_though_its_error_is_no_larger() -> None:
+    """What it is for: brushed metal, and a scratch across it of the same contrast."""
+    made = np.random.default_rng(1)
+    good = [np.repeat(made.normal(0, 0.1, (1, 48)), 48, axis=0) for _ in range(40)]
+    good = [field + made.normal(0, 0.02, (48, 48)) for field in good]
+    found = torch.cat([descriptors(torch.from_numpy(f)[None].float(), 1) for f in good])
+    mean, deviation = found.mean(dim=0), found.std(dim=0) + 0.01
+    z = ((found - mean) / deviation).transpose(0, 1).flatten(1)
+    texture = TextureModel(1, mean, deviation, precisions(z))
+    marked = good[0].copy()
+    marked[20, 8:40] += 0.1
+    assert np.abs(marked).max() < np.abs(good[0]).max() + 0.11
+    before, after = (
+        texture_maps(torch.from_numpy(f)[None].float(), texture)[0] for f in (good[0], marked)
+    )
+    assert after[1].max() > 2 * before[1].max()
+    row, _ = divmod(int(after[1].argmax()), 48)
+    assert abs(row - 20) <= 3
+
+
+def test_cells_are_means_and_stretch_back() -> None:
+    values = torch.from_numpy(RNG.normal(size=(DESCRIPTORS, 18, 21))).float()
+    cells = to_cells(values)
+    assert cells.shape == (DESCRIPTORS, 5, 6)
+    for row in range(5):
+        for column in range(6):
+            place = values[:, CELL * row : CELL * (row + 1), CELL * column : CELL * (column + 1)]
+            torch.testing.assert_close(cells[:, row, column], place.mean(dim=(1, 2)))
+    flat = TextureModel(1, torch.full((DESCRIPTORS, 5, 6), 3.0), cells, torch.zeros(0)).at(18, 21)
+    torch.testing.assert_close(flat.mean, torch.full((DESCRIPTORS, 18, 21), 3.0))
+    assert flat.deviation.shape == (DESCRIPTORS, 18, 21)
