@@ -9,7 +9,6 @@ from scipy.ndimage import gaussian_filter
 
 from burnish.method.texture import (
     AMOUNT,
-    BANDS,
     CELL,
     DESCRIPTORS,
     ENERGY,
@@ -34,7 +33,7 @@ def blur(values: np.ndarray, sigma: float) -> np.ndarray:
 
 def slow_descriptors(left: np.ndarray, grain: float) -> np.ndarray:
     found = []
-    for inner, outer in BANDS:
+    for inner, outer in ((0, 1), (1, 2), (2, 4)):
         band = blur(left, inner * grain) - blur(left, outer * grain)
         found += [band, np.log(blur(np.abs(band), 2 * grain) + ENERGY)]
     smooth = np.pad(blur(left, grain), 1, mode="edge")

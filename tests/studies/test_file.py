@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from burnish.studies.file import Study, load_study, settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "studies").glob("*.toml"))
+LADDER = ROOT / "studies/ladder.toml"  # ours alone: no paper's scale
 PAPER = ROOT.parent / "shared/paper"
 METHOD = "R = 2", "α₃ = 20", "0/1/2", "L_con + L_adv + L_enc + skip", "L1 + SSIM + gradient"
 
@@ -24,15 +26,24 @@ def shipped(name: str) -> Study:
 
 def test_every_table_and_the_figure_are_there() -> None:
     names = [path.stem for path in SHIPPED]
-    assert names == ["figure09", *(f"table{n:02d}" for n in range(5, 11)), "tokens"]
+    assert names == ["figure09", "ladder", *(f"table{n:02d}" for n in range(5, 11)), "tokens"]
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [p for p in SHIPPED if p != LADDER], ids=lambda p: p.stem)
 def test_shipped_studies_load_at_both_scales(path: Path) -> None:
     study = load_study(path)
     assert set(study.scales) == {"small", "paper"}
     assert study.scale("paper").preset == "paper"
     assert all(set(s.datasets.values()) == {"Rail", "Kole"} for s in study.scales.values())
+
+
+def test_the_ladder_ends_with_the_preset() -> None:
+    study = load_study(LADDER)
+    scale = study.scale("small")
+    rungs = [settings_of(scale, row, 0) for row in study.rows]
+    assert rungs[-1] == make_settings("small", scale.changes)
+    for before, after in pairwise(rungs):
+        assert before != after
 
 
 def test_rows_are_the_papers() -> None:

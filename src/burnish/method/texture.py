@@ -12,6 +12,7 @@ Shapes: B batch, S mask scales, C channels, K descriptors, H x W image.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -20,8 +21,8 @@ from torch.nn import functional as F
 from burnish.method.filters import gaussian_smooth
 from burnish.method.scoring import local_brightness, shares_of_usual
 
-BANDS = ((0.0, 1.0), (1.0, 2.0), (2.0, 4.0))  # inner and outer sigma, in grains
-AMOUNT = 2 * len(BANDS)  # descriptors that say how much detail there is; the rest say which way
+LEVELS = (1.0, 2.0, 4.0)  # sigmas, in grains: a band of detail lies above each
+AMOUNT = 2 * len(LEVELS)  # descriptors that say how much detail there is; the rest say which way
 DESCRIPTORS = AMOUNT + 3
 MAPS = 2  # of a grain: by amount alone, and with direction
 CELL = 4  # px: side of the cells that good parts' descriptors are kept in
@@ -59,19 +60,17 @@ def descriptors(left: Tensor, grain: float) -> Tensor:
     Args:
         grain: scale of the finest detail, px.
     """
-    found = []
-    for inner, outer in BANDS:
-        band = gaussian_smooth(left, inner * grain) - gaussian_smooth(left, outer * grain)
-        found += [band, (gaussian_smooth(band.abs(), 2 * grain) + ENERGY).log()]
-    smooth = F.pad(gaussian_smooth(left, grain)[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
-    down = (smooth[:, 2:, 1:-1] - smooth[:, :-2, 1:-1]) / 2
-    across = (smooth[:, 1:-1, 2:] - smooth[:, 1:-1, :-2]) / 2
+    levels = [left, *(gaussian_smooth(left, sigma * grain) for sigma in LEVELS)]
+    bands = [finer - coarser for finer, coarser in pairwise(levels)]
+    padded = F.pad(levels[1][:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
+    down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
+    across = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2
     # The structure tensor: slopes down and across, and what leans.
-    found += [
-        (gaussian_smooth(down.square(), 2 * grain) + SLOPE).log(),
-        (gaussian_smooth(across.square(), 2 * grain) + SLOPE).log(),
-        gaussian_smooth(down * across, 2 * grain),
-    ]
+    products = [*(band.abs() for band in bands), down.square(), across.square(), down * across]
+    *energies, steep, wide, leaning = gaussian_smooth(torch.stack(products), 2 * grain)
+    found = [value for band, energy in zip(bands, energies, strict=True)
+             for value in (band, (energy + ENERGY).log())]  # fmt: skip
+    found += [(steep + SLOPE).log(), (wide + SLOPE).log(), leaning]
     return torch.stack(found, dim=1)
 
 
