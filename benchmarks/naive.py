@@ -4,7 +4,7 @@ Eager, float32, one mask at a time, attention and SSIM as in the text book (soft
 an 11 x 11 convolution), every image decoded and resized by Pillow each time it is needed, no cache,
 no fused kernel. It reads the weights of burnish's networks and computes the same losses, weights
 and scores, within what float32 rounds (tests/bench/test_naive.py). It has no region of interest,
-tiles, jitter, mask channel, nor dropped tokens.
+tiles, jitter, nor mask channel.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def embed(part, images):
     return tokens
 
 
-def encode(encoder, images):
-    x, outputs = embed(encoder.embed, images), []
+def encode(encoder, images, kept=slice(None)):
+    x, outputs = embed(encoder.embed, images)[:, kept], []
     for part in encoder.blocks:
         x, _ = block(part, x)
         outputs.append(x)
@@ -77,12 +77,29 @@ def encode(encoder, images):
     return encoder.linear(encoder.norm(x)), outputs
 
 
-def generate(g, masked):
-    x, outputs = encode(g.encoder, masked)
+def refill(g, tokens, kept, which):
+    """The whole grid: a learnt token where the encoder saw nothing."""
+    full = g.fill[which].expand(len(tokens), g.position.shape[1], -1).clone()
+    full[:, kept] = tokens
+    return full
+
+
+def kept_patches(g, mask):
+    """What the encoder sees under a mask: all patches, or with hidden_tokens=drop some."""
+    return slice(None) if not g.visible else g.kept(mask[None])[0]
+
+
+def generate(g, masked, mask):
+    kept = kept_patches(g, mask)
+    x, outputs = encode(g.encoder, masked, kept)
     bottleneck, first = x, len(g.blocks) - len(g.joins)
+    if g.visible:
+        x = refill(g, x, kept, 0) + g.position
     for index, part in enumerate(g.blocks):
         if index >= first:
             skip = outputs[len(g.blocks) - 1 - index]
+            if g.visible:
+                skip = refill(g, skip, kept, 1 + index - first)
             x = g.joins[index - first](torch.cat([x, skip], dim=-1))
         x, _ = block(part, x)
     patches = g.to_pixels(g.norm(x)).transpose(1, 2)
@@ -127,6 +144,22 @@ def load(path, channels, height, width):
     return torch.from_numpy(array.copy()).float() / 127.5 - 1, image.size
 
 
+def describe(left, grain):
+    """Descriptors (K, H, W) of a residual: three bands, their energy, the structure tensor."""
+    found = []
+    for inner, outer in ((0, 1), (1, 2), (2, 4)):
+        fine = gaussian_filter(left, inner * grain, mode="reflect") if inner else left
+        band = fine - gaussian_filter(left, outer * grain, mode="reflect")
+        found += [band, np.log(gaussian_filter(np.abs(band), 2 * grain, mode="reflect") + 0.01)]
+    smooth = np.pad(gaussian_filter(left, grain, mode="reflect"), 1, mode="edge")
+    down = (smooth[2:, 1:-1] - smooth[:-2, 1:-1]) / 2
+    across = (smooth[1:-1, 2:] - smooth[1:-1, :-2]) / 2
+    for energy in (down**2, across**2):
+        found.append(np.log(gaussian_filter(energy, 2 * grain, mode="reflect") + 1e-4))
+    found.append(gaussian_filter(down * across, 2 * grain, mode="reflect"))
+    return np.stack(found)
+
+
 class Trainer:
     """Trains copies of a burnish trainer's networks on the same images in the same order."""
 
@@ -165,8 +198,8 @@ class Trainer:
         rate = min(1.0, (self.step + 1) / s.warmup) if s.warmup else 1.0
         if s.schedule == "cosine":
             rate *= 0.5 * (1 + math.cos(math.pi * self.step / self.total))
-        first, bottleneck = generate(nets["generator"], images.masked_fill(mask, 0))
-        second, bottleneck2 = generate(nets["generator"], images.masked_fill(other, 0))
+        first, bottleneck = generate(nets["generator"], images.masked_fill(mask, 0), mask)
+        second, bottleneck2 = generate(nets["generator"], images.masked_fill(other, 0), other)
         painted = torch.where(mask, first, second)
         terms, total = {}, 0
         if s.weight_adversarial:
@@ -193,7 +226,11 @@ class Trainer:
             total = total + s.weight_adversarial * terms["adversarial"]
         if s.weight_latent:
             encoded, _ = encode(nets["encoder"], painted)
-            halves = distance(bottleneck, encoded), distance(bottleneck2, encoded)
+            seen, seen2 = (kept_patches(nets["generator"], m) for m in (mask, other))
+            halves = (
+                distance(bottleneck, encoded[:, seen]),
+                distance(bottleneck2, encoded[:, seen2]),
+            )
             terms["latent"] = sum(halves) / 2
             total = total + s.weight_latent * terms["latent"]
         self.adam_g.param_groups[0]["lr"] = s.learning_rate * rate
@@ -222,17 +259,36 @@ class Inspector:
         self.s, self.calibration = detector.card.settings, detector.card.calibration
         self.generator, self.masks = model.generator, scorer.masks.cpu()
         self.position = None if model.position is None else [p.numpy() for p in model.position]
+        size = self.generator.shape.height, self.generator.shape.width
+        self.good = [texture.at(*size) for texture in model.textures]
+
+    def textures(self, image, painted):
+        """Unusual texture of the residual: two maps a grain."""
+        left = image - painted
+        left = np.take_along_axis(left, np.abs(left).argmin(axis=0)[None], axis=0)[0]
+        left = left / (
+            np.maximum(gaussian_filter(painted.mean(axis=0) + 1, 4, mode="reflect"), 0) + 0.2
+        )
+        maps = []
+        for good in self.good:
+            z = (describe(left, good.grain) - good.mean.numpy()) / good.deviation.numpy()
+            for precision in good.precision.numpy():
+                far = np.sqrt(np.maximum(np.einsum("ihw,ij,jhw->hw", z, precision, z), 0))
+                far = far / (np.minimum(far, far.mean()).mean() + 0.1)
+                maps.append(gaussian_filter(far, good.grain, mode="reflect"))
+        return maps
 
     @torch.no_grad()
     def inspect(self, path: Path) -> tuple[float, bool, np.ndarray]:
         """Score, verdict, and the anomaly map at the file's size."""
         s, shape, known = self.s, self.generator.shape, self.calibration
         image, size = load(path, shape.channels, shape.height, shape.width)
-        maps = []
+        maps, everything = [], []
         for index, (mask, other) in enumerate(self.masks):
-            first, _ = generate(self.generator, image[None].masked_fill(mask, 0))
-            second, _ = generate(self.generator, image[None].masked_fill(other, 0))
+            first, _ = generate(self.generator, image[None].masked_fill(mask, 0), mask)
+            second, _ = generate(self.generator, image[None].masked_fill(other, 0), other)
             painted = torch.where(mask, first, second)[0]
+            everything.append(painted.mean(dim=0).numpy())
             error = painted - image
             error = error.square() if s.error == "squared" else error.abs()
             error = error.mean(dim=0).numpy()
@@ -246,6 +302,7 @@ class Inspector:
                 mean, deviation = self.position
                 error = (error - mean[index]) / deviation[index]
             maps.append(error)
+        maps += self.textures(image.mean(dim=0).numpy(), np.stack(everything))
         errors = np.stack(maps)
         mu, sigma = (np.array(v)[:, None, None] for v in (known.mu, known.sigma))
         if s.fusion == "paper":

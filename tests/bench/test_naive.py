@@ -36,6 +36,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
                                     "ema": 0.0, "flips": "none"},
     "small's depth": {"depth_encoder": 3, "depth_decoder": 3, "disc_depth": 4, "tome_r": 4},
     "consistency alone": {"weight_adversarial": 0.0, "weight_latent": 0.0, "skip": "none"},
+    "dropped tokens": {"hidden_tokens": "drop"},
     "colour, all skips": {"colour": "rgb", "skip": "all", "flips": "horizontal"},
 }  # fmt: skip
 
@@ -74,8 +75,10 @@ def test_training_is_the_same(
          "standardise": "none"},
         {"fusion": "mean", "reduction": "top", "top_share": 0.05, "error": "relative"},
         {"error": "relative", "smoothing": 2.0, "reduction": "top", "top_share": 0.01},
+        {"hidden_tokens": "drop", "error": "relative", "texture": (1, 2), "fusion": "scores",
+         "reduction": "top", "top_share": 0.01},
     ],
-    ids=["tiny", "paper", "mean and top", "relative"],
+    ids=["tiny", "paper", "mean and top", "relative", "texture"],
 )  # fmt: skip
 def test_inspection_is_the_same(
     naive: Any, changes: dict[str, Any], metal: Path, micro: dict, tmp_path: Path

@@ -28,7 +28,6 @@ LEAST, TURN, BLOCK = 4, 2, 8  # steps timed at least, steps in a turn, images in
 TIE = 1e-4  # nearer to the threshold than this share of it, rounding decides
 UNKNOWN: dict[str, tuple[object, ...]] = {  # what the plain version does not do
     "roi": ("",), "tile": ("full",), "jitter": (0.0,), "mask_channel": (False,),
-    "hidden_tokens": ("keep",),
 }  # fmt: skip
 
 
