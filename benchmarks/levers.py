@@ -42,6 +42,7 @@ from burnish.training import loop
 from burnish.training.allocator import freed_memory_kept
 from burnish.training.loop import Trainer
 from burnish.training.samples import Samples
+from fine import FINE
 
 OUT = Path(__file__).with_suffix(".json")
 SIDE = 128
@@ -49,14 +50,14 @@ Turn = tuple[Callable[[], object], Callable[[], AbstractContextManager[object]]]
 
 
 def trainer(**changes: object) -> Trainer:
-    settings = make_settings("small", {"precision": "float32"} | changes)
+    settings = make_settings("small", FINE | {"precision": "float32"} | changes)
     images = np.random.default_rng(0).integers(0, 255, (64, 1, SIDE, SIDE), dtype=np.uint8)
     return Trainer(settings, Samples(images, range(64)), Path(tempfile.mkdtemp()), {})
 
 
 def scorer(**changes: object) -> Callable[[], object]:
     """Inspection of one image, all masks."""
-    settings = make_settings("small", {"standardise": "none"} | changes)
+    settings = make_settings("small", FINE | {"standardise": "none"} | changes)
     torch.manual_seed(0)
     found = Scorer(Generator(settings, InputShape(1, SIDE, SIDE)), settings, torch.device("cpu"))
     view = View(np.random.default_rng(0).integers(0, 255, (1, SIDE, SIDE), dtype=np.uint8))
@@ -281,7 +282,7 @@ def main() -> None:
         print(name, row, flush=True)
     flops = {
         hidden: count_step(
-            make_settings("small", {"hidden_tokens": hidden}), InputShape(1, SIDE, SIDE), 8
+            make_settings("small", FINE | {"hidden_tokens": hidden}), InputShape(1, SIDE, SIDE), 8
         ).flops
         for hidden in ("keep", "drop")
     }

@@ -160,7 +160,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--temp", help="folder for images and cache (default: the system's)")
     options = parser.parse_args()
-    settings = make_settings("small", {"aspect": "keep"})
+    settings = make_settings("small", {"aspect": "keep", "image_size": 128})
     results: dict[str, object] = {"command": " ".join(sys.argv), "before": machine()}
     with tempfile.TemporaryDirectory(dir=options.temp) as temp:
         folder = Path(temp)

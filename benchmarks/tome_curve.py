@@ -44,6 +44,7 @@ from burnish.method.generator import Generator, InputShape
 from burnish.training.allocator import freed_memory_kept
 from burnish.training.loop import Trainer
 from burnish.training.samples import Samples
+from fine import FINE
 
 OUT = Path(__file__).with_suffix(".json")
 RATES = (0, 1, 2, 4, 8, 16)
@@ -109,7 +110,7 @@ def discriminator(preset: str, shape: InputShape, batch: int, turns: int) -> lis
     merges: dict[int, Work] = {}
     rows = []
     for r in RATES:
-        settings = make_settings(preset, {"tome_r": r})
+        settings = make_settings(preset, (FINE if preset == "small" else {}) | {"tome_r": r})
         torch.manual_seed(0)
         network = Discriminator(settings, shape)
         counts = tokens_of(settings, shape)
@@ -136,7 +137,7 @@ def whole_step(turns: int) -> list[dict[str, Any]]:
     images = np.random.default_rng(0).integers(0, 255, (64, 1, 128, 128), dtype=np.uint8)
     works: dict[int, Work] = {}
     for r in RATES:
-        settings = make_settings("small", {"tome_r": r, "precision": "float32"})
+        settings = make_settings("small", FINE | {"tome_r": r, "precision": "float32"})
         run = Trainer(settings, Samples(images, range(64)), Path(tempfile.mkdtemp()), {})
         works[r] = run.train_step
     times = in_turns(works, turns)
