@@ -4,8 +4,8 @@
 
 Preset small with patches of 8 px (`fine.py`), one thing changed at a time: ms per training step and
 image, ms of inference for one image and FLOPs. A side twice as long has four times the tokens and
-sixteen times the pairs that attention looks at. The rows by number of images, which ought to be equal,
-are measured in turns.
+sixteen times the pairs that attention looks at. The rows by number of images, which ought to be
+equal, are measured in turns.
 Writes benchmarks/growth.json.
 """
 
