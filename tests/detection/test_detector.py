@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 
 from burnish import BurnishError, Detector
+from burnish.detection.result import map_names
+from burnish.images.dataset import find_test_images
 from burnish.method.discriminator import Discriminator
 from burnish.method.generator import Encoder
 
@@ -131,3 +133,13 @@ def test_colour_images_train_a_colour_model(micro: dict, tmp_path: Path) -> None
     assert shape.width > shape.height
     result = detector.inspect(data / "0.png")
     assert result.reconstruction.shape == (40, 60, 3)
+
+
+def test_the_evidence_is_the_map_with_the_highest_score(detector: Detector, metal: Path) -> None:
+    names = map_names(detector.card.settings.mask_blocks, detector.card.settings.texture)
+    assert names[:3] == ["blocks of 8 px", "blocks of 16 px", "grain of 1 px"]
+    assert names[-1] == "lines of 2 px"
+    for image in find_test_images(metal):
+        result = detector.inspect(image.path)
+        assert result.evidence == names[int(np.argmax(result.scale_scores))]
+        assert result.to_dict()["evidence"] == result.evidence

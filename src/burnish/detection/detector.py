@@ -18,7 +18,7 @@ from burnish.detection.image_scorer import ImageScorer, ScoredImage
 from burnish.detection.locate import find_regions, upsample
 from burnish.detection.model_file import Model, load_model, save_model
 from burnish.detection.ranges import find_unlike, prepared_statistics
-from burnish.detection.result import Result, Speed
+from burnish.detection.result import Result, Speed, map_names
 from burnish.detection.scorer import Scorer
 from burnish.errors import BurnishError
 from burnish.images.reader import prepare, read_image, read_with_header, resize, to_channels
@@ -198,7 +198,15 @@ class Detector:
             statistics=statistics,
             out_of_range=find_unlike(statistics, self.card.ranges),
             inside=self._region(height, width),
+            evidence=self._evidence(scored),
         )
+
+    def _evidence(self, scored: ScoredImage) -> str:
+        """The map that decided: under fusion=paper that of eq. 8, else the one of highest score."""
+        s = self.card.settings
+        paper = s.fusion == "paper"
+        index = scored.scale if paper else int(np.argmax(scored.scale_scores))
+        return map_names(s.mask_blocks, s.texture)[index]
 
 
 def pick_device(name: str) -> torch.device:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,14 @@ class Region:
     peak: float
 
 
+def map_names(mask_blocks: Sequence[int], textures: Sequence[int]) -> list[str]:
+    """What the scores of single maps (`Result.scale_scores`) belong to, in their order."""
+    names = [f"blocks of {block} px" for block in mask_blocks]
+    for grain in textures:
+        names += [f"grain of {grain} px", f"lines of {grain} px"]
+    return names
+
+
 @dataclass(frozen=True)
 class Result:
     """One part: verdict, evidence and pictures.
@@ -56,7 +64,8 @@ class Result:
         p_value: conformal p-value in (0, 1]: how often a good part scores at least this high.
         regions: where, worst first; may be empty for a defect spread thinly (see `peak`).
         peak: (x, y) of the highest anomaly-map value, px of the input image.
-        block: side in px of the mask scale that stood out most (eq. 8).
+        block: side in px of the mask scale that stood out most (eq. 8), whose reconstruction it is.
+        evidence: the error map that says most against the part, of `map_names`.
         scale_scores: the score that each mask scale, then each texture map, alone would give, in
             standard deviations on good images.
         anomaly_map: float32 HxW at the size of the input, raw.
@@ -92,6 +101,7 @@ class Result:
     statistics: Mapping[str, float] = field(default_factory=dict)
     out_of_range: tuple[Unlike, ...] = ()
     inside: NDArray[np.bool_] | None = None
+    evidence: str = ""
 
     @property
     def verdict(self) -> str:
@@ -120,6 +130,7 @@ class Result:
             "regions": [asdict(region) for region in self.regions],
             "peak": list(self.peak),
             "mask_block": self.block,
+            "evidence": self.evidence,
             "scale_scores": list(self.scale_scores),
             "height": self.image.shape[0],
             "width": self.image.shape[1],

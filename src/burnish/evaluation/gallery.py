@@ -49,7 +49,7 @@ class Exhibit:
 
     Attributes:
         aspect: width over height.
-        where: the worst region and the mask scale that stood out; empty when called good.
+        where: the worst region and the error map that stood out; empty when called good.
         problem: which panels are missing, and why.
     """
 
@@ -196,7 +196,7 @@ def _exhibit(
 def _where(result: Result) -> str:
     if not result.is_defect:
         return ""
-    scale = f"blocks of {result.block} px stood out"
+    scale = f"{result.evidence or f'blocks of {result.block} px'} stood out"
     if not result.regions:
         x, y = result.peak
         return f"thinly spread, hottest at ({x}, {y}); {scale}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from burnish.detection.result import map_names
 from burnish.evaluation import metrics
 from burnish.evaluation.record import Evaluation
 
@@ -45,9 +46,8 @@ def scale_table(evaluation: Evaluation) -> list[ScaleRow]:
     defect = np.array([row.is_defect for row in rows])
     kind_of = np.array([row.kind for row in rows])
     blocks = evaluation.model.mask_blocks
-    names = [f"{block} px" for block in blocks]
-    for grain in evaluation.model.textures:
-        names += [f"grain {grain} px", f"lines {grain} px"]
+    names = map_names(blocks, evaluation.model.textures)
+    names = [name.replace("blocks of ", "").replace(" of ", " ") for name in names]
     if len(names) != count:
         names = [f"scale {number}" for number in range(1, count + 1)]
     highest = scores[defect].argmax(1)
