@@ -125,6 +125,16 @@ def test_promise_says_what_can_be_kept() -> None:
     assert "99 held-out" in enough
 
 
+def test_the_promise_counts_parts_where_several_images_show_one() -> None:
+    scores = tuple(map(float, range(120)))
+    few = calibration(scores=scores, false_alarms=0.01, parts=5).promise()
+    assert "120 held-out good images of 5 parts" in few
+    assert "17 %" in few  # 1 / 6
+    assert "99 (more good parts" in few
+    single = calibration(scores=scores, false_alarms=0.01, parts=120).promise()
+    assert single == calibration(scores=scores, false_alarms=0.01).promise()
+
+
 def test_heat_range_puts_the_pixel_threshold_in_the_middle() -> None:
     made = calibration()
     assert made.pixel_threshold == 5  # the 3rd of 4 peaks: ceil(5 * 0.5)

@@ -52,6 +52,8 @@ class Calibration(BaseModel):
         peaks: highest anomaly-map value of each image, ascending.
         heat_low: anomaly-map value that 99 % of good pixels lie below; shown uncoloured.
         false_alarms: wanted rate of good parts called defective.
+        parts: that the held-out images show; images of one part score alike, so that it is parts
+            that count for the promise. None, in files of before: every image is a part.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -62,6 +64,7 @@ class Calibration(BaseModel):
     peaks: tuple[float, ...] = Field(min_length=1)
     heat_low: float
     false_alarms: float = Field(gt=0, lt=1)
+    parts: int | None = Field(None, ge=1)
 
     @model_validator(mode="after")
     def _is_sorted(self) -> Calibration:
@@ -95,14 +98,18 @@ class Calibration(BaseModel):
 
     def promise(self) -> str:
         """One sentence on the false-alarm rate for the user."""
-        n = len(self.scores)
+        images = len(self.scores)
+        n = images if self.parts is None else min(images, self.parts)
+        held, unit = f"{images} held-out good images", "images"
+        if n < images:
+            held, unit = f"{held} of {n} parts", "parts"
         if promised_rate(n, self.false_alarms) > self.false_alarms:
             return (
-                f"{n} held-out good images can promise at most {100 / (n + 1):.2g} % false alarms, "
+                f"{held} can promise at most {100 / (n + 1):.2g} % false alarms, "
                 f"not the wanted {100 * self.false_alarms:.2g} %: that needs "
-                f"{needed_images(self.false_alarms)} (more good images, or a larger holdout)"
+                f"{needed_images(self.false_alarms)} (more good {unit}, or a larger holdout)"
             )
         return (
             f"at most {100 * self.false_alarms:.2g} % of good parts will be called defective "
-            f"(conformal, from {n} held-out good images)"
+            f"(conformal, from {held})"
         )

@@ -148,7 +148,8 @@ def train(
     )
     held_images = Subset(store, held)
     image_scorer = ImageScorer(scorer, settings, roi)
-    calibration = _calibrate(image_scorer, held_images, tell)
+    shown = len({parts[i] for i in held})
+    calibration = _calibrate(image_scorer, held_images, tell).model_copy(update={"parts": shown})
     watched = (store[i] for i in training[:: max(1, len(training) // RANGE_IMAGES)])
     ranges = learn_ranges(
         prepared_statistics(pixels, image_scorer.region(*pixels.shape[1:])) for pixels in watched
@@ -165,7 +166,7 @@ def train(
             "fingerprint": identity["fingerprint"],
             "training_images": len(training),
             "held_out_images": len(held),
-            "held_out_parts": len({parts[i] for i in held}),
+            "held_out_parts": shown,
             "held_out": [store.paths[i].name for i in held],
             "skipped": store.skipped,
             "sizes": [list(size) for size in sorted(set(store.sizes))[:20]],

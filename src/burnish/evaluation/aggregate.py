@@ -124,6 +124,7 @@ def _model_facts(detector: Inspector) -> ModelFacts:
         training_seconds=None if seconds is None else float(seconds),
         training_images=card.data.get("training_images"),
         held_out_images=len(card.calibration.scores),
+        held_out_parts=card.calibration.parts,
         promise=card.calibration.promise(),
         mask_blocks=card.settings.mask_blocks,
         textures=card.settings.texture,

@@ -203,6 +203,7 @@ class ModelFacts(Frozen):
     """Which model this is about.
 
     Attributes:
+        held_out_parts: that the held-out images show; None: one each, or not known.
         mask_blocks: side of each mask scale, px.
         textures: grain of each texture that is looked at, px.
         settings: all of them, as plain values.
@@ -215,6 +216,7 @@ class ModelFacts(Frozen):
     training_seconds: float | None
     training_images: int | None
     held_out_images: int
+    held_out_parts: int | None = None
     promise: str
     mask_blocks: tuple[int, ...] = ()
     textures: tuple[int, ...] = ()

@@ -114,14 +114,16 @@ def _unlike(e: Evaluation) -> str:
 def _too_many_false_alarms(e: Evaluation) -> str:
     assert e.false_alarm_interval is not None
     low, high = (percent(rate) for rate in e.false_alarm_interval)
-    held_out = e.model.held_out_images
+    held_out, unit = e.model.held_out_images, "images"
+    if e.model.held_out_parts is not None and e.model.held_out_parts < held_out:
+        held_out, unit = e.model.held_out_parts, "parts"  # images of one part score alike
     chance = intervals.chance_of_calibration(
         e.false_alarms, e.n_good, held_out, e.false_alarm_rate_wanted
     )
     why = (
         "the good test images differ from the good images calibrated on"
         if chance < UNLIKELY
-        else f"{held_out} held-out good images are few, and set the threshold only roughly"
+        else f"{held_out} held-out good {unit} are few, and set the threshold only roughly"
     )
     return f"That is more than wanted beyond chance (95 % interval {low} to {high}): {why}."
 
