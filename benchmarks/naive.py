@@ -264,8 +264,7 @@ class Inspector:
 
     def textures(self, image, painted):
         """Unusual texture of the residual: two maps a grain."""
-        left = image - painted
-        left = np.take_along_axis(left, np.abs(left).argmin(axis=0)[None], axis=0)[0]
+        left = image - painted.mean(axis=0)
         left = left / (
             np.maximum(gaussian_filter(painted.mean(axis=0) + 1, 4, mode="reflect"), 0) + 0.2
         )

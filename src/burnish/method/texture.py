@@ -32,10 +32,10 @@ SLACK = 0.1  # of the mean deviation, added to each: no division by almost nothi
 
 
 def residual(images: Tensor, reconstructions: Tensor, inside: Tensor | None = None) -> Tensor:
-    """What repainting leaves, signed, in shares of local brightness.
+    """What repainting leaves, the mean over mask scales, signed, in shares of local brightness.
 
-    Each pixel is taken from the mask scale that came closest to it: the others only add what they
-    failed to paint.
+    A mean, as it is continuous: to take the scale that came closest to each pixel is no more
+    accurate, but turns the sign where two are equally far, and another runtime rounds otherwise.
 
     Args:
         images: (B, C, H, W).
@@ -45,12 +45,9 @@ def residual(images: Tensor, reconstructions: Tensor, inside: Tensor | None = No
     Returns:
         (B, H, W).
     """
-    left = images.mean(dim=1, keepdim=True) - reconstructions.mean(dim=2)
-    closest = left.abs().amin(dim=1, keepdim=True)
-    # Without an argmin, whose ties differ between runtimes.
-    signed = torch.where((left == closest).any(dim=1, keepdim=True), closest, -closest)
-    brightness = local_brightness(reconstructions.mean(dim=1, keepdim=True), inside)
-    found = (signed / brightness)[:, 0]
+    left = images.mean(dim=1) - reconstructions.mean(dim=(1, 2))
+    brightness = local_brightness(reconstructions.mean(dim=1, keepdim=True), inside)[:, 0]
+    found = left / brightness
     return found if inside is None else found.masked_fill(~inside, 0.0)
 
 
