@@ -93,7 +93,7 @@ def test_every_held_out_image_once_good_and_once_defective(shop: Path, tmp_path:
 
 def test_pixels_and_masks(shop: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    stain(shop, out, Request(part=PART, holdout=0.3, per_image=6))
+    stain(shop, out, Request(part=PART, holdout=0.3, per_image=len(STAINS)))
     kinds = Counter()
     for image in find_test_images(out):
         source = read_image(shop / "train/good" / image.path.name)
