@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
 from torch.optim import AdamW
+
+blur = partial(gaussian_filter, mode="reflect")
 
 
 def attention(a, x, sizes=None):
@@ -148,15 +151,15 @@ def describe(left, grain):
     """Descriptors (K, H, W) of a residual: three bands, their energy, the structure tensor."""
     found = []
     for inner, outer in ((0, 1), (1, 2), (2, 4)):
-        fine = gaussian_filter(left, inner * grain, mode="reflect") if inner else left
-        band = fine - gaussian_filter(left, outer * grain, mode="reflect")
-        found += [band, np.log(gaussian_filter(np.abs(band), 2 * grain, mode="reflect") + 0.01)]
-    smooth = np.pad(gaussian_filter(left, grain, mode="reflect"), 1, mode="edge")
+        fine = blur(left, inner * grain) if inner else left
+        band = fine - blur(left, outer * grain)
+        found += [band, np.log(blur(np.abs(band), 2 * grain) + 0.01)]
+    smooth = np.pad(blur(left, grain), 1, mode="edge")
     down = (smooth[2:, 1:-1] - smooth[:-2, 1:-1]) / 2
     across = (smooth[1:-1, 2:] - smooth[1:-1, :-2]) / 2
     for energy in (down**2, across**2):
-        found.append(np.log(gaussian_filter(energy, 2 * grain, mode="reflect") + 1e-4))
-    found.append(gaussian_filter(down * across, 2 * grain, mode="reflect"))
+        found.append(np.log(blur(energy, 2 * grain) + 1e-4))
+    found.append(blur(down * across, 2 * grain))
     return np.stack(found)
 
 
@@ -265,16 +268,14 @@ class Inspector:
     def textures(self, image, painted):
         """Unusual texture of the residual: two maps a grain."""
         left = image - painted.mean(axis=0)
-        left = left / (
-            np.maximum(gaussian_filter(painted.mean(axis=0) + 1, 4, mode="reflect"), 0) + 0.2
-        )
+        left = left / (np.maximum(blur(painted.mean(axis=0) + 1, 4), 0) + 0.2)
         maps = []
         for good in self.good:
             z = (describe(left, good.grain) - good.mean.numpy()) / good.deviation.numpy()
             for precision in good.precision.numpy():
                 far = np.sqrt(np.maximum(np.einsum("ihw,ij,jhw->hw", z, precision, z), 0))
                 far = far / (np.minimum(far, far.mean()).mean() + 0.1)
-                maps.append(gaussian_filter(far, good.grain, mode="reflect"))
+                maps.append(blur(far, good.grain))
         return maps
 
     @torch.no_grad()
@@ -292,9 +293,9 @@ class Inspector:
             error = error.square() if s.error == "squared" else error.abs()
             error = error.mean(dim=0).numpy()
             if s.smoothing:
-                error = gaussian_filter(error, s.smoothing, mode="reflect")
+                error = blur(error, s.smoothing)
             if s.error == "relative":
-                light = gaussian_filter(painted.mean(dim=0).numpy(), 4, mode="reflect") + 1
+                light = blur(painted.mean(dim=0).numpy(), 4) + 1
                 error = error / (np.maximum(light, 0) + 0.2)
                 error = error / (np.minimum(error, error.mean()).mean() + 0.02)
             if self.position is not None:

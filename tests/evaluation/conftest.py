@@ -105,6 +105,7 @@ class MedianDetector:
             peak=peak,
             block=8,
             scale_scores=(1.0, 2.0, 3.0),
+            evidence="blocks of 8 px",
             anomaly_map=error,
             reconstruction=painted,
             image=image,

@@ -67,7 +67,7 @@ class Result:
         block: side in px of the mask scale that stood out most (eq. 8), whose reconstruction it is.
         evidence: the error map that says most against the part, of `map_names`.
         scale_scores: the score that each mask scale, then each texture map, alone would give, in
-            standard deviations on good images.
+            standard deviations on good images (under fusion=scores an ordinary one has 5).
         anomaly_map: float32 HxW at the size of the input, raw.
         inside: bool HxW, the region of interest; None: every pixel counts.
         reconstruction: uint8 HxW or HxWx3 at the size of the input: the part without the flaw.

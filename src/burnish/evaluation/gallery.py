@@ -196,7 +196,7 @@ def _exhibit(
 def _where(result: Result) -> str:
     if not result.is_defect:
         return ""
-    scale = f"{result.evidence or f'blocks of {result.block} px'} stood out"
+    scale = f"{result.evidence} stood out"
     if not result.regions:
         x, y = result.peak
         return f"thinly spread, hottest at ({x}, {y}); {scale}"

@@ -79,11 +79,7 @@ def _stain(side: float, rng: np.random.Generator) -> Relief:
     radius = side * rng.uniform(0.055, 0.16)
     u, v = frame(1.6 * radius, rng)
     oval = rng.uniform(0.65, 1.0)
-    ragged = gaussian_field(u.shape, 0.35 * radius, 0.35 * radius, 0.0, rng)
-    depth = 1.0 - np.hypot(u, v / oval) / radius
-    # Ragged near its outline only, so that the patch stays in one piece.
-    depth += 0.22 * ragged * np.exp(-((depth / 0.6) ** 2))
-    cover = np.clip(depth / 0.45, 0.0, 1.0)
+    cover = np.clip(_depth(u, v / oval, radius, 0.35, 0.22, rng) / 0.45, 0.0, 1.0)
     cover = cover * cover * (3.0 - 2.0 * cover)
     uneven = 0.8 + 0.15 * gaussian_field(u.shape, 0.15 * radius, 0.15 * radius, 0.0, rng)
     profile = -cover * np.clip(uneven, 0.4, 1.0)
@@ -126,10 +122,7 @@ def _wear(side: float, rng: np.random.Generator) -> Relief:
     radius = side * rng.uniform(0.2, 0.4)
     u, v = frame(1.3 * radius, rng)
     oval = rng.uniform(0.4, 1.0)
-    ragged = gaussian_field(u.shape, 0.2 * radius, 0.2 * radius, 0.0, rng)
-    depth = 1.0 - np.hypot(u, v / oval) / radius
-    depth += 0.15 * ragged * np.exp(-((depth / 0.6) ** 2))
-    cover = np.clip(depth / 0.3, 0.0, 1.0)
+    cover = np.clip(_depth(u, v / oval, radius, 0.2, 0.15, rng) / 0.3, 0.0, 1.0)
     grain = max(1.0, side * rng.uniform(0.005, 0.02))
     rough = gaussian_field(u.shape, grain, grain, 0.0, rng)
     shade = rng.uniform(-0.7, 0.7)
@@ -150,6 +143,17 @@ def frame(reach: float, rng: np.random.Generator) -> tuple[Plane, Plane]:
     y, x = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float32)
     shift_y, shift_x = rng.uniform(-0.5, 0.5, 2).astype(np.float32)  # not on the pixel grid
     return _turned(x - shift_x, y - shift_y, rng.uniform(0.0, 2.0 * math.pi))
+
+
+def _depth(
+    u: Plane, v: Plane, radius: float, grain: float, raggedness: float, rng: np.random.Generator
+) -> Plane:
+    """How far inside a ragged disc: 1 at its centre, 0 at its outline; `grain` in radii."""
+    ragged = gaussian_field(u.shape, grain * radius, grain * radius, 0.0, rng)
+    depth = 1.0 - np.hypot(u, v) / radius
+    # Ragged near its outline only, so that the patch stays in one piece.
+    depth += raggedness * ragged * np.exp(-((depth / 0.6) ** 2))
+    return np.asarray(depth, dtype=np.float32)
 
 
 def _turned(u: Plane, v: Plane, angle: float) -> tuple[Plane, Plane]:
