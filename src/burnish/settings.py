@@ -27,6 +27,12 @@ class Settings(BaseModel):
         description="square: squash to image_size x image_size; keep: the median aspect of the "
         "training images at the same number of pixels",
     )
+    align: Literal["none", "auto", "part"] = Field(
+        "none",
+        description="part: parts before a plain background are found, turned to one direction and "
+        "cut out, whole images only; auto: where the training images show such parts; none: as "
+        "they lie (paper)",
+    )
     colour: Literal["auto", "grey", "rgb"] = Field(
         "auto", description="auto: grey if every training image is grey"
     )
@@ -216,6 +222,11 @@ class Settings(BaseModel):
                     f"{named} is not a multiple of {patch} {side}: "
                     f"{self.side // side * side or side} would be"
                 )
+        if self.align == "part" and (self.tile != "full" or self.roi):
+            raise ValueError(
+                "align=part turns and cuts out whole parts, wherever they lie: it goes neither "
+                "with tile nor with roi, places of the image (align=auto gives way to them)"
+            )
         if self.texture and self.fusion == "paper":
             raise ValueError(
                 "texture adds maps that fusion=paper, which compares mean errors of mask scales, "
@@ -247,7 +258,7 @@ class Settings(BaseModel):
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "images": (
-        "image_size", "aspect", "colour", "tile", "overlap", "roi", "flips", "jitter",
+        "image_size", "aspect", "align", "colour", "tile", "overlap", "roi", "flips", "jitter",
     ),
     "verdict": ("part_pattern", "holdout", "false_alarms"),
     "masks": ("mask_blocks", "mask_channel", "hidden_tokens"),

@@ -16,7 +16,7 @@ from burnish.bench.peak import products_peak, record_products, square_peak
 from burnish.bench.record import InspectionFigures, Products, Quantiles
 from burnish.detection.detector import Detector
 from burnish.detection.scorer import Scorer, to_tensor
-from burnish.images.reader import prepare, read_image
+from burnish.images.reader import read_image
 from burnish.method.scoring import fuse, image_score
 from burnish.training.allocator import freed_memory_kept
 
@@ -83,8 +83,8 @@ def _judge(
 
 def measure_batches(detector: Detector, file: Path, seconds: float) -> dict[int, float]:
     """Views per second that the networks and the scoring reach, by batch."""
-    scorer, shape = detector.scorer.scorer, detector.card.shape
-    pixels = prepare(read_image(file), shape.channels, shape.height, shape.width)
+    scorer = detector.scorer.scorer
+    pixels, _ = detector.prepare(read_image(file))
     view = to_tensor(pixels[None], scorer.device)
     known = detector.card.calibration
     mu, sigma = scorer.references(known.mu, known.sigma)

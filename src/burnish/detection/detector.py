@@ -21,6 +21,7 @@ from burnish.detection.ranges import find_unlike, prepared_statistics
 from burnish.detection.result import Result, Speed, map_names
 from burnish.detection.scorer import Scorer
 from burnish.errors import BurnishError
+from burnish.images.pose import Pose
 from burnish.images.reader import prepare, read_image, read_with_header, resize, to_channels
 
 if TYPE_CHECKING:
@@ -126,10 +127,7 @@ class Detector:
         else:
             image = read_image(source)
         read = time.perf_counter()
-        shape = self.card.shape
-        whole = self.card.settings.tile == "full"
-        size = (shape.height, shape.width) if whole else image.shape[:2]
-        pixels = prepare(image, shape.channels, *size)
+        pixels, pose = self.prepare(image)
         prepared = time.perf_counter()
         scored = self._score(image, pixels)
         inferred = time.perf_counter()
@@ -137,8 +135,23 @@ class Detector:
         if self.card.ranges:
             statistics = prepared_statistics(pixels, self._region(*pixels.shape[1:]))
         times = (start, read, prepared, inferred)
-        result = self._result(path, image, scored, statistics, times)
+        result = self._result(path, image, pose, scored, statistics, times)
+        if pose is not None and not pose.found:
+            notes += ("no part was found in the image: it was judged as it lies",)
         return replace(result, notes=notes) if notes else result
+
+    def prepare(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Pose | None]:
+        """An image as the model sees it, see `image_scorer`, and where the part lies if it aligns.
+
+        Args:
+            image: HxW or HxWx3, as read.
+        """
+        shape, alignment = self.card.shape, self.card.alignment
+        if alignment is not None:
+            return alignment.view(image, shape.channels)
+        whole = self.card.settings.tile == "full"
+        size = (shape.height, shape.width) if whole else image.shape[:2]
+        return prepare(image, shape.channels, *size), None
 
     def _score(self, image: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> ScoredImage:
         """Score an image, given as read and prepared."""
@@ -148,11 +161,13 @@ class Detector:
         return self.scorer.region(height, width)
 
     def _full_size(
-        self, image: NDArray[np.uint8], scored: ScoredImage
+        self, image: NDArray[np.uint8], pose: Pose | None, scored: ScoredImage
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Anomaly map and reconstruction at the size of the image."""
         height, width = image.shape[:2]
         small, painted = scored.anomaly_map, scored.reconstruction
+        if pose is not None:
+            return self._put_back(image, pose, scored)
         reconstruction = painted[0] if len(painted) == 1 else painted.transpose(1, 2, 0)
         reconstruction = resize(reconstruction, height, width)
         anomaly_map = upsample(small, height, width)
@@ -164,18 +179,35 @@ class Detector:
             anomaly_map[~region] = small.min()
         return anomaly_map, reconstruction
 
+    def _put_back(
+        self, image: NDArray[np.uint8], pose: Pose, scored: ScoredImage
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """`_full_size` where the part was turned and cut out: what lies beyond the view is as cold
+        as the map gets, and painted as it is."""
+        assert self.card.alignment is not None
+        height, width = image.shape[:2]
+        maps = np.concatenate([scored.anomaly_map[None], scored.reconstruction.astype(np.float32)])
+        back, seen = self.card.alignment.put_back(maps, pose, height, width)
+        anomaly_map = np.where(seen, back[0], scored.anomaly_map.min())
+        painted = np.floor(back[1:] + np.float32(0.5)).astype(np.uint8)
+        own = to_channels(image, len(painted))
+        levels = painted[0] if len(painted) == 1 else painted.transpose(1, 2, 0)
+        return anomaly_map, np.where(seen if levels.ndim == 2 else seen[..., None], levels, own)
+
     def _result(
         self,
         path: Path | None,
         image: NDArray[np.uint8],
+        pose: Pose | None,
         scored: ScoredImage,
         statistics: dict[str, float],
         times: tuple[float, float, float, float],
     ) -> Result:
         calibration = self.card.calibration
         height, width = image.shape[:2]
-        regions, peak = find_regions(scored.anomaly_map, calibration.pixel_threshold, height, width)
-        anomaly_map, reconstruction = self._full_size(image, scored)
+        anomaly_map, reconstruction = self._full_size(image, pose, scored)
+        found = scored.anomaly_map if pose is None else anomaly_map
+        regions, peak = find_regions(found, calibration.pixel_threshold, height, width)
         start, read, prepared, inferred = times
         end = time.perf_counter()
         stages = (read - start, prepared - read, inferred - prepared, end - inferred)

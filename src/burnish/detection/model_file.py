@@ -22,12 +22,14 @@ from burnish.detection.calibration import Calibration
 from burnish.detection.ranges import TrainingRange
 from burnish.errors import BurnishError
 from burnish.files import save_tensors
+from burnish.images.alignment import Alignment
 from burnish.images.roi import Region, pack_roi, unpack_roi
 from burnish.method.generator import Generator, InputShape
 from burnish.method.texture import CELL, DESCRIPTORS, MAPS, TextureModel
 from burnish.settings import Settings
 
-FORMAT = 3  # 2: tiles, region of interest, ranges of the training images; 3: textures
+# 2: tiles, region of interest, ranges of the training images; 3: textures; 4: alignment
+FORMAT = 4
 KEY = "burnish-model"
 POSITION = ("position.mean", "position.deviation")
 ROI = "roi.png"
@@ -43,6 +45,7 @@ class ModelCard(BaseModel):
         training: steps, epochs, seconds, last losses.
         versions: of burnish, torch, python and the machine it was trained on.
         ranges: of trivial statistics over the training images, by name; empty in older files.
+        alignment: how parts are brought into one view; None: images are taken as they lie.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,6 +59,7 @@ class ModelCard(BaseModel):
     training: dict[str, Any]
     versions: dict[str, str]
     ranges: dict[str, TrainingRange] = Field(default_factory=dict)
+    alignment: Alignment | None = None
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,7 @@ def train(
             "platform": platform.platform(),
         },
         ranges=ranges,
+        alignment=store.alignment,
     )
     model = Model(generator, card, scorer.position, roi, scorer.learnt)
     save_model(model_path, model)
@@ -236,6 +237,9 @@ def _describe(store: ImageStore, samples: Samples, held: list[int], settings: Se
     seen = f"seen as {width}x{height} px {'grey' if channels == 1 else 'RGB'}"
     if settings.tile != "full":
         seen += f" tiles at full resolution ({len(samples)} an epoch)"
+    elif store.alignment is not None:
+        turned = "turned to one direction" if store.alignment.turned else "moved to one place"
+        seen += f" (parts are found, {turned} and cut out)"
     elif settings.aspect == "square" and any(max(s) > 1.1 * min(s) for s in sizes):
         seen += " (squashed to a square: aspect=keep keeps their shape)"
     return (

@@ -16,6 +16,7 @@ from burnish.detection.result import Result
 from burnish.errors import BurnishError
 from burnish.export.graph import Outputs
 from burnish.export.runtimes import open_runtime
+from burnish.images.pose import Pose
 from burnish.images.roi import regions_at
 
 
@@ -92,16 +93,21 @@ class ExportedDetector(Detector):
         )
 
     def _result(
-        self, path: Path | None, image: NDArray[np.uint8], scored: ScoredImage, *others: Any
+        self,
+        path: Path | None,
+        image: NDArray[np.uint8],
+        pose: Pose | None,
+        scored: ScoredImage,
+        *others: Any,
     ) -> Result:
-        result = super()._result(path, image, scored, *others)
+        result = super()._result(path, image, pose, scored, *others)
         assert isinstance(scored, _FullSize)
         if self.threshold != self.metadata.threshold:  # another false-alarm rate
             return result
         return replace(result, is_defect=scored.is_defect)  # what other programs would be told
 
     def _full_size(
-        self, image: NDArray[np.uint8], scored: ScoredImage
+        self, image: NDArray[np.uint8], pose: Pose | None, scored: ScoredImage
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         assert isinstance(scored, _FullSize)
         return scored.full_map, scored.reconstruction

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from burnish.detection.calibration import Calibration
 from burnish.detection.model_file import Model
 from burnish.export.resampling import down_first, resize_levels, resize_map
+from burnish.export.turning import Turn, find_turn, put_back, turned_view
 from burnish.images.roi import fit_roi
 from burnish.method.masks import complementary_masks
 from burnish.method.reconstruction import reconstruct
@@ -88,7 +89,7 @@ class InspectionGraph(nn.Module):
         super().__init__()
         card, shape = model.card, model.card.shape
         self.generator = copy.deepcopy(model.generator).cpu().float().eval()
-        self.settings, self.shape = card.settings, shape
+        self.settings, self.shape, self.alignment = card.settings, shape, card.alignment
         self.down_first = down_first()
         calibration = card.calibration
         masks = complementary_masks(shape.height, shape.width, card.settings.mask_blocks)
@@ -126,7 +127,11 @@ class InspectionGraph(nn.Module):
         s, shape = self.settings, self.shape
         height, width, _ = pixels.shape
         image = self._to_channels(pixels.float())
-        small = resize_levels(image, shape.height, shape.width, self.down_first)
+        turn = None
+        if self.alignment is None:
+            small = resize_levels(image, shape.height, shape.width, self.down_first)
+        else:
+            small, turn = self._turned(image)
         seen = (small / 127.5 - 1)[None]
         inside = self.inside if self.has_roi else None
         if inside is not None:
@@ -150,8 +155,11 @@ class InspectionGraph(nn.Module):
         if inside is not None:
             model_map = torch.where(inside, model_map, coldest)
             levels = torch.where(inside, levels, small)
-        anomaly_map = resize_map(model_map, height, width)
-        levels = resize_levels(levels, height, width, False)
+        if turn is None:
+            anomaly_map = resize_map(model_map, height, width)
+            levels = resize_levels(levels, height, width, False)
+        else:
+            anomaly_map, levels = self._put_back(model_map, levels, image, turn, coldest)
         if self.has_roi:
             region = resize_levels(self.roi, height, width, False)[0] == 255
             anomaly_map = torch.where(region, anomaly_map, coldest)
@@ -168,6 +176,26 @@ class InspectionGraph(nn.Module):
             model_map,
         )
 
+    def _turned(self, image: Tensor) -> tuple[Tensor, Turn]:
+        """The view of the part, float32 (C, h, w) in grey levels, and how the part lies."""
+        assert self.alignment is not None
+        colours = self.shape.channels
+        if colours > 1:
+            image = torch.cat([image, self._luma(image.permute(1, 2, 0))])
+        large = resize_levels(image, *self.alignment.enlarged, self.down_first)
+        turn = find_turn(large[-1:], self.alignment, self.down_first)
+        return turned_view(large[:colours], turn, self.alignment), turn
+
+    def _put_back(
+        self, model_map: Tensor, levels: Tensor, image: Tensor, turn: Turn, coldest: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Map and reconstruction as they lie on the image (C, H, W)."""
+        assert self.alignment is not None
+        maps = torch.cat([model_map[None], levels])
+        back, seen = put_back(maps, turn, self.alignment, *image.shape[1:])
+        painted = torch.where(seen, torch.floor(back[1:] + 0.5), image)
+        return torch.where(seen, back[0], coldest), painted
+
     def _textures(self) -> list[TextureModel]:
         return [
             TextureModel(grain, *(getattr(self, f"{name}{number}") for name in TEXTURE))
@@ -178,10 +206,15 @@ class InspectionGraph(nn.Module):
         """float32 (H, W, 1 or 3) -> (C, H, W), as the reader does it."""
         channels = pixels.shape[2]
         if self.shape.channels == 1:
-            weights = self.luma[:channels]  # a grey image gets all the weight in its one channel
-            weights = weights + self.first[:channels] * (65536 - weights.sum())
-            return torch.floor(((pixels * weights).sum(dim=2) + 32768) / 65536)[None]
+            return self._luma(pixels)
         return pixels.permute(2, 0, 1).index_select(0, self.colours.clamp(max=channels - 1))
+
+    def _luma(self, pixels: Tensor) -> Tensor:
+        """float32 (H, W, 1 or 3) -> (1, H, W)."""
+        channels = pixels.shape[2]
+        weights = self.luma[:channels]  # a grey image gets all the weight in its one channel
+        weights = weights + self.first[:channels] * (65536 - weights.sum())
+        return torch.floor(((pixels * weights).sum(dim=2) + 32768) / 65536)[None]
 
     def _pixels(self, maps: Tensor) -> Tensor:
         """(B, h, w) -> (B, n): those inside the region."""

@@ -6,18 +6,21 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from burnish.errors import BurnishError
+from burnish.images.alignment import LOOKED_AT, Alignment, learn_alignment, look_at
 from burnish.images.cache.cache import CachedImages, open_cache
 from burnish.images.cache.index import Layout
-from burnish.images.reader import Header
+from burnish.images.reader import Header, prepare_picture, read_image
 from burnish.settings import Settings
 
 SSIM_WINDOW = 11  # px; a narrower input would have no place where the loss's window fits
@@ -35,6 +38,7 @@ class ImageStore:
         channels: 1 or 3.
         fingerprint: SHA-256 over names and contents of `paths`, so that a model can tell whether it
             saw these images.
+        alignment: how parts are brought into one view; None: images are taken as they lie.
     """
 
     paths: list[Path]
@@ -43,6 +47,7 @@ class ImageStore:
     sizes: list[tuple[int, int]]
     channels: int
     fingerprint: str
+    alignment: Alignment | None
     _cache: CachedImages
     _places: list[int]
 
@@ -71,15 +76,18 @@ def model_size(sizes: Sequence[tuple[int, int]], settings: Settings) -> tuple[in
 
 @dataclass(frozen=True)
 class Prepared:
-    """How settings want images: at the model's size, or at their own with tiles."""
+    """How settings want images: at the model's size, aligned or not, or at their own with tiles."""
 
     settings: Settings
+    alignment: Alignment | None = None
 
     @property
     def name(self) -> str:
         s = self.settings
-        if s.tile != "full":
-            size: list[object] = ["own"]
+        if self.alignment is not None:
+            size: list[object] = ["aligned", self.alignment.model_dump_json()]
+        elif s.tile != "full":
+            size = ["own"]
         elif s.aspect == "square":
             size = ["square", s.image_size]
         else:
@@ -92,9 +100,47 @@ class Prepared:
         channels = {"grey": 1, "rgb": 3, "auto": 1 if grey else 3}[self.settings.colour]
         if self.settings.tile != "full":
             return Layout(channels, None)
-        size = model_size([(header.height, header.width) for header in headers], self.settings)
+        if self.alignment is not None:
+            size = self.alignment.size
+        else:
+            size = model_size([(header.height, header.width) for header in headers], self.settings)
         check_blocks(size, self.settings)
         return Layout(channels, size)
+
+    def pixels(
+        self, picture: Image.Image, channels: int, height: int, width: int
+    ) -> NDArray[np.uint8]:
+        """See `burnish.images.cache.plan.Recipe`."""
+        if self.alignment is not None:
+            return self.alignment.view(np.asarray(picture), channels)[0]
+        return prepare_picture(picture, channels, height, width)
+
+
+def find_alignment(paths: Sequence[Path], settings: Settings) -> Alignment | None:
+    """What `settings.align` asks for, learnt from some of these images.
+
+    Raises:
+        BurnishError: align=part, but the part is not found in nearly all of them.
+    """
+    if settings.align == "none" or settings.tile != "full" or settings.roi:
+        return None
+
+    def some() -> Iterator[NDArray[np.uint8]]:
+        for path in paths[:: max(1, len(paths) // LOOKED_AT)]:
+            with suppress(BurnishError):  # such files are named when the store is loaded
+                yield read_image(path)
+
+    square, unit = settings.aspect == "square", math.lcm(settings.patch, settings.disc_patch)
+    looks = look_at(some())
+    found = learn_alignment(looks, settings.image_size, unit, square)
+    if found is None and settings.align == "part":
+        seen = sum(look.has_part for look in looks)
+        raise BurnishError(
+            f"align=part: a part before a plain background was found in {seen} of {len(looks)} "
+            "images; it must be in nearly all of them, and not fill them lying alike. "
+            "Leave align out to take the images as they are"
+        )
+    return found
 
 
 def check_blocks(size: tuple[int, int], settings: Settings) -> None:
@@ -129,7 +175,8 @@ def load_store(
         BurnishError: fewer than `minimum` of the images can be read, mask_blocks do not fit, or
             the cache has no room (see `cache.open_cache`).
     """
-    cache = open_cache(paths, Prepared(settings), on_progress)
+    alignment = find_alignment(paths, settings)
+    cache = open_cache(paths, Prepared(settings, alignment), on_progress)
     places = [i for i, record in enumerate(cache.records) if not record.error]
     skipped = [record.error for record in cache.records if record.error]
     if len(places) < minimum:
@@ -150,6 +197,7 @@ def load_store(
         sizes=[record.source for record in good if record.source is not None],
         channels=1 if grey else cache.layout.channels,
         fingerprint=digest.hexdigest(),
+        alignment=alignment,
         _cache=cache,
         _places=places,
     )

@@ -36,7 +36,7 @@ from burnish.images.cache.index import (
 )
 from burnish.images.cache.plan import THREADS, Earlier, Plan, Recipe, make_plan
 from burnish.images.cache.room import locked, make_room
-from burnish.images.reader import Header, prepare_picture, read_once
+from burnish.images.reader import Header, read_once
 
 JOURNAL, PIXELS = "journal", "pixels-*.bin"
 FLUSH_SECONDS = 1.0  # between flushes: what a killed build may have to do again
@@ -46,6 +46,7 @@ DECODING = 1 << 30  # bytes that all threads together may need for decoding
 PER_PIXEL = 10  # bytes that decoding takes: Pillow's RGB has 4, and two copies follow
 
 OnProgress = Callable[[int, int], None]
+Prepare = Callable[[Image.Image, int, int, int], NDArray[np.uint8]]
 
 
 def build(
@@ -66,7 +67,7 @@ def build(
     folder.mkdir(exist_ok=True)
     guess = earlier is None and not (folder / JOURNAL).exists()
     while True:
-        work = _Build(folder, make_plan(paths, recipe, guess), earlier)
+        work = _Build(folder, make_plan(paths, recipe, guess), earlier, recipe.pixels)
         work.resume()
         work.discard(*([earlier.name, INDEX] if earlier else []))
         try:
@@ -90,8 +91,8 @@ def build(
 class _Build:
     """One build: the files of it, and the records that are finished."""
 
-    def __init__(self, folder: Path, plan: Plan, earlier: Earlier | None) -> None:
-        self.folder, self.plan, self.earlier = folder, plan, earlier
+    def __init__(self, folder: Path, plan: Plan, earlier: Earlier | None, prepare: Prepare) -> None:
+        self.folder, self.plan, self.earlier, self.prepare = folder, plan, earlier, prepare
         self.done: dict[int, Record] = {}
         self.headers: list[Header] = []  # of all that was decoded, in any order
         self.gate = _Gate()
@@ -208,7 +209,7 @@ class _Build:
             if self.plan.layout.size is None and source != record.shape[1:]:
                 # No content is noted: so it will be looked at again.
                 return replace(record, shape=None, error=f"{record.path} changed while it was read")
-            _write(file, prepare_picture(reading.image, *record.shape), record.offset)
+            _write(file, self.prepare(reading.image, *record.shape), record.offset)
         self.headers.append(header)
         content = Content.of(reading.sha256, reading.status, now)
         return Record(

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from burnish.errors import BurnishError
 from burnish.images.cache.index import Layout, Record, read_content
@@ -39,6 +40,12 @@ class Recipe(Protocol):
         Raises:
             BurnishError: such images will not do.
         """
+        ...
+
+    def pixels(
+        self, picture: Image.Image, channels: int, height: int, width: int
+    ) -> NDArray[np.uint8]:
+        """uint8 (channels, height, width) of a picture of mode L or RGB."""
         ...
 
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from burnish.errors import BurnishError
 from burnish.files import atomic_path
+from burnish.images.background import find_part
 from burnish.images.reader import read_image
 from burnish.images.roi import load_roi, regions_at
-from burnish.images.synthetic.background import find_part
 from burnish.images.synthetic.defects import Region, draw_defect
 from burnish.images.synthetic.stain_plan import Plan, Request, Source, Version
 

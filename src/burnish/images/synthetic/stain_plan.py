@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from burnish.errors import BurnishError, nearest
+from burnish.images.background import find_part
 from burnish.images.dataset import (
     GOOD,
     MIN_GOOD,
@@ -25,7 +26,6 @@ from burnish.images.preparing.naming import Names, safe_name
 from burnish.images.preparing.record import sha256_of
 from burnish.images.preparing.split import TEST, TRAIN
 from burnish.images.reader import read_image
-from burnish.images.synthetic.background import find_part
 from burnish.images.synthetic.defects import STAINS
 from burnish.images.synthetic.surfaces import MIN_SIDE
 

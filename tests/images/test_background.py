@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from burnish.images.synthetic.background import find_part, otsu
+from burnish.images.background import find_part, otsu
 from burnish.images.synthetic.surfaces import SURFACES, make_surface
 
 

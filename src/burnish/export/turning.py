@@ -1,0 +1,188 @@
+"""`burnish.images.alignment` as tensors, for a graph: the part found, turned, cut out, put back.
+
+Whole numbers and single float32 operations in the order of `burnish.images.pose`, so that the graph
+sees the same view as training did. Shapes: h x w the working size, V x U the view.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import max_pool2d, pad
+
+from burnish.export.resampling import resize_levels
+from burnish.images.alignment import Alignment
+from burnish.images.background import LARGEST, SHADOW, SMALLEST
+from burnish.images.pose import border
+
+
+class Turn(NamedTuple):
+    """A `Pose` as tensors (): the part's middle, px of the working size, and its direction."""
+
+    x: Tensor
+    y: Tensor
+    cos: Tensor
+    sin: Tensor
+
+
+def find_turn(large: Tensor, alignment: Alignment, may_go_down_first: bool) -> Turn:
+    """`Alignment.pose` of a grey image at the scale of the view.
+
+    Args:
+        large: float32 (1, *alignment.enlarged), whole grey levels.
+        may_go_down_first: see `resize_levels`.
+    """
+    height, width = alignment.height, alignment.width
+    small = resize_levels(large, height, width, may_go_down_first)[0]
+    part = _silhouette(small)
+    count = part.sum(dtype=torch.int32)
+    pixels = height * width
+    found = (count.float() >= SMALLEST * pixels) & (count.float() <= LARGEST * pixels)
+    least = count.clamp(min=1)
+    columns = torch.arange(width, dtype=torch.int32)[None, :]
+    rows = torch.arange(height, dtype=torch.int32)[:, None]
+    inside = part.to(torch.int32)
+    x0, y0 = (
+        torch.div(_sum(inside * places), least, rounding_mode="floor") for places in (columns, rows)
+    )
+    dx, dy, n = (columns - x0) * inside, (rows - y0) * inside, least.float()
+    mx, my = _sum(dx).float() / n, _sum(dy).float() / n
+    x, y = x0.float() + mx + 0.5, y0.float() + my + 0.5
+    one, none = torch.ones(()), torch.zeros(())
+    if alignment.turned:
+        sxx = _sum(dx * dx).float() / n - mx * mx
+        syy = _sum(dy * dy).float() / n - my * my
+        sxy = _sum(dx * dy).float() / n - mx * my
+        cos, sin = _half_angle(sxx - syy, 2 * sxy)
+        weight = part.float() / n
+        ahead = _ahead(dx - mx, dy - my, cos, sin, small, weight, alignment)
+        cos, sin = cos * ahead, sin * ahead
+    else:
+        cos, sin = one, none
+    return Turn(
+        torch.where(found, x, torch.full((), width / 2)),
+        torch.where(found, y, torch.full((), height / 2)),
+        torch.where(found, cos, one),
+        torch.where(found, sin, none),
+    )
+
+
+def turned_view(large: Tensor, turn: Turn, alignment: Alignment) -> Tensor:
+    """`Alignment.view` of an image at the scale of the view.
+
+    Args:
+        large: float32 (C, *alignment.enlarged), whole grey levels.
+
+    Returns:
+        float32 (C, V, U), whole grey levels.
+    """
+    height, width = alignment.size
+    scale = torch.tensor(alignment.scale)
+    t = (torch.arange(width) + 0.5) / scale + alignment.left
+    u = ((torch.arange(height) + 0.5) / scale + alignment.top)[:, None]
+    x = turn.x + t * turn.cos - u * turn.sin
+    y = turn.y + t * turn.sin + u * turn.cos
+    high, wide = alignment.enlarged
+    rows = y * (high / alignment.height) - 0.5
+    columns = x * (wide / alignment.width) - 0.5
+    return torch.floor(_sample(large, rows, columns) + 0.5)
+
+
+def put_back(
+    maps: Tensor, turn: Turn, alignment: Alignment, height: int, width: int
+) -> tuple[Tensor, Tensor]:
+    """`Alignment.put_back`: maps (K, V, U) -> (K, height, width), and where the view reaches."""
+    columns_of = torch.arange(width, dtype=torch.int32).float() + 0.5
+    rows_of = torch.arange(height, dtype=torch.int32).float() + 0.5
+    x = columns_of * (alignment.width / _length(columns_of)) - turn.x
+    y = (rows_of * (alignment.height / _length(rows_of)) - turn.y)[:, None]
+    t, u = x * turn.cos + y * turn.sin, y * turn.cos - x * turn.sin
+    columns = (t - alignment.left) * alignment.scale - 0.5
+    rows = (u - alignment.top) * alignment.scale - 0.5
+    inside = (columns >= -0.5) & (columns <= alignment.size[1] - 0.5)
+    inside = inside & (rows >= -0.5) & (rows <= alignment.size[0] - 0.5)
+    return _sample(maps, rows, columns), inside
+
+
+def _silhouette(small: Tensor) -> Tensor:
+    """`pose.silhouette`: float32 (h, w) -> bool (h, w)."""
+    threshold = _otsu(small)
+    dark = small <= threshold
+    ring = torch.from_numpy(border(tuple(small.shape))).float()
+    bright_behind = 2 * (dark.float() * ring).sum() <= ring.sum()
+    part = (dark == bright_behind).float()
+    mean = (small * part).sum() / part.sum().clamp(min=1)
+    tighter = threshold + SHADOW * (mean - threshold)
+    part = ((small > tighter) == (mean > threshold)).float()
+    # Opened: shrunk by a pixel (beyond the border nothing is part), then grown by one.
+    hole = pad((1 - part)[None, None], (1, 1, 1, 1), value=1.0)
+    shrunk = 1 - max_pool2d(hole, 3, stride=1)
+    grown = max_pool2d(pad(shrunk, (1, 1, 1, 1), value=0.0), 3, stride=1)
+    return grown[0, 0] > 0.5
+
+
+def _otsu(small: Tensor) -> Tensor:
+    """`pose.otsu_float32`: the threshold as float32 ()."""
+    values = torch.arange(256).float()
+    # Pixels at or below each value, and their sum: whole numbers below 2**24.
+    at_most = (small.flatten()[None] <= values[:, None]).float()
+    below, sums = at_most.sum(dim=1), at_most @ small.flatten()
+    number, total = below[-1:], sums[-1:]
+    apart = number * sums - below * total
+    between = apart * apart / (below * (number - below)).clamp(min=1)
+    first = torch.where(between >= between.amax(dim=0), values, torch.full_like(values, 255.0))
+    return first.amin(dim=0)
+
+
+def _half_angle(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    length = torch.sqrt(a * a + b * b).clamp(min=1e-20)
+    ratio = a / length
+    larger = torch.sqrt((1 + ratio.abs()) / 2)
+    smaller = b / length / (2 * larger)
+    return torch.where(a >= 0, larger, smaller), torch.where(a >= 0, smaller, larger)
+
+
+def _ahead(
+    dx: Tensor, dy: Tensor, cos: Tensor, sin: Tensor, small: Tensor, weight: Tensor, a: Alignment
+) -> Tensor:
+    """+1 where the part lies the right way round, -1 where not."""
+    t, u = dx * cos + dy * sin, dy * cos - dx * sin
+    spread = torch.sqrt((t * t * weight).sum()) + 1e-6
+    across = (u * u * weight).sum() + 1e-6
+    contrast = small - (small * weight).sum()
+    contrast = contrast / (torch.sqrt((contrast * contrast * weight).sum()) + 1e-6)
+    t = t / spread
+    features = (t * t * t, t * u * u / across, t * contrast)
+    found = sum(w * (f * weight).sum() for w, f in zip(a.ahead, features, strict=True))
+    assert isinstance(found, Tensor)
+    return torch.where(found < 0, -torch.ones(()), torch.ones(()))
+
+
+def _sample(maps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """`alignment.sample`: bilinear, the border continued; (K, h, w) -> (K, V, U)."""
+    height, width = maps.shape[1:]
+    flat = maps.flatten(1)
+    rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+    top, left = rows.floor(), columns.floor()
+    down, across = rows - top, columns - left
+    y0, x0 = top.to(torch.int32), left.to(torch.int32)
+    y1, x1 = (y0 + 1).clamp(max=height - 1), (x0 + 1).clamp(max=width - 1)
+
+    def at(y: Tensor, x: Tensor) -> Tensor:
+        places = (y * width + x).flatten()
+        return flat.index_select(1, places).reshape(len(maps), *y.shape)
+
+    upper = at(y0, x0) * (1 - across) + at(y0, x1) * across
+    lower = at(y1, x0) * (1 - across) + at(y1, x1) * across
+    return upper * (1 - down) + lower * down
+
+
+def _sum(values: Tensor) -> Tensor:
+    return values.sum(dtype=torch.int32)
+
+
+def _length(line: Tensor) -> Tensor:
+    """The number of its elements as float32 (), though it may be open."""
+    return line[-1] + 0.5

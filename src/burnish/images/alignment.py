@@ -1,0 +1,251 @@
+"""Every part in the same place and direction: what is learnt of it, and the view it makes.
+
+Parts that lie before a plain background at any place and angle are found in each image anew
+(`burnish.images.pose`), turned to one direction and cut out; what a detector finds is put back to
+where the part lay. Shapes: h x w the working size, V x U the model's input, H x W the image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from burnish.images.background import find_part
+from burnish.images.pose import ODD, Pose, find_pose, silhouette
+from burnish.images.reader import resize, to_channels
+
+WORKING_SIDE = 128  # shorter side, px, at which outlines are looked for
+LOOKED_AT = 64  # training images that an alignment is learnt from
+NEARLY_ALL = 0.95  # share of them in which the part must be found
+ELONGATED = 1.3  # ratio of the axes' lengths from which on a part has a direction
+MARGIN = 0.06  # of the part's length, round the farthest outlines
+STILL = 0.01  # of the image's side: parts that lie so alike need no alignment
+CLOSE_UP = 0.7  # share of the image that the view must hold for them to be left as they are
+
+_F = np.float32
+
+
+class Alignment(BaseModel):
+    """How parts are brought into one view; saved with the model.
+
+    Attributes:
+        height, width: the working size, px.
+        turned: whether parts are turned to their longer axis, or only moved.
+        ahead: weights of `Pose.features` whose sum is positive when a part lies the right way.
+        left, top: corner of the view from the part's middle, px of the working size, along and
+            across its axis.
+        scale: px of the view per px of the working size.
+        size: (V, U) of the view, px.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    height: int = Field(ge=1, le=1024)
+    width: int = Field(ge=1, le=1024)
+    turned: bool
+    ahead: tuple[float, ...] = Field(min_length=ODD, max_length=ODD)
+    left: float
+    top: float
+    scale: float = Field(gt=0, le=64)
+    size: tuple[int, int]
+
+    @property
+    def enlarged(self) -> tuple[int, int]:
+        """(height, width) at which an image has the scale of the view."""
+        return round(self.height * self.scale), round(self.width * self.scale)
+
+    def _pose(self, large: NDArray[np.uint8]) -> Pose:
+        """The pose of the part in a grey image of the size `enlarged`, the right way round."""
+        small = resize(large, self.height, self.width)
+        found = find_pose(small, self.turned)
+        ahead = sum(_F(a) * _F(f) for a, f in zip(self.ahead, found.features, strict=True))
+        return found.reversed() if ahead < 0 else found
+
+    def view(self, image: NDArray[np.uint8], channels: int) -> tuple[NDArray[np.uint8], Pose]:
+        """The preprocessing of an aligned model: uint8 (channels, V, U), and the part's pose.
+
+        Args:
+            image: HxW or HxWx3.
+        """
+        image = to_channels(image, channels)
+        large = resize(image, *self.enlarged)
+        pose = self._pose(large if channels == 1 else resize(to_channels(image, 1), *self.enlarged))
+        levels = large[None] if large.ndim == 2 else large.transpose(2, 0, 1)
+        rows, columns = self._places(pose)
+        seen = sample(levels.astype(_F), rows, columns)
+        return np.floor(seen + _F(0.5)).astype(np.uint8), pose
+
+    def _places(self, pose: Pose) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Where each pixel of the view lies in the enlarged image: row and column, px."""
+        height, width = self.size
+        scale, (cos, sin) = _F(self.scale), map(_F, pose.along)
+        t = (np.arange(width, dtype=_F) + _F(0.5)) / scale + _F(self.left)
+        u = (np.arange(height, dtype=_F) + _F(0.5)) / scale + _F(self.top)
+        x = _F(pose.x) + t * cos - u[:, None] * sin
+        y = _F(pose.y) + t * sin + u[:, None] * cos
+        high, wide = self.enlarged
+        return (
+            y * _F(high / self.height) - _F(0.5),
+            x * _F(wide / self.width) - _F(0.5),
+        )
+
+    def put_back(
+        self, maps: NDArray[np.float32], pose: Pose, height: int, width: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Maps of the view as they lie on the image.
+
+        Args:
+            maps: float32 (K, V, U).
+            pose: of the part in the image.
+
+        Returns:
+            float32 (K, height, width), and where the view reaches, bool (height, width); outside
+            of it, the maps' edge is continued.
+        """
+        scale, (cos, sin) = _F(self.scale), map(_F, pose.along)
+        x = (np.arange(width, dtype=_F) + _F(0.5)) * _F(self.width / width) - _F(pose.x)
+        y = (np.arange(height, dtype=_F) + _F(0.5)) * _F(self.height / height) - _F(pose.y)
+        t = x * cos + y[:, None] * sin
+        u = y[:, None] * cos - x * sin
+        columns = (t - _F(self.left)) * scale - _F(0.5)
+        rows = (u - _F(self.top)) * scale - _F(0.5)
+        inside = (columns >= -0.5) & (columns <= self.size[1] - 0.5)
+        inside &= (rows >= -0.5) & (rows <= self.size[0] - 0.5)
+        return sample(maps, rows, columns), inside
+
+
+def sample(
+    maps: NDArray[np.float32], rows: NDArray[np.float32], columns: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Bilinear interpolation; beyond the border the nearest pixel counts.
+
+    Args:
+        maps: float32 (K, h, w).
+        rows, columns: float32 (V, U), px, 0 the middle of the first.
+
+    Returns:
+        float32 (K, V, U).
+    """
+    height, width = maps.shape[1:]
+    rows, columns = rows.clip(0, height - 1), columns.clip(0, width - 1)
+    top, left = np.floor(rows), np.floor(columns)
+    down, across = rows - top, columns - left
+    y0, x0 = top.astype(np.int64), left.astype(np.int64)
+    y1, x1 = np.minimum(y0 + 1, height - 1), np.minimum(x0 + 1, width - 1)
+    upper = maps[:, y0, x0] * (1 - across) + maps[:, y0, x1] * across
+    lower = maps[:, y1, x0] * (1 - across) + maps[:, y1, x1] * across
+    return np.asarray(upper * (1 - down) + lower * down, dtype=_F)
+
+
+@dataclass(frozen=True)
+class Look:
+    """A training image at the working size: (height, width) of the file, grey levels, whether a
+    part before a plain background was found in it."""
+
+    size: tuple[int, int]
+    grey: NDArray[np.uint8]
+    has_part: bool
+
+
+def look_at(images: Iterable[NDArray[np.uint8]]) -> list[Look]:
+    """What an alignment is learnt from; each image is dropped after its look."""
+    looks = []
+    for image in images:
+        height, width = image.shape[:2]
+        scale = WORKING_SIDE / min(height, width)
+        grey = resize(to_channels(image, 1), round(scale * height), round(scale * width))
+        looks.append(Look((height, width), grey, find_part(image) is not None))
+    return looks
+
+
+def learn_alignment(looks: list[Look], side: int, unit: int, square: bool) -> Alignment | None:
+    """The alignment of parts that lie before a plain background, or None: it is not for them.
+
+    Args:
+        side: the view has about side**2 pixels.
+        unit: its sides are multiples of it.
+        square: it is side x side.
+
+    Returns:
+        None where the part is not found in nearly all images, or lies alike in all and fills them.
+    """
+    if not looks or sum(look.has_part for look in looks) < NEARLY_ALL * len(looks):
+        return None
+    ratio = median(look.size[0] / look.size[1] for look in looks)
+    height, width = (round(WORKING_SIDE * max(1.0, r)) for r in (ratio, 1 / ratio))
+    greys = [resize(look.grey, height, width) for look in looks]
+    poses = [pose for grey in greys if (pose := find_pose(grey, True)).found]
+    if len(poses) < NEARLY_ALL * len(looks):
+        return None
+    greys = [grey for grey in greys if find_pose(grey, False).found]
+    turned = median(_elongation(grey, pose) for grey, pose in zip(greys, poses, strict=True))
+    ahead = _direction(poses)
+    if turned < ELONGATED:
+        poses = [find_pose(grey, False) for grey in greys]
+    else:
+        poses = [p.reversed() if np.dot(ahead, p.features) < 0 else p for p in poses]
+    reach = np.stack([_reach(grey, pose) for grey, pose in zip(greys, poses, strict=True)])
+    low, high = reach[:, :2].min(axis=0), reach[:, 2:].max(axis=0)
+    margin = MARGIN * float((high - low).max())
+    low, high = low - margin, high + margin
+    share = float(np.prod(high - low)) / (height * width)
+    places = np.array([[p.x, p.y, *(min(height, width) * a for a in p.along)] for p in poses])
+    if places.std(axis=0).max() < STILL * min(height, width) and share > CLOSE_UP:
+        return None
+    length, breadth = map(float, high - low)
+    size = (side, side) if square else _view_size(breadth / length, side, unit)
+    scale = min(size[1] / length, size[0] / breadth)
+    middle = (low + high) / 2
+    return Alignment(
+        height=height,
+        width=width,
+        turned=turned >= ELONGATED,
+        ahead=tuple(ahead.tolist()),
+        left=float(middle[0]) - size[1] / scale / 2,
+        top=float(middle[1]) - size[0] / scale / 2,
+        scale=scale,
+        size=size,
+    )
+
+
+def _view_size(ratio: float, side: int, unit: int) -> tuple[int, int]:
+    """(height, width) of that ratio with about side**2 pixels, multiples of `unit`."""
+    sides = (side * math.sqrt(r) / unit for r in (ratio, 1 / ratio))
+    height, width = (max(1, round(s)) * unit for s in sides)
+    return height, width
+
+
+def _direction(poses: list[Pose]) -> NDArray[np.float64]:
+    """Weights of the features that tell a part's ends apart in all images at once.
+
+    All features change sign together, so their own second moments, not those about the mean, show
+    along which combination they are farthest from 0.
+    """
+    features = np.array([pose.features for pose in poses], dtype=np.float64)
+    axis = np.linalg.eigh(features.T @ features)[1][:, -1]
+    return axis * (1.0 if axis[np.abs(axis).argmax()] > 0 else -1.0)
+
+
+def _spots(grey: NDArray[np.uint8], pose: Pose) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Pixels of a part along and across its axis, px from its middle."""
+    rows, columns = np.nonzero(silhouette(grey))
+    dx, dy = columns + 0.5 - pose.x, rows + 0.5 - pose.y
+    cos, sin = pose.along
+    return dx * cos + dy * sin, dy * cos - dx * sin
+
+
+def _elongation(grey: NDArray[np.uint8], pose: Pose) -> float:
+    t, u = _spots(grey, pose)
+    return float(t.std() / max(u.std(), 1e-6))
+
+
+def _reach(grey: NDArray[np.uint8], pose: Pose) -> NDArray[np.float64]:
+    """How far a part reaches: least t, least u, most t, most u."""
+    t, u = _spots(grey, pose)
+    return np.array([t.min(), u.min(), t.max(), u.max()])
