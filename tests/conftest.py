@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
 from burnish import Detector
 from burnish.images.synthetic.synth import write_dataset
@@ -48,3 +52,65 @@ def run_folder(metal: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def detector(run_folder: Path) -> Detector:
     return Detector.load(run_folder)
+
+
+def draw_bolt(
+    size: tuple[int, int],
+    middle: tuple[float, float],
+    angle: float,
+    length: float,
+    background: float = 205,
+    part: float = 90,
+    seed: int = 0,
+) -> NDArray[np.uint8]:
+    """A bolt before a plain background, its head at the end that `angle` (radians) points away
+    from, with a band round its neck: uint8 HxW.
+
+    Args:
+        middle: (x, y) of the middle of its axis, px.
+        length: of the axis, px; the head is .4 of it wide, the shank .16.
+    """
+    y, x = np.mgrid[: size[0], : size[1]] + 0.5
+    x, y = x - middle[0], y - middle[1]
+    t = (x * np.cos(angle) + y * np.sin(angle)) / length + 0.5
+    u = np.abs(y * np.cos(angle) - x * np.sin(angle)) / length
+    width = np.where(t < 0.2, 0.2, 0.08)
+    edge = np.minimum(np.minimum(t, 1 - t), width - u) * length  # px inside the outline
+    share = np.clip(edge + 0.5, 0, 1)
+    band = np.clip((0.03 - np.abs(t - 0.35)) * length + 0.5, 0, 1)
+    level = background + share * (part + 40 * band - background)
+    noise = np.random.default_rng(seed).normal(0, 2, size)
+    return np.clip(np.rint(level + noise), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def bolt() -> Callable[..., NDArray[np.uint8]]:
+    return draw_bolt
+
+
+def write_bolts(folder: Path, count: int, size: tuple[int, int] = (120, 150)) -> list[Path]:
+    """Good bolts at any place and angle."""
+    folder.mkdir(parents=True)
+    rng, paths = np.random.default_rng(5), []
+    for index in range(count):
+        middle = 75 + rng.uniform(-15, 15), 60 + rng.uniform(-8, 8)
+        image = draw_bolt(size, middle, rng.uniform(-np.pi, np.pi), 80, seed=index)
+        paths.append(folder / f"{index:03d}.png")
+        Image.fromarray(image).save(paths[-1])
+    return paths
+
+
+@pytest.fixture(scope="session")
+def bolts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 24 good bolts, 150 x 120 px."""
+    folder = tmp_path_factory.mktemp("bolts") / "good"
+    write_bolts(folder, 24)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bolts_run(bolts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder of a model that aligns parts."""
+    folder = tmp_path_factory.mktemp("runs") / "bolts"
+    Detector.train(bolts, "tiny", folder, **MICRO | {"steps": 60, "align": "auto", "flips": "none"})
+    return folder

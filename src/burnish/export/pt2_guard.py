@@ -48,7 +48,7 @@ ATEN = """
     gt.Tensor index.Tensor index_select.default layer_norm.default le.Scalar le.Tensor
     lift_fresh_copy.default linear.default logical_and.default logical_not.default lt.Scalar
     lt.Tensor masked_fill.Scalar matmul.default maximum.default mean.default mean.dim
-    minimum.default mm.default mul.Tensor ne.Scalar neg.default new_full.default
+    minimum.default max_pool2d.default mm.default mul.Tensor ne.Scalar neg.default new_full.default
     new_ones.default new_zeros.default numpy_T.default ones.default ones_like.default
     permute.default pow.Tensor_Scalar repeat_interleave.self_int reshape.default round.default
     rsub.Scalar scaled_dot_product_attention.default scatter.src scatter_.src select.int

@@ -15,7 +15,7 @@ from torch.nn.functional import max_pool2d, pad
 from burnish.export.resampling import resize_levels
 from burnish.images.alignment import Alignment
 from burnish.images.background import LARGEST, SHADOW, SMALLEST
-from burnish.images.pose import border
+from burnish.images.pose import REACH, border
 
 
 class Turn(NamedTuple):
@@ -39,14 +39,13 @@ def find_turn(large: Tensor, alignment: Alignment, may_go_down_first: bool) -> T
     part = _silhouette(small)
     count = part.sum(dtype=torch.int32)
     pixels = height * width
-    found = (count.float() >= SMALLEST * pixels) & (count.float() <= LARGEST * pixels)
+    share = count.float() / pixels
+    found = torch.logical_and(share >= SMALLEST, share <= LARGEST)
     least = count.clamp(min=1)
     columns = torch.arange(width, dtype=torch.int32)[None, :]
     rows = torch.arange(height, dtype=torch.int32)[:, None]
     inside = part.to(torch.int32)
-    x0, y0 = (
-        torch.div(_sum(inside * places), least, rounding_mode="floor") for places in (columns, rows)
-    )
+    x0, y0 = (_sum(inside * places) // least for places in (columns, rows))
     dx, dy, n = (columns - x0) * inside, (rows - y0) * inside, least.float()
     mx, my = _sum(dx).float() / n, _sum(dy).float() / n
     x, y = x0.float() + mx + 0.5, y0.float() + my + 0.5
@@ -79,9 +78,8 @@ def turned_view(large: Tensor, turn: Turn, alignment: Alignment) -> Tensor:
         float32 (C, V, U), whole grey levels.
     """
     height, width = alignment.size
-    scale = torch.tensor(alignment.scale)
-    t = (torch.arange(width) + 0.5) / scale + alignment.left
-    u = ((torch.arange(height) + 0.5) / scale + alignment.top)[:, None]
+    t = (torch.arange(width) + 0.5) / alignment.scale + alignment.left
+    u = ((torch.arange(height) + 0.5) / alignment.scale + alignment.top)[:, None]
     x = turn.x + t * turn.cos - u * turn.sin
     y = turn.y + t * turn.sin + u * turn.cos
     high, wide = alignment.enlarged
@@ -96,14 +94,16 @@ def put_back(
     """`Alignment.put_back`: maps (K, V, U) -> (K, height, width), and where the view reaches."""
     columns_of = torch.arange(width, dtype=torch.int32).float() + 0.5
     rows_of = torch.arange(height, dtype=torch.int32).float() + 0.5
-    x = columns_of * (alignment.width / _length(columns_of)) - turn.x
-    y = (rows_of * (alignment.height / _length(rows_of)) - turn.y)[:, None]
+    x = columns_of / (_length(columns_of) / alignment.width) - turn.x
+    y = (rows_of / (_length(rows_of) / alignment.height) - turn.y)[:, None]
     t, u = x * turn.cos + y * turn.sin, y * turn.cos - x * turn.sin
     columns = (t - alignment.left) * alignment.scale - 0.5
     rows = (u - alignment.top) * alignment.scale - 0.5
-    inside = (columns >= -0.5) & (columns <= alignment.size[1] - 0.5)
-    inside = inside & (rows >= -0.5) & (rows <= alignment.size[0] - 0.5)
-    return _sample(maps, rows, columns), inside
+    within = [
+        torch.logical_and(places >= -0.5, places <= length - 0.5)
+        for places, length in zip((rows, columns), alignment.size, strict=True)
+    ]
+    return _sample(maps, rows, columns), torch.logical_and(*within)
 
 
 def _silhouette(small: Tensor) -> Tensor:
@@ -120,7 +120,12 @@ def _silhouette(small: Tensor) -> Tensor:
     hole = pad((1 - part)[None, None], (1, 1, 1, 1), value=1.0)
     shrunk = 1 - max_pool2d(hole, 3, stride=1)
     grown = max_pool2d(pad(shrunk, (1, 1, 1, 1), value=0.0), 3, stride=1)
-    return grown[0, 0] > 0.5
+    # Filled: what cannot be reached from the border.
+    free = 1 - (grown > 0.5).float()
+    outside = ring * free
+    for _ in range(REACH):
+        outside = max_pool2d(outside, 3, stride=1, padding=1) * free
+    return outside[0, 0] < 0.5
 
 
 def _otsu(small: Tensor) -> Tensor:
@@ -132,7 +137,7 @@ def _otsu(small: Tensor) -> Tensor:
     number, total = below[-1:], sums[-1:]
     apart = number * sums - below * total
     between = apart * apart / (below * (number - below)).clamp(min=1)
-    first = torch.where(between >= between.amax(dim=0), values, torch.full_like(values, 255.0))
+    first = torch.where(between >= between.amax(dim=0), values, 255.0)
     return first.amin(dim=0)
 
 

@@ -18,6 +18,10 @@ from burnish.images.statistics import histogram
 ODD = 3
 """Features of a part that change sign when it is turned by 180 degrees, see `Pose.features`."""
 
+REACH = 96
+"""Steps of a pixel, sideways or slanting, that the background is followed by from the border."""
+
+SQUARE = np.ones((3, 3), dtype=np.bool_)
 Float = NDArray[np.float32]
 _F = np.float32
 
@@ -49,7 +53,8 @@ class Pose:
 def silhouette(grey: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """The part of a picture at the working size: what Otsu's threshold parts from the border.
 
-    Unlike `find_part`, nothing is asked of the background and no hole is filled.
+    Unlike in `find_part`, nothing is asked of the background. Holes are filled, or a bright flaw
+    would move the middle of the part: what cannot be reached from the border in `REACH` steps.
 
     Args:
         grey: uint8 (h, w).
@@ -67,7 +72,11 @@ def silhouette(grey: NDArray[np.uint8]) -> NDArray[np.bool_]:
     mean = _F(int(grey[part].sum(dtype=np.int64))) / _F(count)
     tighter = _F(threshold) + _F(SHADOW) * (mean - _F(threshold))
     part = np.where(mean > threshold, grey > tighter, grey <= tighter)
-    return ndimage.binary_opening(part, structure=np.ones((3, 3)))
+    part = ndimage.binary_opening(part, structure=SQUARE)
+    outside = ndimage.binary_dilation(
+        border(part.shape) & ~part, structure=SQUARE, iterations=REACH, mask=~part
+    )
+    return ~outside
 
 
 def otsu_float32(counts: NDArray[np.int64]) -> int:
@@ -104,7 +113,7 @@ def find_pose(grey: NDArray[np.uint8], turned: bool) -> Pose:
     part = silhouette(grey)
     height, width = part.shape
     count = int(part.sum())
-    if not SMALLEST * part.size <= count <= LARGEST * part.size:
+    if not SMALLEST <= _F(count) / _F(part.size) <= LARGEST:
         return Pose(width / 2, height / 2, (1.0, 0.0), found=False)
     rows, columns = np.nonzero(part)
     # Whole numbers about a whole middle: exact, and small enough for float32 to lose nothing.

@@ -1,0 +1,95 @@
+"""Detectors of parts that lie at any place and angle, from training to the picture of the flaw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from burnish import BurnishError, Detector
+from burnish.images.reader import read_image
+from burnish.images.store import load_store
+
+Bolt = Callable[..., NDArray[np.uint8]]
+
+
+def test_training_and_inspection_see_the_same(bolts_run: Path, bolts: Path) -> None:
+    detector = Detector.load(bolts_run)
+    alignment = detector.card.alignment
+    assert alignment is not None
+    paths = sorted(bolts.iterdir())
+    store = load_store(paths, detector.card.settings, 1)
+    assert store.alignment == alignment
+    shape = detector.card.shape
+    assert alignment.size == (shape.height, shape.width)
+    for index, path in enumerate(paths):
+        pixels, pose = detector.prepare(read_image(path))
+        assert pose is not None
+        assert np.array_equal(store[index], pixels)
+
+
+def test_held_out_images_score_as_calibrated(bolts_run: Path, bolts: Path) -> None:
+    detector = Detector.load(bolts_run)
+    held = [bolts / name for name in detector.card.data["held_out"]]
+    scores = sorted(detector.inspect(path).score for path in held)
+    assert scores == pytest.approx(detector.card.calibration.scores, abs=1e-5)
+
+
+def test_a_flaw_is_shown_where_it_lies(bolts_run: Path, bolt: Bolt) -> None:
+    detector = Detector.load(bolts_run)
+    near = 0
+    for number, angle in enumerate(np.linspace(-3, 3, 10)):
+        image = bolt((120, 150), (75, 60), angle, 80, seed=number)
+        x, y = 75 + 12 * np.cos(angle), 60 + 12 * np.sin(angle)
+        spot = np.hypot(*(np.mgrid[:120, :150] - np.array([y, x])[:, None, None])) < 6
+        image[spot] = 250
+        result = detector.inspect(image)
+        assert result.anomaly_map.shape == result.reconstruction.shape == image.shape
+        near += np.hypot(result.peak[0] - x, result.peak[1] - y) < 14
+        assert result.regions
+        # What lies beyond the view is as cold as the map gets, and painted as it is.
+        assert result.anomaly_map[0, 0] == result.anomaly_map.min()
+        assert result.reconstruction[0, 0] == image[0, 0]
+    assert near >= 8
+
+
+def test_an_image_without_a_part_is_judged_and_noted(bolts_run: Path) -> None:
+    detector = Detector.load(bolts_run)
+    result = detector.inspect(np.full((120, 150), 205, np.uint8))
+    assert any("no part was found" in note for note in result.notes)
+    assert np.isfinite(result.score)
+
+
+def test_align_part_says_when_there_are_none(metal: Path, micro: dict, tmp_path: Path) -> None:
+    with pytest.raises(BurnishError, match=r"found in 0 of \d+ images.*Leave align out"):
+        Detector.train(metal, "tiny", tmp_path / "run", **micro, align="part")
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_auto_leaves_surfaces_as_they_are(metal: Path, micro: dict, tmp_path: Path) -> None:
+    changes = {**micro, "steps": 2}
+    auto = Detector.train(metal, "tiny", tmp_path / "auto", align="auto", **changes)
+    plain = Detector.train(metal, "tiny", tmp_path / "plain", **changes)
+    assert auto.card.alignment is None
+    image = metal / "test" / "good" / "000.png"
+    assert auto.inspect(image).score == plain.inspect(image).score
+
+
+@pytest.mark.parametrize("other", [{"tile": 32, "overlap": 8}, {"roi": "1,1 90,1 90,90"}])
+def test_part_needs_whole_images(bolts: Path, micro: dict, tmp_path: Path, other: dict) -> None:
+    with pytest.raises(BurnishError, match="align=part"):
+        Detector.train(bolts, "tiny", tmp_path / "run", **{**micro, "align": "part", **other})
+
+
+def test_a_resumed_run_aligns_as_before(bolts_run: Path, bolts: Path) -> None:
+    before = Detector.load(bolts_run).card
+    changes = {k: getattr(before.settings, k) for k in ("align", "flips", "steps", "image_size")}
+    names = ("patch", "disc_patch", "mask_blocks", "width", "heads", "depth_encoder",
+             "depth_decoder", "disc_width", "disc_heads", "disc_depth", "batch")  # fmt: skip
+    changes |= {name: getattr(before.settings, name) for name in names}
+    again = Detector.train(bolts, "tiny", bolts_run, resume=True, **changes)
+    assert again.card.alignment == before.alignment
+    assert again.card.calibration == before.calibration

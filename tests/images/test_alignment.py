@@ -1,0 +1,163 @@
+"""Parts at any place and angle come into one view, and what is found there goes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from burnish.images.alignment import Alignment, learn_alignment, look_at, sample
+from burnish.images.reader import resize
+from burnish.images.synthetic.surfaces import SURFACES, make_surface
+
+Bolt = Callable[..., NDArray[np.uint8]]
+
+
+def many(bolt: Bolt, count: int = 24, **changes: float) -> Iterator[NDArray[np.uint8]]:
+    rng = np.random.default_rng(5)
+    for index in range(count):
+        middle = 150 + rng.uniform(-30, 30), 120 + rng.uniform(-16, 16)
+        yield bolt((240, 300), middle, rng.uniform(-np.pi, np.pi), 160, seed=index, **changes)
+
+
+@pytest.fixture(scope="module")
+def alignment(bolt: Bolt) -> Alignment:
+    found = learn_alignment(look_at(many(bolt)), 64, 8, square=False)
+    assert found is not None
+    return found
+
+
+def test_the_view_is_as_long_as_the_parts(alignment: Alignment) -> None:
+    assert alignment.turned
+    height, width = alignment.size
+    assert height % 8 == width % 8 == 0
+    assert height * width == pytest.approx(64**2, rel=0.25)
+    # The bolt is .4 of its length wide; the margin is .06 of it on each side.
+    assert height / width == pytest.approx(0.52 / 1.12, rel=0.25)
+    # Its length in the view: 160 px of 240, the shorter side, which is 128 at the working size.
+    assert 160 / 240 * 128 * alignment.scale == pytest.approx(width / 1.12, rel=0.15)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_all_parts_lie_alike(bolt: Bolt, alignment: Alignment, channels: int) -> None:
+    views = [alignment.view(image, channels)[0] for image in many(bolt, 40)]
+    stack = np.stack(views).astype(float)
+    assert stack.shape == (40, channels, *alignment.size)
+    # Beside the noise, only the outlines differ, by less than a pixel.
+    assert np.abs(stack - np.median(stack, axis=0)).mean() < 4
+    assert max(np.abs(view - np.median(stack, axis=0)).mean() for view in stack) < 7
+    # A view turned the wrong way would be another picture.
+    assert np.abs(stack[0] - stack[0][..., ::-1]).mean() > 15
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.7, 2.0])
+def test_another_resolution_gives_the_same_view(
+    bolt: Bolt, alignment: Alignment, factor: float
+) -> None:
+    image = bolt((240, 300), (160, 110), 0.6, 160)
+    other = resize(image, round(240 * factor), round(300 * factor))
+    one, two = (alignment.view(picture, 1)[0].astype(float) for picture in (image, other))
+    assert np.abs(one - two).mean() < 3
+
+
+def test_another_lamp_gives_the_same_pose(bolt: Bolt, alignment: Alignment) -> None:
+    image = bolt((240, 300), (160, 110), 0.6, 160)
+    dim = np.rint(image * 0.6).astype(np.uint8)
+    one, two = alignment.view(image, 1)[1], alignment.view(dim, 1)[1]
+    assert (one.x, one.y) == pytest.approx((two.x, two.y), abs=0.1)
+    assert one.along == pytest.approx(two.along, abs=0.005)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.9, 2.2, -1.4])
+def test_what_is_found_goes_back_to_its_place(
+    bolt: Bolt, alignment: Alignment, angle: float
+) -> None:
+    image = bolt((240, 300), (150, 120), angle, 160)
+    x, y = (round(m + 40 * f(angle)) for m, f in ((150, np.cos), (120, np.sin)))
+    image[y - 3 : y + 4, x - 3 : x + 4] = 255  # on the shank
+    view, pose = alignment.view(image, 1)
+    # The middle of the mark on the view, as a map.
+    bright = (view[0] > 180) & (np.arange(alignment.size[0])[:, None] > 0)
+    bright[: alignment.size[0] // 3] = bright[-alignment.size[0] // 3 :] = False
+    found = ndimage.gaussian_filter(bright.astype(np.float32), 1)
+    back, seen = alignment.put_back(found[None], pose, 240, 300)
+    back = np.where(seen, back[0], 0)
+    part = np.hypot(*(np.mgrid[:240, :300] - np.array([y, x])[:, None, None])) < 30
+    row, column = np.unravel_index(np.argmax(back * part), back.shape)
+    assert np.hypot(row - y, column - x) < 6
+
+
+def test_a_picture_survives_the_way_there_and_back(bolt: Bolt, alignment: Alignment) -> None:
+    image = bolt((240, 300), (140, 125), 0.5, 160)
+    view, pose = alignment.view(image, 1)
+    back, seen = alignment.put_back(view.astype(np.float32), pose, 240, 300)
+    part = image < 150
+    assert seen[part].all(), "the view holds the whole part"
+    assert 0.1 < seen.mean() < 0.7
+    assert np.abs(back[0] - image)[seen].mean() < 6
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sample_is_scipys(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    maps = rng.normal(size=(2, 9, 13)).astype(np.float32)
+    rows, columns = (rng.uniform(-3, n + 3, (20, 30)).astype(np.float32) for n in (9, 13))
+    expected = [
+        ndimage.map_coordinates(m.astype(float), [rows, columns], order=1, mode="nearest")
+        for m in maps
+    ]
+    np.testing.assert_allclose(sample(maps, rows, columns), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", SURFACES)
+def test_surfaces_that_fill_the_picture_are_left_alone(kind: str) -> None:
+    images = (make_surface(kind, (96, 96), np.random.default_rng(seed)) for seed in range(8))
+    assert learn_alignment(look_at(images), 64, 8, square=False) is None
+
+
+def test_parts_that_lie_alike_and_fill_the_picture_are_left_alone(bolt: Bolt) -> None:
+    images = [bolt((90, 170), (85, 45), 0, 160, seed=seed) for seed in range(8)]
+    assert learn_alignment(look_at(images), 64, 8, square=False) is None
+    small = [bolt((240, 300), (150, 120), 0, 100, seed=seed) for seed in range(8)]
+    found = learn_alignment(look_at(small), 64, 8, square=False)
+    assert found is not None, "small parts are cut out even so"
+
+
+def test_one_picture_in_twenty_may_show_no_part(bolt: Bolt) -> None:
+    empty = np.random.default_rng(0).integers(195, 206, (240, 300), dtype=np.uint8)
+    good = list(many(bolt, 19))
+    assert learn_alignment(look_at([*good, empty]), 64, 8, square=False) is not None
+    assert learn_alignment(look_at([*good, empty, empty]), 64, 8, square=False) is None
+    assert learn_alignment([], 64, 8, square=False) is None
+
+
+def test_round_parts_are_moved_and_not_turned() -> None:
+    rng = np.random.default_rng(1)
+
+    def disc() -> NDArray[np.uint8]:
+        y, x = np.mgrid[:200, :260]
+        inside = np.hypot(x - rng.uniform(70, 190), y - rng.uniform(60, 140)) < 45
+        return np.clip(np.where(inside, 80, 200) + rng.normal(0, 2, x.shape), 0, 255).astype("u1")
+
+    discs = [disc() for _ in range(12)]
+    found = learn_alignment(look_at(discs), 64, 8, square=True)
+    assert found is not None
+    assert not found.turned
+    assert found.size == (64, 64)
+    views = np.stack([found.view(image, 1)[0] for image in discs]).astype(float)
+    assert np.abs(views - np.median(views, axis=0)).mean() < 4
+    height, width = found.size
+    assert np.abs(views[:, :, height // 2, width // 2] - 80).max() < 20
+
+
+def test_it_survives_json(alignment: Alignment) -> None:
+    assert Alignment.model_validate_json(alignment.model_dump_json()) == alignment
+
+
+def test_an_image_without_a_part_is_shown_as_it_lies(alignment: Alignment) -> None:
+    view, pose = alignment.view(np.full((240, 300), 200, np.uint8), 1)
+    assert not pose.found
+    assert (view == 200).all()
