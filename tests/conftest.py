@@ -109,8 +109,15 @@ def bolts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bolts_run(bolts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def turning(micro: dict) -> dict:
+    """Settings of `bolts_run`."""
+    size = {"image_size": 48, "aspect": "keep"}
+    return {**micro, **size, "steps": 200, "align": "auto", "flips": "none"}
+
+
+@pytest.fixture(scope="session")
+def bolts_run(bolts: Path, turning: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder of a model that aligns parts."""
     folder = tmp_path_factory.mktemp("runs") / "bolts"
-    Detector.train(bolts, "tiny", folder, **MICRO | {"steps": 60, "align": "auto", "flips": "none"})
+    Detector.train(bolts, "tiny", folder, **turning)
     return folder

@@ -48,7 +48,7 @@ def test_a_flaw_is_shown_where_it_lies(bolts_run: Path, bolt: Bolt) -> None:
         image[spot] = 250
         result = detector.inspect(image)
         assert result.anomaly_map.shape == result.reconstruction.shape == image.shape
-        near += np.hypot(result.peak[0] - x, result.peak[1] - y) < 14
+        near += np.hypot(result.peak[0] - x, result.peak[1] - y) < 8
         assert result.regions
         # What lies beyond the view is as cold as the map gets, and painted as it is.
         assert result.anomaly_map[0, 0] == result.anomaly_map.min()
@@ -84,12 +84,8 @@ def test_part_needs_whole_images(bolts: Path, micro: dict, tmp_path: Path, other
         Detector.train(bolts, "tiny", tmp_path / "run", **{**micro, "align": "part", **other})
 
 
-def test_a_resumed_run_aligns_as_before(bolts_run: Path, bolts: Path) -> None:
+def test_a_resumed_run_aligns_as_before(bolts_run: Path, bolts: Path, turning: dict) -> None:
     before = Detector.load(bolts_run).card
-    changes = {k: getattr(before.settings, k) for k in ("align", "flips", "steps", "image_size")}
-    names = ("patch", "disc_patch", "mask_blocks", "width", "heads", "depth_encoder",
-             "depth_decoder", "disc_width", "disc_heads", "disc_depth", "batch")  # fmt: skip
-    changes |= {name: getattr(before.settings, name) for name in names}
-    again = Detector.train(bolts, "tiny", bolts_run, resume=True, **changes)
+    again = Detector.train(bolts, "tiny", bolts_run, resume=True, **turning)
     assert again.card.alignment == before.alignment
     assert again.card.calibration == before.calibration
