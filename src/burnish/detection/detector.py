@@ -44,8 +44,9 @@ class Detector:
         self.model, self.card, self.path = model, model.card, path
         settings, calibration = self.card.settings, self.card.calibration
         scorer = Scorer(
-            model.generator, settings, pick_device(device), model.position, model.textures
-        )
+            model.generator, settings, pick_device(device), model.position, model.textures,
+            model.features,
+        )  # fmt: skip
         self.scorer = ImageScorer(scorer, settings, model.roi)
         self.threshold = calibration.threshold
         self._references = scorer.references(calibration.mu, calibration.sigma)
@@ -238,7 +239,7 @@ class Detector:
         s = self.card.settings
         paper = s.fusion == "paper"
         index = scored.scale if paper else int(np.argmax(scored.scale_scores))
-        return map_names(s.mask_blocks, s.texture)[index]
+        return map_names(s.mask_blocks, s.texture, bool(s.features))[index]
 
 
 def pick_device(name: str) -> torch.device:

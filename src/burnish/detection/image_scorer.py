@@ -19,7 +19,6 @@ from burnish.detection.calibration import Calibration
 from burnish.detection.scorer import Scorer, View
 from burnish.images.roi import Region, regions_at
 from burnish.images.tiles import Grid, Tile, cut, cut_region
-from burnish.method.texture import MAPS
 from burnish.settings import Settings
 
 REFERENCE_VIEWS = 1000  # tiles that mu and sigma are measured on, spread over all held-out images
@@ -180,8 +179,7 @@ class ImageScorer:
         self, images: Images
     ) -> Generator[None, None, tuple[list[float], list[float]]]:
         """mu and sigma of each map over the pixels of all views, or of a spread of them."""
-        count = len(self.scorer.masks) + MAPS * len(self.scorer.textures)
-        sums = torch.zeros(2, count, dtype=torch.float64)
+        sums = torch.zeros(2, self.scorer.maps, dtype=torch.float64)
         pixels, seen = 0, 0
         stride = max(1, self._count_views(images) // REFERENCE_VIEWS)
         for index in range(len(images)):

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from burnish.detection.scorer import Scorer, View, to_tensor
+from burnish.method.backbone import FEATURES, load_backbone
+from burnish.method.features import STRIDE, FeatureModel, coarse_region, precision_of
 from burnish.method.scoring import image_score
 from burnish.method.texture import (
     DESCRIPTORS,
@@ -24,6 +26,7 @@ from burnish.method.texture import (
 )
 
 SAMPLED = 1000  # pixels of each view that the correlation of descriptors is measured on
+PLACES = 300  # of each view that the correlation of features is measured on
 LEAST_UNIT = 0.05  # of the median score: the least a map's scores are taken to scatter
 ORDINARY = 5.0  # score of an ordinary good image, in units: away from 0, where shares mean nothing
 
@@ -32,7 +35,7 @@ Views = Callable[[], Iterable[View]]
 
 
 def learn_all(scorer: Scorer, views: Views, tick: Callable[[], None] = lambda: None) -> None:
-    """Set all that the scorer's settings ask for: positions, textures, units.
+    """Set all that the scorer's settings ask for: positions, textures, features, units.
 
     Args:
         tick: called after every view of each pass.
@@ -44,11 +47,14 @@ def learn_all(scorer: Scorer, views: Views, tick: Callable[[], None] = lambda: N
             tick()
 
     scorer.position, scorer.textures, scorer.units = None, [], None
+    scorer.features = None
     settings = scorer.settings
     textures = learn_textures(scorer, ticking()) if settings.texture else []
     if settings.standardise == "position":
         learn_positions(scorer, ticking())
+    features = learn_features(scorer, ticking()) if settings.features else None
     scorer.use_textures(textures)
+    scorer.use_features(features)
     if settings.fusion == "scores":
         learn_units(scorer, ticking())
 
@@ -63,7 +69,7 @@ def learn_positions(scorer: Scorer, views: Iterable[View]) -> tuple[Tensor, Tens
     scales, _, height, width = scorer.masks.shape
     moments = _Moments(scales, height, width)
     for view in views:
-        moments.add(scorer.errors(view)[0][0, :scales], view)
+        moments.add(scorer.errors(view)[0][0, :scales], _inside(view))
     mean, deviation = moments.result(0.25)
     scorer.position = (mean.to(scorer.device), deviation.to(scorer.device))
     return scorer.position
@@ -77,16 +83,13 @@ def learn_textures(scorer: Scorer, views: Iterable[View]) -> list[TextureModel]:
     places: list[Tensor] = []
     rng = torch.Generator().manual_seed(scorer.settings.seed)
     for view in views:
-        inside = None if view.inside is None else torch.from_numpy(view.inside)
-        spots = torch.arange(shape.height * shape.width)
-        if inside is not None:
-            spots = spots[inside.flatten()]
-        chosen = spots[torch.randint(len(spots), (SAMPLED,), generator=rng)]
+        inside = _inside(view)
+        chosen = _some(inside, shape.height * shape.width, SAMPLED, rng)
         places.append(chosen)
         left = _residual(scorer, view)
         for number, grain in enumerate(grains):
             found = descriptors(left, grain)[0].cpu()
-            moments[number].add(found, view)
+            moments[number].add(found, inside)
             sampled[number].append(found.flatten(1)[:, chosen])
     spots, models = torch.cat(places), []
     for grain, moment, samples in zip(grains, moments, sampled, strict=True):
@@ -98,6 +101,33 @@ def learn_textures(scorer: Scorer, views: Iterable[View]) -> list[TextureModel]:
     return models
 
 
+def learn_features(scorer: Scorer, views: Iterable[View]) -> FeatureModel:
+    """What the pretrained features are on good views."""
+    backbone = load_backbone(scorer.settings.features).to(scorer.device)
+    height, width = (-(-side // STRIDE) for side in (scorer.shape.height, scorer.shape.width))
+    moments = _Moments(FEATURES, height, width)
+    rng = torch.Generator().manual_seed(scorer.settings.seed)
+    samples, places = [], []
+    for view in views:
+        inside = None if view.inside is None else coarse_region(torch.from_numpy(view.inside))
+        if inside is not None and not inside.any():
+            continue
+        with torch.inference_mode():
+            images = to_tensor(view.pixels[None], scorer.device)
+            if view.inside is not None:
+                images = images.masked_fill(~torch.from_numpy(view.inside).to(scorer.device), 0.0)
+            found = backbone(images)[0].cpu()
+        moments.add(found, inside)
+        places.append(_some(inside, height * width, PLACES, rng))
+        samples.append(found.flatten(1)[:, places[-1]])
+    mean, deviation = moments.result(SLACK)
+    spots = torch.cat(places)
+    values = torch.cat(samples, dim=1) - mean.flatten(1)[:, spots]
+    return FeatureModel(
+        backbone, mean, deviation, precision_of(values / deviation.flatten(1)[:, spots])
+    )
+
+
 def learn_units(scorer: Scorer, views: Iterable[View]) -> tuple[list[float], list[float]]:
     """mu and sigma of each map, from the image scores that it alone gives to good views.
 
@@ -105,7 +135,7 @@ def learn_units(scorer: Scorer, views: Iterable[View]) -> tuple[list[float], lis
     """
     settings, found = scorer.settings, []
     for view in views:
-        inside = None if view.inside is None else torch.from_numpy(view.inside).to(scorer.device)
+        inside = _inside(view, scorer.device)
         maps = scorer.errors(view)[0][0]
         found.append(image_score(maps, settings.reduction, settings.top_share, inside).cpu())
     scores = torch.stack(found).double()
@@ -118,9 +148,19 @@ def learn_units(scorer: Scorer, views: Iterable[View]) -> tuple[list[float], lis
 
 @torch.inference_mode()
 def _residual(scorer: Scorer, view: View) -> Tensor:
-    inside = None if view.inside is None else torch.from_numpy(view.inside).to(scorer.device)
+    inside = _inside(view, scorer.device)
     images, painted = scorer.painted_of(to_tensor(view.pixels[None], scorer.device), inside)
     return residual(images, painted, inside)
+
+
+def _inside(view: View, device: torch.device | None = None) -> Tensor | None:
+    return None if view.inside is None else torch.from_numpy(view.inside).to(device)
+
+
+def _some(inside: Tensor | None, pixels: int, count: int, rng: torch.Generator) -> Tensor:
+    """Numbers of `count` random pixels, of the region where there is one."""
+    spots = torch.arange(pixels) if inside is None else inside.flatten().nonzero()[:, 0]
+    return spots[torch.randint(len(spots), (count,), generator=rng)]
 
 
 class _Moments:
@@ -130,13 +170,13 @@ class _Moments:
         self.sums = torch.zeros(2, maps, height, width, dtype=torch.float64)
         self.count = torch.zeros(height, width, dtype=torch.float64)
 
-    def add(self, maps: Tensor, view: View) -> None:
-        """Outside the view's region, `maps` counts nothing."""
+    def add(self, maps: Tensor, inside: Tensor | None) -> None:
+        """Outside the region, bool (H, W), `maps` counts nothing."""
         values = maps.double().cpu()
-        if view.inside is not None:
-            values = values.masked_fill(~torch.from_numpy(view.inside), 0.0)
+        if inside is not None:
+            values = values.masked_fill(~inside, 0.0)
         self.sums += torch.stack([values, values.square()])
-        self.count += 1.0 if view.inside is None else torch.from_numpy(view.inside).double()
+        self.count += 1.0 if inside is None else inside.double()
 
     def result(self, slack: float) -> tuple[Tensor, Tensor]:
         """Mean and deviation, float32; `slack` of the map's mean deviation is added to each."""

@@ -24,15 +24,19 @@ from burnish.errors import BurnishError
 from burnish.files import save_tensors
 from burnish.images.alignment import Alignment
 from burnish.images.roi import Region, pack_roi, unpack_roi
+from burnish.method.backbone import FEATURES, Backbone
+from burnish.method.features import STRIDE, FeatureModel
 from burnish.method.generator import Generator, InputShape
 from burnish.method.texture import CELL, DESCRIPTORS, MAPS, TextureModel
 from burnish.settings import Settings
 
-# 2: tiles, region of interest, ranges of the training images; 3: textures; 4: alignment
+# 2: tiles, region of interest, ranges of the training images; 3: textures; 4: alignment, features
 FORMAT = 4
 KEY = "burnish-model"
 POSITION = ("position.mean", "position.deviation")
 ROI = "roi.png"
+OF_FEATURES = ("features.mean", "features.deviation", "features.precision")
+BACKBONE = "backbone."
 
 
 class ModelCard(BaseModel):
@@ -70,6 +74,7 @@ class Model:
         position: mean and standard deviation (S, H, W) of the error by scale and pixel, or None.
         roi: region of interest, bool HxW at any size of the images' shape, or None.
         textures: what good residuals look like, one a grain of the settings.
+        features: pretrained network and what good parts' features are, or None.
     """
 
     generator: Generator
@@ -77,6 +82,7 @@ class Model:
     position: tuple[Tensor, Tensor] | None = None
     roi: Region | None = None
     textures: tuple[TextureModel, ...] = ()
+    features: FeatureModel | None = None
 
 
 def save_model(path: Path, model: Model) -> None:
@@ -92,6 +98,12 @@ def save_model(path: Path, model: Model) -> None:
         names = _texture_names(texture.grain)
         values = (texture.mean, texture.deviation, texture.precision)
         tensors |= dict(zip(names, values, strict=True))
+    if model.features is not None:
+        found = model.features
+        tensors |= dict(
+            zip(OF_FEATURES, (found.mean, found.deviation, found.precision), strict=True)
+        )
+        tensors |= {BACKBONE + k: v for k, v in found.backbone.state_dict().items()}
     tensors = {k: v.detach().float().cpu().contiguous() for k, v in tensors.items()}
     if model.roi is not None:
         tensors[ROI] = torch.from_numpy(pack_roi(model.roi))
@@ -126,7 +138,7 @@ def load_model(path: Path) -> Model:
         raise BurnishError(f"{path} was changed after it was written: its checksum does not match")
     with torch.device("meta"):  # a header may claim any width: allocate nothing before shapes fit
         generator = Generator(card.settings, card.shape)
-    position, roi, textures = None, None, []
+    position, roi, textures, features = None, None, [], None
     try:
         if card.settings.roi:
             roi = unpack_roi(tensors.pop(ROI).numpy())
@@ -136,11 +148,13 @@ def load_model(path: Path) -> Model:
             found = (tensors.pop(name) for name in _texture_names(grain))
             textures.append(TextureModel(grain, *found))
         _check_textures(textures, card.shape)
+        if card.settings.features:
+            features = _take_features(tensors, card.shape)
         weights = {k.removeprefix("generator."): v for k, v in tensors.items()}
         generator.load_state_dict(weights, assign=True)
     except (RuntimeError, KeyError) as error:
         raise BurnishError(f"{path}: weights do not fit the settings in its header") from error
-    return Model(generator.eval(), card, position, roi, tuple(textures))
+    return Model(generator.eval(), card, position, roi, tuple(textures), features)
 
 
 def _texture_names(grain: float) -> tuple[str, str, str]:
@@ -156,6 +170,21 @@ def _check_textures(textures: list[TextureModel], shape: InputShape) -> None:
                 raise RuntimeError("texture by cells of another shape")
         if texture.precision.shape != (MAPS, DESCRIPTORS, DESCRIPTORS):
             raise RuntimeError("precision of another shape")
+
+
+def _take_features(tensors: dict[str, Tensor], shape: InputShape) -> FeatureModel:
+    """Take what `features` needs out of a file's tensors; RuntimeError or KeyError where it is not
+    as it must be."""
+    mean, deviation, precision = (tensors.pop(name) for name in OF_FEATURES)
+    size = (FEATURES, -(-shape.height // STRIDE), -(-shape.width // STRIDE))
+    if not mean.shape == deviation.shape == size or precision.shape != (FEATURES, FEATURES):
+        raise RuntimeError("features of another shape")
+    with torch.device("meta"):
+        backbone = Backbone()
+    names = [name for name in tensors if name.startswith(BACKBONE)]
+    weights = {name.removeprefix(BACKBONE): tensors.pop(name) for name in names}
+    backbone.load_state_dict(weights, assign=True)
+    return FeatureModel(backbone.eval().requires_grad_(False), mean, deviation, precision)
 
 
 def _read_card(path: Path, text: str) -> ModelCard:

@@ -44,12 +44,14 @@ class Region:
     peak: float
 
 
-def map_names(mask_blocks: Sequence[int], textures: Sequence[int]) -> list[str]:
+def map_names(
+    mask_blocks: Sequence[int], textures: Sequence[int], features: bool = False
+) -> list[str]:
     """What the scores of single maps (`Result.scale_scores`) belong to, in their order."""
     names = [f"blocks of {block} px" for block in mask_blocks]
     for grain in textures:
         names += [f"grain of {grain} px", f"lines of {grain} px"]
-    return names
+    return [*names, "pretrained features"] if features else names
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ class Result:
         peak: (x, y) of the highest anomaly-map value, px of the input image.
         block: side in px of the mask scale that stood out most (eq. 8), whose reconstruction it is.
         evidence: the error map that says most against the part, of `map_names`.
-        scale_scores: the score that each mask scale, then each texture map, alone would give, in
-            standard deviations on good images (under fusion=scores an ordinary one has 5).
+        scale_scores: the score that each map of `map_names` alone would give, in standard
+            deviations on good images (under fusion=scores an ordinary one has 5).
         anomaly_map: float32 HxW at the size of the input, raw.
         inside: bool HxW, the region of interest; None: every pixel counts.
         reconstruction: uint8 HxW or HxWx3 at the size of the input: the part without the flaw.

@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from burnish.method.features import FeatureModel, feature_map
 from burnish.method.generator import Generator
 from burnish.method.masks import complementary_masks
 from burnish.method.reconstruction import reconstruct
 from burnish.method.scoring import best_scale, error_maps, fuse, image_score
-from burnish.method.texture import TextureModel, residual, texture_maps
+from burnish.method.texture import MAPS, TextureModel, residual, texture_maps
 from burnish.settings import Settings
 
 
@@ -40,7 +41,7 @@ class Scored:
     """A view's (H, W) map and (C, H, W) reconstruction in [-1, 1]; the coldest value of the map
     and the view itself stand outside the region of interest.
 
-    `scale_scores`: for each mask scale, then each texture map, the score it alone would give.
+    `scale_scores`: for each map (`Scorer.errors`) the score it alone would give.
     """
 
     score: float
@@ -59,6 +60,8 @@ class Scorer:
             see `learning.learn_positions`; None leaves the error maps as they are.
         textures: of good parts, one a grain, see `learning.learn_textures`. With T of them there
             are S + 2 T maps.
+        features: of good parts, see `learning.learn_features`; one more map. M is the number of all
+            maps.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Scorer:
         device: torch.device,
         position: tuple[Tensor, Tensor] | None = None,
         textures: Sequence[TextureModel] = (),
+        features: FeatureModel | None = None,
     ) -> None:
         self.generator = generator.to(device).float().eval()
         self.settings = settings
@@ -79,6 +83,7 @@ class Scorer:
         self.units: tuple[list[float], list[float]] | None = None
         """mu and sigma of `fusion=scores`, once learnt; else they come with the calibration."""
         self.use_textures(textures)
+        self.use_features(features)
         self.masks = complementary_masks(shape.height, shape.width, settings.mask_blocks).to(device)
 
     def use_textures(self, textures: Sequence[TextureModel]) -> None:
@@ -87,19 +92,28 @@ class Scorer:
         size = self.shape.height, self.shape.width
         self.textures = [texture.to(self.device).at(*size) for texture in textures]
 
+    def use_features(self, features: FeatureModel | None) -> None:
+        """Compare pretrained features with these from now on; None: not at all."""
+        self.features = None if features is None else features.to(self.device)
+
+    @property
+    def maps(self) -> int:
+        """How many error maps there are."""
+        return len(self.masks) + MAPS * len(self.textures) + (self.features is not None)
+
     @torch.inference_mode()
     def errors(self, view: View) -> tuple[Tensor, Tensor]:
-        """Error maps (1, S + 2 T, H, W), reconstructions (1, S, C, H, W).
+        """Error maps (1, M, H, W), reconstructions (1, S, C, H, W).
 
         Those of the mask scales are standardised by position if the positions are known; then come
-        those of the texture.
+        those of the texture and of the features.
         """
         return self.errors_of(to_tensor(view.pixels[None], self.device), self._inside(view))
 
     @torch.inference_mode()
     def errors_of(self, images: Tensor, inside: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """`errors` of a batch: images (B, C, H, W) in [-1, 1], region bool (H, W) -> error maps
-        (B, S + 2 T, H, W), reconstructions (B, S, C, H, W)."""
+        (B, M, H, W), reconstructions (B, S, C, H, W)."""
         images, painted = self.painted_of(images, inside)
         errors = error_maps(images, painted, self.settings.error, self.settings.smoothing, inside)
         if self.position is not None:
@@ -109,6 +123,8 @@ class Scorer:
             left = residual(images, painted, inside)
             more = [texture_maps(left, texture, inside) for texture in self.textures]
             errors = torch.cat([errors, *more], dim=1)
+        if self.features is not None:
+            errors = torch.cat([errors, feature_map(images, self.features, inside)], dim=1)
         return errors, painted
 
     def painted_of(self, images: Tensor, inside: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -34,6 +34,7 @@ from burnish.images.dataset import (
 )
 from burnish.images.roi import load_roi, pack_roi
 from burnish.images.store import ImageStore, load_store
+from burnish.method.backbone import load_backbone
 from burnish.settings import GROUPS, Settings
 from burnish.training.hardware import resolve_precision
 from burnish.training.loop import Trainer, TrainingEvent
@@ -100,6 +101,8 @@ def train(
     model_path, checkpoint = out / "model.safetensors", out / "checkpoint.safetensors"
     before = read_header(checkpoint) if resume and checkpoint.exists() else None
     settings = _settle_precision(make_settings(preset, changes), before)
+    if settings.features:
+        load_backbone(settings.features)  # now, not when training is over
     paths = find_training_images(data)
     if not is_worker():
         _claim(out, resume, overwrite)
@@ -182,7 +185,7 @@ def train(
         ranges=ranges,
         alignment=store.alignment,
     )
-    model = Model(generator, card, scorer.position, roi, scorer.learnt)
+    model = Model(generator, card, scorer.position, roi, scorer.learnt, scorer.features)
     save_model(model_path, model)
     trainer.wait()
     tell(Stage("done", f"model written to {model_path}", done=1.0))

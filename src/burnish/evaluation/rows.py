@@ -206,6 +206,7 @@ class ModelFacts(Frozen):
         held_out_parts: that the held-out images show; None: one each, or not known.
         mask_blocks: side of each mask scale, px.
         textures: grain of each texture that is looked at, px.
+        features: whether a pretrained network lends a hand.
         settings: all of them, as plain values.
         training_fingerprint: SHA-256 over names and contents of the training images.
     """
@@ -220,6 +221,7 @@ class ModelFacts(Frozen):
     promise: str
     mask_blocks: tuple[int, ...] = ()
     textures: tuple[int, ...] = ()
+    features: bool = False
     settings: dict[str, Any] = Field(default_factory=dict)
     training_fingerprint: str | None = None
     versions: dict[str, str] = Field(default_factory=dict)

@@ -45,8 +45,8 @@ def scale_table(evaluation: Evaluation) -> list[ScaleRow]:
     scores = np.array([row.scale_scores for row in rows])  # (N, S)
     defect = np.array([row.is_defect for row in rows])
     kind_of = np.array([row.kind for row in rows])
-    blocks = evaluation.model.mask_blocks
-    names = map_names(blocks, evaluation.model.textures)
+    model = evaluation.model
+    names = map_names(model.mask_blocks, model.textures, model.features)
     names = [name.replace("blocks of ", "").replace(" of ", " ") for name in names]
     if len(names) != count:
         names = [f"scale {number}" for number in range(1, count + 1)]

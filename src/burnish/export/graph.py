@@ -17,6 +17,7 @@ from burnish.detection.model_file import Model
 from burnish.export.resampling import down_first, resize_levels, resize_map
 from burnish.export.turning import Turn, find_turn, put_back, turned_view
 from burnish.images.roi import fit_roi
+from burnish.method.features import feature_map
 from burnish.method.masks import complementary_masks
 from burnish.method.reconstruction import reconstruct
 from burnish.method.scoring import best_scale, error_maps, fuse, image_score
@@ -38,8 +39,8 @@ class Outputs(NamedTuple):
         anomaly_map: float32 (H, W).
         reconstruction: uint8 (H, W), or (H, W, 3) of a model of colour images.
         scale: int64 (), index of the mask scale that stands out.
-        scale_scores: float32 (S + 2 T,), the score that each mask scale, then each texture map,
-            alone would give.
+        scale_scores: float32 (M,), the score that each error map (`Scorer.errors`) alone would
+            give.
         model_map: float32 (h, w), the anomaly map at the model's size.
     """
 
@@ -110,6 +111,10 @@ class InspectionGraph(nn.Module):
             full = texture.at(shape.height, shape.width)
             for name in TEXTURE:
                 self.register_buffer(f"{name}{number}", getattr(full, name).cpu())
+        self.features = None
+        if model.features is not None:
+            self.features = copy.deepcopy(model.features).to(torch.device("cpu"))
+            self.backbone = self.features.backbone
         self.register_buffer("masks", masks)
         kept = self.generator.kept(masks.flatten(0, 1))
         if kept is not None:  # sorted once, here: ONNX has no stable sort
@@ -144,6 +149,8 @@ class InspectionGraph(nn.Module):
             left = residual(seen, painted, inside)
             more = [texture_maps(left, texture, inside) for texture in self._textures()]
             errors = torch.cat([errors, *more], dim=1)
+        if self.features is not None:
+            errors = torch.cat([errors, feature_map(seen, self.features, inside)], dim=1)
         fused = fuse(errors, self.mu, self.sigma, s.fusion, inside)
         score = self._reduce(fused)[0]
         alone = self._reduce(((errors - self.mu[:, None, None]) / self.sigma[:, None, None])[0])

@@ -40,7 +40,8 @@ EXPRESSION = re.compile(
 ATEN = """
     _assert_tensor_metadata.default abs.default add.Tensor alias.default all.default
     amax.default amin.default any.default any.dim all.dim arange.default arange.start argmax.default
-    argsort.default argsort.stable bitwise_and.Tensor bitwise_not.default cat.default
+    argsort.default argsort.stable avg_pool2d.default bitwise_and.Tensor bitwise_not.default
+    cat.default
     chunk.default clamp.default clamp_min.default clone.default conv2d.default conv2d.padding
     div.Tensor eq.Scalar eq.Tensor expand.default expand_as.default flatten.using_ints
     floor.default floor_divide.default full.default log.default pad.default
@@ -56,7 +57,8 @@ ATEN = """
     slice.Tensor softmax.int sort.stable split.Tensor split_with_sizes.default sqrt.default
     square.default stack.default sub.Tensor sum.default sum.dim_IntList sym_size.int t.default
     to.device to.dtype to.dtype_layout topk.default transpose.int type_as.default unbind.int
-    unflatten.int unsqueeze.default view.default where.ScalarOther where.self zeros.default
+    unflatten.int unsqueeze.default upsample_bilinear2d.vec view.default where.ScalarOther
+    where.self zeros.default
     zeros_like.default
 """
 PYTHON = "add sub mul floordiv neg and_ or_ gt ge lt le eq getitem"

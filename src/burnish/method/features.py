@@ -1,0 +1,75 @@
+"""How unusual a part is to a pretrained network: a helping hand, never taken unasked.
+
+The features of `burnish.method.backbone` at every place of an image, against those of good parts at
+the same place: their Mahalanobis distance, as in PaDiM (Defard et al. 2021), but with one
+correlation for all places, so that it is known well from few images.
+
+Shapes: B batch, K features, H x W image, h x w a quarter of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from burnish.method.backbone import Backbone
+from burnish.method.filters import gaussian_smooth
+
+STRIDE = 4  # px of the image per place
+RIDGE = 0.02  # of the features' variance, added to it
+SLACK = 0.1  # of the mean deviation, added to each: no division by almost nothing
+
+
+@dataclass(frozen=True)
+class FeatureModel:
+    """Features of good parts.
+
+    Attributes:
+        backbone: the pretrained network.
+        mean, deviation: (K, h, w).
+        precision: (K, K), inverse correlation over the number of features.
+    """
+
+    backbone: Backbone
+    mean: Tensor
+    deviation: Tensor
+    precision: Tensor
+
+    def to(self, device: torch.device) -> FeatureModel:
+        tensors = (t.to(device) for t in (self.mean, self.deviation, self.precision))
+        return FeatureModel(self.backbone.to(device), *tensors)
+
+
+def precision_of(standardised: Tensor) -> Tensor:
+    """(K, n) standardised features of good places -> (K, K) of a `FeatureModel`."""
+    values = standardised.double()
+    correlation = values @ values.T / values.shape[1]
+    correlation += RIDGE * torch.eye(len(values), dtype=torch.float64)
+    return (torch.linalg.inv(correlation) / len(values)).float()
+
+
+def feature_map(images: Tensor, model: FeatureModel, inside: Tensor | None = None) -> Tensor:
+    """Unusual features of images (B, C, H, W) in [-1, 1]: (B, 1, H, W), >= 0, 0 outside.
+
+    Args:
+        inside: bool (H, W), the region of interest; images are 0 outside.
+    """
+    values = (model.backbone(images) - model.mean) / model.deviation
+    flat = values.flatten(2)
+    distance = ((model.precision @ flat) * flat).sum(dim=1).clamp_min(0.0).sqrt()
+    coarse = distance.unflatten(-1, tuple(model.mean.shape[1:]))[:, None]
+    size = [images.shape[2], images.shape[3]]
+    fine = F.interpolate(coarse, size, mode="bilinear", align_corners=False)
+    smooth = gaussian_smooth(fine, STRIDE / 2)
+    return smooth if inside is None else smooth.masked_fill(~inside, 0.0)
+
+
+def coarse_region(inside: Tensor) -> Tensor:
+    """The region of interest by places: bool (H, W) -> (h, w), at least half of each inside."""
+    share = F.avg_pool2d(
+        inside.float()[None, None], STRIDE, ceil_mode=True, count_include_pad=False
+    )
+    return share[0, 0] >= 0.5
