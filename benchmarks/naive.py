@@ -266,12 +266,13 @@ class Inspector:
         self.good = [texture.at(*size) for texture in model.textures]
 
     def textures(self, image, painted):
-        """Unusual texture of the residual: two maps a grain."""
-        left = image - painted.mean(axis=0)
-        left = left / (np.maximum(blur(painted.mean(axis=0) + 1, 4), 0) + 0.2)
+        """Unusual texture of residual or image: two maps a grain."""
+        mean = painted.mean(axis=0)
+        fields = {"residual": (image - mean) / (np.maximum(blur(mean + 1, 4), 0) + 0.2),
+                  "image": (image + 1) / (np.maximum(blur(image + 1, 4), 0) + 0.2)}  # fmt: skip
         maps = []
         for good in self.good:
-            z = (describe(left, good.grain) - good.mean.numpy()) / good.deviation.numpy()
+            z = (describe(fields[good.of], good.grain) - good.mean.numpy()) / good.deviation.numpy()
             for precision in good.precision.numpy():
                 far = np.sqrt(np.maximum(np.einsum("ihw,ij,jhw->hw", z, precision, z), 0))
                 far = far / (np.minimum(far, far.mean()).mean() + 0.1)

@@ -45,7 +45,8 @@ def metal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_folder(metal: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with a model trained for a few steps: every part works, none is good."""
     folder = tmp_path_factory.mktemp("runs") / "micro"
-    Detector.train(metal, "tiny", folder, steps=12, texture=(1, 2), fusion="scores", **MICRO)
+    texture = {"texture": (1, 2), "texture_of": "both", "fusion": "scores"}
+    Detector.train(metal, "tiny", folder, steps=12, **texture, **MICRO)
     return folder
 
 

@@ -174,6 +174,9 @@ class Settings(BaseModel):
         description="grains, px, at which the texture of the residual is compared with that of "
         "good parts: two more error maps each (not the paper's; empty: none)",
     )
+    texture_of: Literal["residual", "image", "both"] = Field(
+        "residual", description="whose texture: what repainting leaves, the image's own, or both"
+    )
     features: str = Field(
         "",
         description="a helping hand, not from scratch: compare the features of a pretrained "
@@ -195,6 +198,12 @@ class Settings(BaseModel):
     def side(self) -> int:
         """Side of the model's input, px: of a tile, or `image_size` (before `aspect`)."""
         return self.image_size if self.tile == "full" else self.tile
+
+    @property
+    def textures(self) -> tuple[tuple[str, int], ...]:
+        """Field and grain of each texture model, in the order of their maps."""
+        fields = ("residual", "image") if self.texture_of == "both" else (self.texture_of,)
+        return tuple((of, grain) for of in fields for grain in self.texture)
 
     @field_validator("mask_blocks", "texture", mode="before")
     @classmethod
@@ -283,7 +292,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "precision", "accelerator", "devices", "checkpoint_minutes",
     ),
     "scoring": (
-        "error", "smoothing", "standardise", "texture", "features", "fusion", "reduction",
+        "error", "smoothing", "standardise", "texture", "texture_of", "features", "fusion",
+        "reduction",
         "top_share",
     ),
 }  # fmt: skip

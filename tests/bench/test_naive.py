@@ -76,6 +76,7 @@ def test_training_is_the_same(
         {"fusion": "mean", "reduction": "top", "top_share": 0.05, "error": "relative"},
         {"error": "relative", "smoothing": 2.0, "reduction": "top", "top_share": 0.01},
         {"hidden_tokens": "drop", "error": "relative", "texture": (1, 2), "fusion": "scores",
+         "texture_of": "both",
          "reduction": "top", "top_share": 0.01},
     ],
     ids=["tiny", "paper", "mean and top", "relative", "texture"],

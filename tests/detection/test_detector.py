@@ -136,9 +136,11 @@ def test_colour_images_train_a_colour_model(micro: dict, tmp_path: Path) -> None
 
 
 def test_the_evidence_is_the_map_with_the_highest_score(detector: Detector, metal: Path) -> None:
-    names = map_names(detector.card.settings.mask_blocks, detector.card.settings.texture)
+    names = map_names(detector.card.settings.mask_blocks, detector.card.settings.textures)
     assert names[:3] == ["blocks of 8 px", "blocks of 16 px", "grain of 1 px"]
-    assert names[-1] == "lines of 2 px"
+    assert names[5] == "lines of 2 px"
+    assert names[-1] == "image lines of 2 px"
+    assert len(names) == 10
     for image in find_test_images(metal):
         result = detector.inspect(image.path)
         assert result.evidence == names[int(np.argmax(result.scale_scores))]

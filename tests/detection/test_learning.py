@@ -11,7 +11,7 @@ from burnish.detection.image_scorer import ImageScorer
 from burnish.detection.learning import LEAST_UNIT, ORDINARY, learn_all, learn_textures, learn_units
 from burnish.detection.scorer import Scorer, View, to_tensor
 from burnish.method.generator import Generator, InputShape
-from burnish.method.texture import DESCRIPTORS, SLACK, descriptors, residual, to_cells
+from burnish.method.texture import DESCRIPTORS, SLACK, descriptors, residual, surface, to_cells
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, 1, 32, 32), dtype=np.uint8)
 INSIDE = np.zeros((32, 32), dtype=bool)
@@ -19,11 +19,11 @@ INSIDE[4:24, 8:30] = True
 
 
 def textured() -> Scorer:
-    """Untrained: two mask scales, two grains, so 2 + 2 * 2 maps."""
+    """Untrained: two mask scales, two grains of residual and image, so 2 + 2 * 4 maps."""
     settings = make_settings(
         "tiny",
         {"image_size": 32, "disc_patch": 8, "mask_blocks": (8, 16), "width": 16, "texture": (1, 2),
-         "fusion": "scores", "reduction": "top", "top_share": 0.01},
+         "texture_of": "both", "fusion": "scores", "reduction": "top", "top_share": 0.01},
     )  # fmt: skip
     torch.manual_seed(1)
     return Scorer(Generator(settings, InputShape(1, 32, 32)), settings, torch.device("cpu"))
@@ -41,10 +41,14 @@ def views() -> list[View]:
 def test_textures_against_numpy() -> None:
     made = textured()
     models = learn_textures(made, views())
-    assert [model.grain for model in models] == [1, 2]
-    lefts = [residual(*made.painted_of(to_tensor(p[None], made.device))) for p in PIXELS]
+    expected = [("residual", 1), ("residual", 2), ("image", 1), ("image", 2)]
+    assert [(model.of, model.grain) for model in models] == expected
+    seen = [made.painted_of(to_tensor(p[None], made.device)) for p in PIXELS]
+    fields = {"residual": [residual(*s) for s in seen], "image": [surface(*s) for s in seen]}
     for model in models:
-        found = np.concatenate([descriptors(left, model.grain).detach().numpy() for left in lefts])
+        found = np.concatenate(
+            [descriptors(f, model.grain).detach().numpy() for f in fields[model.of]]
+        )
         mean, spread = found.mean(axis=0), found.std(axis=0)
         spread = spread + SLACK * spread.mean(axis=(1, 2), keepdims=True)
         cells = [to_cells(torch.from_numpy(values)) for values in (mean, spread)]
@@ -55,7 +59,7 @@ def test_textures_against_numpy() -> None:
         z = (found - full.mean.numpy()) / full.deviation.numpy()
         z = z.transpose(1, 0, 2, 3).reshape(DESCRIPTORS, -1)
         distances = ((model.precision[1].numpy() @ z) * z).sum(axis=0)
-        assert distances.mean() == pytest.approx(1, abs=0.05)  # of the average good pixel
+        assert distances.mean() == pytest.approx(1, abs=0.1)  # of the average good pixel
 
 
 def test_textures_repeat_and_depend_on_nothing_outside_the_region() -> None:
@@ -76,7 +80,7 @@ def test_units_against_numpy() -> None:
     made.use_textures(learn_textures(made, views()))
     mu, unit = learn_units(made, views())
     maps = all_maps(made)
-    assert maps.shape[:2] == (len(PIXELS), 2 + 4)
+    assert maps.shape[:2] == (len(PIXELS), 2 + 8)
     flat = np.sort(maps.reshape(*maps.shape[:2], -1), axis=2)
     scores = flat[:, :, -10:].mean(axis=2)  # top_share 0.01 of 1024 pixels
     expected = np.maximum(scores.std(axis=0), LEAST_UNIT * np.median(scores, axis=0))
@@ -115,6 +119,6 @@ def test_each_map_says_what_it_alone_would_give() -> None:
     learn_all(made, views)
     assert made.units is not None
     scored = made.score(View(PIXELS[0]), *made.references(*made.units))
-    assert len(scored.scale_scores) == 2 + 4
+    assert len(scored.scale_scores) == 2 + 8
     assert scored.scale == int(np.argmax(scored.scale_scores[:2]))
     assert scored.score >= max(scored.scale_scores) - 1e-5  # the maximum is taken by pixel

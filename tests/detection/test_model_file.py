@@ -43,7 +43,7 @@ SMALL = {
 def make_model(
     settings: Settings | None = None, standardise: str = "position", texture: tuple[int, ...] = ()
 ) -> Model:
-    changes = {"standardise": standardise, "texture": texture}
+    changes = {"standardise": standardise, "texture": texture, "texture_of": "both"}
     settings = settings or make_settings("tiny", SMALL | changes)
     torch.manual_seed(0)
     generator = Generator(settings, InputShape(1, 32, 40))
@@ -60,8 +60,8 @@ def make_model(
     if settings.standardise == "position":
         position = (torch.randn(2, 32, 40), torch.rand(2, 32, 40) + 0.1)
     textures = tuple(
-        TextureModel(grain, torch.randn(9, 8, 10), torch.rand(9, 8, 10), torch.randn(2, 9, 9))
-        for grain in settings.texture
+        TextureModel(grain, torch.randn(9, 8, 10), torch.rand(9, 8, 10), torch.randn(2, 9, 9), of)
+        for of, grain in settings.textures
     )
     return Model(generator, card, position, textures=textures)
 
@@ -102,7 +102,7 @@ def assert_same(one: Model, two: Model) -> None:
     for a, b in zip(one.position or (), two.position or (), strict=True):
         assert torch.equal(a, b)
     for left, right in zip(one.textures, two.textures, strict=True):
-        assert left.grain == right.grain
+        assert (left.of, left.grain) == (right.of, right.grain)
         for name in ("mean", "deviation", "precision"):
             assert torch.equal(getattr(left, name), getattr(right, name))
 
@@ -278,7 +278,7 @@ def test_a_texture_that_does_not_fit(name: str, damage: str, tmp_path: Path) -> 
         model = replace(model, textures=())
     else:
         wrong = replace(model.textures[0], **{name: torch.zeros(3, 9, 8)})
-        model = replace(model, textures=(wrong,))
+        model = replace(model, textures=(wrong, *model.textures[1:]))
     save_model(tmp_path / "model.safetensors", model)
     with pytest.raises(BurnishError, match="do not fit the settings"):
         load_model(tmp_path / "model.safetensors")

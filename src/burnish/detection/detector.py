@@ -239,7 +239,7 @@ class Detector:
         s = self.card.settings
         paper = s.fusion == "paper"
         index = scored.scale if paper else int(np.argmax(scored.scale_scores))
-        return map_names(s.mask_blocks, s.texture, bool(s.features))[index]
+        return map_names(s.mask_blocks, s.textures, bool(s.features))[index]
 
 
 def pick_device(name: str) -> torch.device:

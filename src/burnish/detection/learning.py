@@ -17,11 +17,11 @@ from burnish.method.features import STRIDE, FeatureModel, coarse_region, precisi
 from burnish.method.scoring import image_score
 from burnish.method.texture import (
     DESCRIPTORS,
+    FIELDS,
     SLACK,
     TextureModel,
     descriptors,
     precisions,
-    residual,
     to_cells,
 )
 
@@ -76,28 +76,28 @@ def learn_positions(scorer: Scorer, views: Iterable[View]) -> tuple[Tensor, Tens
 
 
 def learn_textures(scorer: Scorer, views: Iterable[View]) -> list[TextureModel]:
-    """What the residual's descriptors are on good views, one model a grain of the settings."""
-    grains, shape = scorer.settings.texture, scorer.shape
-    moments = [_Moments(DESCRIPTORS, shape.height, shape.width) for _ in grains]
-    sampled: list[list[Tensor]] = [[] for _ in grains]
+    """What the descriptors are on good views, one model for each of `Settings.textures`."""
+    wanted, shape = scorer.settings.textures, scorer.shape
+    moments = [_Moments(DESCRIPTORS, shape.height, shape.width) for _ in wanted]
+    sampled: list[list[Tensor]] = [[] for _ in wanted]
     places: list[Tensor] = []
     rng = torch.Generator().manual_seed(scorer.settings.seed)
     for view in views:
         inside = _inside(view)
         chosen = _some(inside, shape.height * shape.width, SAMPLED, rng)
         places.append(chosen)
-        left = _residual(scorer, view)
-        for number, grain in enumerate(grains):
-            found = descriptors(left, grain)[0].cpu()
+        fields = _fields(scorer, view)
+        for number, (of, grain) in enumerate(wanted):
+            found = descriptors(fields[of], grain)[0].cpu()
             moments[number].add(found, inside)
             sampled[number].append(found.flatten(1)[:, chosen])
     spots, models = torch.cat(places), []
-    for grain, moment, samples in zip(grains, moments, sampled, strict=True):
+    for (of, grain), moment, samples in zip(wanted, moments, sampled, strict=True):
         mean, deviation = (to_cells(values) for values in moment.result(SLACK))
         model = TextureModel(grain, mean, deviation, torch.empty(0)).at(shape.height, shape.width)
         values = torch.cat(samples, dim=1) - model.mean.flatten(1)[:, spots]
         values = values / model.deviation.flatten(1)[:, spots]
-        models.append(TextureModel(grain, mean, deviation, precisions(values)))
+        models.append(TextureModel(grain, mean, deviation, precisions(values), of))
     return models
 
 
@@ -147,10 +147,10 @@ def learn_units(scorer: Scorer, views: Iterable[View]) -> tuple[list[float], lis
 
 
 @torch.inference_mode()
-def _residual(scorer: Scorer, view: View) -> Tensor:
+def _fields(scorer: Scorer, view: View) -> dict[str, Tensor]:
     inside = _inside(view, scorer.device)
     images, painted = scorer.painted_of(to_tensor(view.pixels[None], scorer.device), inside)
-    return residual(images, painted, inside)
+    return {of: FIELDS[of](images, painted, inside) for of, _ in scorer.settings.textures}
 
 
 def _inside(view: View, device: torch.device | None = None) -> Tensor | None:

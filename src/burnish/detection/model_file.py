@@ -73,7 +73,7 @@ class Model:
     Attributes:
         position: mean and standard deviation (S, H, W) of the error by scale and pixel, or None.
         roi: region of interest, bool HxW at any size of the images' shape, or None.
-        textures: what good residuals look like, one a grain of the settings.
+        textures: what good residuals look like, one of each of `Settings.textures`.
         features: pretrained network and what good parts' features are, or None.
     """
 
@@ -95,7 +95,7 @@ def save_model(path: Path, model: Model) -> None:
     if model.position is not None:
         tensors |= dict(zip(POSITION, model.position, strict=True))
     for texture in model.textures:
-        names = _texture_names(texture.grain)
+        names = _texture_names(texture.of, texture.grain)
         values = (texture.mean, texture.deviation, texture.precision)
         tensors |= dict(zip(names, values, strict=True))
     if model.features is not None:
@@ -144,9 +144,9 @@ def load_model(path: Path) -> Model:
             roi = unpack_roi(tensors.pop(ROI).numpy())
         if card.settings.standardise == "position":
             position = (tensors.pop(POSITION[0]), tensors.pop(POSITION[1]))
-        for grain in card.settings.texture:
-            found = (tensors.pop(name) for name in _texture_names(grain))
-            textures.append(TextureModel(grain, *found))
+        for of, grain in card.settings.textures:
+            mean, deviation, precision = (tensors.pop(n) for n in _texture_names(of, grain))
+            textures.append(TextureModel(grain, mean, deviation, precision, of))
         _check_textures(textures, card.shape)
         if card.settings.features:
             features = _take_features(tensors, card.shape)
@@ -157,8 +157,9 @@ def load_model(path: Path) -> Model:
     return Model(generator.eval(), card, position, roi, tuple(textures), features)
 
 
-def _texture_names(grain: float) -> tuple[str, str, str]:
-    return tuple(f"texture.{grain:g}.{part}" for part in ("mean", "deviation", "precision"))  # type: ignore[return-value]
+def _texture_names(of: str, grain: float) -> tuple[str, str, str]:
+    name = f"{grain:g}" if of == "residual" else f"{of}.{grain:g}"
+    return tuple(f"texture.{name}.{part}" for part in ("mean", "deviation", "precision"))  # type: ignore[return-value]
 
 
 def _check_textures(textures: list[TextureModel], shape: InputShape) -> None:

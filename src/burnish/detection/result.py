@@ -45,12 +45,13 @@ class Region:
 
 
 def map_names(
-    mask_blocks: Sequence[int], textures: Sequence[int], features: bool = False
+    mask_blocks: Sequence[int], textures: Sequence[tuple[str, int]], features: bool = False
 ) -> list[str]:
     """What the scores of single maps (`Result.scale_scores`) belong to, in their order."""
     names = [f"blocks of {block} px" for block in mask_blocks]
-    for grain in textures:
-        names += [f"grain of {grain} px", f"lines of {grain} px"]
+    for of, grain in textures:
+        own = "image " if of == "image" else ""
+        names += [f"{own}grain of {grain} px", f"{own}lines of {grain} px"]
     return [*names, "pretrained features"] if features else names
 
 

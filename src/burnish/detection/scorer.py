@@ -15,7 +15,7 @@ from burnish.method.generator import Generator
 from burnish.method.masks import complementary_masks
 from burnish.method.reconstruction import reconstruct
 from burnish.method.scoring import best_scale, error_maps, fuse, image_score
-from burnish.method.texture import MAPS, TextureModel, residual, texture_maps
+from burnish.method.texture import MAPS, TextureModel, all_texture_maps
 from burnish.settings import Settings
 
 
@@ -120,9 +120,8 @@ class Scorer:
             mean, deviation = self.position
             errors = (errors - mean) / deviation
         if self.textures:
-            left = residual(images, painted, inside)
-            more = [texture_maps(left, texture, inside) for texture in self.textures]
-            errors = torch.cat([errors, *more], dim=1)
+            more = all_texture_maps(images, painted, self.textures, inside)
+            errors = torch.cat([errors, more], dim=1)
         if self.features is not None:
             errors = torch.cat([errors, feature_map(images, self.features, inside)], dim=1)
         return errors, painted

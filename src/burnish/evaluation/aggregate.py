@@ -127,7 +127,7 @@ def _model_facts(detector: Inspector) -> ModelFacts:
         held_out_parts=card.calibration.parts,
         promise=card.calibration.promise(),
         mask_blocks=card.settings.mask_blocks,
-        textures=card.settings.texture,
+        textures=card.settings.textures,
         features=bool(card.settings.features),
         settings=card.settings.model_dump(mode="json"),
         training_fingerprint=None if fingerprint is None else str(fingerprint),

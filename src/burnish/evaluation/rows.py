@@ -205,7 +205,7 @@ class ModelFacts(Frozen):
     Attributes:
         held_out_parts: that the held-out images show; None: one each, or not known.
         mask_blocks: side of each mask scale, px.
-        textures: grain of each texture that is looked at, px.
+        textures: of each texture that is looked at, whose it is and its grain, px.
         features: whether a pretrained network lends a hand.
         settings: all of them, as plain values.
         training_fingerprint: SHA-256 over names and contents of the training images.
@@ -220,7 +220,7 @@ class ModelFacts(Frozen):
     held_out_parts: int | None = None
     promise: str
     mask_blocks: tuple[int, ...] = ()
-    textures: tuple[int, ...] = ()
+    textures: tuple[tuple[str, int], ...] = ()
     features: bool = False
     settings: dict[str, Any] = Field(default_factory=dict)
     training_fingerprint: str | None = None

@@ -21,7 +21,7 @@ from burnish.method.features import feature_map
 from burnish.method.masks import complementary_masks
 from burnish.method.reconstruction import reconstruct
 from burnish.method.scoring import best_scale, error_maps, fuse, image_score
-from burnish.method.texture import TextureModel, residual, texture_maps
+from burnish.method.texture import TextureModel, all_texture_maps
 
 # Share of the threshold that scores of a float32 export may differ by (sums in another order).
 TOLERANCE = 1e-4
@@ -106,7 +106,7 @@ class InspectionGraph(nn.Module):
         if model.position is not None:
             self.register_buffer("mean", model.position[0].cpu().float())
             self.register_buffer("deviation", model.position[1].cpu().float())
-        self.grains = card.settings.texture
+        self.textures = card.settings.textures
         for number, texture in enumerate(model.textures):
             full = texture.at(shape.height, shape.width)
             for name in TEXTURE:
@@ -145,10 +145,9 @@ class InspectionGraph(nn.Module):
         errors = error_maps(seen, painted, s.error, s.smoothing, inside)
         if self.has_position:
             errors = (errors - self.mean) / self.deviation
-        if self.grains:
-            left = residual(seen, painted, inside)
-            more = [texture_maps(left, texture, inside) for texture in self._textures()]
-            errors = torch.cat([errors, *more], dim=1)
+        if self.textures:
+            more = all_texture_maps(seen, painted, self._textures(), inside)
+            errors = torch.cat([errors, more], dim=1)
         if self.features is not None:
             errors = torch.cat([errors, feature_map(seen, self.features, inside)], dim=1)
         fused = fuse(errors, self.mu, self.sigma, s.fusion, inside)
@@ -204,10 +203,11 @@ class InspectionGraph(nn.Module):
         return torch.where(seen, back[0], coldest), painted
 
     def _textures(self) -> list[TextureModel]:
-        return [
-            TextureModel(grain, *(getattr(self, f"{name}{number}") for name in TEXTURE))
-            for number, grain in enumerate(self.grains)
-        ]
+        found = []
+        for number, (of, grain) in enumerate(self.textures):
+            mean, deviation, precision = (getattr(self, f"{name}{number}") for name in TEXTURE)
+            found.append(TextureModel(grain, mean, deviation, precision, of))
+        return found
 
     def _to_channels(self, pixels: Tensor) -> Tensor:
         """float32 (H, W, 1 or 3) -> (C, H, W), as the reader does it."""

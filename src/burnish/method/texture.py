@@ -1,4 +1,4 @@
-"""Texture of what repainting leaves: how unusual its detail is, where the error says little.
+"""Texture of what repainting leaves, or of the part: unusual detail, where the error says little.
 
 A generator repaints light and shape, not grain: on rough metal a thin crack errs no more than the
 grain beside it. But it differs in kind. The residual is filtered into a few descriptors a
@@ -11,7 +11,8 @@ Shapes: B batch, S mask scales, C channels, K descriptors, H x W image.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -51,8 +52,21 @@ def residual(images: Tensor, reconstructions: Tensor, inside: Tensor | None = No
     return found if inside is None else found.masked_fill(~inside, 0.0)
 
 
+def surface(images: Tensor, reconstructions: Tensor, inside: Tensor | None = None) -> Tensor:
+    """The image itself, its brightness in shares of the local brightness: of any lamp alike.
+
+    What is learnt of good parts at each place stands in for the painting. It sees what a smooth
+    painting takes for grain. Arguments and result as of `residual`.
+    """
+    found = (images.mean(dim=1) + 1) / local_brightness(images[:, None], inside)[:, 0]
+    return found if inside is None else found.masked_fill(~inside, 0.0)
+
+
+FIELDS = {"residual": residual, "image": surface}
+
+
 def descriptors(left: Tensor, grain: float) -> Tensor:
-    """Residual (B, H, W) -> (B, K, H, W): detail in three bands, its log energy, its direction.
+    """A field (B, H, W) -> (B, K, H, W): detail in three bands, its log energy, its direction.
 
     Args:
         grain: scale of the finest detail, px.
@@ -80,16 +94,22 @@ class TextureModel:
         mean, deviation: (K, h, w), by cells of `CELL` px.
         precision: (MAPS, K, K), inverse correlation over the number of descriptors, of the amount
             alone (0 elsewhere) and of all.
+        of: the field, of `FIELDS`.
     """
 
     grain: float
     mean: Tensor
     deviation: Tensor
     precision: Tensor
+    of: str = "residual"
 
     def to(self, device: torch.device) -> TextureModel:
-        tensors = (t.to(device) for t in (self.mean, self.deviation, self.precision))
-        return TextureModel(self.grain, *tensors)
+        return replace(
+            self,
+            mean=self.mean.to(device),
+            deviation=self.deviation.to(device),
+            precision=self.precision.to(device),
+        )
 
     def at(self, height: int, width: int) -> TextureModel:
         """The same with mean and deviation for every pixel of an image."""
@@ -98,7 +118,7 @@ class TextureModel:
         def stretch(cells: Tensor) -> Tensor:
             return F.interpolate(cells[None], size=size, mode="bilinear", align_corners=False)[0]
 
-        return TextureModel(self.grain, stretch(self.mean), stretch(self.deviation), self.precision)
+        return replace(self, mean=stretch(self.mean), deviation=stretch(self.deviation))
 
 
 def to_cells(values: Tensor) -> Tensor:
@@ -118,7 +138,7 @@ def precisions(standardised: Tensor) -> Tensor:
 
 
 def texture_maps(left: Tensor, model: TextureModel, inside: Tensor | None = None) -> Tensor:
-    """Unusual texture of a residual (B, H, W): (B, MAPS, H, W), >= 0, 0 outside the region.
+    """Unusual texture of a field (B, H, W): (B, MAPS, H, W), >= 0, 0 outside the region.
 
     The Mahalanobis distance by place, in shares of its usual size in the image (a rough part is
     unusual everywhere), smoothed over the grain.
@@ -136,3 +156,16 @@ def texture_maps(left: Tensor, model: TextureModel, inside: Tensor | None = None
     shares = shares_of_usual(torch.stack(maps, dim=1), 0.1, inside)
     smooth = gaussian_smooth(shares, model.grain)
     return smooth if inside is None else smooth.masked_fill(~inside, 0.0)
+
+
+def all_texture_maps(
+    images: Tensor,
+    reconstructions: Tensor,
+    models: Sequence[TextureModel],
+    inside: Tensor | None = None,
+) -> Tensor:
+    """Maps of all models in their order, (B, MAPS x models, H, W); arguments as of `residual`."""
+    fields = {
+        of: FIELDS[of](images, reconstructions, inside) for of in {model.of for model in models}
+    }
+    return torch.cat([texture_maps(fields[m.of], m, inside) for m in models], dim=1)
