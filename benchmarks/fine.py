@@ -8,4 +8,5 @@ from typing import Any
 FINE: dict[str, Any] = {
     "image_size": 128, "patch": 8, "disc_patch": 16, "mask_blocks": (8, 16, 32),
     "hidden_tokens": "keep", "weight_latent": 1.0, "smoothing": 2.0, "texture": (), "fusion": "max",
+    "align": "none",
 }  # fmt: skip
