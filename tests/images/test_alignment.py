@@ -90,10 +90,16 @@ def test_what_is_found_goes_back_to_its_place(
     assert np.hypot(row - y, column - x) < 6
 
 
-def test_a_picture_survives_the_way_there_and_back(bolt: Bolt, alignment: Alignment) -> None:
+def test_a_picture_survives_the_way_there_and_back(
+    bolt: Bolt, alignment: Alignment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     image = bolt((240, 300), (140, 125), 0.5, 160)
     view, pose = alignment.view(image, 1)
     back, seen = alignment.put_back(view.astype(np.float32), pose, 240, 300)
+    monkeypatch.setattr("burnish.images.alignment.AT_ONCE", 7 * 300)  # in bands of seven rows
+    again, same = alignment.put_back(view.astype(np.float32), pose, 240, 300)
+    assert np.array_equal(back, again)
+    assert np.array_equal(seen, same)
     part = image < 150
     assert seen[part].all(), "the view holds the whole part"
     assert 0.1 < seen.mean() < 0.7

@@ -26,6 +26,7 @@ NEARLY_ALL = 0.95  # share of them in which the part must be found
 ELONGATED = 1.3  # ratio of the axes' lengths from which on a part has a direction
 MARGIN = 0.06  # of the part's length, round the farthest outlines
 STILL = 0.01  # of the image's side: parts that lie so alike need no alignment
+AT_ONCE = 1 << 20  # pixels that are put back at once: big images take no more memory for it
 CLOSE_UP = 0.7  # share of the image that the view must hold for them to be left as they are
 
 _F = np.float32
@@ -108,16 +109,21 @@ class Alignment(BaseModel):
             float32 (K, height, width), and where the view reaches, bool (height, width); outside
             of it, the maps' edge is continued.
         """
+        back = np.empty((len(maps), height, width), dtype=_F)
+        inside = np.empty((height, width), dtype=np.bool_)
         scale, (cos, sin) = _F(self.scale), map(_F, pose.along)
         x = (np.arange(width, dtype=_F) + _F(0.5)) * _F(self.width / width) - _F(pose.x)
         y = (np.arange(height, dtype=_F) + _F(0.5)) * _F(self.height / height) - _F(pose.y)
-        t = x * cos + y[:, None] * sin
-        u = y[:, None] * cos - x * sin
-        columns = (t - _F(self.left)) * scale - _F(0.5)
-        rows = (u - _F(self.top)) * scale - _F(0.5)
-        inside = (columns >= -0.5) & (columns <= self.size[1] - 0.5)
-        inside &= (rows >= -0.5) & (rows <= self.size[0] - 0.5)
-        return sample(maps, rows, columns), inside
+        band = max(1, AT_ONCE // width)
+        for first in range(0, height, band):
+            some = slice(first, first + band)
+            down = y[some, None]
+            columns = (x * cos + down * sin - _F(self.left)) * scale - _F(0.5)
+            rows = (down * cos - x * sin - _F(self.top)) * scale - _F(0.5)
+            back[:, some] = sample(maps, rows, columns)
+            inside[some] = (columns >= -0.5) & (columns <= self.size[1] - 0.5)
+            inside[some] &= (rows >= -0.5) & (rows <= self.size[0] - 0.5)
+        return back, inside
 
 
 def sample(

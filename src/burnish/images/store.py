@@ -119,6 +119,9 @@ class Prepared:
 def find_alignment(paths: Sequence[Path], settings: Settings) -> Alignment | None:
     """What `settings.align` asks for, learnt from some of these images.
 
+    Later held-out ones are among them, as they are for the model's size: how far parts reach is no
+    score.
+
     Raises:
         BurnishError: align=part, but the part is not found in nearly all of them.
     """
