@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from burnish.images.reader import resize, to_channels
 from burnish.images.statistics import histogram
@@ -47,6 +46,8 @@ def find_part(image: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     Returns:
         bool HxW, or None where there is no plain background.
     """
+    from scipy import ndimage  # a first verdict would wait for it
+
     height, width = image.shape[:2]
     scale = min(1.0, WORKING_SIDE / min(height, width))
     grey = resize(to_channels(image, 1), round(scale * height), round(scale * width))
