@@ -9,7 +9,7 @@ import pytest
 
 from burnish import Detector
 from burnish.export.exported import load_exported
-from burnish.export.graph import TOLERANCE
+from burnish.export.graph import tolerance_of
 from burnish.export.parity import compare, gate_images
 from burnish.images.preparing.prepare import prepare
 
@@ -25,7 +25,13 @@ SETS = {
         "texture": [1, 2],
         "fusion": "scores",
     },
-    "screw.zip": {"fusion": "paper", "reduction": "mean", "hidden_tokens": "drop"},
+    "screw.zip": {
+        "fusion": "paper",
+        "reduction": "mean",
+        "hidden_tokens": "drop",
+        "align": "part",
+        "aspect": "keep",
+    },
 }
 EACH = 12  # images of each side of the gate
 
@@ -46,9 +52,11 @@ def test_every_format_judges_alike(
     folder = write_formats(run, tmp_path / "exports")
     for suffix in (".onnx", ".xml", ".pt2"):
         exported = load_exported(folder / f"model{suffix}")
-        parity = compare(detector, exported, good + tested, TOLERANCE)
+        parity = compare(detector, exported, good + tested, tolerance_of(detector.card))
         assert parity.passed, parity.complaint()
         assert len(parity.images) == len(good) + len(tested)
         assert parity.worst.by < 0.1 * parity.tolerance
         highest = max(abs(value) for value in detector.card.calibration.peaks)
-        assert parity.map_difference < 1e-3 * highest
+        # Where a turned view ends, a pixel may lie just in or just out.
+        share = 1e-3 if detector.card.alignment is None else 1e-2
+        assert parity.map_difference < share * highest

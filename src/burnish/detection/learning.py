@@ -79,7 +79,7 @@ def learn_textures(scorer: Scorer, views: Iterable[View]) -> list[TextureModel]:
     """What the descriptors are on good views, one model for each of `Settings.textures`."""
     wanted, shape = scorer.settings.textures, scorer.shape
     moments = [_Moments(DESCRIPTORS, shape.height, shape.width) for _ in wanted]
-    sampled: list[list[Tensor]] = [[] for _ in wanted]
+    sampled = [_Samples(DESCRIPTORS) for _ in wanted]
     places: list[Tensor] = []
     rng = torch.Generator().manual_seed(scorer.settings.seed)
     for view in views:
@@ -90,12 +90,12 @@ def learn_textures(scorer: Scorer, views: Iterable[View]) -> list[TextureModel]:
         for number, (of, grain) in enumerate(wanted):
             found = descriptors(fields[of], grain)[0].cpu()
             moments[number].add(found, inside)
-            sampled[number].append(found.flatten(1)[:, chosen])
+            sampled[number].add(found.flatten(1)[:, chosen])
     spots, models = torch.cat(places), []
     for (of, grain), moment, samples in zip(wanted, moments, sampled, strict=True):
         mean, deviation = (to_cells(values) for values in moment.result(SLACK))
         model = TextureModel(grain, mean, deviation, torch.empty(0)).at(shape.height, shape.width)
-        values = torch.cat(samples, dim=1) - model.mean.flatten(1)[:, spots]
+        values = samples.values - model.mean.flatten(1)[:, spots]
         values = values / model.deviation.flatten(1)[:, spots]
         models.append(TextureModel(grain, mean, deviation, precisions(values), of))
     return models
@@ -107,7 +107,7 @@ def learn_features(scorer: Scorer, views: Iterable[View]) -> FeatureModel:
     height, width = (-(-side // STRIDE) for side in (scorer.shape.height, scorer.shape.width))
     moments = _Moments(FEATURES, height, width)
     rng = torch.Generator().manual_seed(scorer.settings.seed)
-    samples, places = [], []
+    samples, places = _Samples(FEATURES), []
     for view in views:
         inside = None if view.inside is None else coarse_region(torch.from_numpy(view.inside))
         if inside is not None and not inside.any():
@@ -119,10 +119,10 @@ def learn_features(scorer: Scorer, views: Iterable[View]) -> FeatureModel:
             found = backbone(images)[0].cpu()
         moments.add(found, inside)
         places.append(_some(inside, height * width, PLACES, rng))
-        samples.append(found.flatten(1)[:, places[-1]])
+        samples.add(found.flatten(1)[:, places[-1]])
     mean, deviation = moments.result(SLACK)
     spots = torch.cat(places)
-    values = torch.cat(samples, dim=1) - mean.flatten(1)[:, spots]
+    values = samples.values - mean.flatten(1)[:, spots]
     return FeatureModel(
         backbone, mean, deviation, precision_of(values / deviation.flatten(1)[:, spots])
     )
@@ -148,9 +148,14 @@ def learn_units(scorer: Scorer, views: Iterable[View]) -> tuple[list[float], lis
 
 @torch.inference_mode()
 def _fields(scorer: Scorer, view: View) -> dict[str, Tensor]:
-    inside = _inside(view, scorer.device)
-    images, painted = scorer.painted_of(to_tensor(view.pixels[None], scorer.device), inside)
-    return {of: FIELDS[of](images, painted, inside) for of, _ in scorer.settings.textures}
+    inside, wanted = _inside(view, scorer.device), {of for of, _ in scorer.settings.textures}
+    images = to_tensor(view.pixels[None], scorer.device)
+    if "residual" in wanted:
+        images, painted = scorer.painted_of(images, inside)
+    else:  # nothing needs to be painted
+        images = images if inside is None else images.masked_fill(~inside, 0.0)
+        painted = images[:, None]
+    return {of: FIELDS[of](images, painted, inside) for of in wanted}
 
 
 def _inside(view: View, device: torch.device | None = None) -> Tensor | None:
@@ -161,6 +166,27 @@ def _some(inside: Tensor | None, pixels: int, count: int, rng: torch.Generator) 
     """Numbers of `count` random pixels, of the region where there is one."""
     spots = torch.arange(pixels) if inside is None else inside.flatten().nonzero()[:, 0]
     return spots[torch.randint(len(spots), (count,), generator=rng)]
+
+
+class _Samples:
+    """Columns (K, n) gathered one block of memory at a time: small tensors kept between the large
+    ones of each view would leave holes that nothing fits into (40 MB a view, on glibc)."""
+
+    def __init__(self, rows: int) -> None:
+        self._kept, self._count = torch.empty(rows, 0), 0
+
+    def add(self, columns: Tensor) -> None:
+        end = self._count + columns.shape[1]
+        if end > self._kept.shape[1]:
+            larger = torch.empty(len(self._kept), max(2 * end, 100_000))
+            larger[:, : self._count] = self.values
+            self._kept = larger
+        self._kept[:, self._count : end] = columns
+        self._count = end
+
+    @property
+    def values(self) -> Tensor:
+        return self._kept[:, : self._count]
 
 
 class _Moments:

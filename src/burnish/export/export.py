@@ -18,7 +18,7 @@ import burnish
 from burnish.detection.detector import Detector
 from burnish.errors import BurnishError
 from burnish.export.exported import load_exported
-from burnish.export.graph import TOLERANCE
+from burnish.export.graph import tolerance_of
 from burnish.export.metadata import describe
 from burnish.export.parity import Parity, compare, gate_images
 from burnish.export.quantise import quantise, raise_threshold
@@ -97,7 +97,7 @@ def export_model(
         raise BurnishError("--int8 sets its ranges on good images, and there are only test images")
     name = f"model.int8{SUFFIXES[to]}" if int8 else f"model{SUFFIXES[to]}"
     target = file.parent / name if out is None else out
-    tolerance = INT8_TOLERANCE if int8 else TOLERANCE
+    tolerance = INT8_TOLERANCE if int8 else tolerance_of(detector.card)
     versions = {"burnish": burnish.__version__, "torch": torch.__version__}
     versions |= {package: packages.version(package) for package in PACKAGES[to]}
     versions |= {"pillow": packages.version("pillow"), "platform": platform.platform()}

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from burnish.detection.calibration import Calibration
-from burnish.detection.model_file import Model
+from burnish.detection.model_file import Model, ModelCard
 from burnish.export.resampling import down_first, resize_levels, resize_map
 from burnish.export.turning import Turn, find_turn, put_back, turned_view
 from burnish.images.roi import fit_roi
@@ -23,8 +22,8 @@ from burnish.method.reconstruction import reconstruct
 from burnish.method.scoring import best_scale, error_maps, fuse, image_score
 from burnish.method.texture import TextureModel, all_texture_maps
 
-# Share of the threshold that scores of a float32 export may differ by (sums in another order).
-TOLERANCE = 1e-4
+# See `tolerance_of`; sums are taken in another order.
+TOLERANCE, TURNED_TOLERANCE = 1e-4, 1e-3
 TEXTURE = ("mean", "deviation", "precision")
 LUMA = (19595, 38470, 7471)  # ITU-R 601 in 16 bits, as Pillow has it
 
@@ -54,13 +53,22 @@ class Outputs(NamedTuple):
     model_map: Tensor
 
 
-def graph_threshold(calibration: Calibration) -> float:
+def tolerance_of(card: ModelCard) -> float:
+    """Share of the threshold that scores of a float32 export may differ by.
+
+    Where parts are turned, a last digit of their direction may round a few grey levels otherwise.
+    """
+    return TURNED_TOLERANCE if card.alignment is not None else TOLERANCE
+
+
+def graph_threshold(card: ModelCard) -> float:
     """The threshold inside a graph: above the calibrated one by the tolerance.
 
     The calibrated threshold is the score of a held-out good image; without the margin that very
     image would be called defective whenever its score came out a last digit higher.
     """
-    return calibration.threshold + TOLERANCE * abs(calibration.threshold)
+    threshold = card.calibration.threshold
+    return threshold + tolerance_of(card) * abs(threshold)
 
 
 class InspectionGraph(nn.Module):
@@ -122,7 +130,7 @@ class InspectionGraph(nn.Module):
             self.generator.kept = lambda masks: self.kept  # type: ignore[method-assign]
         self.register_buffer("mu", torch.tensor(calibration.mu))
         self.register_buffer("sigma", torch.tensor(calibration.sigma))
-        self.register_buffer("threshold", torch.tensor(graph_threshold(calibration)))
+        self.register_buffer("threshold", torch.tensor(graph_threshold(card)))
         self.register_buffer("scores", torch.tensor(calibration.scores))
         self.register_buffer("luma", torch.tensor(LUMA, dtype=torch.float32))
         self.register_buffer("first", torch.tensor([1.0, 0.0, 0.0]))

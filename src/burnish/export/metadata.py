@@ -74,7 +74,7 @@ def describe(
         model_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         precision=precision,
         tolerance=tolerance,
-        threshold=graph_threshold(calibration),
+        threshold=graph_threshold(model.card),
         pixel_threshold=calibration.pixel_threshold,
         heat_range=calibration.heat_range,
         roi=roi,
