@@ -293,7 +293,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "scoring": (
         "error", "smoothing", "standardise", "texture", "texture_of", "features", "fusion",
-        "reduction",
-        "top_share",
+        "reduction", "top_share",
     ),
 }  # fmt: skip

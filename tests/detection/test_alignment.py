@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from burnish import BurnishError, Detector
+from burnish.detection.model_file import save_model
 from burnish.images.reader import read_image
 from burnish.images.store import load_store
 
@@ -89,3 +91,13 @@ def test_a_resumed_run_aligns_as_before(bolts_run: Path, bolts: Path, turning: d
     again = Detector.train(bolts, "tiny", bolts_run, resume=True, **turning)
     assert again.card.alignment == before.alignment
     assert again.card.calibration == before.calibration
+
+
+def test_a_view_that_is_not_the_models_input(bolts_run: Path, tmp_path: Path) -> None:
+    model = Detector.load(bolts_run).model
+    assert model.card.alignment is not None
+    huge = model.card.alignment.model_copy(update={"size": (10**6, 10**6)})
+    card = model.card.model_copy(update={"alignment": huge})
+    save_model(tmp_path / "huge.safetensors", replace(model, card=card))
+    with pytest.raises(BurnishError, match=r"at alignment\.size"):
+        Detector.load(tmp_path / "huge.safetensors")

@@ -15,7 +15,8 @@ from burnish.detection.image_scorer import ImageScorer
 from burnish.detection.learning import LEAST_UNIT, ORDINARY, learn_all, learn_textures, learn_units
 from burnish.detection.scorer import Scorer, View, to_tensor
 from burnish.method.generator import Generator, InputShape
-from burnish.method.texture import DESCRIPTORS, SLACK, descriptors, residual, surface, to_cells
+from burnish.method.mahalanobis import SLACK
+from burnish.method.texture import DESCRIPTORS, descriptors, residual, surface, to_cells
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, 1, 32, 32), dtype=np.uint8)
 INSIDE = np.zeros((32, 32), dtype=bool)

@@ -167,3 +167,42 @@ def test_an_image_without_a_part_is_shown_as_it_lies(alignment: Alignment) -> No
     view, pose = alignment.view(np.full((240, 300), 200, np.uint8), 1)
     assert not pose.found
     assert (view == 200).all()
+
+
+def test_long_thin_parts_keep_room_for_the_blocks() -> None:
+    """A view narrower than a mask block would stop the training of what needs no alignment."""
+    rng = np.random.default_rng(2)
+
+    def rod() -> NDArray[np.uint8]:
+        y, x = np.mgrid[:300, :300] - 150.0
+        angle = rng.uniform(0, np.pi)
+        t, u = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+        inside = (np.abs(t) < 130) & (np.abs(u) < 10)
+        return np.clip(np.where(inside, 80, 200) + rng.normal(0, 2, x.shape), 0, 255).astype("u1")
+
+    looks = look_at(rod() for _ in range(12))
+    free = learn_alignment(looks, 64, 8, square=False)
+    found = learn_alignment(looks, 64, 8, square=False, least=33)
+    assert free is not None
+    assert found is not None
+    assert free.size[0] < 33
+    assert found.size[0] == 40
+    assert found.size[1] == free.size[1]
+
+
+def test_strips_are_left_alone(bolt: Bolt) -> None:
+    strip = np.pad(bolt((60, 100), (50, 30), 0.4, 50), ((0, 0), (0, 500)), mode="edge")
+    assert strip.shape == (60, 600)
+    assert learn_alignment(look_at([strip] * 8), 64, 8, square=False) is None
+
+
+def test_few_surfaces_are_looked_at() -> None:
+    seen = []
+
+    def surfaces() -> Iterator[NDArray[np.uint8]]:
+        for seed in range(64):
+            seen.append(seed)
+            yield make_surface("rolled", (64, 64), np.random.default_rng(seed))
+
+    assert learn_alignment(look_at(surfaces()), 64, 8, square=False) is None
+    assert len(seen) == 7

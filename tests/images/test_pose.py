@@ -7,10 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from skimage.filters import threshold_otsu
 from skimage.measure import regionprops
 
-from burnish.images.pose import find_pose, otsu_float32, silhouette
+from burnish.images.pose import find_pose, silhouette
 
 ANGLES = [0.0, 0.3, 0.8, np.pi / 2, 1.9, np.pi, -0.7, -2.8]
 
@@ -75,12 +74,3 @@ def test_nothing_found(image: NDArray[np.uint8]) -> None:
     pose = find_pose(image, turned=True)
     assert not pose.found
     assert (pose.x, pose.y, pose.along) == (64.0, 64.0, (1.0, 0.0))
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_otsu_in_float32_is_scikit_images(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    low, high = rng.integers(20, 100), rng.integers(120, 235)
-    image = np.concatenate([rng.normal(low, 12, 9000), rng.normal(high, 20, 1000 + 900 * seed)])
-    image = np.clip(image, 0, 255).astype(np.uint8)
-    assert otsu_float32(np.bincount(image, minlength=256)) == threshold_otsu(image)

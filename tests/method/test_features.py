@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 
 from burnish import BurnishError, Detector
+from burnish.detection.model_file import save_model
 from burnish.detection.scorer import to_tensor
 from burnish.images.reader import read_image
 from burnish.method.backbone import FEATURES, NAMED, load_backbone
@@ -114,3 +116,13 @@ def test_the_papers_fusion_cannot_weigh_it(metal: Path, micro: dict, tmp_path: P
             features=str(tmp_path / "x.pth"),
         )  # fmt: skip
     assert not any(tmp_path.rglob("*.safetensors")), "told before hours of training"
+
+
+@pytest.mark.parametrize("name", ["mean", "deviation", "precision"])
+def test_features_that_do_not_fit(hand_run: Path, tmp_path: Path, name: str) -> None:
+    model = Detector.load(hand_run).model
+    assert model.features is not None
+    wrong = replace(model.features, **{name: torch.zeros(FEATURES, 3, 3)})
+    save_model(tmp_path / "wrong.safetensors", replace(model, features=wrong))
+    with pytest.raises(BurnishError, match="do not fit"):
+        Detector.load(tmp_path / "wrong.safetensors")

@@ -9,13 +9,13 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
+from burnish.method.mahalanobis import RIDGE
 from burnish.method.texture import (
     AMOUNT,
     CELL,
     DESCRIPTORS,
     ENERGY,
     MAPS,
-    RIDGE,
     SLOPE,
     TextureModel,
     all_texture_maps,

@@ -145,7 +145,11 @@ class Detector:
         """An image as the model sees it, see `image_scorer`, and where the part lies if it aligns.
 
         Args:
-            image: HxW or HxWx3, as read.
+            image: uint8 HxW or HxWx3, as read.
+
+        Returns:
+            uint8 (C, h, w) at the model's size, or at the image's own with tiles; None as the pose
+            where images are taken as they lie.
         """
         shape, alignment = self.card.shape, self.card.alignment
         if alignment is not None:

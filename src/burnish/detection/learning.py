@@ -14,11 +14,11 @@ from torch import Tensor
 from burnish.detection.scorer import Scorer, View, to_tensor
 from burnish.method.backbone import FEATURES, load_backbone
 from burnish.method.features import STRIDE, FeatureModel, coarse_region, precision_of
+from burnish.method.mahalanobis import SLACK
 from burnish.method.scoring import image_score
 from burnish.method.texture import (
     DESCRIPTORS,
     FIELDS,
-    SLACK,
     TextureModel,
     descriptors,
     precisions,

@@ -136,6 +136,8 @@ def load_model(path: Path) -> Model:
     card = _read_card(path, metadata[KEY])
     if metadata.get("sha256") != _digest(metadata[KEY], tensors):
         raise BurnishError(f"{path} was changed after it was written: its checksum does not match")
+    if card.alignment is not None and card.alignment.size != (card.shape.height, card.shape.width):
+        raise BurnishError(f"{path}: bad header at alignment.size: not the model's input")
     with torch.device("meta"):  # a header may claim any width: allocate nothing before shapes fit
         generator = Generator(card.settings, card.shape)
     position, roi, textures, features = None, None, [], None

@@ -129,7 +129,7 @@ def _silhouette(small: Tensor) -> Tensor:
 
 
 def _otsu(small: Tensor) -> Tensor:
-    """`pose.otsu_float32`: the threshold as float32 ()."""
+    """`background.otsu_threshold` as float32 ()."""
     values = torch.arange(256).float()
     # Pixels at or below each value, and their sum: whole numbers below 2**24.
     at_most = (small.flatten()[None] <= values[:, None]).float()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
@@ -27,6 +27,7 @@ ELONGATED = 1.3  # ratio of the axes' lengths from which on a part has a directi
 MARGIN = 0.06  # of the part's length, round the farthest outlines
 STILL = 0.01  # of the image's side: parts that lie so alike need no alignment
 AT_ONCE = 1 << 20  # pixels that are put back at once: big images take no more memory for it
+LONGEST, LARGEST_SCALE = 1024, 64  # of the working size, px, and of `Alignment.scale`
 CLOSE_UP = 0.7  # share of the image that the view must hold for them to be left as they are
 
 _F = np.float32
@@ -47,13 +48,13 @@ class Alignment(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    height: int = Field(ge=1, le=1024)
-    width: int = Field(ge=1, le=1024)
+    height: int = Field(ge=1, le=LONGEST)
+    width: int = Field(ge=1, le=LONGEST)
     turned: bool
     ahead: tuple[float, ...] = Field(min_length=ODD, max_length=ODD)
     left: float
     top: float
-    scale: float = Field(gt=0, le=64)
+    scale: float = Field(gt=0, le=LARGEST_SCALE)
     size: tuple[int, int]
 
     @property
@@ -160,43 +161,57 @@ class Look:
 
 
 def look_at(images: Iterable[NDArray[np.uint8]]) -> list[Look]:
-    """What an alignment is learnt from; each image is dropped after its look."""
-    looks = []
+    """What an alignment is learnt from; each image is dropped after its look.
+
+    Ends when so many show no part that there can be none: then few images need to be read.
+
+    Args:
+        images: HxW or HxWx3, at most twice `LOOKED_AT`.
+    """
+    looks: list[Look] = []
     for image in images:
         height, width = image.shape[:2]
         scale = WORKING_SIDE / min(height, width)
         grey = resize(to_channels(image, 1), round(scale * height), round(scale * width))
         looks.append(Look((height, width), grey, find_part(image) is not None))
+        if sum(not look.has_part for look in looks) > (1 - NEARLY_ALL) * 2 * LOOKED_AT:
+            break
     return looks
 
 
-def learn_alignment(looks: list[Look], side: int, unit: int, square: bool) -> Alignment | None:
+def learn_alignment(
+    looks: list[Look], side: int, unit: int, square: bool, least: int = 1
+) -> Alignment | None:
     """The alignment of parts that lie before a plain background, or None: it is not for them.
 
     Args:
         side: the view has about side**2 pixels.
         unit: its sides are multiples of it.
         square: it is side x side.
+        least: px that each side must have.
 
     Returns:
-        None where the part is not found in nearly all images, or lies alike in all and fills them.
+        None where the part is not found in nearly all images, lies alike in all and fills them, or
+        where images or parts are too long and thin for it.
     """
     if not looks or sum(look.has_part for look in looks) < NEARLY_ALL * len(looks):
         return None
     ratio = median(look.size[0] / look.size[1] for look in looks)
     height, width = (round(WORKING_SIDE * max(1.0, r)) for r in (ratio, 1 / ratio))
-    greys = [resize(look.grey, height, width) for look in looks]
-    poses = [pose for grey in greys if (pose := find_pose(grey, True)).found]
-    if len(poses) < NEARLY_ALL * len(looks):
+    if max(height, width) > LONGEST:
         return None
-    greys = [grey for grey in greys if find_pose(grey, False).found]
-    turned = median(_elongation(grey, pose) for grey, pose in zip(greys, poses, strict=True))
-    ahead = _direction(poses)
-    if turned < ELONGATED:
-        poses = [find_pose(grey, False) for grey in greys]
-    else:
+    greys = [resize(look.grey, height, width) for look in looks]
+    found = [(grey, pose) for grey in greys if (pose := find_pose(grey, True)).found]
+    if len(found) < NEARLY_ALL * len(looks):
+        return None
+    outlines, poses = [silhouette(grey) for grey, _ in found], [pose for _, pose in found]
+    elongation = median(map(_elongation, outlines, poses))
+    turned, ahead = elongation >= ELONGATED, _direction(poses)
+    if turned:
         poses = [p.reversed() if np.dot(ahead, p.features) < 0 else p for p in poses]
-    reach = np.stack([_reach(grey, pose) for grey, pose in zip(greys, poses, strict=True)])
+    else:
+        poses = [replace(pose, along=(1.0, 0.0)) for pose in poses]
+    reach = np.stack(list(map(_reach, outlines, poses)))
     low, high = reach[:, :2].min(axis=0), reach[:, 2:].max(axis=0)
     margin = MARGIN * float((high - low).max())
     low, high = low - margin, high + margin
@@ -205,13 +220,15 @@ def learn_alignment(looks: list[Look], side: int, unit: int, square: bool) -> Al
     if places.std(axis=0).max() < STILL * min(height, width) and share > CLOSE_UP:
         return None
     length, breadth = map(float, high - low)
-    size = (side, side) if square else _view_size(breadth / length, side, unit)
+    size = (side, side) if square else _view_size(breadth / length, side, unit, least)
     scale = min(size[1] / length, size[0] / breadth)
+    if scale > LARGEST_SCALE:
+        return None
     middle = (low + high) / 2
     return Alignment(
         height=height,
         width=width,
-        turned=turned >= ELONGATED,
+        turned=turned,
         ahead=tuple(ahead.tolist()),
         left=float(middle[0]) - size[1] / scale / 2,
         top=float(middle[1]) - size[0] / scale / 2,
@@ -220,10 +237,10 @@ def learn_alignment(looks: list[Look], side: int, unit: int, square: bool) -> Al
     )
 
 
-def _view_size(ratio: float, side: int, unit: int) -> tuple[int, int]:
-    """(height, width) of that ratio with about side**2 pixels, multiples of `unit`."""
+def _view_size(ratio: float, side: int, unit: int, least: int) -> tuple[int, int]:
+    """(height, width) of that ratio with about side**2 pixels, multiples of `unit` from `least`."""
     sides = (side * math.sqrt(r) / unit for r in (ratio, 1 / ratio))
-    height, width = (max(1, round(s)) * unit for s in sides)
+    height, width = (max(math.ceil(least / unit), round(s)) * unit for s in sides)
     return height, width
 
 
@@ -238,20 +255,22 @@ def _direction(poses: list[Pose]) -> NDArray[np.float64]:
     return axis * (1.0 if axis[np.abs(axis).argmax()] > 0 else -1.0)
 
 
-def _spots(grey: NDArray[np.uint8], pose: Pose) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _spots(
+    outline: NDArray[np.bool_], pose: Pose
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Pixels of a part along and across its axis, px from its middle."""
-    rows, columns = np.nonzero(silhouette(grey))
+    rows, columns = np.nonzero(outline)
     dx, dy = columns + 0.5 - pose.x, rows + 0.5 - pose.y
     cos, sin = pose.along
     return dx * cos + dy * sin, dy * cos - dx * sin
 
 
-def _elongation(grey: NDArray[np.uint8], pose: Pose) -> float:
-    t, u = _spots(grey, pose)
+def _elongation(outline: NDArray[np.bool_], pose: Pose) -> float:
+    t, u = _spots(outline, pose)
     return float(t.std() / max(u.std(), 1e-6))
 
 
-def _reach(grey: NDArray[np.uint8], pose: Pose) -> NDArray[np.float64]:
+def _reach(outline: NDArray[np.bool_], pose: Pose) -> NDArray[np.float64]:
     """How far a part reaches: least t, least u, most t, most u."""
-    t, u = _spots(grey, pose)
+    t, u = _spots(outline, pose)
     return np.array([t.min(), u.min(), t.max(), u.max()])

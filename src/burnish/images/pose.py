@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.images.background import LARGEST, SHADOW, SMALLEST
+from burnish.images.background import LARGEST, SHADOW, SMALLEST, otsu_threshold
 from burnish.images.statistics import histogram
 
 ODD = 3
@@ -62,9 +62,9 @@ def silhouette(grey: NDArray[np.uint8]) -> NDArray[np.bool_]:
     Returns:
         bool (h, w).
     """
-    from scipy import ndimage  # parts that are not turned are judged before it would be loaded
+    from scipy import ndimage  # models that do not align need not load it for a first verdict
 
-    threshold = otsu_float32(histogram(grey))
+    threshold = otsu_threshold(histogram(grey))
     dark = grey <= threshold
     ring = border(grey.shape)
     part = ~dark if 2 * int(dark[ring].sum()) > int(ring.sum()) else dark
@@ -77,20 +77,6 @@ def silhouette(grey: NDArray[np.uint8]) -> NDArray[np.bool_]:
         border(part.shape) & ~part, structure=SQUARE, iterations=REACH, mask=~part
     )
     return ~outside
-
-
-def otsu_float32(counts: NDArray[np.int64]) -> int:
-    """Otsu's threshold, in single float32 operations of whole numbers.
-
-    Args:
-        counts: int (256,), pixels of each value.
-    """
-    number = _F(counts.sum())
-    below = np.cumsum(counts).astype(_F)
-    sums = np.cumsum(counts * np.arange(256)).astype(_F)
-    apart = number * sums - below * sums[-1]
-    between = apart * apart / np.maximum(below * (number - below), _F(1))
-    return int(np.argmax(between))
 
 
 def border(shape: tuple[int, ...]) -> NDArray[np.bool_]:

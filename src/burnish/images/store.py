@@ -135,7 +135,8 @@ def find_alignment(paths: Sequence[Path], settings: Settings) -> Alignment | Non
 
     square, unit = settings.aspect == "square", math.lcm(settings.patch, settings.disc_patch)
     looks = look_at(some())
-    found = learn_alignment(looks, settings.image_size, unit, square)
+    least = max(SSIM_WINDOW, max(settings.mask_blocks) + 1)  # see `check_blocks`
+    found = learn_alignment(looks, settings.image_size, unit, square, least)
     if found is None and settings.align == "part":
         seen = sum(look.has_part for look in looks)
         raise BurnishError(

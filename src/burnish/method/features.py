@@ -1,8 +1,7 @@
 """How unusual a part is to a pretrained network: a helping hand, never taken unasked.
 
 The features of `burnish.method.backbone` at every place of an image, against those of good parts at
-the same place: their Mahalanobis distance, as in PaDiM (Defard et al. 2021), but with one
-correlation for all places, so that it is known well from few images.
+the same place (`burnish.method.mahalanobis`).
 
 Shapes: B batch, K features, H x W image, h x w a quarter of it.
 """
@@ -17,10 +16,9 @@ from torch.nn import functional as F
 
 from burnish.method.backbone import Backbone
 from burnish.method.filters import gaussian_smooth
+from burnish.method.mahalanobis import correlation, distance
 
 STRIDE = 4  # px of the image per place
-RIDGE = 0.02  # of the features' variance, added to it
-SLACK = 0.1  # of the mean deviation, added to each: no division by almost nothing
 
 
 @dataclass(frozen=True)
@@ -45,10 +43,7 @@ class FeatureModel:
 
 def precision_of(standardised: Tensor) -> Tensor:
     """(K, n) standardised features of good places -> (K, K) of a `FeatureModel`."""
-    values = standardised.double()
-    correlation = values @ values.T / values.shape[1]
-    correlation += RIDGE * torch.eye(len(values), dtype=torch.float64)
-    return (torch.linalg.inv(correlation) / len(values)).float()
+    return (torch.linalg.inv(correlation(standardised)) / len(standardised)).float()
 
 
 def feature_map(images: Tensor, model: FeatureModel, inside: Tensor | None = None) -> Tensor:
@@ -58,9 +53,7 @@ def feature_map(images: Tensor, model: FeatureModel, inside: Tensor | None = Non
         inside: bool (H, W), the region of interest; images are 0 outside.
     """
     values = (model.backbone(images) - model.mean) / model.deviation
-    flat = values.flatten(2)
-    distance = ((model.precision @ flat) * flat).sum(dim=1).clamp_min(0.0).sqrt()
-    coarse = distance.unflatten(-1, tuple(model.mean.shape[1:]))[:, None]
+    coarse = distance(values, model.precision)[:, None]
     size = [images.shape[2], images.shape[3]]
     fine = F.interpolate(coarse, size, mode="bilinear", align_corners=False)
     smooth = gaussian_smooth(fine, STRIDE / 2)

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from burnish.method.filters import gaussian_smooth
+from burnish.method.mahalanobis import correlation, distance
 from burnish.method.scoring import local_brightness, shares_of_usual
 
 LEVELS = (1.0, 2.0, 4.0)  # sigmas, in grains: a band of detail lies above each
@@ -28,8 +29,6 @@ DESCRIPTORS = AMOUNT + 3
 MAPS = 2  # of a grain: by amount alone, and with direction
 CELL = 4  # px: side of the cells that good parts' descriptors are kept in
 ENERGY, SLOPE = 0.01, 1e-4  # added before the logarithm: below them all is flat
-RIDGE = 0.02  # of the descriptors' variance, added to it
-SLACK = 0.1  # of the mean deviation, added to each: no division by almost nothing
 
 
 def residual(images: Tensor, reconstructions: Tensor, inside: Tensor | None = None) -> Tensor:
@@ -128,12 +127,10 @@ def to_cells(values: Tensor) -> Tensor:
 
 def precisions(standardised: Tensor) -> Tensor:
     """(K, n) standardised descriptors of good pixels -> (MAPS, K, K) of a `TextureModel`."""
-    values = standardised.double()
-    correlation = values @ values.T / values.shape[1]
-    correlation += RIDGE * torch.eye(len(values), dtype=torch.float64)
-    found = torch.zeros(MAPS, *correlation.shape, dtype=torch.float64)
-    found[0, :AMOUNT, :AMOUNT] = torch.linalg.inv(correlation[:AMOUNT, :AMOUNT]) / AMOUNT
-    found[1] = torch.linalg.inv(correlation) / len(values)
+    together = correlation(standardised)
+    found = torch.zeros(MAPS, *together.shape, dtype=torch.float64)
+    found[0, :AMOUNT, :AMOUNT] = torch.linalg.inv(together[:AMOUNT, :AMOUNT]) / AMOUNT
+    found[1] = torch.linalg.inv(together) / len(together)
     return found.float()
 
 
@@ -147,12 +144,7 @@ def texture_maps(left: Tensor, model: TextureModel, inside: Tensor | None = None
         model: with mean and deviation for every pixel (`TextureModel.at`).
     """
     values = (descriptors(left, model.grain) - model.mean) / model.deviation
-    size = values.shape[-2:]
-    flat = values.flatten(2)
-    maps = []
-    for precision in model.precision:
-        distance = ((precision @ flat) * flat).sum(dim=1).clamp_min(0.0).sqrt()
-        maps.append(distance.unflatten(-1, size))
+    maps = [distance(values, precision) for precision in model.precision]
     shares = shares_of_usual(torch.stack(maps, dim=1), 0.1, inside)
     smooth = gaussian_smooth(shares, model.grain)
     return smooth if inside is None else smooth.masked_fill(~inside, 0.0)
