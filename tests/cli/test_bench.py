@@ -103,6 +103,10 @@ def test_models_need_images(burnish: Call, run_folder: Path) -> None:
         (("--model", "x", "--against", "naive"), "leave --against, --set out"),
         (("--set", "jitter=0.1", "--against", "naive"), "knows no jitter=0.1"),
         (("--set", "tile=128", "--against", "naive"), "knows no tile=128"),
+        (
+            ("--set", "features=efficientnet-lite0", "--set", "fusion=max", "--against", "naive"),
+            "knows no features=efficientnet-lite0",
+        ),
     ],
 )
 def test_mistakes_are_told(burnish: Call, arguments: tuple[str, ...], words: str) -> None:
