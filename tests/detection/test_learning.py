@@ -64,7 +64,8 @@ def test_textures_against_numpy() -> None:
         z = (found - full.mean.numpy()) / full.deviation.numpy()
         z = z.transpose(1, 0, 2, 3).reshape(DESCRIPTORS, -1)
         distances = ((model.precision[1].numpy() @ z) * z).sum(axis=0)
-        allowed = 0.05 if model.of == "residual" else 0.1  # the ridge weighs more on like descriptors
+        # The ridge weighs more on the image's descriptors, which are alike.
+        allowed = 0.05 if model.of == "residual" else 0.1
         assert distances.mean() == pytest.approx(1, abs=allowed)  # of the average good pixel
 
 
