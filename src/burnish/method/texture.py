@@ -133,7 +133,8 @@ class TextureModel:
 def cells_of(height: int, width: int, grain: int) -> tuple[int, int]:
     """How many cells a model of an image of that size, px, has down and across."""
     side = max(1, CELL // grain)
-    return -(-(-(-height // grain)) // side), -(-(-(-width // grain)) // side)
+    squares = (-(-height // grain), -(-width // grain))
+    return -(-squares[0] // side), -(-squares[1] // side)
 
 
 def to_cells(values: Tensor, grain: int) -> Tensor:
