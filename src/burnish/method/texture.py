@@ -133,8 +133,7 @@ class TextureModel:
 def cells_of(height: int, width: int, grain: int) -> tuple[int, int]:
     """How many cells a model of an image of that size, px, has down and across."""
     side = max(1, CELL // grain)
-    squares = (-(-height // grain), -(-width // grain))
-    return -(-squares[0] // side), -(-squares[1] // side)
+    return -(-(-(-height // grain)) // side), -(-(-(-width // grain)) // side)
 
 
 def to_cells(values: Tensor, grain: int) -> Tensor:
