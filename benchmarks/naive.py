@@ -147,25 +147,19 @@ def load(path, channels, height, width):
     return torch.from_numpy(array.copy()).float() / 127.5 - 1, image.size
 
 
-def coarse(field, grain):
-    """Means over squares of `grain` px, the border repeated."""
-    padded = np.pad(field, [(0, -side % grain) for side in field.shape], mode="edge")
-    height, width = (side // grain for side in padded.shape)
-    return padded.reshape(height, grain, width, grain).mean(axis=(1, 3))
-
-
-def describe(left):
+def describe(left, grain):
     """Descriptors (K, H, W) of a residual: three bands, their energy, the structure tensor."""
     found = []
     for inner, outer in ((0, 1), (1, 2), (2, 4)):
-        band = (blur(left, inner) if inner else left) - blur(left, outer)
-        found += [band, np.log(blur(np.abs(band), 2) + 0.01)]
-    smooth = np.pad(blur(left, 1), 1, mode="edge")
+        fine = blur(left, inner * grain) if inner else left
+        band = fine - blur(left, outer * grain)
+        found += [band, np.log(blur(np.abs(band), 2 * grain) + 0.01)]
+    smooth = np.pad(blur(left, grain), 1, mode="edge")
     down = (smooth[2:, 1:-1] - smooth[:-2, 1:-1]) / 2
     across = (smooth[1:-1, 2:] - smooth[1:-1, :-2]) / 2
     for energy in (down**2, across**2):
-        found.append(np.log(blur(energy, 2) + 1e-4))
-    found.append(blur(down * across, 2))
+        found.append(np.log(blur(energy, 2 * grain) + 1e-4))
+    found.append(blur(down * across, 2 * grain))
     return np.stack(found)
 
 
@@ -278,14 +272,11 @@ class Inspector:
                   "image": (image + 1) / (np.maximum(blur(image + 1, 4), 0) + 0.2)}  # fmt: skip
         maps = []
         for good in self.good:
-            field, g = fields[good.of], good.grain
-            z = (describe(coarse(field, g)) - good.mean.numpy()) / good.deviation.numpy()
+            z = (describe(fields[good.of], good.grain) - good.mean.numpy()) / good.deviation.numpy()
             for precision in good.precision.numpy():
                 far = np.sqrt(np.maximum(np.einsum("ihw,ij,jhw->hw", z, precision, z), 0))
                 far = far / (np.minimum(far, far.mean()).mean() + 0.1)
-                far = torch.from_numpy(blur(far, 1))[None, None]
-                fine = F.interpolate(far, scale_factor=g, mode="bilinear")[0, 0].numpy()
-                maps.append(fine[: field.shape[0], : field.shape[1]])
+                maps.append(blur(far, good.grain))
         return maps
 
     @torch.no_grad()

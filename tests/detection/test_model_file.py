@@ -31,7 +31,7 @@ from burnish.detection.model_file import (
 )
 from burnish.errors import BurnishError
 from burnish.method.generator import Generator, InputShape
-from burnish.method.texture import TextureModel, cells_of
+from burnish.method.texture import TextureModel
 from burnish.settings import Settings
 
 SMALL = {
@@ -60,9 +60,8 @@ def make_model(
     if settings.standardise == "position":
         position = (torch.randn(2, 32, 40), torch.rand(2, 32, 40) + 0.1)
     textures = tuple(
-        TextureModel(grain, torch.randn(9, *cells), torch.rand(9, *cells), torch.randn(2, 9, 9), of)
+        TextureModel(grain, torch.randn(9, 8, 10), torch.rand(9, 8, 10), torch.randn(2, 9, 9), of)
         for of, grain in settings.textures
-        for cells in [cells_of(32, 40, grain)]
     )
     return Model(generator, card, position, textures=textures)
 
@@ -195,20 +194,6 @@ def test_missing(tmp_path: Path) -> None:
         load_model(tmp_path / "nothing.safetensors")
     with pytest.raises(BurnishError, match="no such model"):
         load_model(tmp_path)  # a folder without a model
-
-
-def test_texture_of_an_older_format_says_calibrate_anew(tmp_path: Path) -> None:
-    """It meant something else: other scores would come out, without a word."""
-    for texture in ((1, 2), ()):
-        path = tmp_path / f"{len(texture)}.safetensors"
-        made = make_model(texture=texture)
-        older = made.card.model_copy(update={"format": FORMAT - 1})
-        save_model(path, replace(made, card=older))
-        if texture:
-            with pytest.raises(BurnishError, match=r"format 4; .*calibrate the run anew.*--resume"):
-                load_model(path)
-        else:
-            assert load_model(path).card.format == FORMAT - 1
 
 
 def test_newer_format_says_update(saved: Path) -> None:

@@ -20,10 +20,8 @@ from burnish.method.texture import (
     DESCRIPTORS,
     FIELDS,
     TextureModel,
-    at_grain,
     descriptors,
     precisions,
-    region_at_grain,
     to_cells,
 )
 
@@ -80,26 +78,24 @@ def learn_positions(scorer: Scorer, views: Iterable[View]) -> tuple[Tensor, Tens
 def learn_textures(scorer: Scorer, views: Iterable[View]) -> list[TextureModel]:
     """What the descriptors are on good views, one model for each of `Settings.textures`."""
     wanted, shape = scorer.settings.textures, scorer.shape
-    sizes = [(-(-shape.height // grain), -(-shape.width // grain)) for _, grain in wanted]
-    moments = [_Moments(DESCRIPTORS, *size) for size in sizes]
-    sampled = [_Samples(DESCRIPTORS + 1) for _ in wanted]  # and where each was
+    moments = [_Moments(DESCRIPTORS, shape.height, shape.width) for _ in wanted]
+    sampled = [_Samples(DESCRIPTORS) for _ in wanted]
+    places: list[Tensor] = []
     rng = torch.Generator().manual_seed(scorer.settings.seed)
     for view in views:
         inside = _inside(view)
+        chosen = _some(inside, shape.height * shape.width, SAMPLED, rng)
+        places.append(chosen)
         fields = _fields(scorer, view)
         for number, (of, grain) in enumerate(wanted):
-            region = None if inside is None else region_at_grain(inside, grain)
-            chosen = _some(region, sizes[number][0] * sizes[number][1], SAMPLED, rng)
-            found = descriptors(at_grain(fields[of], grain))[0].cpu()
-            moments[number].add(found, region)
-            values = found.flatten(1)[:, chosen]
-            sampled[number].add(torch.cat([values, chosen[None].float()]))  # exact to 2**24
-    models = []
+            found = descriptors(fields[of], grain)[0].cpu()
+            moments[number].add(found, inside)
+            sampled[number].add(found.flatten(1)[:, chosen])
+    spots, models = torch.cat(places), []
     for (of, grain), moment, samples in zip(wanted, moments, sampled, strict=True):
-        mean, deviation = (to_cells(values, grain) for values in moment.result(SLACK))
+        mean, deviation = (to_cells(values) for values in moment.result(SLACK))
         model = TextureModel(grain, mean, deviation, torch.empty(0)).at(shape.height, shape.width)
-        spots = samples.values[-1].long()
-        values = samples.values[:-1] - model.mean.flatten(1)[:, spots]
+        values = samples.values - model.mean.flatten(1)[:, spots]
         values = values / model.deviation.flatten(1)[:, spots]
         models.append(TextureModel(grain, mean, deviation, precisions(values), of))
     return models

@@ -27,12 +27,11 @@ from burnish.images.roi import Region, pack_roi, unpack_roi
 from burnish.method.backbone import FEATURES, Backbone
 from burnish.method.features import STRIDE, FeatureModel
 from burnish.method.generator import Generator, InputShape
-from burnish.method.texture import DESCRIPTORS, MAPS, TextureModel, cells_of
+from burnish.method.texture import CELL, DESCRIPTORS, MAPS, TextureModel
 from burnish.settings import Settings
 
-# 2: tiles, region of interest, ranges of the training images; 3: textures; 4: alignment, features;
-# 5: textures at a coarser grain are of averaged squares
-FORMAT = TEXTURE_FORMAT = 5
+# 2: tiles, region of interest, ranges of the training images; 3: textures; 4: alignment, features
+FORMAT = 4
 KEY = "burnish-model"
 POSITION = ("position.mean", "position.deviation")
 ROI = "roi.png"
@@ -167,8 +166,8 @@ def _texture_names(of: str, grain: float) -> tuple[str, str, str]:
 
 def _check_textures(textures: list[TextureModel], shape: InputShape) -> None:
     """Raises RuntimeError where a tensor has not the shape it must have."""
+    cells = (-(-shape.height // CELL), -(-shape.width // CELL))
     for texture in textures:
-        cells = cells_of(shape.height, shape.width, texture.grain)
         for values in (texture.mean, texture.deviation):
             if values.shape != (DESCRIPTORS, *cells):
                 raise RuntimeError("texture by cells of another shape")
@@ -203,17 +202,11 @@ def _read_card(path: Path, text: str) -> ModelCard:
             "update burnish (pip install -U burnish)"
         )
     try:
-        card = ModelCard.model_validate(found)
+        return ModelCard.model_validate(found)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise BurnishError(f"{path}: bad header at {where}: {first['msg']}") from error
-    if number < TEXTURE_FORMAT and card.settings.texture:
-        raise BurnishError(
-            f"{path} has format {number}; how texture is compared has changed since: calibrate "
-            "the run anew (burnish train with the same data and folder, and --resume)"
-        )
-    return card
 
 
 def _digest(text: str, tensors: dict[str, Tensor]) -> str:

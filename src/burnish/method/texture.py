@@ -24,7 +24,6 @@ from burnish.method.mahalanobis import correlation, distance
 from burnish.method.scoring import local_brightness, shares_of_usual
 
 LEVELS = (1.0, 2.0, 4.0)  # sigmas, in grains: a band of detail lies above each
-SPREAD = 2.0  # sigma, in grains, that energies are gathered over
 AMOUNT = 2 * len(LEVELS)  # descriptors that say how much detail there is; the rest say which way
 DESCRIPTORS = AMOUNT + 3
 MAPS = 2  # of a grain: by amount alone, and with direction
@@ -65,29 +64,20 @@ def surface(images: Tensor, reconstructions: Tensor, inside: Tensor | None = Non
 FIELDS = {"residual": residual, "image": surface}
 
 
-def at_grain(field: Tensor, grain: int) -> Tensor:
-    """A field (B, H, W) averaged over squares of `grain` px: (B, h, w), the border repeated."""
-    height, width = field.shape[-2:]
-    rest = (0, -width % grain, 0, -height % grain)
-    padded = F.pad(field[:, None], rest, mode="replicate") if any(rest) else field[:, None]
-    return F.avg_pool2d(padded, grain)[:, 0]
+def descriptors(left: Tensor, grain: float) -> Tensor:
+    """A field (B, H, W) -> (B, K, H, W): detail in three bands, its log energy, its direction.
 
-
-def region_at_grain(inside: Tensor, grain: int) -> Tensor:
-    """bool (H, W) -> (h, w): the squares that reach into the region."""
-    return at_grain(inside.float()[None], grain)[0] > 0
-
-
-def descriptors(left: Tensor) -> Tensor:
-    """A field (B, H, W) -> (B, K, H, W): detail in three bands, its log energy, its direction."""
-    levels = [left, *(gaussian_smooth(left, sigma) for sigma in LEVELS)]
+    Args:
+        grain: scale of the finest detail, px.
+    """
+    levels = [left, *(gaussian_smooth(left, sigma * grain) for sigma in LEVELS)]
     bands = [finer - coarser for finer, coarser in pairwise(levels)]
     padded = F.pad(levels[1][:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
     down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
     across = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2
     # The structure tensor: slopes down and across, and what leans.
     products = [*(band.abs() for band in bands), down.square(), across.square(), down * across]
-    *energies, steep, wide, leaning = gaussian_smooth(torch.stack(products), SPREAD)
+    *energies, steep, wide, leaning = gaussian_smooth(torch.stack(products), 2 * grain)
     found = [value for band, energy in zip(bands, energies, strict=True)
              for value in (band, (energy + ENERGY).log())]  # fmt: skip
     found += [(steep + SLOPE).log(), (wide + SLOPE).log(), leaning]
@@ -99,14 +89,14 @@ class TextureModel:
     """Descriptors of good parts at one grain.
 
     Attributes:
-        grain: px, the scale of the finest detail: the field is averaged over squares of that side.
-        mean, deviation: (K, h, w), by cells of `CELL` px, or of a grain where that is larger.
+        grain: px.
+        mean, deviation: (K, h, w), by cells of `CELL` px.
         precision: (MAPS, K, K), inverse correlation over the number of descriptors, of the amount
             alone (0 elsewhere) and of all.
         of: the field, of `FIELDS`.
     """
 
-    grain: int
+    grain: float
     mean: Tensor
     deviation: Tensor
     precision: Tensor
@@ -121,8 +111,8 @@ class TextureModel:
         )
 
     def at(self, height: int, width: int) -> TextureModel:
-        """The same with mean and deviation for every square of an image of that size, px."""
-        size = (-(-height // self.grain), -(-width // self.grain))
+        """The same with mean and deviation for every pixel of an image."""
+        size = (height, width)
 
         def stretch(cells: Tensor) -> Tensor:
             return F.interpolate(cells[None], size=size, mode="bilinear", align_corners=False)[0]
@@ -130,16 +120,9 @@ class TextureModel:
         return replace(self, mean=stretch(self.mean), deviation=stretch(self.deviation))
 
 
-def cells_of(height: int, width: int, grain: int) -> tuple[int, int]:
-    """How many cells a model of an image of that size, px, has down and across."""
-    side = max(1, CELL // grain)
-    return -(-(-(-height // grain)) // side), -(-(-(-width // grain)) // side)
-
-
-def to_cells(values: Tensor, grain: int) -> Tensor:
-    """(K, H, W) at a grain -> means over cells, (K, h, w)."""
-    side = max(1, CELL // grain)
-    return F.avg_pool2d(values[None], side, ceil_mode=True, count_include_pad=False)[0]
+def to_cells(values: Tensor) -> Tensor:
+    """(K, H, W) -> means over cells, (K, h, w)."""
+    return F.avg_pool2d(values[None], CELL, ceil_mode=True, count_include_pad=False)[0]
 
 
 def precisions(standardised: Tensor) -> Tensor:
@@ -158,18 +141,12 @@ def texture_maps(left: Tensor, model: TextureModel, inside: Tensor | None = None
     unusual everywhere), smoothed over the grain.
 
     Args:
-        model: with mean and deviation for every square (`TextureModel.at`).
+        model: with mean and deviation for every pixel (`TextureModel.at`).
     """
-    height, width = left.shape[-2:]
-    region = None if inside is None else region_at_grain(inside, model.grain)
-    values = (descriptors(at_grain(left, model.grain)) - model.mean) / model.deviation
+    values = (descriptors(left, model.grain) - model.mean) / model.deviation
     maps = [distance(values, precision) for precision in model.precision]
-    shares = shares_of_usual(torch.stack(maps, dim=1), 0.1, region)
-    smooth = gaussian_smooth(shares, 1.0)
-    if model.grain > 1:
-        large = [side * model.grain for side in smooth.shape[-2:]]
-        smooth = F.interpolate(smooth, large, mode="bilinear", align_corners=False)
-        smooth = smooth[..., :height, :width]
+    shares = shares_of_usual(torch.stack(maps, dim=1), 0.1, inside)
+    smooth = gaussian_smooth(shares, model.grain)
     return smooth if inside is None else smooth.masked_fill(~inside, 0.0)
 
 
