@@ -17,18 +17,21 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional as F
 
-BLOCK = 32  # rows of a band that are multiplied at once
+BLOCK = 32  # rows of a band that are multiplied at once, at least
 
 
 class Band:
     """A banded matrix (rows, columns), float32, in blocks of rows without the zeros beside them."""
 
-    def __init__(self, matrix: Tensor) -> None:
+    def __init__(self, matrix: Tensor, radius: int) -> None:
         self.matrix = matrix
+        block = max(BLOCK, radius)
+        if block + 2 * radius >= max(matrix.shape):  # hardly any zeros to leave out
+            block = len(matrix)
         self.blocks: list[tuple[slice, Tensor]] = []
         """For each block which columns it spans, and its part of the matrix."""
-        for first in range(0, len(matrix), BLOCK):
-            rows = matrix[first : first + BLOCK]
+        for first in range(0, len(matrix), block):
+            rows = matrix[first : first + block]
             used = rows.any(dim=0).nonzero()[:, 0].tolist() or [0]
             span = slice(used[0], used[-1] + 1)
             self.blocks.append((span, rows[:, span].contiguous()))
@@ -64,7 +67,7 @@ def gaussian_band(size: int, sigma: float, radius: int, pad: bool) -> tuple[Band
         for k, tap in zip(range(-radius, radius + 1), taps, strict=True):
             position = (centre + k) % (2 * size)  # mirrored signal has period 2 * size
             band[row, position if position < size else 2 * size - 1 - position] += tap
-    return Band(band), Band(band.T.contiguous())
+    return Band(band, radius), Band(band.T.contiguous(), radius)
 
 
 def separable(images: Tensor, rows: tuple[Band, Band], columns: tuple[Band, Band]) -> Tensor:
