@@ -111,8 +111,16 @@ def test_verdict_and_p_value_agree_when_there_are_enough_images() -> None:
         made = calibration(
             scores=tuple(sorted(rng.integers(0, 60, 120).astype(float))), false_alarms=alpha
         )
-        for score in np.arange(-1, 62, 0.5):
+        for score in np.arange(-1, 62, 0.5):  # none within the margin, .06 at most
             assert (score > made.threshold) == (made.p_value(float(score)) <= alpha)
+
+
+def test_threshold_lies_a_margin_above_the_held_out_score() -> None:
+    """Whose last digits another runtime may round up."""
+    for scores in ((1.0, 2.0, 20.0), (-20.0, -3.0, -2.0), (0.0, 0.0, 0.0)):
+        made = calibration(scores=scores, false_alarms=0.25)
+        highest = scores[-1]
+        assert made.threshold - highest == pytest.approx(0.001 * abs(highest))
 
 
 def test_promise_says_what_can_be_kept() -> None:

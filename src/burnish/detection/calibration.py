@@ -13,6 +13,10 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+# Share of the threshold added to it: it is the score of a held-out good part, which another runtime's
+# last digits must not turn into a defect. What is exported has the same threshold.
+MARGIN = 1e-3
+
 
 def conformal_threshold(scores: Sequence[float], false_alarms: float) -> float:
     """The k-th smallest score, k = ceil((n + 1)(1 - false_alarms)), at most the largest.
@@ -78,8 +82,9 @@ class Calibration(BaseModel):
 
     @property
     def threshold(self) -> float:
-        """Image scores above it are called defective."""
-        return conformal_threshold(self.scores, self.false_alarms)
+        """Image scores above it are called defective: `MARGIN` above the conformal one."""
+        threshold = conformal_threshold(self.scores, self.false_alarms)
+        return threshold + MARGIN * abs(threshold)
 
     @property
     def pixel_threshold(self) -> float:

@@ -61,16 +61,6 @@ def tolerance_of(card: ModelCard) -> float:
     return TURNED_TOLERANCE if card.alignment is not None else TOLERANCE
 
 
-def graph_threshold(card: ModelCard) -> float:
-    """The threshold inside a graph: above the calibrated one by the tolerance.
-
-    The calibrated threshold is the score of a held-out good image; without the margin that very
-    image would be called defective whenever its score came out a last digit higher.
-    """
-    threshold = card.calibration.threshold
-    return threshold + tolerance_of(card) * abs(threshold)
-
-
 class InspectionGraph(nn.Module):
     """`Detector.inspect` from the pixels on, for images of any size.
 
@@ -130,7 +120,7 @@ class InspectionGraph(nn.Module):
             self.generator.kept = lambda masks: self.kept  # type: ignore[method-assign]
         self.register_buffer("mu", torch.tensor(calibration.mu))
         self.register_buffer("sigma", torch.tensor(calibration.sigma))
-        self.register_buffer("threshold", torch.tensor(graph_threshold(card)))
+        self.register_buffer("threshold", torch.tensor(calibration.threshold))
         self.register_buffer("scores", torch.tensor(calibration.scores))
         self.register_buffer("luma", torch.tensor(LUMA, dtype=torch.float32))
         self.register_buffer("first", torch.tensor([1.0, 0.0, 0.0]))

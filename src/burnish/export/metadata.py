@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from burnish.detection.model_file import FORMAT, Model, ModelCard
 from burnish.errors import BurnishError
-from burnish.export.graph import graph_threshold
 from burnish.images.roi import Region, pack_roi, unpack_roi
 
 KEY = "burnish"
@@ -74,7 +73,7 @@ def describe(
         model_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         precision=precision,
         tolerance=tolerance,
-        threshold=graph_threshold(model.card),
+        threshold=model.card.calibration.threshold,
         pixel_threshold=calibration.pixel_threshold,
         heat_range=calibration.heat_range,
         roi=roi,
