@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-# Share of the threshold added to it: it is the score of a held-out good part, which another runtime's
-# last digits must not turn into a defect. What is exported has the same threshold.
+# Share of the threshold that is added to it: it is the very score of a held-out good part, which
+# another runtime's last digits must not turn into a defect. Exports have the same threshold.
 MARGIN = 1e-3
 
 
