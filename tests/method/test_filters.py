@@ -10,6 +10,8 @@ from scipy.ndimage import correlate1d, gaussian_filter
 from burnish.method.filters import BLOCK, convolve3, gaussian_band, gaussian_smooth, separable
 from burnish.method.losses import ssim_loss
 
+CPU = torch.device("cpu")
+
 
 @pytest.mark.parametrize("sigma", [0.5, 1.0, 1.5, 2.0, 4.0])
 @pytest.mark.parametrize(("height", "width"), [(32, 48), (17, 64), (5, 7), (1, 30)])
@@ -37,11 +39,12 @@ def test_sigma_0_changes_nothing() -> None:
 
 @pytest.mark.parametrize("pad", [True, False])
 def test_rows_of_a_band_sum_to_one(pad: bool) -> None:
-    band, turned = gaussian_band(20, 1.5, 5, pad)
-    assert band.matrix.shape == (20 if pad else 10, 20)
-    torch.testing.assert_close(band.matrix.sum(dim=1), torch.ones(len(band.matrix)))
-    assert (band.matrix >= 0).all()
-    assert torch.equal(turned.matrix, band.matrix.T)
+    band = gaussian_band(20, 1.5, 5, pad)
+    matrix = band.dense(CPU)
+    assert matrix.shape == band.shape == (20 if pad else 10, 20)
+    torch.testing.assert_close(matrix.sum(dim=1), torch.ones(len(matrix)))
+    assert (matrix >= 0).all()
+    assert torch.equal(band.transposed.dense(CPU), matrix.T)
 
 
 @pytest.mark.parametrize("size", [1, 31, 32, 65, 200])
@@ -49,12 +52,14 @@ def test_rows_of_a_band_sum_to_one(pad: bool) -> None:
 def test_blocks_of_a_band_are_all_of_it(size: int, pad: bool) -> None:
     if not pad and size < 7:
         return
-    for band in gaussian_band(size, 1.0, 3, pad):
-        images = torch.rand(2, band.matrix.shape[1], 5, generator=torch.Generator().manual_seed(0))
-        torch.testing.assert_close(band.down(images), band.matrix @ images)
+    blur = gaussian_band(size, 1.0, 3, pad)
+    for band in (blur, blur.transposed):
+        matrix = band.dense(CPU)
+        images = torch.rand(2, band.shape[1], 5, generator=torch.Generator().manual_seed(0))
+        torch.testing.assert_close(band.down(images), matrix @ images)
         lines = images[..., 0]
-        torch.testing.assert_close(band.across(lines), lines @ band.matrix.T)
-    assert sum(rows.numel() for _, rows in band.blocks) <= len(band.matrix) * (BLOCK + 6)
+        torch.testing.assert_close(band.across(lines), lines @ matrix.T)
+        assert sum(rows.numel() for _, rows in band.blocks) <= band.shape[0] * (BLOCK + 6)
 
 
 @pytest.mark.parametrize("pad", [True, False])
@@ -65,7 +70,7 @@ def test_gradients_of_a_blur_against_the_dense_product(pad: bool) -> None:
     found = []
     for blur in (
         lambda images: separable(images, rows, columns),
-        lambda images: rows[0].matrix @ images @ columns[0].matrix.T,
+        lambda images: rows.dense(CPU) @ images @ columns.dense(CPU).T,
     ):
         images = given.clone().requires_grad_()
         out = blur(images)
@@ -79,7 +84,7 @@ def test_without_padding_only_places_where_the_filter_fits() -> None:
     signal = np.random.default_rng(0).random(30)
     taps = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
     expected = correlate1d(signal, taps / taps.sum())[5:-5]
-    ours = gaussian_band(30, 1.5, 5, False)[0].matrix @ torch.from_numpy(signal).float()
+    ours = gaussian_band(30, 1.5, 5, False).dense(CPU) @ torch.from_numpy(signal).float()
     np.testing.assert_allclose(ours, expected, atol=1e-6)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import product
 from typing import Any
 
@@ -21,20 +21,38 @@ BLOCK = 32  # rows of a band that are multiplied at once, at least
 
 
 class Band:
-    """A banded matrix (rows, columns), float32, in blocks of rows without the zeros beside them."""
+    """A banded matrix (rows, columns), float32, in blocks of rows without the zeros beside them.
+
+    Attributes:
+        shape: rows, columns.
+        blocks: which columns each block of rows spans, and its part of the matrix.
+    """
 
     def __init__(self, matrix: Tensor, radius: int) -> None:
-        self.matrix = matrix
+        self.shape, self._radius = matrix.shape, radius
         block = max(BLOCK, radius)
         if block + 2 * radius >= max(matrix.shape):  # hardly any zeros to leave out
             block = len(matrix)
         self.blocks: list[tuple[slice, Tensor]] = []
-        """For each block which columns it spans, and its part of the matrix."""
-        for first in range(0, len(matrix), block):
-            rows = matrix[first : first + block]
+        for rows in matrix.split(block):
             used = rows.any(dim=0).nonzero()[:, 0].tolist() or [0]
             span = slice(used[0], used[-1] + 1)
-            self.blocks.append((span, rows[:, span].contiguous()))
+            self.blocks.append((span, rows[:, span].clone()))
+        self._dense: dict[torch.device, Tensor] = {}
+
+    @cached_property
+    def transposed(self) -> Band:
+        return Band(self.dense(torch.device("cpu")).T, self._radius)
+
+    def dense(self, device: torch.device) -> Tensor:
+        """The whole matrix there; off the CPU it is kept."""
+        if device in self._dense:
+            return self._dense[device]
+        parts = [F.pad(m, (s.start, self.shape[1] - s.stop)) for s, m in self.blocks]
+        whole = torch.cat(parts).to(device)
+        if device.type != "cpu":
+            self._dense[device] = whole
+        return whole
 
     def down(self, images: Tensor) -> Tensor:
         """The matrix times images (n, columns, W): (n, rows, W)."""
@@ -47,9 +65,8 @@ class Band:
 
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)  # else a band first made in inference could not train later
-def gaussian_band(size: int, sigma: float, radius: int, pad: bool) -> tuple[Band, Band]:
-    """What blurs a signal of `size` samples with a Gaussian of `2 * radius + 1` taps, and its
-    transpose.
+def gaussian_band(size: int, sigma: float, radius: int, pad: bool) -> Band:
+    """What blurs a signal of `size` samples with a Gaussian of `2 * radius + 1` taps.
 
     Args:
         sigma: in samples, > 0.
@@ -57,7 +74,7 @@ def gaussian_band(size: int, sigma: float, radius: int, pad: bool) -> tuple[Band
             False: only where the filter fits, result shorter by 2 * radius.
 
     Returns:
-        (size, size) or (size - 2 * radius, size), rows sum to 1; and the transpose.
+        (size, size) or (size - 2 * radius, size); rows sum to 1.
     """
     taps = torch.tensor([math.exp(-0.5 * (k / sigma) ** 2) for k in range(-radius, radius + 1)])
     taps = (taps.double() / taps.double().sum()).float()
@@ -67,21 +84,24 @@ def gaussian_band(size: int, sigma: float, radius: int, pad: bool) -> tuple[Band
         for k, tap in zip(range(-radius, radius + 1), taps, strict=True):
             position = (centre + k) % (2 * size)  # mirrored signal has period 2 * size
             band[row, position if position < size else 2 * size - 1 - position] += tap
-    return Band(band, radius), Band(band.T.contiguous(), radius)
+    return Band(band, radius)
 
 
-def separable(images: Tensor, rows: tuple[Band, Band], columns: tuple[Band, Band]) -> Tensor:
+def separable(images: Tensor, rows: Band, columns: Band) -> Tensor:
     """Apply one band down and one across: (..., H, W) -> (..., rows, columns)."""
     if images.requires_grad and torch.is_grad_enabled():
         found: Tensor = _Separable.apply(images, rows, columns)
         return found
-    return _separable(images, rows[0], columns[0])
+    return _separable(images, rows, columns)
 
 
 def _separable(images: Tensor, rows: Band, columns: Band) -> Tensor:
+    if images.device.type != "cpu":  # there, few large products are faster
+        down, across = (band.dense(images.device).to(images) for band in (rows, columns))
+        return down @ images @ across.T
     found = rows.down(images.reshape(-1, *images.shape[-2:]))
     lines = columns.across(found.flatten(0, 1))
-    return lines.reshape(*images.shape[:-2], len(rows.matrix), len(columns.matrix))
+    return lines.reshape(*images.shape[:-2], rows.shape[0], columns.shape[0])
 
 
 class _Separable(Function):
@@ -89,15 +109,14 @@ class _Separable(Function):
     with zeros and add them up."""
 
     @staticmethod
-    def forward(
-        context: Any, images: Tensor, rows: tuple[Band, Band], columns: tuple[Band, Band]
-    ) -> Tensor:
-        context.bands = rows[1], columns[1]
-        return _separable(images, rows[0], columns[0])
+    def forward(context: Any, images: Tensor, rows: Band, columns: Band) -> Tensor:
+        context.bands = rows, columns
+        return _separable(images, rows, columns)
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return _separable(gradients[0], *context.bands), None, None
+        rows, columns = (band.transposed for band in context.bands)
+        return _separable(gradients[0], rows, columns), None, None
 
 
 def convolve3(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -118,8 +137,11 @@ def convolve3(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 class _Convolve3(Function):
+    """Forward and both gradients as sums over the nine places."""
+
     @staticmethod
     def forward(context: Any, images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        images = images.to(weight)  # under autocast: nine sums in bfloat16 would round
         context.save_for_backward(images, weight)
         return _weighted(images, weight[0, 0]) + bias
 
