@@ -119,7 +119,9 @@ def main() -> None:
     found["command"] = (
         f"python benchmarks/export_formats.py STEP {' '.join(given.runs)} --out FOLDER"
     )
-    found["machine"] = f"Intel Xeon, 2 cores, AVX-512, no AMX; {platform.platform()}"
+    from burnish.bench.machine import hardware
+
+    found["machine"] = f"{hardware('cpu', os.cpu_count() or 1)}; {platform.platform()}"
     found["versions"] = {"python": platform.python_version()} | {
         package: packages.version(package)
         for package in ("torch", "onnx", "onnxruntime", "openvino", "pillow")

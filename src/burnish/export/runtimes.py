@@ -115,11 +115,16 @@ class OpenVinoRuntime:
         try:
             core = openvino.Core()
             model = core.read_model(body, weights)
-            self._compiled = core.compile_model(model, "CPU", plain)
             text_of = model.get_rt_info([KEY]).astype(str) if model.has_rt_info([KEY]) else None
         except RuntimeError as error:
             raise BurnishError(
                 f"{path} is damaged, or no OpenVINO file: {_first(error)}"
+            ) from error
+        try:
+            self._compiled = core.compile_model(model, "CPU", plain)
+        except RuntimeError as error:
+            raise BurnishError(
+                f"this OpenVINO cannot run {path.name} on the processor: {_first(error)}"
             ) from error
         self.metadata = read_metadata(path, text_of)
 
