@@ -61,11 +61,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     given = parser.parse_args()
     record = json.loads(OUT.read_text()) if OUT.exists() else {"false_alarms": {}}
-    record["command"] = "python benchmarks/lamp.py --data DATA --runs RUNS"
     for name in given.sets:
         for seed in given.seeds:
             run = f"{name}-{given.preset}-{seed}"
-            record["false_alarms"][run] = measure(given.data / name, given.runs / run)
+            command = f"python benchmarks/lamp.py --data DATA --runs RUNS {name} --seeds {seed}"
+            found = measure(given.data / name, given.runs / run)
+            record["false_alarms"][run] = {"command": command} | found
             print(run, json.dumps(record["false_alarms"][run], indent=1), flush=True)
             atomic_write(OUT, json.dumps(record, indent=1) + "\n")
 

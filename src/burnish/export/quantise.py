@@ -102,7 +102,7 @@ def quantise(proto: Any, generator: nn.Module, images: Sequence[Path]) -> Any:
 def raise_threshold(proto: Any, model: Detector, images: Sequence[Path]) -> float:
     """Raise the threshold in a quantised graph until good images that pass the model pass it too.
 
-    Scores in 8 bits are a little off, and the threshold is the very score of a good image. Only
+    Scores in 8 bits are a little off, and the threshold is close to the score of a good image. Only
     images known to be good move it; the gate then tries it on others.
 
     Returns:
