@@ -6,7 +6,7 @@
 `prepare` exports through the gate and keeps what it says, with the AUROC of the model's whole test
 set; `time` runs all formats on the same images in turns (image 1 with each, image 2 with
 each, ...) and gives medians, with one thread and with two in a process each. Every step adds to
-benchmarks/export_formats.json.
+benchmarks/export_formats.json, or to --json.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def file_of(folder: Path, model: str, label: str) -> Path:
     return folder / model / f"model{'.int8' if int8 else ''}{SUFFIXES[to]}"
 
 
-def prepare(runs: dict[str, Path], folder: Path, found: dict[str, Any]) -> None:
+def prepare(runs: dict[str, Path], folder: Path, found: dict[str, Any], file: Path) -> None:
     from burnish.errors import BurnishError
     from burnish.export.export import export_model
 
@@ -62,7 +62,7 @@ def prepare(runs: dict[str, Path], folder: Path, found: dict[str, Any]) -> None:
             except BurnishError as error:
                 row["refused"] = str(error).splitlines()[0]
             print(name, label, row, flush=True)
-            OUT.write_text(json.dumps(found, indent=1) + "\n")
+            file.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def auroc(images: Sequence[Difference], which: str) -> float:
@@ -109,15 +109,17 @@ def main() -> None:
     parser.add_argument("step", choices=["prepare", "time", "measure"])
     parser.add_argument("runs", nargs="+", metavar="NAME=RUN")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--json", type=Path, default=OUT, help="the file that is added to")
     given = parser.parse_args()
     runs = {name: Path(run) for name, _, run in (text.partition("=") for text in given.runs)}
     if given.step == "measure":
         ((name, run),) = runs.items()
         print(json.dumps(measure(run, name, given.out)))
         return
-    found = json.loads(OUT.read_text()) if OUT.exists() else {"models": {}}
+    found = json.loads(given.json.read_text()) if given.json.exists() else {"models": {}}
     found["command"] = (
-        f"python benchmarks/export_formats.py STEP {' '.join(given.runs)} --out FOLDER"
+        f"python benchmarks/export_formats.py STEP {' '.join(given.runs)} --out FOLDER "
+        f"--json benchmarks/{given.json.name}"
     )
     from burnish.bench.machine import hardware
 
@@ -139,8 +141,8 @@ def main() -> None:
                     row[f"ms_{threads}_threads"] = ms
                     print(name, threads, label, ms, flush=True)
     else:
-        prepare(runs, given.out, found)
-    OUT.write_text(json.dumps(found, indent=1) + "\n")
+        prepare(runs, given.out, found, given.json)
+    given.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
