@@ -64,7 +64,7 @@ class Row:
     """One setting: its trainer and scorer, and the times seen so far."""
 
     def __init__(self, settings: Settings, count: int, folder: Path) -> None:
-        self.settings, side = settings, settings.image_size
+        self.settings, side = settings, settings.sides[0]
         self.shape = InputShape(1, side, side)
         self.images = Noise(count, side)
         self.trainer = Trainer(settings, Samples(self.images, list(range(count))), folder, {})

@@ -60,6 +60,10 @@ def test_unknown_preset_offers_the_nearest() -> None:
         ({"mask_blocks": (0, 8)}, "each 1 px or more"),
         ({"mask_blocks": (8, 8)}, "names a scale twice"),
         ({"mask_blocks": (8, 256)}, "smaller than image_size 256"),
+        (
+            {"image_size": "auto", "patch": 24},
+            "auto .256 px or more. is not a multiple of patch 24",
+        ),
         ({"image_size": 250}, "250 is not a multiple of patch 16: 240 would be"),
         ({"image_size": 272, "disc_patch": 32}, "not a multiple of disc_patch 32: 256 would be"),
         ({"heads": 3}, "width 512 is not a multiple of the 3 heads"),

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+AUTO_SIDES = 256, 384  # px: what image_size=auto chooses from
+
 
 class Settings(BaseModel):
     """All settings of a detector. Defaults are the paper's (preset `paper`).
@@ -21,7 +23,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     # --- images -------------------------------------------------------------------------------
-    image_size: int = Field(256, ge=16, le=4096, description="side of the model's input, px")
+    image_size: Literal["auto"] | Annotated[int, Field(ge=16, le=4096)] = Field(
+        256,
+        description="side of the model's input, px; auto: that of the training images or aligned "
+        f"parts (the root of their area), from {AUTO_SIDES[0]} to {AUTO_SIDES[1]}",
+    )
     aspect: Literal["square", "keep"] = Field(
         "square",
         description="square: squash to image_size x image_size; keep: the median aspect of the "
@@ -195,9 +201,11 @@ class Settings(BaseModel):
     top_share: float = Field(0.01, gt=0, le=1, description="share of pixels for reduction=top")
 
     @property
-    def side(self) -> int:
-        """Side of the model's input, px: of a tile, or `image_size` (before `aspect`)."""
-        return self.image_size if self.tile == "full" else self.tile
+    def sides(self) -> tuple[int, int]:
+        """Least and largest side of the model's input, px (before `aspect`), or that of a tile."""
+        if self.tile != "full":
+            return self.tile, self.tile
+        return AUTO_SIDES if self.image_size == "auto" else (self.image_size, self.image_size)
 
     @property
     def textures(self) -> tuple[tuple[str, int], ...]:
@@ -225,17 +233,20 @@ class Settings(BaseModel):
             raise ValueError("mask_blocks needs at least one block side, each 1 px or more")
         if len(set(self.mask_blocks)) < len(self.mask_blocks):
             raise ValueError(f"mask_blocks {self.mask_blocks} names a scale twice")
-        named = f"{'image_size' if self.tile == 'full' else 'tile'} {self.side}"
-        if max(self.mask_blocks) >= self.side:
+        least = self.sides[0]
+        named = f"tile {least}" if self.tile != "full" else f"image_size {self.image_size}"
+        if self.image_size == "auto" and self.tile == "full":
+            named += f" ({least} px or more)"
+        if max(self.mask_blocks) >= least:
             raise ValueError(
                 f"mask_blocks {self.mask_blocks} must be smaller than {named}, "
                 "or a mask hides the whole image"
             )
         for patch, side in (("patch", self.patch), ("disc_patch", self.disc_patch)):
-            if self.side % side:
+            if least % side:
                 raise ValueError(
                     f"{named} is not a multiple of {patch} {side}: "
-                    f"{self.side // side * side or side} would be"
+                    f"{least // side * side or side} would be"
                 )
         if self.align == "part" and (self.tile != "full" or self.roi):
             raise ValueError(

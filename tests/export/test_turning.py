@@ -23,7 +23,9 @@ Bolt = Callable[..., NDArray[np.uint8]]
 
 @pytest.fixture(scope="module")
 def alignment(bolts: Path) -> Alignment:
-    found = learn_alignment(look_at(map(read_image, sorted(bolts.iterdir()))), 64, 8, square=False)
+    found = learn_alignment(
+        look_at(map(read_image, sorted(bolts.iterdir()))), (64, 64), 8, square=False
+    )
     assert found is not None
     return found
 

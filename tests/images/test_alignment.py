@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -25,7 +26,7 @@ def many(bolt: Bolt, count: int = 24, **changes: float) -> Iterator[NDArray[np.u
 
 @pytest.fixture(scope="module")
 def alignment(bolt: Bolt) -> Alignment:
-    found = learn_alignment(look_at(many(bolt)), 64, 8, square=False)
+    found = learn_alignment(look_at(many(bolt)), (64, 64), 8, square=False)
     assert found is not None
     return found
 
@@ -121,23 +122,36 @@ def test_sample_is_scipys(seed: int) -> None:
 @pytest.mark.parametrize("kind", SURFACES)
 def test_surfaces_that_fill_the_picture_are_left_alone(kind: str) -> None:
     images = (make_surface(kind, (96, 96), np.random.default_rng(seed)) for seed in range(8))
-    assert learn_alignment(look_at(images), 64, 8, square=False) is None
+    assert learn_alignment(look_at(images), (64, 64), 8, square=False) is None
 
 
 def test_parts_that_lie_alike_and_fill_the_picture_are_left_alone(bolt: Bolt) -> None:
     images = [bolt((90, 170), (85, 45), 0, 160, seed=seed) for seed in range(8)]
-    assert learn_alignment(look_at(images), 64, 8, square=False) is None
+    assert learn_alignment(look_at(images), (64, 64), 8, square=False) is None
     small = [bolt((240, 300), (150, 120), 0, 100, seed=seed) for seed in range(8)]
-    found = learn_alignment(look_at(small), 64, 8, square=False)
+    found = learn_alignment(look_at(small), (64, 64), 8, square=False)
     assert found is not None, "small parts are cut out even so"
+
+
+def test_the_view_grows_with_the_parts(bolt: Bolt) -> None:
+    """A bolt is 160 px long and .4 of that wide; with the margins its box is some 179 by 84 px."""
+    looks = look_at(many(bolt))
+    sides = []
+    for most in (64, 96, 500):
+        found = learn_alignment(looks, (64, most), 8, square=True)
+        assert found is not None
+        sides.append(found.size[0])
+    assert sides[:2] == [64, 96]
+    assert sides[2] % 8 == 0
+    assert sides[2] == pytest.approx(math.sqrt(179 * 84), rel=0.15)
 
 
 def test_one_picture_in_twenty_may_show_no_part(bolt: Bolt) -> None:
     empty = np.random.default_rng(0).integers(195, 206, (240, 300), dtype=np.uint8)
     good = list(many(bolt, 19))
-    assert learn_alignment(look_at([*good, empty]), 64, 8, square=False) is not None
-    assert learn_alignment(look_at([*good, empty, empty]), 64, 8, square=False) is None
-    assert learn_alignment([], 64, 8, square=False) is None
+    assert learn_alignment(look_at([*good, empty]), (64, 64), 8, square=False) is not None
+    assert learn_alignment(look_at([*good, empty, empty]), (64, 64), 8, square=False) is None
+    assert learn_alignment([], (64, 64), 8, square=False) is None
 
 
 def test_round_parts_are_moved_and_not_turned() -> None:
@@ -149,7 +163,7 @@ def test_round_parts_are_moved_and_not_turned() -> None:
         return np.clip(np.where(inside, 80, 200) + rng.normal(0, 2, x.shape), 0, 255).astype("u1")
 
     discs = [disc() for _ in range(12)]
-    found = learn_alignment(look_at(discs), 64, 8, square=True)
+    found = learn_alignment(look_at(discs), (64, 64), 8, square=True)
     assert found is not None
     assert not found.turned
     assert found.size == (64, 64)
@@ -181,8 +195,8 @@ def test_long_thin_parts_keep_room_for_the_blocks() -> None:
         return np.clip(np.where(inside, 80, 200) + rng.normal(0, 2, x.shape), 0, 255).astype("u1")
 
     looks = look_at(rod() for _ in range(12))
-    free = learn_alignment(looks, 64, 8, square=False)
-    found = learn_alignment(looks, 64, 8, square=False, least=33)
+    free = learn_alignment(looks, (64, 64), 8, square=False)
+    found = learn_alignment(looks, (64, 64), 8, square=False, least=33)
     assert free is not None
     assert found is not None
     assert free.size[0] < 33
@@ -193,7 +207,7 @@ def test_long_thin_parts_keep_room_for_the_blocks() -> None:
 def test_strips_are_left_alone(bolt: Bolt) -> None:
     strip = np.pad(bolt((60, 100), (50, 30), 0.4, 50), ((0, 0), (0, 500)), mode="edge")
     assert strip.shape == (60, 600)
-    assert learn_alignment(look_at([strip] * 8), 64, 8, square=False) is None
+    assert learn_alignment(look_at([strip] * 8), (64, 64), 8, square=False) is None
 
 
 def test_few_surfaces_are_looked_at() -> None:
@@ -204,5 +218,5 @@ def test_few_surfaces_are_looked_at() -> None:
             seen.append(seed)
             yield make_surface("rolled", (64, 64), np.random.default_rng(seed))
 
-    assert learn_alignment(look_at(surfaces()), 64, 8, square=False) is None
+    assert learn_alignment(look_at(surfaces()), (64, 64), 8, square=False) is None
     assert len(seen) == 7

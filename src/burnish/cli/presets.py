@@ -26,7 +26,8 @@ def presets(
             s = make_settings(each)
             blocks = f"{s.depth_encoder}+{s.depth_middle}+{s.depth_decoder}"
             length = f"{s.steps} steps" if s.steps else f"{s.epochs} epochs"
-            side = f"{s.image_size} px"
+            least, largest = s.sides
+            side = f"{least} px" if least == largest else f"{least} to {largest} px"
             table.add_row(each, preset_summary(each), side, str(s.patch), str(s.width), blocks,
                           length)  # fmt: skip
         console.print(table)

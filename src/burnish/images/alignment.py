@@ -179,15 +179,23 @@ def look_at(images: Iterable[NDArray[np.uint8]]) -> list[Look]:
     return looks
 
 
+def side_for(own: float, sides: tuple[int, int], unit: int) -> int:
+    """Side of the model's input for images or parts of `own` px a side (the root of their area).
+
+    Theirs in whole units, from the least to the largest of `sides`.
+    """
+    return max(sides[0], int(min(own, sides[1])) // unit * unit)
+
+
 def learn_alignment(
-    looks: list[Look], side: int, unit: int, square: bool, least: int = 1
+    looks: list[Look], sides: tuple[int, int], unit: int, square: bool, least: int = 1
 ) -> Alignment | None:
     """The alignment of parts that lie before a plain background, or None: it is not for them.
 
     Args:
-        side: the view has about side**2 pixels.
+        sides: least and largest side of a square of as many pixels as the view, see `side_for`.
         unit: its sides are multiples of it.
-        square: it is side x side.
+        square: whether the view is one.
         least: px that each side must have.
 
     Returns:
@@ -220,6 +228,8 @@ def learn_alignment(
     if places.std(axis=0).max() < STILL * min(height, width) and share > CLOSE_UP:
         return None
     length, breadth = map(float, high - low)
+    own = median(min(look.size) for look in looks) / min(height, width)  # px per working px
+    side = side_for(own * math.sqrt(length * breadth), sides, unit)
     size = (side, side) if square else _view_size(breadth / length, side, unit, least)
     scale = min(size[1] / length, size[0] / breadth)
     if scale > LARGEST_SCALE:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from burnish.errors import BurnishError
-from burnish.images.alignment import LOOKED_AT, Alignment, learn_alignment, look_at
+from burnish.images.alignment import LOOKED_AT, Alignment, learn_alignment, look_at, side_for
 from burnish.images.cache.cache import CachedImages, open_cache
 from burnish.images.cache.index import Layout
 from burnish.images.reader import Header, prepare_picture, read_image
@@ -65,7 +65,8 @@ def model_size(sizes: Sequence[tuple[int, int]], settings: Settings) -> tuple[in
 
     With aspect=keep the median aspect of `sizes` at about image_size**2 pixels.
     """
-    side, unit = settings.image_size, math.lcm(settings.patch, settings.disc_patch)
+    unit = math.lcm(settings.patch, settings.disc_patch)
+    side = side_for(median(math.sqrt(h * w) for h, w in sizes), settings.sides, unit)
     if settings.aspect == "square":
         return side, side
     ratio = median(h / w for h, w in sizes) ** 0.5
@@ -83,15 +84,15 @@ class Prepared:
 
     @property
     def name(self) -> str:
-        s = self.settings
+        s, unit = self.settings, math.lcm(self.settings.patch, self.settings.disc_patch)
         if self.alignment is not None:
             size: list[object] = ["aligned", self.alignment.model_dump_json()]
         elif s.tile != "full":
             size = ["own"]
         elif s.aspect == "square":
-            size = ["square", s.image_size]
+            size = ["square", *s.sides, unit]
         else:
-            size = ["keep", s.image_size, math.lcm(s.patch, s.disc_patch)]
+            size = ["keep", *s.sides, unit]
         return json.dumps([s.colour, *size])
 
     def layout(self, headers: Sequence[Header]) -> Layout:
@@ -136,7 +137,7 @@ def find_alignment(paths: Sequence[Path], settings: Settings) -> Alignment | Non
     square, unit = settings.aspect == "square", math.lcm(settings.patch, settings.disc_patch)
     looks = look_at(some())
     least = max(SSIM_WINDOW, max(settings.mask_blocks) + 1)  # see `check_blocks`
-    found = learn_alignment(looks, settings.image_size, unit, square, least)
+    found = learn_alignment(looks, settings.sides, unit, square, least)
     if found is None and settings.align == "part":
         seen = sum(look.has_part for look in looks)
         raise BurnishError(

@@ -49,7 +49,7 @@ def measure(task: dict[str, Any], tell: Tell) -> None:
     for row, trainer, turns in zip(task["rows"], trainers, seconds, strict=True):
         s = trainer.settings
         paper = make_settings("paper", row["paper_changes"])
-        at_paper = InputShape(1, paper.image_size, paper.image_size)
+        at_paper = InputShape(1, paper.sides[0], paper.sides[0])
         rows.append(
             {
                 "label": row["label"],
