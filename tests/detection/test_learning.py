@@ -16,7 +16,7 @@ from burnish.detection.learning import LEAST_UNIT, ORDINARY, learn_all, learn_te
 from burnish.detection.scorer import Scorer, View, to_tensor
 from burnish.method.generator import Generator, InputShape
 from burnish.method.mahalanobis import SLACK
-from burnish.method.texture import DESCRIPTORS, descriptors, residual, surface, to_cells
+from burnish.method.texture import DESCRIPTORS, descriptors, residual, smoothed, surface, to_cells
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, 1, 32, 32), dtype=np.uint8)
 INSIDE = np.zeros((32, 32), dtype=bool)
@@ -52,7 +52,10 @@ def test_textures_against_numpy() -> None:
     fields = {"residual": [residual(*s) for s in seen], "image": [surface(*s) for s in seen]}
     for model in models:
         found = np.concatenate(
-            [descriptors(f, model.grain).detach().numpy() for f in fields[model.of]]
+            [
+                descriptors(smoothed(f, [model.grain]), model.grain).detach().numpy()
+                for f in fields[model.of]
+            ]
         )
         mean, spread = found.mean(axis=0), found.std(axis=0)
         spread = spread + SLACK * spread.mean(axis=(1, 2), keepdims=True)

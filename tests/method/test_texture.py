@@ -22,6 +22,7 @@ from burnish.method.texture import (
     descriptors,
     precisions,
     residual,
+    smoothed,
     surface,
     texture_maps,
     to_cells,
@@ -53,6 +54,15 @@ def slow_descriptors(left: np.ndarray, grain: float) -> np.ndarray:
     return np.stack(found)
 
 
+def test_neighbouring_grains_share_what_is_smoothed() -> None:
+    left = torch.rand(2, 40, 30, generator=torch.Generator().manual_seed(0))
+    found = smoothed(left, [1, 2, 4])
+    assert sorted(found) == [0, 1, 2, 4, 8, 16]
+    assert found[0] is left
+    for grain in (1, 2, 4):
+        assert torch.equal(descriptors(found, grain), descriptors(smoothed(left, [grain]), grain))
+
+
 def test_residual_is_the_mean_over_scales_in_shares_of_light() -> None:
     images = torch.from_numpy(RNG.uniform(-1, 1, (2, 3, 9, 12))).float()
     painted = torch.from_numpy(RNG.uniform(-1, 1, (2, 4, 3, 9, 12))).float()
@@ -77,7 +87,7 @@ def test_residual_does_not_change_with_the_lamp() -> None:
 @pytest.mark.parametrize("grain", [1, 2])
 def test_descriptors_against_scipy(grain: int) -> None:
     left = RNG.normal(0, 0.1, (2, 40, 36))
-    ours = descriptors(torch.from_numpy(left).float(), grain).numpy()
+    ours = descriptors(smoothed(torch.from_numpy(left).float(), [grain]), grain).numpy()
     assert ours.shape == (2, DESCRIPTORS, 40, 36)
     for number in range(2):
         np.testing.assert_allclose(
@@ -125,7 +135,7 @@ def model(height: int, width: int, grain: float = 1) -> TextureModel:
 
 def test_maps_against_loops() -> None:
     left, good = RNG.normal(0, 0.1, (1, 20, 24)), model(20, 24)
-    ours = texture_maps(torch.from_numpy(left).float(), good)[0].numpy()
+    ours = texture_maps(smoothed(torch.from_numpy(left).float(), [1]), good)[0].numpy()
     z = (slow_descriptors(left[0], 1) - good.mean.numpy()) / good.deviation.numpy()
     for number in range(MAPS):
         distance = np.zeros((20, 24))
@@ -158,7 +168,9 @@ def test_a_line_among_grain_stands_out_though_its_error_is_no_larger() -> None:
     made = np.random.default_rng(1)
     good = [np.repeat(made.normal(0, 0.1, (1, 48)), 48, axis=0) for _ in range(40)]
     good = [field + made.normal(0, 0.02, (48, 48)) for field in good]
-    found = torch.cat([descriptors(torch.from_numpy(f)[None].float(), 1) for f in good])
+    found = torch.cat(
+        [descriptors(smoothed(torch.from_numpy(f)[None].float(), [1]), 1) for f in good]
+    )
     mean, deviation = found.mean(dim=0), found.std(dim=0) + 0.01
     z = ((found - mean) / deviation).transpose(0, 1).flatten(1)
     texture = TextureModel(1, mean, deviation, precisions(z))
@@ -166,7 +178,8 @@ def test_a_line_among_grain_stands_out_though_its_error_is_no_larger() -> None:
     marked[20, 8:40] += 0.1
     assert np.abs(marked).max() < np.abs(good[0]).max() + 0.11
     before, after = (
-        texture_maps(torch.from_numpy(f)[None].float(), texture)[0] for f in (good[0], marked)
+        texture_maps(smoothed(torch.from_numpy(f)[None].float(), [1]), texture)[0]
+        for f in (good[0], marked)
     )
     assert after[1].max() > 2 * before[1].max()
     row, _ = divmod(int(after[1].argmax()), 48)

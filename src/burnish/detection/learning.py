@@ -22,6 +22,7 @@ from burnish.method.texture import (
     TextureModel,
     descriptors,
     precisions,
+    smoothed,
     to_cells,
 )
 
@@ -86,7 +87,8 @@ def learn_textures(scorer: Scorer, views: Iterable[View]) -> list[TextureModel]:
         inside = _inside(view)
         chosen = _some(inside, shape.height * shape.width, SAMPLED, rng)
         places.append(chosen)
-        fields = _fields(scorer, view)
+        grains = scorer.settings.texture
+        fields = {of: smoothed(field, grains) for of, field in _fields(scorer, view).items()}
         for number, (of, grain) in enumerate(wanted):
             found = descriptors(fields[of], grain)[0].cpu()
             moments[number].add(found, inside)

@@ -11,7 +11,7 @@ Shapes: B batch, S mask scales, C channels, K descriptors, H x W image.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -64,13 +64,23 @@ def surface(images: Tensor, reconstructions: Tensor, inside: Tensor | None = Non
 FIELDS = {"residual": residual, "image": surface}
 
 
-def descriptors(left: Tensor, grain: float) -> Tensor:
-    """A field (B, H, W) -> (B, K, H, W): detail in three bands, its log energy, its direction.
+def smoothed(left: Tensor, grains: Iterable[float]) -> dict[float, Tensor]:
+    """A field (B, H, W) at every sigma, px, that these grains look at; 0 is the field itself.
+
+    A grain twice as coarse looks at two of the same: each is made once.
+    """
+    sigmas = {sigma * grain for grain in grains for sigma in LEVELS}
+    return {0.0: left} | {sigma: gaussian_smooth(left, sigma) for sigma in sorted(sigmas)}
+
+
+def descriptors(field: Mapping[float, Tensor], grain: float) -> Tensor:
+    """(B, K, H, W): detail in three bands, its log energy, its direction.
 
     Args:
+        field: as of `smoothed`, (B, H, W) each.
         grain: scale of the finest detail, px.
     """
-    levels = [left, *(gaussian_smooth(left, sigma * grain) for sigma in LEVELS)]
+    levels = [field[sigma * grain] for sigma in (0.0, *LEVELS)]
     bands = [finer - coarser for finer, coarser in pairwise(levels)]
     padded = F.pad(levels[1][:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
     down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
@@ -134,16 +144,19 @@ def precisions(standardised: Tensor) -> Tensor:
     return found.float()
 
 
-def texture_maps(left: Tensor, model: TextureModel, inside: Tensor | None = None) -> Tensor:
-    """Unusual texture of a field (B, H, W): (B, MAPS, H, W), >= 0, 0 outside the region.
+def texture_maps(
+    field: Mapping[float, Tensor], model: TextureModel, inside: Tensor | None = None
+) -> Tensor:
+    """Unusual texture of a field: (B, MAPS, H, W), >= 0, 0 outside the region.
 
     The Mahalanobis distance by place, in shares of its usual size in the image (a rough part is
     unusual everywhere), smoothed over the grain.
 
     Args:
+        field: as of `smoothed`, for the model's grain at least.
         model: with mean and deviation for every pixel (`TextureModel.at`).
     """
-    values = (descriptors(left, model.grain) - model.mean) / model.deviation
+    values = (descriptors(field, model.grain) - model.mean) / model.deviation
     maps = [distance(values, precision) for precision in model.precision]
     shares = shares_of_usual(torch.stack(maps, dim=1), 0.1, inside)
     smooth = gaussian_smooth(shares, model.grain)
@@ -158,6 +171,10 @@ def all_texture_maps(
 ) -> Tensor:
     """Maps of all models in their order, (B, MAPS x models, H, W); arguments as of `residual`."""
     fields = {
-        of: FIELDS[of](images, reconstructions, inside) for of in {model.of for model in models}
+        of: smoothed(
+            field(images, reconstructions, inside), [m.grain for m in models if m.of == of]
+        )
+        for of, field in FIELDS.items()
+        if any(m.of == of for m in models)
     }
     return torch.cat([texture_maps(fields[m.of], m, inside) for m in models], dim=1)
