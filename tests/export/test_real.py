@@ -22,7 +22,7 @@ SETS = {
         "top_share": 0.01,
         "standardise": "none",
         "error": "relative",
-        "texture": [1, 2],
+        "texture": ["residual:1", "image:2"],
         "fusion": "scores",
     },
     "screw.zip": {

@@ -87,8 +87,10 @@ def learn_textures(scorer: Scorer, views: Iterable[View]) -> list[TextureModel]:
         inside = _inside(view)
         chosen = _some(inside, shape.height * shape.width, SAMPLED, rng)
         places.append(chosen)
-        grains = scorer.settings.texture
-        fields = {of: smoothed(field, grains) for of, field in _fields(scorer, view).items()}
+        fields = {
+            of: smoothed(field, [grain for whose, grain in wanted if whose == of])
+            for of, field in _fields(scorer, view).items()
+        }
         for number, (of, grain) in enumerate(wanted):
             found = descriptors(fields[of], grain)[0].cpu()
             moments[number].add(found, inside)

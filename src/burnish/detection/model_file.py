@@ -30,8 +30,9 @@ from burnish.method.generator import Generator, InputShape
 from burnish.method.texture import CELL, DESCRIPTORS, MAPS, TextureModel
 from burnish.settings import Settings
 
-# 2: tiles, region of interest, ranges of the training images; 3: textures; 4: alignment, features
-FORMAT = 4
+# 2: tiles, region of interest, ranges of the training images; 3: textures; 4: alignment, features;
+# 5: textures named one by one
+FORMAT = 5
 KEY = "burnish-model"
 POSITION = ("position.mean", "position.deviation")
 ROI = "roi.png"
@@ -201,12 +202,23 @@ def _read_card(path: Path, text: str) -> ModelCard:
             f"{path} has format {number}, this burnish reads up to {FORMAT}: "
             "update burnish (pip install -U burnish)"
         )
+    if number < 5:
+        _name_textures(found.get("settings"))
     try:
         return ModelCard.model_validate(found)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise BurnishError(f"{path}: bad header at {where}: {first['msg']}") from error
+
+
+def _name_textures(settings: Any) -> None:
+    """Up to format 4, grains and whose they are were two settings."""
+    if not isinstance(settings, dict) or not isinstance(settings.get("texture", []), list):
+        return  # validation will say so
+    of = settings.pop("texture_of", "residual")
+    fields = ["residual", "image"] if of == "both" else [of]
+    settings["texture"] = [f"{f}:{grain}" for f in fields for grain in settings.get("texture", [])]
 
 
 def _digest(text: str, tensors: dict[str, Tensor]) -> str:
