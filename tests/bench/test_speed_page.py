@@ -43,7 +43,7 @@ def test_growth() -> None:
 
 
 def test_this_machine() -> None:
-    names = ("1_thread_before", "1_thread", "2_threads_before", "2_threads")
+    names = ("1_thread", "2_threads")
     found = {n: record(f"bench_small_{n}") for n in names}
     assert len({b["machine"]["hardware"].split(",")[0] for b in found.values()}) == 1
     shown = rows("figure")
