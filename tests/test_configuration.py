@@ -59,6 +59,11 @@ def test_unknown_preset_offers_the_nearest() -> None:
         ({"mask_blocks": ()}, "mask_blocks needs at least one"),
         ({"mask_blocks": (0, 8)}, "each 1 px or more"),
         ({"mask_blocks": (8, 8)}, "names a scale twice"),
+        ({"texture": [1, 2]}, "texture: 1 is no texture: name each as image:4"),
+        ({"texture": "image:1,residual:65"}, "'residual:65' is no texture"),
+        ({"texture": 4}, "4 is no texture"),
+        ({"texture": ["image:1\n"]}, "is no texture"),
+        ({"texture": "image:1, image:1", "fusion": "scores"}, "names one twice"),
         ({"mask_blocks": (8, 256)}, "smaller than image_size 256"),
         (
             {"image_size": "auto", "patch": 24},

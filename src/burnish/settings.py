@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 AUTO_SIDES = 256, 384  # px: what image_size=auto chooses from
-TEXTURE = "^(image|residual):([1-9]|[1-5][0-9]|6[0-4])$"
+TEXTURE = re.compile("(image|residual):([1-9]|[1-5][0-9]|6[0-4])")
 
 
 class Settings(BaseModel):
@@ -176,7 +176,7 @@ class Settings(BaseModel):
         description="position: error maps in standard deviations of each scale's and pixel's own "
         "error on training images (block centres and borders err more); none: as they are (paper)",
     )
-    texture: tuple[Annotated[str, Field(pattern=TEXTURE)], ...] = Field(
+    texture: tuple[str, ...] = Field(
         (),
         description="whose texture is compared with that of good parts, and at which grain, px: "
         "image:1,residual:8 for the image's own and for what repainting leaves; two more error "
@@ -219,8 +219,16 @@ class Settings(BaseModel):
 
     @field_validator("texture", mode="before")
     @classmethod
-    def _one_texture_or_many(cls, value: Any) -> Any:
-        return [t.strip() for t in value.split(",")] if isinstance(value, str) else value
+    def _names_textures(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = [name.strip() for name in value.split(",")]
+        for name in value if isinstance(value, list | tuple) else [value]:
+            if not isinstance(name, str) or not TEXTURE.fullmatch(name):
+                raise ValueError(
+                    f"{name!r} is no texture: name each as image:4 or residual:8, with a grain "
+                    "of 1 to 64 px; [] for none"
+                )
+        return value
 
     @field_validator("part_pattern")
     @classmethod
