@@ -15,7 +15,8 @@ from burnish.configuration import (
     preset_summary,
     validate_settings,
 )
-from burnish.settings import GROUPS, Settings
+from burnish.setting_groups import GROUPS
+from burnish.settings import Settings
 
 # Sensors 2023, 23(23), 9381; section 3.2 unless said otherwise.
 PAPER = {

@@ -292,30 +292,3 @@ class Settings(BaseModel):
         if self.epochs is None and self.steps is None and self.minutes is None:
             raise ValueError("one of epochs, steps and minutes must say when training ends")
         return self
-
-
-GROUPS: dict[str, tuple[str, ...]] = {
-    "images": (
-        "image_size", "aspect", "align", "colour", "tile", "overlap", "roi", "flips", "jitter",
-    ),
-    "verdict": ("part_pattern", "holdout", "false_alarms"),
-    "masks": ("mask_blocks", "mask_channel", "hidden_tokens"),
-    "generator": (
-        "patch", "width", "heads", "mlp_ratio", "depth_encoder", "depth_middle", "depth_decoder",
-        "skip",
-    ),
-    "discriminator": ("disc_patch", "disc_width", "disc_heads", "disc_depth", "tome_r"),
-    "losses": (
-        "weight_adversarial", "weight_latent", "weight_consistency", "weight_l1", "weight_ssim",
-        "weight_gradient",
-    ),
-    "training": (
-        "epochs", "steps", "minutes", "batch", "learning_rate", "disc_learning_rate",
-        "weight_decay", "beta1", "beta2", "warmup", "schedule", "clip_gradient", "ema", "seed",
-        "precision", "accelerator", "devices", "checkpoint_minutes",
-    ),
-    "scoring": (
-        "error", "smoothing", "standardise", "texture", "features", "fusion",
-        "reduction", "top_share",
-    ),
-}  # fmt: skip

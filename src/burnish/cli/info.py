@@ -28,7 +28,7 @@ def info(
     from rich.console import Console
     from rich.table import Table
 
-    from burnish.settings import GROUPS
+    from burnish.setting_groups import GROUPS
 
     c, shape, data = card.calibration, card.shape, card.data
     facts = {

@@ -15,7 +15,8 @@ def presets(
     from rich.table import Table
 
     from burnish.configuration import make_settings, preset_names, preset_summary
-    from burnish.settings import GROUPS, Settings
+    from burnish.setting_groups import GROUPS
+    from burnish.settings import Settings
 
     console = Console()
     if name is None:

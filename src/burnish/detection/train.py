@@ -35,7 +35,8 @@ from burnish.images.dataset import (
 from burnish.images.roi import load_roi, pack_roi
 from burnish.images.store import ImageStore, load_store
 from burnish.method.backbone import load_backbone
-from burnish.settings import GROUPS, Settings
+from burnish.setting_groups import GROUPS
+from burnish.settings import Settings
 from burnish.training.hardware import resolve_precision
 from burnish.training.loop import Trainer, TrainingEvent
 from burnish.training.process import is_worker

@@ -15,7 +15,7 @@ from burnish.evaluation.record import Evaluation, PixelMetrics, printable
 from burnish.evaluation.scales import scale_table
 from burnish.evaluation.summary import cautions, percent, verdict
 from burnish.files import atomic_write
-from burnish.settings import GROUPS
+from burnish.setting_groups import GROUPS
 
 CONTENTS = (
     ("scores", "Scores and threshold"), ("kinds", "Kinds of defect"), ("pictures", "Pictures"),

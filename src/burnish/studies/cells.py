@@ -16,7 +16,8 @@ from typing import Any
 from burnish.configuration import make_settings
 from burnish.errors import BurnishError, nearest
 from burnish.images.dataset import find_test_images, find_training_images
-from burnish.settings import GROUPS, Settings
+from burnish.setting_groups import GROUPS
+from burnish.settings import Settings
 from burnish.studies.file import Row, Scale, Study, changes_of, settings_of
 from burnish.studies.place import fingerprint_of
 
