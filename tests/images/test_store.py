@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import pytest
@@ -73,25 +71,24 @@ def test_square_squashes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "expected"),
+    ("sizes", "kept", "square"),
     [
-        ([(200, 200)], (256, 256)),  # never less than 256 px a side
-        ([(640, 255)] * 3 + [(64, 64)], (608, 256)),  # 404 px a side: 384, the largest
-        ([(300, 300)], (288, 288)),  # in whole patches
-        ([(319, 321)], (288, 288)),
-        ([(320, 320)], (320, 320)),
-        ([(3000, 4000)], (320, 448)),
+        ([(200, 200)], (256, 256), 256),  # never less than 256 px a side
+        ([(640, 255)] * 3 + [(64, 64)], (608, 256), 384),  # 404 px a side: 384, the largest
+        ([(300, 300)], (288, 288), 288),  # in whole patches
+        ([(319, 321)], (288, 288), 288),
+        ([(320, 320)], (320, 320), 320),
+        ([(3000, 4000)], (320, 448), 384),
     ],
 )
-def test_the_input_grows_with_the_images(sizes: list[tuple[int, int]], expected: object) -> None:
-    auto = make_settings("small", {"image_size": "auto"})
-    assert model_size(sizes, auto) == expected
-    square = make_settings("small", {"image_size": "auto", "aspect": "square"})
-    own = median(math.sqrt(h * w) for h, w in sizes)
-    assert model_size(sizes, square) == (min(max(own // 32 * 32, 256), 384),) * 2
-    assert model_size(sizes, make_settings("small", {"image_size": 256, "aspect": "square"})) == (
-        (256, 256)
-    )
+def test_the_input_grows_with_the_images(
+    sizes: list[tuple[int, int]], kept: tuple[int, int], square: int
+) -> None:
+    assert model_size(sizes, make_settings("small", {"image_size": "auto"})) == kept
+    squashed = make_settings("small", {"image_size": "auto", "aspect": "square"})
+    assert model_size(sizes, squashed) == (square, square)
+    fixed = make_settings("small", {"image_size": 256, "aspect": "square"})
+    assert model_size(sizes, fixed) == (256, 256)
 
 
 def test_pixels_are_what_inspection_prepares(tmp_path: Path) -> None:
