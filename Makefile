@@ -35,9 +35,10 @@ demo: $(STAMP) ## make images of metal, train on the good ones, find the defects
 	@echo "==> Running the demo; the report goes to demo/report.html"
 	@$(VENV)/bin/burnish demo --out demo
 
-test: $(STAMP) ## run all tests
+# One process a core, one thread each: most tests are too small for two threads to help.
+test: $(STAMP) ## run all tests, one process a core
 	@echo "==> Running the tests"
-	@$(VENV)/bin/pytest $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 check: $(STAMP) ## ruff (lint and format) and mypy
 	@echo "==> Linting"

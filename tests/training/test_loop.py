@@ -53,7 +53,7 @@ def assert_same_weights(a: Path, b: Path) -> None:
 
 def test_overfits_a_few_images(tmp_path: Path) -> None:
     run = trainer(
-        tmp_path, 4, steps=400, weight_adversarial=0, weight_latent=0, flips="none",
+        tmp_path, 4, steps=150, weight_adversarial=0, weight_latent=0, flips="none",
         mask_blocks=(8,), learning_rate=3e-3, checkpoint_minutes=9, ema=0.9, precision="float32",
     )  # fmt: skip
     run.fit()
@@ -116,12 +116,12 @@ KILLED = """
 import sys, pathlib
 sys.path.insert(0, sys.argv[2])
 import test_loop
-test_loop.trainer(pathlib.Path(sys.argv[1]), steps=400).fit(resume=True)
+test_loop.trainer(pathlib.Path(sys.argv[1]), steps=150).fit(resume=True)
 """
 
 
 def test_resume_after_kill_9_equals_unbroken(tmp_path: Path) -> None:
-    trainer(tmp_path / "whole", steps=400, checkpoint_minutes=9).fit()
+    trainer(tmp_path / "whole", steps=150, checkpoint_minutes=9).fit()
     folder = tmp_path / "killed"
     folder.mkdir()
     command = [sys.executable, "-c", KILLED, str(folder), str(Path(__file__).parent)]
@@ -134,9 +134,9 @@ def test_resume_after_kill_9_equals_unbroken(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
         kills += 1
-    assert 10 <= step_of(folder) < 400
+    assert 10 <= step_of(folder) < 150
     subprocess.run(command, check=True)
-    assert step_of(folder) == 400
+    assert step_of(folder) == 150
     assert_same_weights(tmp_path / "whole", folder)
 
 
