@@ -254,6 +254,16 @@ class Trainer:
         return {"total": total.item()} | {name: term.item() for name, term in terms.items()}
 
 
+def together(found, factors):
+    """What ways of differing all over at once explain of descriptors (K, H, W)."""
+    size, (count, h, w) = found.shape[1:], factors.mean.shape
+    cells = found.reshape(count, h, size[0] // h, w, size[1] // w).mean(axis=(2, 4))
+    known, usual = factors.mean.numpy(), factors.deviation.numpy()
+    alike = np.clip((cells - known) / usual, -3, 3)
+    explained = sum((alike * way).sum() * way for way in factors.ways.numpy()) * usual
+    return F.interpolate(torch.from_numpy(explained)[None], size, mode="bilinear")[0].numpy()
+
+
 class Inspector:
     """Judges an image with a burnish model's weights and calibration."""
 
@@ -272,7 +282,11 @@ class Inspector:
                   "image": (image + 1) / (np.maximum(blur(image + 1, 4), 0) + 0.2)}  # fmt: skip
         maps = []
         for good in self.good:
-            z = (describe(fields[good.of], good.grain) - good.mean.numpy()) / good.deviation.numpy()
+            found = describe(fields[good.of], good.grain)
+            z = found - good.mean.numpy()
+            if good.factors is not None:
+                z = z - together(found, good.factors)
+            z = z / good.deviation.numpy()
             for precision in good.precision.numpy():
                 far = np.sqrt(np.maximum(np.einsum("ihw,ij,jhw->hw", z, precision, z), 0))
                 far = far / (np.minimum(far, far.mean()).mean() + 0.1)

@@ -182,6 +182,10 @@ class Settings(BaseModel):
         "image:1,residual:8 for the image's own and for what repainting leaves; two more error "
         "maps each (not the paper's; empty: none)",
     )
+    texture_factors: int = Field(
+        0, ge=0, le=64, description="how many ways in which good parts differ all over at once are "
+        "taken out of the image's texture before each place is compared; 0: none",
+    )  # fmt: skip
     features: str = Field(
         "",
         description="a helping hand, not from scratch: compare the features of a pretrained "

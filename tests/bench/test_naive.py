@@ -76,7 +76,7 @@ def test_training_is_the_same(
         {"fusion": "mean", "reduction": "top", "top_share": 0.05, "error": "relative"},
         {"error": "relative", "smoothing": 2.0, "reduction": "top", "top_share": 0.01},
         {"hidden_tokens": "drop", "error": "relative", "fusion": "scores",
-         "texture": ("residual:1", "residual:2", "image:1", "image:2"),
+         "texture": ("residual:1", "residual:2", "image:1", "image:2"), "texture_factors": 2,
          "reduction": "top", "top_share": 0.01},
     ],
     ids=["tiny", "paper", "mean and top", "relative", "texture"],

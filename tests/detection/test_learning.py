@@ -12,11 +12,21 @@ import torch
 
 from burnish.configuration import make_settings
 from burnish.detection.image_scorer import ImageScorer
-from burnish.detection.learning import LEAST_UNIT, ORDINARY, learn_all, learn_textures, learn_units
+from burnish.detection.learning import LEAST_UNIT, ORDINARY, learn_all, learn_units
+from burnish.detection.learning_textures import learn_textures
 from burnish.detection.scorer import Scorer, View, to_tensor
+from burnish.method.factors import FLOOR, VIEWS_EACH, shared
 from burnish.method.generator import Generator, InputShape
 from burnish.method.mahalanobis import SLACK
-from burnish.method.texture import DESCRIPTORS, descriptors, residual, smoothed, surface, to_cells
+from burnish.method.texture import (
+    AMOUNT,
+    DESCRIPTORS,
+    descriptors,
+    residual,
+    smoothed,
+    surface,
+    to_cells,
+)
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, 1, 32, 32), dtype=np.uint8)
 INSIDE = np.zeros((32, 32), dtype=bool)
@@ -71,6 +81,42 @@ def test_textures_against_numpy() -> None:
         # The ridge weighs more on the image's descriptors, which are alike.
         allowed = 0.05 if model.of == "residual" else 0.1
         assert distances.mean() == pytest.approx(1, abs=allowed)  # of the average good pixel
+
+
+def test_what_all_places_do_together_is_taken_out_of_the_image() -> None:
+    """Views of one grain, each of another contrast: no place is unusual by that."""
+    rng = np.random.default_rng(2)
+    grains = 128 + rng.uniform(5, 60, (24, 1, 1, 1)) * rng.uniform(-1, 1, (24, 1, 32, 32))
+    seen = [View(image) for image in grains.astype(np.uint8)]
+    made = textured()
+    plain = {(m.of, m.grain): m for m in learn_textures(made, seen)}
+    made.settings = made.settings.model_copy(update={"texture_factors": 16})
+    for model in learn_textures(made, seen):
+        before = plain[model.of, model.grain]
+        if model.of == "residual":  # the painting has seen to it
+            assert model.factors is None
+            assert torch.equal(model.deviation, before.deviation)
+            continue
+        assert model.factors is not None
+        assert len(model.factors.ways) == 24 // VIEWS_EACH
+        fields = [surface(*made.painted_of(to_tensor(v.pixels[None], made.device))) for v in seen]
+        found = torch.cat([descriptors(smoothed(f, [model.grain]), model.grain) for f in fields])
+        explained = torch.cat([shared(values[None], model.factors) for values in found.detach()])
+        variance = explained.square().mean(dim=0)
+        expected = before.deviation.square() - to_cells(variance)
+        expected = expected.clamp_min(0).sqrt().maximum(FLOOR * before.deviation)
+        apart = (model.deviation / expected - 1).abs()  # by pixels or by cells
+        assert apart.mean() < 0.005
+        assert apart.max() < 0.1
+        energies = slice(1, AMOUNT, 2)
+        left = (model.deviation / before.deviation)[energies].mean()
+        assert left < 0.75
+        # What is left is standardised: the average good pixel is as far away as before.
+        full = model.at(32, 32)
+        z = (found.detach() - full.mean - explained) / full.deviation
+        z = z.transpose(0, 1).flatten(1)
+        distances = ((model.precision[1] @ z) * z).sum(dim=0)
+        assert distances.mean() == pytest.approx(1, abs=0.15)
 
 
 def test_textures_repeat_and_depend_on_nothing_outside_the_region() -> None:
@@ -138,7 +184,7 @@ def test_each_map_says_what_it_alone_would_give() -> None:
 MEMORY = """
 import torch
 from burnish.configuration import make_settings
-from burnish.detection.learning import learn_textures
+from burnish.detection.learning_textures import learn_textures
 from burnish.detection.scorer import Scorer, View
 from burnish.method.generator import Generator, InputShape
 

@@ -31,6 +31,7 @@ from burnish.detection.model_file import (
     save_model,
 )
 from burnish.errors import BurnishError
+from burnish.method.factors import Factors
 from burnish.method.generator import Generator, InputShape
 from burnish.method.texture import TextureModel
 from burnish.settings import Settings
@@ -39,6 +40,10 @@ SMALL = {
     "image_size": 32, "patch": 8, "disc_patch": 8, "mask_blocks": (8, 16), "width": 16, "heads": 2,
     "depth_encoder": 1, "depth_decoder": 1,
 }  # fmt: skip
+
+
+def make_factors() -> Factors:
+    return Factors(torch.randn(9, 4, 5), torch.rand(9, 4, 5), torch.randn(3, 9, 4, 5))
 
 
 def make_model(
@@ -61,9 +66,12 @@ def make_model(
     if settings.standardise == "position":
         position = (torch.randn(2, 32, 40), torch.rand(2, 32, 40) + 0.1)
     textures = tuple(
-        TextureModel(grain, torch.randn(9, 8, 10), torch.rand(9, 8, 10), torch.randn(2, 9, 9), of)
+        TextureModel(
+            grain, torch.randn(9, 8, 10), torch.rand(9, 8, 10), torch.randn(2, 9, 9), of,
+            make_factors() if of == "image" else None,
+        )
         for of, grain in settings.textures
-    )
+    )  # fmt: skip
     return Model(generator, card, position, textures=textures)
 
 
@@ -106,6 +114,10 @@ def assert_same(one: Model, two: Model) -> None:
         assert (left.of, left.grain) == (right.of, right.grain)
         for name in ("mean", "deviation", "precision"):
             assert torch.equal(getattr(left, name), getattr(right, name))
+        assert (left.factors is None) == (right.factors is None) == (left.of == "residual")
+        if left.factors is not None and right.factors is not None:
+            for name, values in vars(left.factors).items():
+                assert torch.equal(values, getattr(right.factors, name))
 
 
 @pytest.mark.parametrize("standardise", ["position", "none"])
@@ -315,6 +327,17 @@ def test_a_texture_that_does_not_fit(name: str, damage: str, tmp_path: Path) -> 
         wrong = replace(model.textures[0], **{name: torch.zeros(3, 9, 8)})
         model = replace(model, textures=(wrong, *model.textures[1:]))
     save_model(tmp_path / "model.safetensors", model)
+    with pytest.raises(BurnishError, match="do not fit the settings"):
+        load_model(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("name", ["mean", "deviation", "ways"])
+def test_factors_that_do_not_fit(name: str, tmp_path: Path) -> None:
+    model = make_model(texture=("image:2",))
+    factors = model.textures[0].factors
+    assert factors is not None
+    wrong = replace(model.textures[0], factors=replace(factors, **{name: torch.zeros(3, 9, 8, 10)}))
+    save_model(tmp_path / "model.safetensors", replace(model, textures=(wrong,)))
     with pytest.raises(BurnishError, match="do not fit the settings"):
         load_model(tmp_path / "model.safetensors")
 

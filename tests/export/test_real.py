@@ -23,6 +23,7 @@ SETS = {
         "standardise": "none",
         "error": "relative",
         "texture": ["residual:1", "image:2"],
+        "texture_factors": 4,
         "fusion": "scores",
     },
     "screw.zip": {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +25,20 @@ from burnish.files import save_tensors
 from burnish.images.alignment import Alignment
 from burnish.images.roi import Region, pack_roi, unpack_roi
 from burnish.method.backbone import FEATURES, Backbone
+from burnish.method.factors import COARSE, Factors
 from burnish.method.features import STRIDE, FeatureModel
 from burnish.method.generator import Generator, InputShape
 from burnish.method.texture import CELL, DESCRIPTORS, MAPS, TextureModel
 from burnish.settings import Settings
 
 # 2: tiles, region of interest, ranges of the training images; 3: textures; 4: alignment, features;
-# 5: textures named one by one
-FORMAT = 5
+# 5: textures named one by one; 6: factors of textures
+FORMAT = 6
 KEY = "burnish-model"
 POSITION = ("position.mean", "position.deviation")
 ROI = "roi.png"
+OF_TEXTURE = ("mean", "deviation", "precision")
+FACTORS = "factors."
 OF_FEATURES = ("features.mean", "features.deviation", "features.precision")
 BACKBONE = "backbone."
 
@@ -96,9 +99,10 @@ def save_model(path: Path, model: Model) -> None:
     if model.position is not None:
         tensors |= dict(zip(POSITION, model.position, strict=True))
     for texture in model.textures:
-        names = _texture_names(texture.of, texture.grain)
-        values = (texture.mean, texture.deviation, texture.precision)
-        tensors |= dict(zip(names, values, strict=True))
+        name = _texture_name(texture.of, texture.grain)
+        tensors |= {name + part: getattr(texture, part) for part in OF_TEXTURE}
+        if texture.factors is not None:
+            tensors |= {name + FACTORS + k: v for k, v in vars(texture.factors).items()}
     if model.features is not None:
         found = model.features
         tensors |= dict(
@@ -148,9 +152,7 @@ def load_model(path: Path) -> Model:
         if card.settings.standardise == "position":
             position = (tensors.pop(POSITION[0]), tensors.pop(POSITION[1]))
         for of, grain in card.settings.textures:
-            mean, deviation, precision = (tensors.pop(n) for n in _texture_names(of, grain))
-            textures.append(TextureModel(grain, mean, deviation, precision, of))
-        _check_textures(textures, card.shape)
+            textures.append(_take_texture(tensors, of, grain, card.shape))
         if card.settings.features:
             features = _take_features(tensors, card.shape)
         weights = {k.removeprefix("generator."): v for k, v in tensors.items()}
@@ -160,27 +162,40 @@ def load_model(path: Path) -> Model:
     return Model(generator.eval(), card, position, roi, tuple(textures), features)
 
 
-def _texture_names(of: str, grain: float) -> tuple[str, str, str]:
-    name = f"{grain:g}" if of == "residual" else f"{of}.{grain:g}"
-    return tuple(f"texture.{name}.{part}" for part in ("mean", "deviation", "precision"))  # type: ignore[return-value]
+def _texture_name(of: str, grain: float) -> str:
+    return f"texture.{grain:g}." if of == "residual" else f"texture.{of}.{grain:g}."
 
 
-def _check_textures(textures: list[TextureModel], shape: InputShape) -> None:
-    """Raises RuntimeError where a tensor has not the shape it must have."""
-    cells = (-(-shape.height // CELL), -(-shape.width // CELL))
-    for texture in textures:
-        for values in (texture.mean, texture.deviation):
-            if values.shape != (DESCRIPTORS, *cells):
-                raise RuntimeError("texture by cells of another shape")
-        if texture.precision.shape != (MAPS, DESCRIPTORS, DESCRIPTORS):
-            raise RuntimeError("precision of another shape")
+def _take_texture(
+    tensors: dict[str, Tensor], of: str, grain: float, shape: InputShape
+) -> TextureModel:
+    """Take one texture out of a file's tensors; KeyError where a tensor is missing, RuntimeError
+    where it has not the shape it must have."""
+    name = _texture_name(of, grain)
+    mean, deviation, precision = (tensors.pop(name + part) for part in OF_TEXTURE)
+    if not mean.shape == deviation.shape == (DESCRIPTORS, *_cells(shape, CELL)):
+        raise RuntimeError("texture by cells of another shape")
+    if precision.shape != (MAPS, DESCRIPTORS, DESCRIPTORS):
+        raise RuntimeError("precision of another shape")
+    factors = None
+    if f"{name}{FACTORS}ways" in tensors:  # few views have none
+        known = (f"{name}{FACTORS}{field.name}" for field in fields(Factors))
+        factors = Factors(*(tensors.pop(key) for key in known))
+        size = (DESCRIPTORS, *_cells(shape, COARSE))
+        if not factors.mean.shape == factors.deviation.shape == factors.ways.shape[1:] == size:
+            raise RuntimeError("factors by cells of another shape")
+    return TextureModel(grain, mean, deviation, precision, of, factors)
+
+
+def _cells(shape: InputShape, side: int) -> tuple[int, int]:
+    return -(-shape.height // side), -(-shape.width // side)
 
 
 def _take_features(tensors: dict[str, Tensor], shape: InputShape) -> FeatureModel:
     """Take what `features` needs out of a file's tensors; RuntimeError or KeyError where it is not
     as it must be."""
     mean, deviation, precision = (tensors.pop(name) for name in OF_FEATURES)
-    size = (FEATURES, -(-shape.height // STRIDE), -(-shape.width // STRIDE))
+    size = (FEATURES, *_cells(shape, STRIDE))
     if not mean.shape == deviation.shape == size or precision.shape != (FEATURES, FEATURES):
         raise RuntimeError("features of another shape")
     with torch.device("meta"):

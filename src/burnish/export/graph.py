@@ -6,6 +6,7 @@ Shapes: H x W the camera's image, h x w the model's input, C channels, S mask sc
 from __future__ import annotations
 
 import copy
+from dataclasses import fields
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from burnish.detection.model_file import Model, ModelCard
 from burnish.export.resampling import down_first, resize_levels, resize_map
 from burnish.export.turning import Turn, find_turn, put_back, turned_view
 from burnish.images.roi import fit_roi
+from burnish.method.factors import Factors
 from burnish.method.features import feature_map
 from burnish.method.masks import complementary_masks
 from burnish.method.reconstruction import reconstruct
@@ -109,6 +111,9 @@ class InspectionGraph(nn.Module):
             full = texture.at(shape.height, shape.width)
             for name in TEXTURE:
                 self.register_buffer(f"{name}{number}", getattr(full, name).cpu())
+            if full.factors is not None:
+                for name, values in vars(full.factors).items():
+                    self.register_buffer(f"factor_{name}{number}", values.cpu())
         self.features = None
         if model.features is not None:
             self.features = copy.deepcopy(model.features).to(torch.device("cpu"))
@@ -204,7 +209,11 @@ class InspectionGraph(nn.Module):
         found = []
         for number, (of, grain) in enumerate(self.textures):
             mean, deviation, precision = (getattr(self, f"{name}{number}") for name in TEXTURE)
-            found.append(TextureModel(grain, mean, deviation, precision, of))
+            factors = None
+            if hasattr(self, f"factor_ways{number}"):
+                known = (getattr(self, f"factor_{f.name}{number}") for f in fields(Factors))
+                factors = Factors(*known)
+            found.append(TextureModel(grain, mean, deviation, precision, of, factors))
         return found
 
     def _to_channels(self, pixels: Tensor) -> Tensor:

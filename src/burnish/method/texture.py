@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from burnish.method.factors import Factors, shared, stretch
 from burnish.method.filters import gaussian_smooth
 from burnish.method.mahalanobis import correlation, distance
 from burnish.method.scoring import local_brightness, shares_of_usual
@@ -104,6 +105,8 @@ class TextureModel:
         precision: (MAPS, K, K), inverse correlation over the number of descriptors, of the amount
             alone (0 elsewhere) and of all.
         of: the field, of `FIELDS`.
+        factors: how good parts differ all over at once, or None; the deviation is of what they
+            leave.
     """
 
     grain: float
@@ -111,6 +114,7 @@ class TextureModel:
     deviation: Tensor
     precision: Tensor
     of: str = "residual"
+    factors: Factors | None = None
 
     def to(self, device: torch.device) -> TextureModel:
         return replace(
@@ -118,16 +122,13 @@ class TextureModel:
             mean=self.mean.to(device),
             deviation=self.deviation.to(device),
             precision=self.precision.to(device),
+            factors=None if self.factors is None else self.factors.to(device),
         )
 
     def at(self, height: int, width: int) -> TextureModel:
         """The same with mean and deviation for every pixel of an image."""
-        size = (height, width)
-
-        def stretch(cells: Tensor) -> Tensor:
-            return F.interpolate(cells[None], size=size, mode="bilinear", align_corners=False)[0]
-
-        return replace(self, mean=stretch(self.mean), deviation=stretch(self.deviation))
+        both = stretch(torch.stack([self.mean, self.deviation]), (height, width))
+        return replace(self, mean=both[0], deviation=both[1])
 
 
 def to_cells(values: Tensor) -> Tensor:
@@ -149,14 +150,19 @@ def texture_maps(
 ) -> Tensor:
     """Unusual texture of a field: (B, MAPS, H, W), >= 0, 0 outside the region.
 
-    The Mahalanobis distance by place, in shares of its usual size in the image (a rough part is
-    unusual everywhere), smoothed over the grain.
+    The Mahalanobis distance by place of what the factors do not explain, in shares of its usual
+    size in the image (a rough part is unusual everywhere), smoothed over the grain.
 
     Args:
         field: as of `smoothed`, for the model's grain at least.
         model: with mean and deviation for every pixel (`TextureModel.at`).
     """
-    values = (descriptors(field, model.grain) - model.mean) / model.deviation
+    values = descriptors(field, model.grain)
+    together = None if model.factors is None else shared(values, model.factors, inside)
+    values -= model.mean
+    if together is not None:
+        values -= together
+    values /= model.deviation
     maps = [distance(values, precision) for precision in model.precision]
     shares = shares_of_usual(torch.stack(maps, dim=1), 0.1, inside)
     smooth = gaussian_smooth(shares, model.grain)

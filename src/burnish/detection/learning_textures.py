@@ -1,0 +1,98 @@
+"""What image or residual of good parts look like: `TextureModel`s from training views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from burnish.detection.gathering import EvenViews, Moments, inside_of, some_places
+from burnish.detection.scorer import Scorer, View, to_tensor
+from burnish.method.factors import Factors, coarse_cells, find_factors, left_over, stretch
+from burnish.method.mahalanobis import SLACK
+from burnish.method.texture import (
+    DESCRIPTORS,
+    FIELDS,
+    TextureModel,
+    descriptors,
+    precisions,
+    smoothed,
+    to_cells,
+)
+
+SAMPLED = 1000  # pixels of a view that the correlation of descriptors is measured on
+
+
+def learn_textures(scorer: Scorer, views: Iterable[View]) -> list[TextureModel]:
+    """What the descriptors are on good views, one model for each of `Settings.textures`."""
+    wanted, shape = scorer.settings.textures, scorer.shape
+    moments = [Moments(DESCRIPTORS, shape.height, shape.width) for _ in wanted]
+    kept = EvenViews()
+    rng = torch.Generator().manual_seed(scorer.settings.seed)
+    for view in views:
+        inside = inside_of(view)
+        spots = some_places(inside, shape.height * shape.width, SAMPLED, rng)
+        fields = {
+            of: smoothed(field, [grain for whose, grain in wanted if whose == of])
+            for of, field in _fields(scorer, view).items()
+        }
+        keep, rows = kept.wants(), {"spots": spots}
+        for number, (of, grain) in enumerate(wanted):
+            found = descriptors(fields[of], grain).cpu()
+            moments[number].add(found[0], inside)
+            if keep:
+                cells, seen = coarse_cells(found, inside)
+                if seen is not None:
+                    cells = cells.masked_fill(~seen, torch.nan)
+                rows |= {
+                    f"cells{number}": cells[0],
+                    f"pixels{number}": found[0].flatten(1)[:, spots],
+                }
+        if keep:
+            kept.add(**rows)
+    return [
+        _texture_model(
+            of, grain, moments[number], kept[f"cells{number}"], kept[f"pixels{number}"],
+            kept["spots"], scorer,
+        )
+        for number, (of, grain) in enumerate(wanted)
+    ]  # fmt: skip
+
+
+def _texture_model(
+    of: str, grain: float, moments: Moments, cells: Tensor, pixels: Tensor, spots: Tensor,
+    scorer: Scorer,
+) -> TextureModel:  # fmt: skip
+    """Of moments of all views, and of some their coarse cells (N, K, h, w), their descriptors
+    (N, K, n) at some pixels, and the numbers (N, n) of these."""
+    size = scorer.shape.height, scorer.shape.width
+    mean, deviation = (to_cells(values) for values in moments.result(SLACK))
+    # The painting has taken such ways out of the residual already.
+    most = scorer.settings.texture_factors if of == "image" else 0
+    found = find_factors(cells, most)
+    factors: Factors | None = None
+    if found is not None:
+        factors, explained = found
+        deviation = left_over(deviation, explained)
+    model = TextureModel(grain, mean, deviation, torch.empty(0), of, factors)
+    full, standardised = model.at(*size), []
+    for number, (values, places) in enumerate(zip(pixels, spots, strict=True)):
+        differ = values - full.mean.flatten(1)[:, places]
+        if found is not None:
+            differ = differ - stretch(explained[number][None], size)[0].flatten(1)[:, places]
+        standardised.append(differ / full.deviation.flatten(1)[:, places])
+    return replace(model, precision=precisions(torch.cat(standardised, dim=1)))
+
+
+@torch.inference_mode()
+def _fields(scorer: Scorer, view: View) -> dict[str, Tensor]:
+    inside, wanted = inside_of(view, scorer.device), {of for of, _ in scorer.settings.textures}
+    images = to_tensor(view.pixels[None], scorer.device)
+    if "residual" in wanted:
+        images, painted = scorer.painted_of(images, inside)
+    else:  # nothing needs to be painted
+        images = images if inside is None else images.masked_fill(~inside, 0.0)
+        painted = images[:, None]
+    return {of: FIELDS[of](images, painted, inside) for of in wanted}
