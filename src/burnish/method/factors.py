@@ -61,7 +61,7 @@ def shared(values: Tensor, factors: Factors, inside: Tensor | None = None) -> Te
     if seen is not None:
         alike = alike.masked_fill(~seen, 0.0)
     ways = factors.ways.flatten(1)
-    explained = (alike.flatten(1) @ ways.T @ ways).view_as(alike)
+    explained = (alike.flatten(1) @ ways.T @ ways).unflatten(1, alike.shape[1:])
     return stretch(explained * factors.deviation, (values.shape[2], values.shape[3]))
 
 

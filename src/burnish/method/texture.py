@@ -158,11 +158,10 @@ def texture_maps(
         model: with mean and deviation for every pixel (`TextureModel.at`).
     """
     values = descriptors(field, model.grain)
-    together = None if model.factors is None else shared(values, model.factors, inside)
-    values -= model.mean
-    if together is not None:
-        values -= together
-    values /= model.deviation
+    usual = model.mean
+    if model.factors is not None:
+        usual = usual + shared(values, model.factors, inside)
+    values = (values - usual) / model.deviation
     maps = [distance(values, precision) for precision in model.precision]
     shares = shares_of_usual(torch.stack(maps, dim=1), 0.1, inside)
     smooth = gaussian_smooth(shares, model.grain)
