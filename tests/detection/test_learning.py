@@ -119,17 +119,22 @@ def test_what_all_places_do_together_is_taken_out_of_the_image() -> None:
         assert distances.mean() == pytest.approx(1, abs=0.15)
 
 
-def test_textures_repeat_and_depend_on_nothing_outside_the_region() -> None:
+@pytest.mark.parametrize("factors", [0, 2])
+def test_textures_repeat_and_depend_on_nothing_outside_the_region(factors: int) -> None:
     made, inside = textured(), INSIDE
-    other = [np.where(inside, image, 255 - image) for image in PIXELS]
+    made.settings = made.settings.model_copy(update={"texture_factors": factors})
+    seen = np.random.default_rng(3).integers(0, 256, (2 * VIEWS_EACH, 1, 32, 32), dtype=np.uint8)
+    other = [np.where(inside, image, 255 - image) for image in seen]
     one, again, two = (
         learn_textures(made, (View(image, inside) for image in images))
-        for images in (PIXELS, PIXELS, other)
+        for images in (seen, seen, other)
     )
     for a, b, c in zip(one, again, two, strict=True):
         assert torch.equal(a.precision, b.precision)
         torch.testing.assert_close(a.precision, c.precision)
         torch.testing.assert_close(a.mean, c.mean)
+        torch.testing.assert_close(a.deviation, c.deviation)
+        assert (a.factors is not None) == (factors > 0 and a.of == "image")
 
 
 def test_units_against_numpy() -> None:

@@ -61,13 +61,8 @@ def test_few_views_have_few_factors() -> None:
     assert len(found[0].ways) == 3
 
 
-def test_views_that_are_all_alike_have_no_ways_to_differ() -> None:
-    found = find_factors(torch.ones(VIEWS, K, H, W), 4)
-    assert found is not None
-    factors, explained = found
-    assert not explained.any()
-    values = torch.from_numpy(RNG.normal(size=(1, K, H * COARSE, W * COARSE))).float()
-    assert torch.isfinite(shared(values, factors)).all()
+def test_views_that_are_all_alike_have_no_factors() -> None:
+    assert find_factors(torch.ones(VIEWS, K, H, W), 4) is None
 
 
 def test_cells_that_a_region_leaves_out_say_nothing() -> None:

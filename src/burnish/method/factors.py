@@ -70,7 +70,10 @@ def find_factors(cells: Tensor, most: int) -> tuple[Factors, Tensor] | None:
 
     Args:
         cells: (N, K, h, w), NaN where a view's region has no pixel.
-        most: how many factors; fewer of fewer than `VIEWS_EACH` times as many views. None at 0.
+        most: how many factors; fewer of fewer than `VIEWS_EACH` times as many views.
+
+    Returns:
+        None where there are none.
     """
     count = min(most, len(cells) // VIEWS_EACH)
     if count == 0:
@@ -82,6 +85,8 @@ def find_factors(cells: Tensor, most: int) -> tuple[Factors, Tensor] | None:
     # Of N views and many more cells: from the N x N products.
     strength, views = torch.linalg.eigh((alike @ alike.T).double())
     views = views[:, -count:].float()[:, strength[-count:] > 1e-6 * strength[-1]]
+    if views.shape[1] == 0:  # all are alike
+        return None
     ways = F.normalize(views.T @ alike, dim=1)
     explained = (alike @ ways.T @ ways).unflatten(1, cells.shape[1:])
     return Factors(mean, deviation, ways.unflatten(1, cells.shape[1:])), explained * deviation
