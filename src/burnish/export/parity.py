@@ -44,7 +44,8 @@ class Parity:
 
     Attributes:
         images: each image's differences.
-        tolerance: largest score difference allowed, in score units.
+        tolerance: largest score difference allowed, in score units, of images below the threshold;
+            above it the same share of the score: float32 rounds large scores more coarsely.
         threshold: of the model.
     """
 
@@ -67,8 +68,13 @@ class Parity:
     @property
     def beyond(self) -> tuple[Difference, ...]:
         """Images whose scores differ by more than the tolerance, worst first."""
-        far = [image for image in self.images if not image.by <= self.tolerance]  # NaN too
+        far = [image for image in self.images if not image.by <= self._allowed(image)]  # NaN too
         return tuple(sorted(far, key=lambda image: -image.by))
+
+    def _allowed(self, image: Difference) -> float:
+        if not abs(image.score) > abs(self.threshold) > 0:
+            return self.tolerance
+        return self.tolerance * abs(image.score / self.threshold)
 
     @property
     def passed(self) -> bool:
