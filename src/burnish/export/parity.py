@@ -85,8 +85,9 @@ class Parity:
         share = self.worst.by / abs(self.threshold) if self.threshold else float("nan")
         return (
             f"{len(self.images)} images: largest score difference {self.worst.by:.2g} "
-            f"({100 * share:.2g} % of the threshold; allowed {self.tolerance:.2g}, in "
-            f"proportion above the threshold), largest map difference {self.map_difference:.2g}, {len(self.differing)} verdicts differ"
+            f"({100 * share:.2g} % of the threshold; allowed {self.tolerance:.2g}, in proportion "
+            f"above the threshold), largest map difference {self.map_difference:.2g}, "
+            f"{len(self.differing)} verdicts differ"
         )
 
     def to_dict(self) -> dict[str, object]:
