@@ -53,7 +53,7 @@ def assert_same_weights(a: Path, b: Path) -> None:
 
 def test_overfits_a_few_images(tmp_path: Path) -> None:
     run = trainer(
-        tmp_path, 4, steps=150, weight_adversarial=0, weight_latent=0, flips="none",
+        tmp_path, 4, steps=400, weight_adversarial=0, weight_latent=0, flips="none",
         mask_blocks=(8,), learning_rate=3e-3, checkpoint_minutes=9, ema=0.9, precision="float32",
     )  # fmt: skip
     run.fit()

@@ -44,8 +44,7 @@ class Parity:
 
     Attributes:
         images: each image's differences.
-        tolerance: largest score difference allowed, in score units, of images below the threshold;
-            above it the same share of the score: float32 rounds large scores more coarsely.
+        tolerance: largest score difference allowed, in score units.
         threshold: of the model.
     """
 
@@ -68,13 +67,8 @@ class Parity:
     @property
     def beyond(self) -> tuple[Difference, ...]:
         """Images whose scores differ by more than the tolerance, worst first."""
-        far = [image for image in self.images if not image.by <= self._allowed(image)]  # NaN too
+        far = [image for image in self.images if not image.by <= self.tolerance]  # NaN too
         return tuple(sorted(far, key=lambda image: -image.by))
-
-    def _allowed(self, image: Difference) -> float:
-        if not abs(image.score) > abs(self.threshold) > 0:
-            return self.tolerance
-        return self.tolerance * abs(image.score / self.threshold)
 
     @property
     def passed(self) -> bool:
@@ -85,9 +79,8 @@ class Parity:
         share = self.worst.by / abs(self.threshold) if self.threshold else float("nan")
         return (
             f"{len(self.images)} images: largest score difference {self.worst.by:.2g} "
-            f"({100 * share:.2g} % of the threshold; allowed {self.tolerance:.2g}, in proportion "
-            f"above the threshold), largest map difference {self.map_difference:.2g}, "
-            f"{len(self.differing)} verdicts differ"
+            f"({100 * share:.2g} % of the threshold; allowed {self.tolerance:.2g}), largest map "
+            f"difference {self.map_difference:.2g}, {len(self.differing)} verdicts differ"
         )
 
     def to_dict(self) -> dict[str, object]:

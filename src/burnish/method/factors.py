@@ -19,9 +19,7 @@ from torch.nn import functional as F
 from burnish.method.mahalanobis import SLACK
 
 COARSE = 8  # px: side of a cell
-REACH = (
-    3.0  # deviations: no cell pulls a factor further, so that a flaw does not explain itself away
-)
+REACH = 3.0  # deviations: no cell pulls a factor further, so that no flaw explains itself away
 FLOOR = 0.6  # of a place's deviation is left at least: else what never differs outweighs the rest
 VIEWS_EACH = 8  # a factor has at least so many views to be learnt from
 
