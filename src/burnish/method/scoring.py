@@ -74,10 +74,13 @@ def _smooth(values: Tensor, sigma: float, inside: Tensor | None) -> Tensor:
 
 
 def region_mean(maps: Tensor, inside: Tensor | None = None) -> Tensor:
-    """(..., H, W) -> (...): the mean over the pixels of the region, or over all."""
+    """(..., H, W) -> (...): the mean over the pixels of the region, or over all.
+
+    Row by row: ONNX Runtime adds up all pixels one after another in float32, which loses digits.
+    """
     if inside is None:
-        return maps.mean(dim=(-2, -1))
-    return maps.masked_fill(~inside, 0.0).sum(dim=(-2, -1)) / inside.sum()
+        return maps.mean(dim=-1).mean(dim=-1)
+    return maps.masked_fill(~inside, 0.0).sum(dim=-1).sum(dim=-1) / inside.sum()
 
 
 def choose_scale(errors: Tensor, mu: Tensor, inside: Tensor | None = None) -> Tensor:
