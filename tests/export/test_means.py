@@ -27,7 +27,7 @@ class Means(nn.Module):
 def test_of_a_whole_map_and_of_a_region(region: bool, tmp_path: Path) -> None:
     """Added up one after another they were 1.2 and 1.8 millionths off. In units of how little the
     scores of good parts scatter that was enough for the gate to refuse a KolektorSDD model."""
-    onnxruntime = pytest.importorskip("onnxruntime", reason="pip install 'burnish[onnx]'")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="pip install 'burnish[export]'")
     rng = np.random.default_rng(0)
     maps = rng.gamma(1.5, 1.0, (2, 3, HEIGHT, WIDTH)).astype(np.float32)
     inside = rng.uniform(size=(HEIGHT, WIDTH)) < 0.9 if region else np.ones((HEIGHT, WIDTH), bool)
