@@ -76,11 +76,14 @@ def _smooth(values: Tensor, sigma: float, inside: Tensor | None) -> Tensor:
 def region_mean(maps: Tensor, inside: Tensor | None = None) -> Tensor:
     """(..., H, W) -> (...): the mean over the pixels of the region, or over all.
 
-    Row by row: ONNX Runtime adds up all pixels one after another in float32, which loses digits.
+    Row by row: ONNX Runtime and OpenVINO add up all pixels one after another in float32, which
+    loses digits; and OpenVINO makes one of two means with nothing between them.
     """
-    if inside is None:
-        return maps.mean(dim=-1).mean(dim=-1)
-    return maps.masked_fill(~inside, 0.0).sum(dim=-1).sum(dim=-1) / inside.sum()
+    if inside is not None:
+        share = inside.sum() / inside.numel()
+        return region_mean(maps.masked_fill(~inside, 0.0)) / share
+    rows = maps.sum(dim=-1) / maps.shape[-1]
+    return rows.mean(dim=-1)
 
 
 def choose_scale(errors: Tensor, mu: Tensor, inside: Tensor | None = None) -> Tensor:
