@@ -12,6 +12,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 AUTO_SIDES = 256, 384  # px: what image_size=auto chooses from
+USUAL_HOLDOUT = 0.2  # of holdout=auto; and more, up to MOST_HELD_OUT, for LEAST_PARTS
+LEAST_PARTS, MOST_HELD_OUT = 10, 0.4
+Holdout = Literal["auto"] | Annotated[float, Field(gt=0, lt=1)]
 TEXTURE = re.compile("(image|residual):([1-9]|[1-5][0-9]|6[0-4])")
 
 
@@ -69,8 +72,10 @@ class Settings(BaseModel):
         description="regular expression that finds the part's name in a file's stem; images of "
         "one part are never split between training and hold-out; empty: every image is a part",
     )
-    holdout: float = Field(
-        0.2, gt=0, lt=1, description="share of good parts kept from training, for calibration"
+    holdout: Holdout = Field(
+        "auto",
+        description="share of good parts kept from training, for calibration; auto: a fifth, and "
+        f"up to two fifths as long as it is fewer than {LEAST_PARTS} parts",
     )
     false_alarms: float = Field(
         0.01, gt=0, lt=1, description="share of good parts that may be called defective"

@@ -51,7 +51,7 @@ def test_json_is_complete_and_alone_on_stdout(burnish, copied: Path) -> None:
     duplicates = next(f for f in told["findings"] if f["code"] == "duplicates")
     assert len(duplicates["groups"]) == 9  # the text names five
     assert {entry["statistic"] for entry in told["statistics"]["shift"]} >= {"mean", "file_bytes"}
-    assert told["asked"] == {"false_alarms": 0.01, "holdout": 0.2}
+    assert told["asked"] == {"false_alarms": 0.01, "holdout": "auto"}
 
 
 def test_asking_for_a_rate(burnish, copied: Path) -> None:

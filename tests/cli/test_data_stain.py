@@ -43,7 +43,7 @@ def test_what_is_printed(burnish: Callable, metal: Path, tmp_path: Path) -> None
 
 
 def test_json(burnish: Callable, metal: Path, tmp_path: Path) -> None:
-    code, text, _ = burnish(metal, tmp_path / "out", "--seed", 5, "--json")
+    code, text, _ = burnish(metal, tmp_path / "out", "--seed", 5, "--holdout", 0.2, "--json")
     assert code == 0
     found = json.loads(text)
     assert found["status"] == "written"

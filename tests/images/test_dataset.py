@@ -231,6 +231,19 @@ def test_every_part_is_held_out_by_some_seed() -> None:
     assert len(seen) == 10
 
 
+@pytest.mark.parametrize(
+    ("sides", "held_out"),
+    [(100, 20), (50, 10), (40, 10), (25, 10), (20, 8), (10, 4), (2, 1)],
+)
+def test_auto_holds_out_a_fifth_and_more_of_few_parts(sides: int, held_out: int) -> None:
+    paths = eight_sides(sides)
+    training, held = split_by_part(commutators(paths), "auto", 3)
+    assert len({paths[i].name[:5] for i in held}) == held_out
+    assert len(training) + len(held) == len(paths)
+    if held_out == sides / 5:  # where a fifth is enough, it is the very one
+        assert (training, held) == split_by_part(commutators(paths), 0.2, 3)
+
+
 @pytest.mark.parametrize("share", [0.001, 0.999])
 def test_both_sides_keep_at_least_one_part(share: float) -> None:
     training, held = split_by_part(["a", "b"], share, 0)

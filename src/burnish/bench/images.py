@@ -12,7 +12,7 @@ from pathlib import Path
 from burnish.images.cache.room import ROOT_VARIABLE
 from burnish.images.dataset import find_training_images
 from burnish.images.synthetic.synth import write_dataset
-from burnish.settings import Settings
+from burnish.settings import MOST_HELD_OUT, Settings
 
 MADE, MADE_SIZE = 32, (256, 256)  # images, and their height and width, px
 TAKEN = 64  # of the user's at most, evenly spread
@@ -28,7 +28,8 @@ def pictures(data: Path | None, settings: Settings) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="burnish-bench-") as name:
         work = Path(name)
         # A batch must be whole after a part of the images is held out.
-        least = round(settings.batch / (1 - settings.holdout)) + 2
+        most = MOST_HELD_OUT if settings.holdout == "auto" else settings.holdout
+        least = round(settings.batch / (1 - most)) + 2
         good = work / "good"
         if data is None:
             made = write_dataset(

@@ -10,19 +10,20 @@ from burnish.checks.measure import Measured
 from burnish.checks.subject import DataSet
 from burnish.errors import BurnishError
 from burnish.images.dataset import MIN_GOOD, split_by_part
+from burnish.settings import USUAL_HOLDOUT, Holdout
 
 FEW_DEFECTS = 10
 
 
 def find_shortage(
-    data: DataSet, images: Sequence[Measured], false_alarms: float, holdout: float
+    data: DataSet, images: Sequence[Measured], false_alarms: float, holdout: Holdout
 ) -> list[Finding]:
     """Too few good images to learn from, to hold out, or to test with.
 
     Args:
         images: those that could be read.
         false_alarms: rate asked for, in (0, 1); n held-out images can promise 1 / (n + 1).
-        holdout: share of good images held out for it, part by part.
+        holdout: share of good images held out for it, part by part; or "auto".
     """
     good = [i for i in images if not i.subject.is_defect and i.subject.split != "test"]
     if len(good) < MIN_GOOD:
@@ -47,7 +48,7 @@ def find_shortage(
 
 
 def _hold_out(
-    data: DataSet, good: Sequence[Measured], false_alarms: float, holdout: float
+    data: DataSet, good: Sequence[Measured], false_alarms: float, holdout: Holdout
 ) -> list[Finding]:
     parts = [image.subject.part or image.name for image in good]
     try:
@@ -59,6 +60,7 @@ def _hold_out(
     if held >= needed:
         return []
     by_part = f", held out by part ({len(set(parts)):,} parts)" if data.knows_parts else ""
+    share = USUAL_HOLDOUT if holdout == "auto" else holdout
     whole = "" if data.is_split else " if all were trained on"
     return [
         Finding(
@@ -68,7 +70,7 @@ def _hold_out(
             f"{counted(len(good), 'good image')}{by_part} leave {held:,} for calibration{whole}, "
             f"which can promise {100 / (held + 1):.2g} % false alarms at best, not "
             f"{100 * false_alarms:.2g} %: that takes {needed:,}.",
-            f"Take about {math.ceil(needed / holdout):,} good images, hold out more "
+            f"Take about {math.ceil(needed / share):,} good images, hold out more "
             "(--holdout, and --set holdout=... when training), or accept more false alarms "
             "(--false-alarms).",
             figures={"good_images": len(good), "held_out": held, "needed": needed,

@@ -18,6 +18,7 @@ from burnish.checks.masks import find_mask_problems
 from burnish.checks.measure import measure_all
 from burnish.checks.shortcuts import Contrasts, contrasts_of, find_shift, find_shortcuts
 from burnish.checks.subject import DataSet
+from burnish.settings import Holdout
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Check:
     findings: tuple[Finding, ...]
     contrasts: Contrasts
     false_alarms: float
-    holdout: float
+    holdout: Holdout
     read: int
     created: str
 
@@ -95,7 +96,7 @@ class Check:
 def check(
     data: DataSet,
     false_alarms: float = 0.01,
-    holdout: float = 0.2,
+    holdout: Holdout = "auto",
     on_image: Callable[[int, int], None] = lambda done, total: None,
 ) -> Check:
     """Check a data set: one pass over its images, in threads; memory holds a few KB for each.
@@ -103,7 +104,7 @@ def check(
     Args:
         data: from `burnish.checks.sources.open_data`, still open.
         false_alarms: wanted share of good parts called defective, in (0, 1).
-        holdout: share of good images that training would hold out, in (0, 1).
+        holdout: share of good images that training would hold out, in (0, 1), or "auto".
         on_image: called with how many images are done, and how many there are.
     """
     images = list(measure_all(data.subjects, on_image))

@@ -14,6 +14,7 @@ import numpy as np
 from burnish.errors import BurnishError
 from burnish.images.manifest import read_manifest
 from burnish.images.reader import SUFFIXES
+from burnish.settings import LEAST_PARTS, MOST_HELD_OUT, USUAL_HOLDOUT, Holdout
 
 GOOD = "good"
 MIN_GOOD = 8
@@ -150,11 +151,12 @@ def parts_of(paths: Sequence[Path], pattern: str, data: str | Path) -> list[str]
     return parts
 
 
-def split_by_part(parts: Sequence[str], share: float, seed: int) -> tuple[list[int], list[int]]:
+def split_by_part(parts: Sequence[str], share: Holdout, seed: int) -> tuple[list[int], list[int]]:
     """Indices to train on and indices held out; a part's images all fall on one side.
 
     Parts are drawn at random until at least `share` of the images are held out; both sides keep
-    at least one part.
+    at least one part. With "auto" the share is a fifth, and more as long as fewer than 10 parts
+    are held out (n parts promise a false-alarm rate of 1 / (n + 1)), up to two fifths.
 
     Args:
         parts: the part of each image.
@@ -173,8 +175,10 @@ def split_by_part(parts: Sequence[str], share: float, seed: int) -> tuple[list[i
     names = sorted(members)
     order = np.random.default_rng(seed).permutation(len(names))
     held: list[int] = []
-    for position in order[:-1]:
-        if len(held) >= share * len(parts):
+    for drawn, position in enumerate(order[:-1]):
+        auto = USUAL_HOLDOUT if drawn >= LEAST_PARTS else MOST_HELD_OUT
+        wanted = auto if share == "auto" else share
+        if len(held) >= wanted * len(parts):
             break
         held += members[names[position]]
     chosen = set(held)

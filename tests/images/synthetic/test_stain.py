@@ -178,10 +178,12 @@ def test_a_defect_depends_on_seed_name_kind_alone(shop: Path, tmp_path: Path) ->
 
 
 def test_kinds_in_turn_and_repeats(shop: Path, tmp_path: Path) -> None:
-    done = stain(shop, tmp_path / "o", Request(part=PART, kinds=("dent", "pit"), per_image=3))
-    assert done.test == {"good": 4, "dent": 6, "pit": 6}
+    done = stain(
+        shop, tmp_path / "o", Request(part=PART, kinds=("dent", "pit"), per_image=3)
+    )  # 10 parts: two fifths
+    assert done.test == {"good": 8, "dent": 12, "pit": 12}
     names = {path.stem for path in (tmp_path / "o").glob("test/*/*.png")}
-    assert sum(name.endswith("-2") for name in names) == 4
+    assert sum(name.endswith("-2") for name in names) == 8
 
 
 def test_strength(shop: Path, tmp_path: Path) -> None:
@@ -365,7 +367,7 @@ def test_a_name_that_is_no_utf8(tmp_path: Path) -> None:
         os.rename(data / "part00_0.png", os.fsencode(data) + b"/part00_\xff.png")
     except OSError:
         pytest.skip("this file system takes only UTF-8")
-    assert stain(data, tmp_path / "out", Request(part=PART)).train == 16
+    assert stain(data, tmp_path / "out", Request(part=PART, holdout=0.2)).train == 16
 
 
 def polygon(*corners: tuple[int, int]) -> str:
@@ -432,7 +434,7 @@ def test_on_the_part(tmp_path: Path) -> None:
 
 def test_no_part_found_at_all(shop: Path, tmp_path: Path) -> None:
     with pytest.raises(BurnishError, match=r"no plain background .* 4 images held out"):
-        stain(shop, tmp_path / "out", Request(part=PART, on_part=True))
+        stain(shop, tmp_path / "out", Request(part=PART, holdout=0.2, on_part=True))
     assert not (tmp_path / "out").exists()
 
 

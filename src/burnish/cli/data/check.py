@@ -55,8 +55,9 @@ def check(
         float, typer.Option(help="False-alarm rate the good images must suffice for.")
     ] = 0.01,
     holdout: Annotated[
-        float, typer.Option(help="Share of good images that training holds out.")
-    ] = 0.2,
+        float | None,
+        typer.Option(help="Share of good images that training holds out (default: holdout=auto)."),
+    ] = None,
     page: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write a page with pictures of every finding."),
@@ -72,7 +73,7 @@ def check(
     from burnish.errors import BurnishError
 
     for name, value in (("--false-alarms", false_alarms), ("--holdout", holdout)):
-        if not 0 < value < 1:
+        if value is not None and not 0 < value < 1:
             raise BurnishError(f"{name} is a share above 0 and below 1, not {value:g}")
     if page is not None and page.is_dir():
         raise BurnishError(f"--page {page} is a folder; give the file, {page / 'check.html'} say")
@@ -86,7 +87,7 @@ def check(
     messages = Console(stderr=True)
     with open_data(data, form, part, category) as opened:
         with image_progress(messages, "check") as on_image:
-            result = run_check(opened, false_alarms, holdout, on_image)
+            result = run_check(opened, false_alarms, holdout or "auto", on_image)
         if page is not None:
             from burnish.checks.page import write_page
 

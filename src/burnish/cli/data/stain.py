@@ -31,8 +31,11 @@ def stain(
         ),
     ] = "",
     holdout: Annotated[
-        float, typer.Option(help="Share of the images held out, whole parts at a time.")
-    ] = 0.2,
+        float | None,
+        typer.Option(
+            help="Share of the images held out, whole parts at a time (default: as training does)."
+        ),
+    ] = None,
     kinds: Annotated[
         str,
         typer.Option(
@@ -74,8 +77,8 @@ def stain(
 
     named = {"kinds": tuple(k.strip() for k in kinds.split(","))} if kinds else {}
     request = Request(
-        part=part, holdout=holdout, per_image=per_image, strength=strength, roi=roi,
-        on_part=on_part, seed=seed,
+        part=part, holdout="auto" if holdout is None else holdout, per_image=per_image,
+        strength=strength, roi=roi, on_part=on_part, seed=seed,
         **named,
     )  # fmt: skip
     with image_progress(Console(stderr=True), "stain") as progress:

@@ -28,6 +28,7 @@ from burnish.images.preparing.split import TEST, TRAIN
 from burnish.images.reader import read_image
 from burnish.images.synthetic.defects import STAINS
 from burnish.images.synthetic.surfaces import MIN_SIDE
+from burnish.settings import Holdout
 
 MOST_VERSIONS = 100
 
@@ -39,7 +40,8 @@ class Request:
     Attributes:
         part: regular expression that finds the part's name in a file name; empty: the part column
             of the data's manifest, else every image is a part of its own.
-        holdout: share of the images that is held out, in (0, 1), whole parts at a time.
+        holdout: share of the images that is held out, in (0, 1), whole parts at a time; "auto":
+            as training does by default.
         kinds: of defects, of `defects.STAINS`, taken in turn.
         per_image: defective versions of each held-out image.
         strength: factor on the defects' contrast, above 0.
@@ -51,7 +53,7 @@ class Request:
     """
 
     part: str = ""
-    holdout: float = 0.2
+    holdout: Holdout = "auto"
     kinds: tuple[str, ...] = STAINS
     per_image: int = 1
     strength: float = 1.0
@@ -66,7 +68,7 @@ class Request:
             raise BurnishError(
                 f"--part '{self.part}' is not a regular expression: {error}"
             ) from error
-        if not 0.0 < self.holdout < 1.0:
+        if self.holdout != "auto" and not 0.0 < self.holdout < 1.0:
             raise BurnishError(f"--holdout {self.holdout:g}: a share between 0 and 1 is wanted")
         if not self.kinds or len(set(self.kinds)) < len(self.kinds):
             raise BurnishError(
