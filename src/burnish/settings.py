@@ -191,6 +191,12 @@ class Settings(BaseModel):
         0, ge=0, le=64, description="how many ways in which good parts differ all over at once are "
         "taken out of the image's texture before each place is compared; 0: none",
     )  # fmt: skip
+    lines: tuple[Annotated[int, Field(ge=1, le=16)], ...] = Field(
+        (),
+        description="widths, px, of long thin lines (cracks, scratches) that are looked for in the "
+        "image and compared with those of good parts; one more error map each (not the paper's; "
+        "[]: none)",
+    )
     features: str = Field(
         "",
         description="a helping hand, not from scratch: compare the features of a pretrained "
@@ -224,6 +230,11 @@ class Settings(BaseModel):
     @field_validator("mask_blocks", mode="before")
     @classmethod
     def _one_block_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, int) else value
+
+    @field_validator("lines", mode="before")
+    @classmethod
+    def _one_width_or_many(cls, value: Any) -> Any:
         return (value,) if isinstance(value, int) else value
 
     @field_validator("texture", mode="before")
@@ -274,13 +285,15 @@ class Settings(BaseModel):
                 "align=part turns and cuts out whole parts, wherever they lie: it goes neither "
                 "with tile nor with roi, places of the image (align=auto gives way to them)"
             )
-        if (self.texture or self.features) and self.fusion == "paper":
+        if (self.texture or self.lines or self.features) and self.fusion == "paper":
             raise ValueError(
-                "texture and features add maps that fusion=paper, which compares mean errors of "
-                "mask scales, cannot weigh: use fusion=scores (or max, mean)"
+                "texture, lines and features add maps that fusion=paper, which compares the mean "
+                "errors of mask scales, cannot weigh: use fusion=scores (or max, mean)"
             )
         if len(set(self.texture)) < len(self.texture):
             raise ValueError(f"texture {', '.join(self.texture)} names one twice")
+        if len(set(self.lines)) < len(self.lines):
+            raise ValueError(f"lines {self.lines} names a width twice")
         uneven = [block for block in self.mask_blocks if block % self.patch]
         if self.hidden_tokens == "drop" and uneven:
             raise ValueError(

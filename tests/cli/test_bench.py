@@ -147,4 +147,4 @@ def test_the_plain_version_is_missed_in_an_installed_package(
     code, _, err = burnish("--against", "naive")
     assert code == 2
     assert "part of the source" in err
-    assert str(tmp_path / "lib" / "benchmarks" / "naive.py") in err
+    assert str(tmp_path / "lib" / "benchmarks" / "naive") in err

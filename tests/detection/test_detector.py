@@ -136,11 +136,12 @@ def test_colour_images_train_a_colour_model(micro: dict, tmp_path: Path) -> None
 
 
 def test_the_evidence_is_the_map_with_the_highest_score(detector: Detector, metal: Path) -> None:
-    names = map_names(detector.card.settings.mask_blocks, detector.card.settings.textures)
+    settings = detector.card.settings
+    names = map_names(settings.mask_blocks, settings.textures, settings.lines)
     assert names[:3] == ["blocks of 8 px", "blocks of 16 px", "grain of 1 px"]
     assert names[5] == "lines of 2 px"
-    assert names[-1] == "image lines of 2 px"
-    assert len(names) == 10
+    assert names[-2:] == ["image lines of 2 px", "long lines of 1 px"]
+    assert len(names) == 11
     for image in find_test_images(metal):
         result = detector.inspect(image.path)
         assert result.evidence == names[int(np.argmax(result.scale_scores))]

@@ -13,10 +13,12 @@ import torch
 from burnish.configuration import make_settings
 from burnish.detection.image_scorer import ImageScorer
 from burnish.detection.learning import LEAST_UNIT, ORDINARY, learn_all, learn_units
+from burnish.detection.learning_lines import learn_lines
 from burnish.detection.learning_textures import learn_textures
 from burnish.detection.scorer import Scorer, View, to_tensor
 from burnish.method.factors import FLOOR, VIEWS_EACH, shared
 from burnish.method.generator import Generator, InputShape
+from burnish.method.lines import by_cells, line_responses
 from burnish.method.mahalanobis import SLACK
 from burnish.method.texture import (
     AMOUNT,
@@ -43,6 +45,33 @@ def textured() -> Scorer:
     )  # fmt: skip
     torch.manual_seed(1)
     return Scorer(Generator(settings, InputShape(1, 32, 32)), settings, torch.device("cpu"))
+
+
+def test_lines_against_numpy() -> None:
+    made = textured()
+    made.settings = made.settings.model_copy(update={"lines": (1, 3)})
+    models = learn_lines(made, views())
+    assert [model.width for model in models] == [1, 3]
+    fields = [surface(*made.painted_of(to_tensor(p[None], made.device))) for p in PIXELS]
+    for model in models:
+        found = np.stack([torch.cat(list(line_responses(f, model.width))).numpy() for f in fields])
+        mean, spread = found.mean(axis=0), found.std(axis=0)
+        spread = spread + SLACK * spread.mean(axis=(1, 2), keepdims=True)
+        cells = by_cells(*(torch.from_numpy(values).float() for values in (mean, spread)))
+        torch.testing.assert_close(model.mean, cells[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(model.deviation, cells[1], rtol=1e-4, atol=1e-5)
+
+
+def test_lines_outside_the_region_are_not_learnt() -> None:
+    made = textured()
+    made.settings = made.settings.model_copy(update={"lines": (1,)})
+    changed = [np.where(INSIDE, image, 255 - image) for image in PIXELS]
+    one, two = (
+        learn_lines(made, [View(image.astype(np.uint8), INSIDE) for image in images])
+        for images in (PIXELS, changed)
+    )
+    assert torch.equal(one[0].mean, two[0].mean)
+    assert torch.equal(one[0].deviation, two[0].deviation)
 
 
 def all_maps(made: Scorer) -> np.ndarray:

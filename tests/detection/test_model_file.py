@@ -33,6 +33,7 @@ from burnish.detection.model_file import (
 from burnish.errors import BurnishError
 from burnish.method.factors import Factors
 from burnish.method.generator import Generator, InputShape
+from burnish.method.lines import LineModel
 from burnish.method.texture import TextureModel
 from burnish.settings import Settings
 
@@ -47,9 +48,12 @@ def make_factors() -> Factors:
 
 
 def make_model(
-    settings: Settings | None = None, standardise: str = "position", texture: tuple[str, ...] = ()
+    settings: Settings | None = None,
+    standardise: str = "position",
+    texture: tuple[str, ...] = (),
+    lines: tuple[int, ...] = (),
 ) -> Model:
-    changes = {"standardise": standardise, "texture": texture}
+    changes = {"standardise": standardise, "texture": texture, "lines": lines}
     settings = settings or make_settings("tiny", SMALL | changes)
     torch.manual_seed(0)
     generator = Generator(settings, InputShape(1, 32, 40))
@@ -72,7 +76,10 @@ def make_model(
         )
         for of, grain in settings.textures
     )  # fmt: skip
-    return Model(generator, card, position, textures=textures)
+    models = tuple(
+        LineModel(w, torch.randn(16, 8, 10), torch.rand(16, 8, 10)) for w in settings.lines
+    )
+    return Model(generator, card, position, textures=textures, lines=models)
 
 
 @pytest.fixture
@@ -119,13 +126,19 @@ def assert_same(one: Model, two: Model) -> None:
             for name, values in vars(left.factors).items():
                 assert torch.equal(values, getattr(right.factors, name))
 
+    for a_line, b_line in zip(one.lines, two.lines, strict=True):
+        assert a_line.width == b_line.width
+        assert torch.equal(a_line.mean, b_line.mean)
+        assert torch.equal(a_line.deviation, b_line.deviation)
 
+
+@pytest.mark.parametrize("lines", [(), (1, 3)])
 @pytest.mark.parametrize("standardise", ["position", "none"])
 @pytest.mark.parametrize("texture", [(), ("residual:1", "image:3", "image:1")])
 def test_round_trip_is_bit_for_bit(
-    standardise: str, texture: tuple[str, ...], tmp_path: Path
+    standardise: str, texture: tuple[str, ...], lines: tuple[int, ...], tmp_path: Path
 ) -> None:
-    model = make_model(standardise=standardise, texture=texture)
+    model = make_model(standardise=standardise, texture=texture, lines=lines)
     with torch.no_grad():  # numbers that a detour through text or half precision would lose
         model.generator.norm.bias.copy_(torch.linspace(-1e-38, 1e30, 16))
     save_model(tmp_path / "a.safetensors", model)
@@ -326,6 +339,17 @@ def test_a_texture_that_does_not_fit(name: str, damage: str, tmp_path: Path) -> 
     else:
         wrong = replace(model.textures[0], **{name: torch.zeros(3, 9, 8)})
         model = replace(model, textures=(wrong, *model.textures[1:]))
+    save_model(tmp_path / "model.safetensors", model)
+    with pytest.raises(BurnishError, match="do not fit the settings"):
+        load_model(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("name", ["mean", "deviation"])
+@pytest.mark.parametrize("damage", ["gone", "reshaped"])
+def test_lines_that_do_not_fit(name: str, damage: str, tmp_path: Path) -> None:
+    model = make_model(texture=("image:2",), lines=(2,))
+    wrong = replace(model.lines[0], **{name: torch.zeros(16, 8, 9)})
+    model = replace(model, lines=() if damage == "gone" else (wrong,))
     save_model(tmp_path / "model.safetensors", model)
     with pytest.raises(BurnishError, match="do not fit the settings"):
         load_model(tmp_path / "model.safetensors")

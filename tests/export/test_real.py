@@ -24,6 +24,7 @@ SETS = {
         "error": "relative",
         "texture": ["residual:1", "image:2"],
         "texture_factors": 4,
+        "lines": [1],
         "fusion": "scores",
     },
     "screw.zip": {

@@ -2,11 +2,12 @@
 
 A turn is a few steps or images after one unseen: each side's memory settles anew.
 
-The plain version, benchmarks/naive.py, is not part of the package: it is found beside a checkout.
+The plain version, benchmarks/naive, is not part of the package: it is found beside a checkout.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import util
@@ -33,7 +34,7 @@ UNKNOWN: dict[str, tuple[object, ...]] = {  # what the plain version does not do
 
 
 def load_plain(settings: Settings) -> ModuleType:
-    """The module benchmarks/naive.py.
+    """The package benchmarks/naive.
 
     Raises:
         BurnishError: it is not there, or cannot do what `settings` ask for.
@@ -44,16 +45,17 @@ def load_plain(settings: Settings) -> ModuleType:
                 f"the plain version knows no {name}={getattr(settings, name)}: "
                 "leave --against naive out, or the setting"
             )
-    path = Path(burnish.__file__).resolve().parents[2] / "benchmarks" / "naive.py"
-    if not path.is_file():
+    path = Path(burnish.__file__).resolve().parents[2] / "benchmarks" / "naive"
+    if not (path / "__init__.py").is_file():
         raise BurnishError(
             f"the plain version is part of the source, not of the installed package: there is no "
             f"{path}. Get the source, `pip install -e .` in it, and run --against naive there"
         )
-    spec = util.spec_from_file_location("burnish_naive", path)
+    spec = util.spec_from_file_location("burnish_naive", path / "__init__.py")
     assert spec is not None
     assert spec.loader is not None
     module = util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # its own files import each other
     spec.loader.exec_module(module)
     return module
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from burnish.detection.gathering import EvenViews, Moments, inside_of, some_places
+from burnish.detection.learning_lines import learn_lines
 from burnish.detection.learning_textures import learn_textures
 from burnish.detection.scorer import Scorer, View, to_tensor
 from burnish.method.backbone import FEATURES, load_backbone
@@ -28,7 +29,7 @@ Views = Callable[[], Iterable[View]]
 
 
 def learn_all(scorer: Scorer, views: Views, tick: Callable[[], None] = lambda: None) -> None:
-    """Set all that the scorer's settings ask for: positions, textures, features, units.
+    """Set all that the scorer's settings ask for: positions, textures, lines, features, units.
 
     Args:
         tick: called after every view of each pass.
@@ -40,13 +41,15 @@ def learn_all(scorer: Scorer, views: Views, tick: Callable[[], None] = lambda: N
             tick()
 
     scorer.position, scorer.textures, scorer.units = None, [], None
-    scorer.features = None
+    scorer.lines, scorer.features = [], None
     settings = scorer.settings
     textures = learn_textures(scorer, ticking()) if settings.texture else []
     if settings.standardise == "position":
         learn_positions(scorer, ticking())
+    lines = learn_lines(scorer, ticking()) if settings.lines else []
     features = learn_features(scorer, ticking()) if settings.features else None
     scorer.use_textures(textures)
+    scorer.use_lines(lines)
     scorer.use_features(features)
     if settings.fusion == "scores":
         learn_units(scorer, ticking())

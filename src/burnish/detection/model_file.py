@@ -28,17 +28,19 @@ from burnish.method.backbone import FEATURES, Backbone
 from burnish.method.factors import COARSE, Factors
 from burnish.method.features import STRIDE, FeatureModel
 from burnish.method.generator import Generator, InputShape
+from burnish.method.lines import DIRECTIONS, LineModel
 from burnish.method.texture import CELL, DESCRIPTORS, MAPS, TextureModel
 from burnish.settings import Settings
 
 # 2: tiles, region of interest, ranges of the training images; 3: textures; 4: alignment, features;
-# 5: textures named one by one; 6: factors of textures
-FORMAT = 6
+# 5: textures named one by one; 6: factors of textures; 7: lines
+FORMAT = 7
 KEY = "burnish-model"
 POSITION = ("position.mean", "position.deviation")
 ROI = "roi.png"
 OF_TEXTURE = ("mean", "deviation", "precision")
 FACTORS = "factors."
+OF_LINES = ("mean", "deviation")
 OF_FEATURES = ("features.mean", "features.deviation", "features.precision")
 BACKBONE = "backbone."
 
@@ -78,6 +80,7 @@ class Model:
         position: mean and standard deviation (S, H, W) of the error by scale and pixel, or None.
         roi: region of interest, bool HxW at any size of the images' shape, or None.
         textures: what good residuals look like, one of each of `Settings.textures`.
+        lines: what long lines good parts have, one of each of `Settings.lines`.
         features: pretrained network and what good parts' features are, or None.
     """
 
@@ -86,6 +89,7 @@ class Model:
     position: tuple[Tensor, Tensor] | None = None
     roi: Region | None = None
     textures: tuple[TextureModel, ...] = ()
+    lines: tuple[LineModel, ...] = ()
     features: FeatureModel | None = None
 
 
@@ -103,6 +107,8 @@ def save_model(path: Path, model: Model) -> None:
         tensors |= {name + part: getattr(texture, part) for part in OF_TEXTURE}
         if texture.factors is not None:
             tensors |= {name + FACTORS + k: v for k, v in vars(texture.factors).items()}
+    for line in model.lines:
+        tensors |= {f"lines.{line.width}.{part}": getattr(line, part) for part in OF_LINES}
     if model.features is not None:
         found = model.features
         tensors |= dict(
@@ -145,7 +151,8 @@ def load_model(path: Path) -> Model:
         raise BurnishError(f"{path}: bad header at alignment.size: not the model's input")
     with torch.device("meta"):  # a header may claim any width: allocate nothing before shapes fit
         generator = Generator(card.settings, card.shape)
-    position, roi, textures, features = None, None, [], None
+    position, roi, features = None, None, None
+    textures, lines = [], []
     try:
         if card.settings.roi:
             roi = unpack_roi(tensors.pop(ROI).numpy())
@@ -153,13 +160,15 @@ def load_model(path: Path) -> Model:
             position = (tensors.pop(POSITION[0]), tensors.pop(POSITION[1]))
         for of, grain in card.settings.textures:
             textures.append(_take_texture(tensors, of, grain, card.shape))
+        for width in card.settings.lines:
+            lines.append(_take_lines(tensors, width, card.shape))
         if card.settings.features:
             features = _take_features(tensors, card.shape)
         weights = {k.removeprefix("generator."): v for k, v in tensors.items()}
         generator.load_state_dict(weights, assign=True)
     except (RuntimeError, KeyError) as error:
         raise BurnishError(f"{path}: weights do not fit the settings in its header") from error
-    return Model(generator.eval(), card, position, roi, tuple(textures), features)
+    return Model(generator.eval(), card, position, roi, tuple(textures), tuple(lines), features)
 
 
 def _texture_name(of: str, grain: float) -> str:
@@ -185,6 +194,14 @@ def _take_texture(
         if not factors.mean.shape == factors.deviation.shape == factors.ways.shape[1:] == size:
             raise RuntimeError("factors by cells of another shape")
     return TextureModel(grain, mean, deviation, precision, of, factors)
+
+
+def _take_lines(tensors: dict[str, Tensor], width: int, shape: InputShape) -> LineModel:
+    """As `_take_texture`."""
+    mean, deviation = (tensors.pop(f"lines.{width}.{part}") for part in OF_LINES)
+    if not mean.shape == deviation.shape == (DIRECTIONS, *_cells(shape, CELL)):
+        raise RuntimeError("lines by cells of another shape")
+    return LineModel(width, mean, deviation)
 
 
 def _cells(shape: InputShape, side: int) -> tuple[int, int]:

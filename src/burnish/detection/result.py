@@ -45,13 +45,17 @@ class Region:
 
 
 def map_names(
-    mask_blocks: Sequence[int], textures: Sequence[tuple[str, int]], features: bool = False
+    mask_blocks: Sequence[int],
+    textures: Sequence[tuple[str, int]],
+    lines: Sequence[int] = (),
+    features: bool = False,
 ) -> list[str]:
     """What the scores of single maps (`Result.scale_scores`) belong to, in their order."""
     names = [f"blocks of {block} px" for block in mask_blocks]
     for of, grain in textures:
         own = "image " if of == "image" else ""
         names += [f"{own}grain of {grain} px", f"{own}lines of {grain} px"]
+    names += [f"long lines of {width} px" for width in lines]
     return [*names, "pretrained features"] if features else names
 
 

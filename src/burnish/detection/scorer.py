@@ -12,6 +12,7 @@ from torch import Tensor
 
 from burnish.method.features import FeatureModel, feature_map
 from burnish.method.generator import Generator
+from burnish.method.lines import LineModel, all_line_maps
 from burnish.method.masks import complementary_masks
 from burnish.method.reconstruction import reconstruct
 from burnish.method.scoring import best_scale, error_maps, fuse, image_score
@@ -60,6 +61,7 @@ class Scorer:
             see `learning.learn_positions`; None leaves the error maps as they are.
         textures: of good parts, one a grain, see `learning.learn_textures`. With T of them there
             are S + 2 T maps.
+        lines: of good parts, see `learning_lines.learn_lines`; one more map each.
         features: of good parts, see `learning.learn_features`; one more map. M is the number of all
             maps.
     """
@@ -71,6 +73,7 @@ class Scorer:
         device: torch.device,
         position: tuple[Tensor, Tensor] | None = None,
         textures: Sequence[TextureModel] = (),
+        lines: Sequence[LineModel] = (),
         features: FeatureModel | None = None,
     ) -> None:
         self.generator = generator.to(device).float().eval()
@@ -83,6 +86,7 @@ class Scorer:
         self.units: tuple[list[float], list[float]] | None = None
         """mu and sigma of `fusion=scores`, once learnt; else they come with the calibration."""
         self.use_textures(textures)
+        self.use_lines(lines)
         self.use_features(features)
         self.masks = complementary_masks(shape.height, shape.width, settings.mask_blocks).to(device)
 
@@ -92,6 +96,12 @@ class Scorer:
         size = self.shape.height, self.shape.width
         self.textures = [texture.to(self.device).at(*size) for texture in textures]
 
+    def use_lines(self, lines: Sequence[LineModel]) -> None:
+        """Compare long lines with these from now on; none: not at all."""
+        self.learnt_lines = tuple(lines)
+        size = self.shape.height, self.shape.width
+        self.lines = [line.to(self.device).at(*size) for line in lines]
+
     def use_features(self, features: FeatureModel | None) -> None:
         """Compare pretrained features with these from now on; None: not at all."""
         self.features = None if features is None else features.to(self.device)
@@ -99,14 +109,15 @@ class Scorer:
     @property
     def maps(self) -> int:
         """How many error maps there are."""
-        return len(self.masks) + MAPS * len(self.textures) + (self.features is not None)
+        textures = MAPS * len(self.textures)
+        return len(self.masks) + textures + len(self.lines) + (self.features is not None)
 
     @torch.inference_mode()
     def errors(self, view: View) -> tuple[Tensor, Tensor]:
         """Error maps (1, M, H, W), reconstructions (1, S, C, H, W).
 
         Those of the mask scales are standardised by position if the positions are known; then come
-        those of the texture and of the features.
+        those of texture, lines and features.
         """
         return self.errors_of(to_tensor(view.pixels[None], self.device), self._inside(view))
 
@@ -121,6 +132,9 @@ class Scorer:
             errors = (errors - mean) / deviation
         if self.textures:
             more = all_texture_maps(images, painted, self.textures, inside)
+            errors = torch.cat([errors, more], dim=1)
+        if self.lines:
+            more = all_line_maps(images, painted, self.lines, inside)
             errors = torch.cat([errors, more], dim=1)
         if self.features is not None:
             errors = torch.cat([errors, feature_map(images, self.features, inside)], dim=1)

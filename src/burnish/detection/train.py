@@ -186,7 +186,9 @@ def train(
         ranges=ranges,
         alignment=store.alignment,
     )
-    model = Model(generator, card, scorer.position, roi, scorer.learnt, scorer.features)
+    model = Model(
+        generator, card, scorer.position, roi, scorer.learnt, scorer.learnt_lines, scorer.features
+    )
     save_model(model_path, model)
     trainer.wait()
     tell(Stage("done", f"model written to {model_path}", done=1.0))

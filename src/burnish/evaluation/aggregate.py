@@ -128,6 +128,7 @@ def _model_facts(detector: Inspector) -> ModelFacts:
         promise=card.calibration.promise(),
         mask_blocks=card.settings.mask_blocks,
         textures=card.settings.textures,
+        lines=card.settings.lines,
         features=bool(card.settings.features),
         settings=card.settings.model_dump(mode="json"),
         training_fingerprint=None if fingerprint is None else str(fingerprint),

@@ -109,7 +109,7 @@ def _scale_axis(axes: Axes, scales: Sequence[ScaleRow]) -> None:
     textured = any(" " in row.name.removesuffix(" px") for row in scales)
     names = [row.name.replace(" ", "\n", 1) if textured else row.name for row in scales]
     axes.set_xticks(range(len(scales)), names)
-    label = "side of the mask's blocks" + ", then texture" * textured
+    label = "side of the mask's blocks" + ", then texture and lines" * textured
     axes.set(xlim=(-0.4, len(scales) - 0.6), xlabel=label)
 
 

@@ -89,6 +89,7 @@ def write_report(
         pixel_rows=_pixel_rows(e),
         scales=scales,
         textures=e.model.textures,
+        lines=e.model.lines,
         features=e.model.features,
         settings={
             group: {key: plain(getattr(card.settings, key)) for key in keys}

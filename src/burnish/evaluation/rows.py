@@ -22,7 +22,8 @@ class ImageRow(Frozen):
         verdict: "good" or "defect".
         part: the physical part it shows.
         scale_scores: the score of each mask scale alone, as `ModelFacts.mask_blocks` lists them,
-            then two of each texture: by amount, and with direction.
+            then two of each texture: by amount, and with direction; then one of each width of
+            lines.
         out_of_range: in what it is unlike the training images; empty when in nothing, or when the
             model does not know their ranges.
         equalised_score: with brightness and contrast made those of the training images.
@@ -206,6 +207,7 @@ class ModelFacts(Frozen):
         held_out_parts: that the held-out images show; None: one each, or not known.
         mask_blocks: side of each mask scale, px.
         textures: of each texture that is looked at, whose it is and its grain, px.
+        lines: widths of the long lines that are looked for, px.
         features: whether a pretrained network lends a hand.
         settings: all of them, as plain values.
         training_fingerprint: SHA-256 over names and contents of the training images.
@@ -221,6 +223,7 @@ class ModelFacts(Frozen):
     promise: str
     mask_blocks: tuple[int, ...] = ()
     textures: tuple[tuple[str, int], ...] = ()
+    lines: tuple[int, ...] = ()
     features: bool = False
     settings: dict[str, Any] = Field(default_factory=dict)
     training_fingerprint: str | None = None

@@ -19,6 +19,7 @@ from burnish.export.turning import Turn, find_turn, put_back, turned_view
 from burnish.images.roi import fit_roi
 from burnish.method.factors import Factors
 from burnish.method.features import feature_map
+from burnish.method.lines import LineModel, all_line_maps
 from burnish.method.masks import complementary_masks
 from burnish.method.reconstruction import reconstruct
 from burnish.method.scoring import best_scale, error_maps, fuse, image_score
@@ -114,6 +115,11 @@ class InspectionGraph(nn.Module):
             if full.factors is not None:
                 for name, values in vars(full.factors).items():
                     self.register_buffer(f"factor_{name}{number}", values.cpu())
+        self.lines = card.settings.lines
+        for line in model.lines:
+            full_line = line.at(shape.height, shape.width)
+            self.register_buffer(f"line_mean{line.width}", full_line.mean.cpu())
+            self.register_buffer(f"line_deviation{line.width}", full_line.deviation.cpu())
         self.features = None
         if model.features is not None:
             self.features = copy.deepcopy(model.features).to(torch.device("cpu"))
@@ -151,6 +157,8 @@ class InspectionGraph(nn.Module):
         if self.textures:
             more = all_texture_maps(seen, painted, self._textures(), inside)
             errors = torch.cat([errors, more], dim=1)
+        if self.lines:
+            errors = torch.cat([errors, all_line_maps(seen, painted, self._lines(), inside)], dim=1)
         if self.features is not None:
             errors = torch.cat([errors, feature_map(seen, self.features, inside)], dim=1)
         fused = fuse(errors, self.mu, self.sigma, s.fusion, inside)
@@ -215,6 +223,12 @@ class InspectionGraph(nn.Module):
                 factors = Factors(*known)
             found.append(TextureModel(grain, mean, deviation, precision, of, factors))
         return found
+
+    def _lines(self) -> list[LineModel]:
+        return [
+            LineModel(w, getattr(self, f"line_mean{w}"), getattr(self, f"line_deviation{w}"))
+            for w in self.lines
+        ]
 
     def _to_channels(self, pixels: Tensor) -> Tensor:
         """float32 (H, W, 1 or 3) -> (C, H, W), as the reader does it."""

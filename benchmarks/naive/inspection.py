@@ -1,0 +1,152 @@
+"""An inspection: error maps, texture, long lines, score and verdict."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy.ndimage import gaussian_filter, maximum_filter
+from torch.nn import functional as F
+
+from burnish.method.lines import ANGLES, LENGTH, WIDEN, doublings
+
+from .networks import generate
+from .training import load
+
+blur = partial(gaussian_filter, mode="reflect")
+
+
+def describe(left, grain):
+    """Descriptors (K, H, W) of a residual: three bands, their energy, the structure tensor."""
+    found = []
+    for inner, outer in ((0, 1), (1, 2), (2, 4)):
+        fine = blur(left, inner * grain) if inner else left
+        band = fine - blur(left, outer * grain)
+        found += [band, np.log(blur(np.abs(band), 2 * grain) + 0.01)]
+    smooth = np.pad(blur(left, grain), 1, mode="edge")
+    down = (smooth[2:, 1:-1] - smooth[:-2, 1:-1]) / 2
+    across = (smooth[1:-1, 2:] - smooth[1:-1, :-2]) / 2
+    for energy in (down**2, across**2):
+        found.append(np.log(blur(energy, 2 * grain) + 1e-4))
+    found.append(blur(down * across, 2 * grain))
+    return np.stack(found)
+
+
+def together(found, factors):
+    """What ways of differing all over at once explain of descriptors (K, H, W)."""
+    size, (count, h, w) = found.shape[1:], factors.mean.shape
+    cells = found.reshape(count, h, size[0] // h, w, size[1] // w).mean(axis=(2, 4))
+    known, usual = factors.mean.numpy(), factors.deviation.numpy()
+    alike = np.clip((cells - known) / usual, -3, 3)
+    explained = sum((alike * way).sum() * way for way in factors.ways.numpy()) * usual
+    return F.interpolate(torch.from_numpy(explained)[None], size, mode="bilinear")[0].numpy()
+
+
+def long_lines(field, width):
+    """Second derivative across a line through each pixel, averaged along it: (D, H, W)."""
+    smooth, found = np.pad(blur(field, width), 1, mode="edge"), []
+    high, wide = field.shape
+
+    def shifted(values, down, right, border):
+        return values[border + down : border + down + high, border + right : border + right + wide]
+
+    across = shifted(smooth, 0, 1, 1) + shifted(smooth, 0, -1, 1) - 2 * shifted(smooth, 0, 0, 1)
+    down = shifted(smooth, 1, 0, 1) + shifted(smooth, -1, 0, 1) - 2 * shifted(smooth, 0, 0, 1)
+    both = (shifted(smooth, 1, 1, 1) + shifted(smooth, -1, -1, 1)
+            - shifted(smooth, 1, -1, 1) - shifted(smooth, -1, 1, 1)) / 4  # fmt: skip
+    for angle in ANGLES:
+        x, y = math.cos(angle), math.sin(angle)
+        curve = np.pad(y * y * across - 2 * x * y * both + x * x * down, LENGTH, mode="edge")
+        line = [(0, 0)]
+        for right, under in doublings(angle):
+            line += [(r + right, u + under) for r, u in line]
+        left = min(line)[0] + sum(abs(right) for right, _ in doublings(angle)) // 2
+        top = line[-1][1] // 2
+        found.append(sum(shifted(curve, u - top, r - left, LENGTH) for r, u in line) / len(line))
+    return np.stack(found)
+
+
+class Inspector:
+    """Judges an image with a burnish model's weights and calibration."""
+
+    def __init__(self, detector) -> None:
+        model, scorer = detector.model, detector.scorer.scorer
+        self.s, self.calibration = detector.card.settings, detector.card.calibration
+        self.generator, self.masks = model.generator, scorer.masks.cpu()
+        self.position = None if model.position is None else [p.numpy() for p in model.position]
+        size = self.generator.shape.height, self.generator.shape.width
+        self.good = [texture.at(*size) for texture in model.textures]
+        self.good_lines = [line.at(*size) for line in model.lines]
+
+    def textures(self, image, painted):
+        """Unusual texture of residual or image: two maps a grain."""
+        mean = painted.mean(axis=0)
+        fields = {"residual": (image - mean) / (np.maximum(blur(mean + 1, 4), 0) + 0.2),
+                  "image": (image + 1) / (np.maximum(blur(image + 1, 4), 0) + 0.2)}  # fmt: skip
+        maps = []
+        for good in self.good:
+            found = describe(fields[good.of], good.grain)
+            z = found - good.mean.numpy()
+            if good.factors is not None:
+                z = z - together(found, good.factors)
+            z = z / good.deviation.numpy()
+            for precision in good.precision.numpy():
+                far = np.sqrt(np.maximum(np.einsum("ihw,ij,jhw->hw", z, precision, z), 0))
+                far = far / (np.minimum(far, far.mean()).mean() + 0.1)
+                maps.append(blur(far, good.grain))
+        return maps
+
+    def lines(self, image):
+        """Unusual long lines of the image, one map a width."""
+        field, maps = (image + 1) / (np.maximum(blur(image + 1, 4), 0) + 0.2), []
+        for good in self.good_lines:
+            z = (long_lines(field, good.width) - good.mean.numpy()) / good.deviation.numpy()
+            far = np.abs(z).max(axis=0)
+            far = maximum_filter(far / (np.minimum(far, far.mean()).mean() + 0.1), WIDEN)
+            maps.append(blur(far, good.width))
+        return maps
+
+    @torch.no_grad()
+    def inspect(self, path: Path) -> tuple[float, bool, np.ndarray]:
+        """Score, verdict, and the anomaly map at the file's size."""
+        s, shape, known = self.s, self.generator.shape, self.calibration
+        image, size = load(path, shape.channels, shape.height, shape.width)
+        maps, everything = [], []
+        for index, (mask, other) in enumerate(self.masks):
+            first, _ = generate(self.generator, image[None].masked_fill(mask, 0), mask)
+            second, _ = generate(self.generator, image[None].masked_fill(other, 0), other)
+            painted = torch.where(mask, first, second)[0]
+            everything.append(painted.mean(dim=0).numpy())
+            error = painted - image
+            error = error.square() if s.error == "squared" else error.abs()
+            error = error.mean(dim=0).numpy()
+            if s.smoothing:
+                error = blur(error, s.smoothing)
+            if s.error == "relative":
+                light = blur(painted.mean(dim=0).numpy(), 4) + 1
+                error = error / (np.maximum(light, 0) + 0.2)
+                error = error / (np.minimum(error, error.mean()).mean() + 0.02)
+            if self.position is not None:
+                mean, deviation = self.position
+                error = (error - mean[index]) / deviation[index]
+            maps.append(error)
+        grey = image.mean(dim=0).numpy()
+        maps += self.textures(grey, np.stack(everything)) + self.lines(grey)
+        errors = np.stack(maps)
+        mu, sigma = (np.array(v)[:, None, None] for v in (known.mu, known.sigma))
+        if s.fusion == "paper":
+            anomaly = errors[(errors - mu).mean(axis=(1, 2)).argmax()]
+        else:
+            alike = (errors - mu) / sigma
+            anomaly = alike.mean(axis=0) if s.fusion == "mean" else alike.max(axis=0)
+        values = np.sort(anomaly, axis=None)
+        if s.reduction == "top":
+            score = values[-max(1, round(s.top_share * values.size)) :].mean()
+        else:
+            score = values.mean() if s.reduction == "mean" else values[-1]
+        full = Image.fromarray(anomaly.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
+        return float(score), bool(score > known.threshold), np.asarray(full)

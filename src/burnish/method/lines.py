@@ -1,0 +1,148 @@
+"""Long thin lines: a crack or a scratch too faint at any one pixel shows along its length.
+
+A matched filter: by how much a line through each pixel is darker or brighter than its two sides
+(the second derivative across it), averaged along it in 16 directions. Good parts have lines
+too (grinding, edges), so each direction is compared with what it is on good parts at the same
+place. Not the paper's.
+
+Shapes: B batch, D directions, H x W pixels, h x w cells.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from burnish.method.factors import stretch
+from burnish.method.filters import gaussian_smooth
+from burnish.method.scoring import shares_of_usual
+from burnish.method.texture import surface, to_cells
+
+DIRECTIONS = 16  # over half a turn
+DOUBLINGS = 5  # of the length, from 1 px on
+LENGTH = 2**DOUBLINGS  # px, of the average along a line
+WIDEN = 5  # px: a line counts as so much wider, or too few pixels would say so
+
+
+ANGLES = tuple(math.pi * number / DIRECTIONS for number in range(DIRECTIONS))
+
+
+def doublings(angle: float) -> tuple[tuple[int, int], ...]:
+    """Shifts (right, down), px, by which a line grows: a pixel and the one beside it, that pair
+    and the next, and so on. Each is rounded by itself, so that the line stays within a pixel or so
+    of its direction (as in the fast Hough transform, Vuillemin 1994)."""
+    return tuple(
+        (round(2**number * math.cos(angle)), round(2**number * math.sin(angle)))
+        for number in range(DOUBLINGS)
+    )
+
+
+@dataclass(frozen=True)
+class LineModel:
+    """Lines of good parts.
+
+    Attributes:
+        width: of a line, px: the sigma it is looked for with.
+        mean, deviation: (D, h, w), by cells as of `texture.to_cells`.
+    """
+
+    width: int
+    mean: Tensor
+    deviation: Tensor
+
+    def to(self, device: torch.device) -> LineModel:
+        return replace(self, mean=self.mean.to(device), deviation=self.deviation.to(device))
+
+    def at(self, height: int, width: int) -> LineModel:
+        """The same with mean and deviation for every pixel of an image."""
+        both = stretch(torch.stack([self.mean, self.deviation]), (height, width))
+        return replace(self, mean=both[0], deviation=both[1])
+
+
+def by_cells(mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
+    """Of every pixel (D, H, W) -> of every cell (D, h, w).
+
+    A line at the same place of all good parts is no deviation at any pixel, and its two sides
+    cancel out in the mean of a cell: how pixels differ from their cell counts as deviation too.
+    """
+    middle = to_cells(mean)
+    apart = mean - stretch(middle[None], (mean.shape[1], mean.shape[2]))[0]
+    return middle, to_cells(deviation.square() + apart.square()).sqrt()
+
+
+def line_responses(field: Tensor, width: float) -> Iterator[Tensor]:
+    """A field (B, H, W) -> (B, H, W) for each direction: above 0 on dark lines, below on bright.
+
+    One by one: all at once are too much for the processor's cache.
+    """
+    around = F.pad(gaussian_smooth(field, width)[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
+    middle = around[:, 1:-1, 1:-1]
+    across = around[:, 1:-1, 2:] + around[:, 1:-1, :-2] - 2 * middle
+    down = around[:, 2:, 1:-1] + around[:, :-2, 1:-1] - 2 * middle
+    falling = around[:, 2:, 2:] + around[:, :-2, :-2]
+    both = (falling - around[:, 2:, :-2] - around[:, :-2, 2:]) / 4
+    for angle in ANGLES:
+        x, y = math.cos(angle), math.sin(angle)
+        curve = across * (y * y) - both * (2 * x * y) + down * (x * x)
+        yield _along(curve, doublings(angle))
+
+
+def line_map(field: Tensor, model: LineModel, inside: Tensor | None = None) -> Tensor:
+    """Unusual lines of a field (B, H, W): (B, H, W), >= 0, 0 outside the region.
+
+    The deviation from good parts in the direction where it is largest, in shares of its usual size
+    in the image, as texture is.
+
+    Args:
+        model: with mean and deviation for every pixel (`LineModel.at`).
+    """
+    most = torch.zeros_like(field)
+    for number, response in enumerate(line_responses(field, model.width)):
+        deviation = (response - model.mean[number]) / model.deviation[number]
+        most = torch.maximum(most, deviation.abs())
+    wide = _widened(shares_of_usual(most, 0.1, inside))
+    smooth = gaussian_smooth(wide, model.width)
+    return smooth if inside is None else smooth.masked_fill(~inside, 0.0)
+
+
+def all_line_maps(
+    images: Tensor,
+    reconstructions: Tensor,
+    models: Sequence[LineModel],
+    inside: Tensor | None = None,
+) -> Tensor:
+    """Maps of all models in their order, (B, models, H, W); arguments as of `texture.residual`."""
+    field = surface(images, reconstructions, inside)
+    return torch.stack([line_map(field, model, inside) for model in models], dim=1)
+
+
+def _along(values: Tensor, shifts: Sequence[tuple[int, int]]) -> Tensor:
+    """(B, H, W) -> (B, H, W): means along the line that these shifts make, around each pixel."""
+    wide, high = (sum(abs(shift[axis]) for shift in shifts) for axis in (0, 1))
+    found = _bordered(values, wide, high)
+    for right, down in shifts:
+        height, width = found.shape[1] - down, found.shape[2] - abs(right)
+        first, second = max(-right, 0), max(right, 0)
+        near = found[:, :height, first : first + width]
+        found = near + found[:, down:, second : second + width]
+    return found / 2 ** len(shifts)
+
+
+def _widened(values: Tensor) -> Tensor:
+    """(B, H, W) -> (B, H, W): the highest within `WIDEN` x `WIDEN` px. Many times as fast here as
+    `max_pool2d` is."""
+    found = _bordered(values, WIDEN - 1, WIDEN - 1)
+    rows = reduce(torch.maximum, (found[:, n : n + values.shape[1]] for n in range(WIDEN)))
+    return reduce(torch.maximum, (rows[:, :, n : n + values.shape[2]] for n in range(WIDEN)))
+
+
+def _bordered(values: Tensor, wide: int, high: int) -> Tensor:
+    """(B, H, W) with so many more columns and rows in all, which repeat the outermost."""
+    sides = (wide // 2, wide - wide // 2, high // 2, high - high // 2)
+    return F.pad(values[:, None], sides, mode="replicate")[:, 0]
