@@ -11,6 +11,7 @@ MOST = 256  # views that are kept something of
 
 
 def inside_of(view: View, device: torch.device | None = None) -> Tensor | None:
+    """The view's region of interest, bool (H, W); None: all of it."""
     return None if view.inside is None else torch.from_numpy(view.inside).to(device)
 
 
