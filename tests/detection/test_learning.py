@@ -9,10 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.stats import median_abs_deviation
 
 from burnish.configuration import make_settings
 from burnish.detection.image_scorer import ImageScorer
-from burnish.detection.learning import LEAST_UNIT, ORDINARY, learn_all, learn_units
+from burnish.detection.learning import (
+    LEAST_UNIT,
+    ORDINARY,
+    cross_fitted_units,
+    learn_all,
+    learn_maps,
+    map_scores,
+    units_of,
+)
 from burnish.detection.learning_lines import learn_lines
 from burnish.detection.learning_textures import learn_textures
 from burnish.detection.scorer import Scorer, View, to_tensor
@@ -169,14 +178,52 @@ def test_textures_repeat_and_depend_on_nothing_outside_the_region(factors: int) 
 def test_units_against_numpy() -> None:
     made = textured()
     made.use_textures(learn_textures(made, views()))
-    mu, unit = learn_units(made, views())
+    scores = map_scores(made, views())
     maps = all_maps(made)
     assert maps.shape[:2] == (len(PIXELS), 2 + 8)
     flat = np.sort(maps.reshape(*maps.shape[:2], -1), axis=2)
-    scores = flat[:, :, -10:].mean(axis=2)  # top_share 0.01 of 1024 pixels
-    expected = np.maximum(scores.std(axis=0), LEAST_UNIT * np.median(scores, axis=0))
-    np.testing.assert_allclose(mu, np.median(scores, axis=0) - ORDINARY * expected, atol=1e-4)
-    np.testing.assert_allclose(unit, expected, rtol=1e-3)
+    expected = flat[:, :, -10:].mean(axis=2)  # top_share 0.01 of 1024 pixels
+    np.testing.assert_allclose(scores.numpy(), expected, rtol=1e-5)
+    mu, unit = units_of(scores)
+    middle = np.median(expected, axis=0)
+    spread = median_abs_deviation(expected, axis=0, scale="normal")
+    spread = np.maximum(spread, LEAST_UNIT * middle)
+    np.testing.assert_allclose(unit, spread, rtol=1e-3)
+    np.testing.assert_allclose(mu, middle - ORDINARY * spread, atol=1e-4)
+
+
+def test_the_unit_is_a_standard_deviation() -> None:
+    scores = np.random.default_rng(1).normal(20, [1.5, 3], (20_000, 2))
+    mu, unit = units_of(torch.from_numpy(scores))
+    np.testing.assert_allclose(unit, [1.5, 3], rtol=0.03)
+    np.testing.assert_allclose(np.add(mu, ORDINARY * np.array(unit)), 20, rtol=0.01)
+
+
+@pytest.mark.parametrize("parts", ["aabbbcc", "abcdefg", ""])
+def test_units_come_from_parts_that_the_maps_do_not_know(parts: str) -> None:
+    """By hand: the first, third ... part's views by what the others taught, and the reverse."""
+    seen = [View(image, part=part) for image, part in zip(PIXELS, parts or [""] * 7, strict=True)]
+    even = {"aabbbcc": [0, 1, 5, 6], "abcdefg": [0, 2, 4, 6], "": [0, 2, 4, 6]}[parts]
+    made, found = textured(), []
+    for judged in (even, [n for n in range(7) if n not in even]):
+        learn_maps(made, lambda judged=judged: [v for n, v in enumerate(seen) if n not in judged])
+        found.append(map_scores(made, [seen[n] for n in judged]))
+    assert cross_fitted_units(made, lambda: seen) == units_of(torch.cat(found))
+
+
+def test_units_of_one_part_come_from_its_views() -> None:
+    made = textured()
+    one = cross_fitted_units(made, lambda: [View(image, part="only") for image in PIXELS])
+    assert one == cross_fitted_units(made, views)
+
+
+def test_all_views_teach_the_maps() -> None:
+    made, other = textured(), textured()
+    learn_all(made, views)
+    learn_maps(other, views)
+    for ours, theirs in zip(made.learnt, other.learnt, strict=True):
+        assert torch.equal(ours.mean, theirs.mean)
+        assert torch.equal(ours.precision, theirs.precision)
 
 
 def test_held_out_images_do_not_touch_the_units() -> None:
@@ -184,7 +231,8 @@ def test_held_out_images_do_not_touch_the_units() -> None:
     made = textured()
     ticks: list[None] = []
     learn_all(made, views, lambda: ticks.append(None))
-    assert len(ticks) == 3 * len(PIXELS)
+    # Parts; for each fold two passes that teach and one that judges; the two that stay.
+    assert len(ticks) == (1 + 2 * 3 + 2) * len(PIXELS)
     assert made.units is not None
     *steps, calibration = ImageScorer(made, made.settings).calibrate(PIXELS[:3])
     assert steps == [None] * 3  # one pass

@@ -51,7 +51,7 @@ class Calibration(BaseModel):
 
     Attributes:
         mu, sigma: mean and standard deviation of the error maps' pixels, per mask scale; with
-            fusion=scores see `learning.learn_units`.
+            fusion=scores see `learning.units_of`.
         scores: image scores, ascending.
         peaks: highest anomaly-map value of each image, ascending.
         heat_low: anomaly-map value that 99 % of good pixels lie below; shown uncoloured.

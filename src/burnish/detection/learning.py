@@ -22,6 +22,8 @@ from burnish.method.scoring import image_score
 
 PLACES = 300  # of each view that the correlation of features is measured on
 LEAST_UNIT = 0.05  # of the median score: the least a map's scores are taken to scatter
+FOLDS = 2
+NORMAL = 1.4826  # standard deviations in a median absolute deviation, if normally distributed
 ORDINARY = 5.0  # score of an ordinary good image, in units: away from 0, where shares mean nothing
 
 Views = Callable[[], Iterable[View]]
@@ -40,19 +42,24 @@ def learn_all(scorer: Scorer, views: Views, tick: Callable[[], None] = lambda: N
             yield view
             tick()
 
+    units = cross_fitted_units(scorer, ticking) if scorer.settings.fusion == "scores" else None
+    learn_maps(scorer, ticking)
+    scorer.units = units
+
+
+def learn_maps(scorer: Scorer, views: Views) -> None:
+    """What the error maps are compared with: positions, textures, lines, features."""
     scorer.position, scorer.textures, scorer.units = None, [], None
     scorer.lines, scorer.features = [], None
     settings = scorer.settings
-    textures = learn_textures(scorer, ticking()) if settings.texture else []
+    textures = learn_textures(scorer, views()) if settings.texture else []
     if settings.standardise == "position":
-        learn_positions(scorer, ticking())
-    lines = learn_lines(scorer, ticking()) if settings.lines else []
-    features = learn_features(scorer, ticking()) if settings.features else None
+        learn_positions(scorer, views())
+    lines = learn_lines(scorer, views()) if settings.lines else []
+    features = learn_features(scorer, views()) if settings.features else None
     scorer.use_textures(textures)
     scorer.use_lines(lines)
     scorer.use_features(features)
-    if settings.fusion == "scores":
-        learn_units(scorer, ticking())
 
 
 def learn_positions(scorer: Scorer, views: Iterable[View]) -> tuple[Tensor, Tensor]:
@@ -99,19 +106,51 @@ def learn_features(scorer: Scorer, views: Iterable[View]) -> FeatureModel:
     )
 
 
-def learn_units(scorer: Scorer, views: Iterable[View]) -> tuple[list[float], list[float]]:
-    """mu and sigma of each map, from the image scores that it alone gives to good views.
+def cross_fitted_units(scorer: Scorer, views: Views) -> tuple[list[float], list[float]]:
+    """mu and sigma of each map (`units_of`), from the scores of views of parts that the map was
+    not learnt from: half of the parts judge the other half, in turns.
 
-    sigma is their standard deviation; with mu the median good view scores `ORDINARY`.
+    A map with many numbers knows the very parts it was learnt from, finds all of them alike, and
+    would make too much of how new ones differ.
     """
+    places: dict[str, int] = {}
+    for number, view in enumerate(views()):
+        places.setdefault(_part_of(view, number), len(places))
+    whole = len(places) < FOLDS  # one part: views stand in for parts
+
+    def in_fold(fold: int, wanted: bool) -> Iterable[View]:
+        for number, view in enumerate(views()):
+            place = number if whole else places[_part_of(view, number)]
+            if (place % FOLDS == fold) == wanted:
+                yield view
+
+    found = []
+    for fold in range(FOLDS):
+        learn_maps(scorer, lambda fold=fold: in_fold(fold, False))  # type: ignore[misc]
+        found.append(map_scores(scorer, in_fold(fold, True)))
+    return units_of(torch.cat(found))
+
+
+def map_scores(scorer: Scorer, views: Iterable[View]) -> Tensor:
+    """(N, M) float64: the image score that each map alone gives to each view."""
     settings, found = scorer.settings, []
     for view in views:
         inside = inside_of(view, scorer.device)
         maps = scorer.errors(view)[0][0]
         found.append(image_score(maps, settings.reduction, settings.top_share, inside).cpu())
-    scores = torch.stack(found).double()
+    return torch.stack(found).double()
+
+
+def units_of(scores: Tensor) -> tuple[list[float], list[float]]:
+    """mu and sigma of each map from scores (N, M): sigma is their spread (the median absolute
+    deviation, as a few odd views are not to set it), and with mu the median view scores `ORDINARY`.
+    """
     middle = scores.quantile(0.5, dim=0)
-    spread = scores.std(dim=0, correction=0)
+    spread = NORMAL * (scores - middle).abs().quantile(0.5, dim=0)
     unit = torch.maximum(spread, LEAST_UNIT * middle.abs() + 1e-9)
-    scorer.units = ((middle - ORDINARY * unit).tolist(), unit.tolist())
-    return scorer.units
+    return (middle - ORDINARY * unit).tolist(), unit.tolist()
+
+
+def _part_of(view: View, number: int) -> str:
+    """A view of no known part is a part of its own."""
+    return view.part or f"view {number}"

@@ -30,11 +30,12 @@ class View:
     """What the networks see at once: uint8 (C, H, W), and the region of interest, bool (H, W).
 
     `inside` None: every pixel counts. What lies outside is hidden from the generator as a mask
-    hides it, and counts in nothing.
+    hides it, and counts in nothing. `part`: that it shows, where that is known.
     """
 
     pixels: NDArray[np.uint8]
     inside: NDArray[np.bool_] | None = None
+    part: str = ""
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,10 @@ def train(
     scorer = Scorer(generator, settings, pick_device(settings.accelerator))
     learn_all(
         scorer,
-        lambda: (View(*sample) for sample in samples.references(REFERENCE_VIEWS, settings.seed)),
+        lambda: (
+            View(pixels, inside, parts[image])
+            for image, pixels, inside in samples.references(REFERENCE_VIEWS, settings.seed)
+        ),
     )
     held_images = Subset(store, held)
     image_scorer = ImageScorer(scorer, settings, roi)

@@ -82,11 +82,13 @@ class Samples:
         regions = [whole if inside is None else inside for _, inside in drawn]
         return pixels, np.stack(regions)[:, None]
 
-    def references(self, count: int, seed: int) -> Iterator[tuple[Pixels, Region | None]]:
-        """About `count` samples spread evenly, one at a time, to measure typical errors on."""
+    def references(self, count: int, seed: int) -> Iterator[tuple[int, Pixels, Region | None]]:
+        """About `count` samples spread evenly, one at a time, to measure typical errors on, each
+        with the number of its image."""
         rng = np.random.default_rng((seed, 3))
         for number in range(0, len(self), max(1, len(self) // count)):
-            yield self._sample(int(self.owners[number]), rng)
+            owner = int(self.owners[number])
+            yield owner, *self._sample(owner, rng)
 
     def _sample(self, index: int, rng: np.random.Generator) -> tuple[Pixels, Region | None]:
         image = self.images[index]
