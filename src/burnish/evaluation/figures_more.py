@@ -24,7 +24,7 @@ from burnish.evaluation.drawing import (
 from burnish.evaluation.record import StressRow
 from burnish.evaluation.scales import ScaleRow
 
-SCALE_HEIGHT = 3.6  # inches
+SCALE_HEIGHT, NAME_HEIGHT = 3.6, 0.7  # inches: of the figure, and more for long names
 MANY_KINDS = 8  # more lines than these cannot be told apart
 
 
@@ -33,7 +33,7 @@ def scale_scores(scales: Sequence[ScaleRow]) -> Drawing | None:
     if not scales:
         return None
     with styled():
-        figure, axes = canvas(SCALE_HEIGHT)
+        figure, axes = canvas(SCALE_HEIGHT + NAME_HEIGHT * _is_textured(scales))
         for colour, marker, label, shift in ((GOOD, "o", "good", -0.12),
                                              (DEFECT, "D", "defective", 0.12)):  # fmt: skip
             found = [row.good if label == "good" else row.defect for row in scales]
@@ -58,7 +58,7 @@ def scale_auroc(scales: Sequence[ScaleRow], fused_auroc: float | None) -> Drawin
     if not values or fused_auroc is None:
         return None
     with styled():
-        figure, axes = canvas(SCALE_HEIGHT)
+        figure, axes = canvas(SCALE_HEIGHT + NAME_HEIGHT * _is_textured(scales))
         lines = {kind: [row.by_kind[kind] or 0.0 for row in scales] for kind in scales[0].by_kind}
         if not 1 < len(lines) <= MANY_KINDS:
             lines = {}
@@ -105,12 +105,20 @@ def _legend_above(axes: Axes) -> None:
                 borderaxespad=0.2)  # fmt: skip
 
 
+def _is_textured(scales: Sequence[ScaleRow]) -> bool:
+    """Whether there are more maps than those of the mask's scales: long names, and many."""
+    return any(" " in row.name.removesuffix(" px") for row in scales)
+
+
 def _scale_axis(axes: Axes, scales: Sequence[ScaleRow]) -> None:
-    textured = any(" " in row.name.removesuffix(" px") for row in scales)
-    names = [row.name.replace(" ", "\n", 1) if textured else row.name for row in scales]
-    axes.set_xticks(range(len(scales)), names)
-    label = "side of the mask's blocks" + ", then texture and lines" * textured
-    axes.set(xlim=(-0.4, len(scales) - 0.6), xlabel=label)
+    textured = _is_textured(scales)
+    axes.set_xticks(range(len(scales)), [row.name for row in scales])
+    if textured:
+        axes.tick_params(axis="x", labelsize=9)
+        for label in axes.get_xticklabels():
+            label.set(rotation=50, ha="right", rotation_mode="anchor")
+    below = "side of the mask's blocks" + ", then texture and lines" * textured
+    axes.set(xlim=(-0.4, len(scales) - 0.6), xlabel=below)
 
 
 def stress_name(row: StressRow) -> str:
