@@ -146,3 +146,15 @@ def test_the_evidence_is_the_map_with_the_highest_score(detector: Detector, meta
         result = detector.inspect(image.path)
         assert result.evidence == names[int(np.argmax(result.scale_scores))]
         assert result.to_dict()["evidence"] == result.evidence
+
+
+def test_calibration_shows_how_far_it_is(metal: Path, micro: dict, tmp_path: Path) -> None:
+    shares: list[float] = []
+    Detector.train(
+        metal, "tiny", tmp_path, steps=2, **micro, texture=("image:1",), lines=1, fusion="scores",
+        on_stage=lambda stage: shares.append(stage.done) if stage.name == "calibrate" else None,
+    )  # fmt: skip
+    assert len(shares) > 50
+    assert shares == sorted(shares)
+    assert np.diff(shares).max() < 0.1
+    assert shares[-1] == 1

@@ -20,6 +20,7 @@ from burnish.detection.learning import (
     learn_all,
     learn_maps,
     map_scores,
+    passes,
     units_of,
 )
 from burnish.detection.learning_lines import learn_lines
@@ -232,7 +233,7 @@ def test_held_out_images_do_not_touch_the_units() -> None:
     ticks: list[None] = []
     learn_all(made, views, lambda: ticks.append(None))
     # Parts; for each fold two passes that teach and one that judges; the two that stay.
-    assert len(ticks) == (1 + 2 * 3 + 2) * len(PIXELS)
+    assert len(ticks) == (1 + 2 * 3 + 2) * len(PIXELS) == passes(made.settings) * len(PIXELS)
     assert made.units is not None
     *steps, calibration = ImageScorer(made, made.settings).calibrate(PIXELS[:3])
     assert steps == [None] * 3  # one pass

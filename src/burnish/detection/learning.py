@@ -19,6 +19,7 @@ from burnish.method.backbone import FEATURES, load_backbone
 from burnish.method.features import STRIDE, FeatureModel, coarse_region, precision_of
 from burnish.method.mahalanobis import SLACK
 from burnish.method.scoring import image_score
+from burnish.settings import Settings
 
 PLACES = 300  # of each view that the correlation of features is measured on
 LEAST_UNIT = 0.05  # of the median score: the least a map's scores are taken to scatter
@@ -45,6 +46,18 @@ def learn_all(scorer: Scorer, views: Views, tick: Callable[[], None] = lambda: N
     units = cross_fitted_units(scorer, ticking) if scorer.settings.fusion == "scores" else None
     learn_maps(scorer, ticking)
     scorer.units = units
+
+
+def passes(settings: Settings) -> int:
+    """How often `learn_all` goes through the views."""
+    maps = sum(
+        map(
+            bool,
+            (settings.texture, settings.standardise == "position", settings.lines,
+             settings.features),
+        )
+    )  # fmt: skip
+    return maps + (1 + FOLDS * (maps + 1) if settings.fusion == "scores" else 0)
 
 
 def learn_maps(scorer: Scorer, views: Views) -> None:

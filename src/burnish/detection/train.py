@@ -7,6 +7,7 @@ import json
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from burnish.configuration import make_settings
 from burnish.detection.calibration import Calibration
 from burnish.detection.detector import pick_device
 from burnish.detection.image_scorer import Images, ImageScorer
-from burnish.detection.learning import learn_all
+from burnish.detection.learning import learn_all, passes
 from burnish.detection.model_file import FORMAT, Model, ModelCard, load_model, save_model
 from burnish.detection.ranges import learn_ranges, prepared_statistics
 from burnish.detection.scorer import Scorer, View
@@ -54,6 +55,7 @@ DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()
 
 SHOWN = 10  # files named that could not be read, or not whole
 RANGE_IMAGES = 500  # training images, at least, that ranges of trivial statistics come from
+LEARNING = 0.8  # of calibration's progress: what good views teach; the rest, held-out images
 REFERENCE_VIEWS = 200  # training samples that the error's references by position come from
 
 
@@ -146,12 +148,14 @@ def train(
 
     tell(Stage("calibrate", f"calibrating on {len(held)} held-out good images"))
     scorer = Scorer(generator, settings, pick_device(settings.accelerator))
+    ticks, total = count(1), passes(settings) * len(samples.reference_numbers(REFERENCE_VIEWS))
     learn_all(
         scorer,
         lambda: (
             View(pixels, inside, parts[image])
             for image, pixels, inside in samples.references(REFERENCE_VIEWS, settings.seed)
         ),
+        lambda: tell(Stage("calibrate", done=LEARNING * next(ticks) / total)),
     )
     held_images = Subset(store, held)
     image_scorer = ImageScorer(scorer, settings, roi)
@@ -258,9 +262,10 @@ def _describe(store: ImageStore, samples: Samples, held: list[int], settings: Se
 
 
 def _calibrate(scorer: ImageScorer, images: Images, tell: Callable[[Stage], None]) -> Calibration:
-    passes = 1 if scorer.scorer.units else 2
+    rounds = 1 if scorer.scorer.units else 2
     for index, calibration in enumerate(scorer.calibrate(images), start=1):
         if calibration is not None:
             return calibration
-        tell(Stage("calibrate", done=index / (passes * len(images))))
+        share = index / (rounds * len(images))
+        tell(Stage("calibrate", done=LEARNING + (1 - LEARNING) * share))
     raise AssertionError("calibrate always ends with a Calibration")

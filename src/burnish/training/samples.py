@@ -86,9 +86,13 @@ class Samples:
         """About `count` samples spread evenly, one at a time, to measure typical errors on, each
         with the number of its image."""
         rng = np.random.default_rng((seed, 3))
-        for number in range(0, len(self), max(1, len(self) // count)):
+        for number in self.reference_numbers(count):
             owner = int(self.owners[number])
             yield owner, *self._sample(owner, rng)
+
+    def reference_numbers(self, count: int) -> range:
+        """The numbers of the samples that `references` gives."""
+        return range(0, len(self), max(1, len(self) // count))
 
     def _sample(self, index: int, rng: np.random.Generator) -> tuple[Pixels, Region | None]:
         image = self.images[index]
