@@ -171,7 +171,7 @@ def test_cost_is_measured_in_turns(
         assert len(row["seconds_per_step"]) == 4
         assert all(0 < s < 10 for s in row["seconds_per_step"])
         assert row["step"]["tokens"] == tokens
-        assert row["steps_per_epoch"] == 4  # 19 images, batches of 4
+        assert row["steps_per_epoch"] == 3  # 14 images (10 of 24 are held out), batches of 4
     # the trainers' scratch folder is gone
     assert {p.name for p in plan.tasks[0].folder.iterdir()} == {"cost.json", "log.txt"}
     assert make_plan(load_study(path), "micro", studies_data, tmp_path).missing_tasks == []
