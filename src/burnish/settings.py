@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from burnish.setting_checks import check_together
+
 AUTO_SIDES = 256, 384  # px: what image_size=auto chooses from
 USUAL_HOLDOUT = 0.2  # of holdout=auto; and more, up to MOST_HELD_OUT, for LEAST_PARTS
 LEAST_PARTS, MOST_HELD_OUT = 10, 0.4
@@ -227,14 +229,9 @@ class Settings(BaseModel):
         pairs = (texture.split(":") for texture in self.texture)
         return tuple((of, int(grain)) for of, grain in pairs)
 
-    @field_validator("mask_blocks", mode="before")
+    @field_validator("mask_blocks", "lines", mode="before")
     @classmethod
-    def _one_block_or_many(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, int) else value
-
-    @field_validator("lines", mode="before")
-    @classmethod
-    def _one_width_or_many(cls, value: Any) -> Any:
+    def _one_or_many(cls, value: Any) -> Any:
         return (value,) if isinstance(value, int) else value
 
     @field_validator("texture", mode="before")
@@ -261,56 +258,5 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
-        if not self.mask_blocks or min(self.mask_blocks) < 1:
-            raise ValueError("mask_blocks needs at least one block side, each 1 px or more")
-        if len(set(self.mask_blocks)) < len(self.mask_blocks):
-            raise ValueError(f"mask_blocks {self.mask_blocks} names a scale twice")
-        least = self.sides[0]
-        named = f"tile {least}" if self.tile != "full" else f"image_size {self.image_size}"
-        if self.image_size == "auto" and self.tile == "full":
-            named += f" ({least} px or more)"
-        if max(self.mask_blocks) >= least:
-            raise ValueError(
-                f"mask_blocks {self.mask_blocks} must be smaller than {named}, "
-                "or a mask hides the whole image"
-            )
-        for patch, side in (("patch", self.patch), ("disc_patch", self.disc_patch)):
-            if least % side:
-                raise ValueError(
-                    f"{named} is not a multiple of {patch} {side}: "
-                    f"{least // side * side or side} would be"
-                )
-        if self.align == "part" and (self.tile != "full" or self.roi):
-            raise ValueError(
-                "align=part turns and cuts out whole parts, wherever they lie: it goes neither "
-                "with tile nor with roi, places of the image (align=auto gives way to them)"
-            )
-        if (self.texture or self.lines or self.features) and self.fusion == "paper":
-            raise ValueError(
-                "texture, lines and features add maps that fusion=paper, which compares the mean "
-                "errors of mask scales, cannot weigh: use fusion=scores (or max, mean)"
-            )
-        if len(set(self.texture)) < len(self.texture):
-            raise ValueError(f"texture {', '.join(self.texture)} names one twice")
-        if len(set(self.lines)) < len(self.lines):
-            raise ValueError(f"lines {self.lines} names a width twice")
-        uneven = [block for block in self.mask_blocks if block % self.patch]
-        if self.hidden_tokens == "drop" and uneven:
-            raise ValueError(
-                f"hidden_tokens=drop skips whole patches of {self.patch} px, but mask_blocks "
-                f"{uneven} are no multiples of it: use a patch that divides them, or keep"
-            )
-        if self.tile != "full" and 2 * self.overlap > self.tile:
-            raise ValueError(f"overlap {self.overlap} is more than half of tile {self.tile}")
-        for heads, width in ((self.heads, self.width), (self.disc_heads, self.disc_width)):
-            if width % heads:
-                raise ValueError(f"width {width} is not a multiple of the {heads} heads")
-        if self.width % 4 or self.disc_width % 4:
-            raise ValueError("width and disc_width must be multiples of 4 (sine positions)")
-        if self.skip == "all" and self.depth_encoder != self.depth_decoder:
-            raise ValueError("skip=all needs depth_encoder equal to depth_decoder")
-        if not (self.weight_adversarial or self.weight_latent or self.weight_consistency):
-            raise ValueError("every loss weight is 0: there is nothing to learn")
-        if self.epochs is None and self.steps is None and self.minutes is None:
-            raise ValueError("one of epochs, steps and minutes must say when training ends")
+        check_together(self)
         return self

@@ -46,7 +46,7 @@ def test_of_a_whole_map_and_of_a_region(
     rng = np.random.default_rng(0)
     maps = rng.gamma(1.5, 1.0, (2, 3, HEIGHT, WIDTH)).astype(np.float32)
     inside = rng.uniform(size=(HEIGHT, WIDTH)) < 0.9 if region else np.ones((HEIGHT, WIDTH), bool)
-    module = Means(torch.from_numpy(inside) if region else None)
+    module = Means(torch.from_numpy(inside) if region else None).eval()
     expected = maps[..., inside].astype(float).mean(axis=-1)
     path = tmp_path / "means.onnx"
     torch.onnx.export(module, (torch.from_numpy(maps),), path, dynamo=True, verbose=False)

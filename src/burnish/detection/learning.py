@@ -50,13 +50,9 @@ def learn_all(scorer: Scorer, views: Views, tick: Callable[[], None] = lambda: N
 
 def passes(settings: Settings) -> int:
     """How often `learn_all` goes through the views."""
-    maps = sum(
-        map(
-            bool,
-            (settings.texture, settings.standardise == "position", settings.lines,
-             settings.features),
-        )
-    )  # fmt: skip
+    by_position = settings.standardise == "position"
+    asked = (settings.texture, by_position, settings.lines, settings.features)
+    maps = sum(1 for one in asked if one)
     return maps + (1 + FOLDS * (maps + 1) if settings.fusion == "scores" else 0)
 
 

@@ -28,8 +28,6 @@ DIRECTIONS = 16  # over half a turn
 DOUBLINGS = 5  # of the length, from 1 px on
 LENGTH = 2**DOUBLINGS  # px, of the average along a line
 WIDEN = 5  # px: a line counts as so much wider, or too few pixels would say so
-
-
 ANGLES = tuple(math.pi * number / DIRECTIONS for number in range(DIRECTIONS))
 
 

@@ -178,9 +178,8 @@ def test_a_defect_depends_on_seed_name_kind_alone(shop: Path, tmp_path: Path) ->
 
 
 def test_kinds_in_turn_and_repeats(shop: Path, tmp_path: Path) -> None:
-    done = stain(
-        shop, tmp_path / "o", Request(part=PART, kinds=("dent", "pit"), per_image=3)
-    )  # 10 parts: two fifths
+    # Of 10 parts two fifths are held out.
+    done = stain(shop, tmp_path / "o", Request(part=PART, kinds=("dent", "pit"), per_image=3))
     assert done.test == {"good": 8, "dent": 12, "pit": 12}
     names = {path.stem for path in (tmp_path / "o").glob("test/*/*.png")}
     assert sum(name.endswith("-2") for name in names) == 8

@@ -87,7 +87,9 @@ def check(
     messages = Console(stderr=True)
     with open_data(data, form, part, category) as opened:
         with image_progress(messages, "check") as on_image:
-            result = run_check(opened, false_alarms, holdout or "auto", on_image)
+            result = run_check(
+                opened, false_alarms, "auto" if holdout is None else holdout, on_image
+            )
         if page is not None:
             from burnish.checks.page import write_page
 

@@ -1,0 +1,68 @@
+"""Which settings do not go together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from burnish.settings import Settings
+
+
+def check_together(s: Settings) -> None:
+    """Settings that are right one by one may still contradict each other.
+
+    Raises:
+        ValueError: they do; the message names them and what would do.
+    """
+    if not s.mask_blocks or min(s.mask_blocks) < 1:
+        raise ValueError("mask_blocks needs at least one block side, each 1 px or more")
+    if len(set(s.mask_blocks)) < len(s.mask_blocks):
+        raise ValueError(f"mask_blocks {s.mask_blocks} names a scale twice")
+    least = s.sides[0]
+    named = f"tile {least}" if s.tile != "full" else f"image_size {s.image_size}"
+    if s.image_size == "auto" and s.tile == "full":
+        named += f" ({least} px or more)"
+    if max(s.mask_blocks) >= least:
+        raise ValueError(
+            f"mask_blocks {s.mask_blocks} must be smaller than {named}, "
+            "or a mask hides the whole image"
+        )
+    for patch, side in (("patch", s.patch), ("disc_patch", s.disc_patch)):
+        if least % side:
+            raise ValueError(
+                f"{named} is not a multiple of {patch} {side}: "
+                f"{least // side * side or side} would be"
+            )
+    if s.align == "part" and (s.tile != "full" or s.roi):
+        raise ValueError(
+            "align=part turns and cuts out whole parts, wherever they lie: it goes neither "
+            "with tile nor with roi, places of the image (align=auto gives way to them)"
+        )
+    if (s.texture or s.lines or s.features) and s.fusion == "paper":
+        raise ValueError(
+            "texture, lines and features add maps that fusion=paper, which compares the mean "
+            "errors of mask scales, cannot weigh: use fusion=scores (or max, mean)"
+        )
+    if len(set(s.texture)) < len(s.texture):
+        raise ValueError(f"texture {', '.join(s.texture)} names one twice")
+    if len(set(s.lines)) < len(s.lines):
+        raise ValueError(f"lines {s.lines} names a width twice")
+    uneven = [block for block in s.mask_blocks if block % s.patch]
+    if s.hidden_tokens == "drop" and uneven:
+        raise ValueError(
+            f"hidden_tokens=drop skips whole patches of {s.patch} px, but mask_blocks "
+            f"{uneven} are no multiples of it: use a patch that divides them, or keep"
+        )
+    if s.tile != "full" and 2 * s.overlap > s.tile:
+        raise ValueError(f"overlap {s.overlap} is more than half of tile {s.tile}")
+    for heads, width in ((s.heads, s.width), (s.disc_heads, s.disc_width)):
+        if width % heads:
+            raise ValueError(f"width {width} is not a multiple of the {heads} heads")
+    if s.width % 4 or s.disc_width % 4:
+        raise ValueError("width and disc_width must be multiples of 4 (sine positions)")
+    if s.skip == "all" and s.depth_encoder != s.depth_decoder:
+        raise ValueError("skip=all needs depth_encoder equal to depth_decoder")
+    if not (s.weight_adversarial or s.weight_latent or s.weight_consistency):
+        raise ValueError("every loss weight is 0: there is nothing to learn")
+    if s.epochs is None and s.steps is None and s.minutes is None:
+        raise ValueError("one of epochs, steps and minutes must say when training ends")
