@@ -46,7 +46,13 @@ def metal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_folder(metal: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with a model trained for a few steps: every part works, none is good."""
     folder = tmp_path_factory.mktemp("runs") / "micro"
-    texture = {"texture": BOTH, "texture_factors": 2, "lines": (1,), "fusion": "scores"}
+    texture = {
+        "texture": BOTH,
+        "texture_factors": 2,
+        "lines": (1,),
+        "whole": True,
+        "fusion": "scores",
+    }
     Detector.train(metal, "tiny", folder, steps=12, **texture, **MICRO)
     return folder
 

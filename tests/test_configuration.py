@@ -61,6 +61,7 @@ def test_unknown_preset_offers_the_nearest() -> None:
         ({"mask_blocks": (8, 8)}, "names a scale twice"),
         ({"lines": [0]}, "lines"),
         ({"lines": [2, 1, 2], "fusion": "scores"}, "names a width twice"),
+        ({"whole": True}, "it needs texture and fusion=scores"),
         ({"lines": 1, "fusion": "paper"}, "texture, lines and features add maps"),
         ({"texture": [1, 2]}, "texture: 1 is no texture: name each as image:4"),
         ({"texture": "image:1,residual:65"}, "'residual:65' is no texture"),

@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter, maximum_filter
 from torch.nn import functional as F
 
 from burnish.method.lines import ANGLES, LENGTH, WIDEN, doublings
+from burnish.method.scoring import ORDINARY
 
 from .networks import generate
 from .training import load
@@ -44,6 +45,12 @@ def together(found, factors):
     alike = np.clip((cells - known) / usual, -3, 3)
     explained = sum((alike * way).sum() * way for way in factors.ways.numpy()) * usual
     return F.interpolate(torch.from_numpy(explained)[None], size, mode="bilinear")[0].numpy()
+
+
+def quarters(found):
+    """(K, H, W) in four rows of four parts, one after another."""
+    return [part for row in np.array_split(found, 4, axis=1)
+            for part in np.array_split(row, 4, axis=2)]  # fmt: skip
 
 
 def long_lines(field, width):
@@ -80,16 +87,19 @@ class Inspector:
         self.position = None if model.position is None else [p.numpy() for p in model.position]
         size = self.generator.shape.height, self.generator.shape.width
         self.good = [texture.at(*size) for texture in model.textures]
+        self.whole = model.whole
         self.good_lines = [line.at(*size) for line in model.lines]
 
     def textures(self, image, painted):
-        """Unusual texture of residual or image: two maps a grain."""
+        """Unusual texture of residual or image: two maps a grain; how unlike the whole is."""
         mean = painted.mean(axis=0)
         fields = {"residual": (image - mean) / (np.maximum(blur(mean + 1, 4), 0) + 0.2),
                   "image": (image + 1) / (np.maximum(blur(image + 1, 4), 0) + 0.2)}  # fmt: skip
-        maps = []
+        maps, means = [], []
         for good in self.good:
             found = describe(fields[good.of], good.grain)
+            if self.whole is not None:
+                means.append([part.mean(axis=(1, 2)) for part in quarters(found)])
             z = found - good.mean.numpy()
             if good.factors is not None:
                 z = z - together(found, good.factors)
@@ -98,7 +108,11 @@ class Inspector:
                 far = np.sqrt(np.maximum(np.einsum("ihw,ij,jhw->hw", z, precision, z), 0))
                 far = far / (np.minimum(far, far.mean()).mean() + 0.1)
                 maps.append(blur(far, good.grain))
-        return maps
+        if self.whole is None:
+            return maps, None
+        means = np.transpose(means, (0, 2, 1)).ravel()
+        alike = (means - self.whole.mean.numpy()) / self.whole.deviation.numpy()
+        return maps, math.log(np.linalg.norm(alike @ self.whole.whitening.numpy()))
 
     def lines(self, image):
         """Unusual long lines of the image, one map a width."""
@@ -135,9 +149,9 @@ class Inspector:
                 error = (error - mean[index]) / deviation[index]
             maps.append(error)
         grey = image.mean(dim=0).numpy()
-        maps += self.textures(grey, np.stack(everything)) + self.lines(grey)
-        errors = np.stack(maps)
-        mu, sigma = (np.array(v)[:, None, None] for v in (known.mu, known.sigma))
+        more, whole = self.textures(grey, np.stack(everything))
+        errors = np.stack([*maps, *more, *self.lines(grey)])
+        mu, sigma = (np.array(v)[: len(errors), None, None] for v in (known.mu, known.sigma))
         if s.fusion == "paper":
             anomaly = errors[(errors - mu).mean(axis=(1, 2)).argmax()]
         else:
@@ -148,5 +162,7 @@ class Inspector:
             score = values[-max(1, round(s.top_share * values.size)) :].mean()
         else:
             score = values.mean() if s.reduction == "mean" else values[-1]
+        if whole is not None:
+            score += max((whole - known.mu[-1]) / known.sigma[-1] - ORDINARY, 0)
         full = Image.fromarray(anomaly.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
         return float(score), bool(score > known.threshold), np.asarray(full)

@@ -23,7 +23,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "precision", "accelerator", "devices", "checkpoint_minutes",
     ),
     "scoring": (
-        "error", "smoothing", "standardise", "texture", "texture_factors", "lines", "features",
-        "fusion", "reduction", "top_share",
+        "error", "smoothing", "standardise", "texture", "texture_factors", "lines", "whole",
+        "features", "fusion", "reduction", "top_share",
     ),
 }  # fmt: skip

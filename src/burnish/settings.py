@@ -199,6 +199,11 @@ class Settings(BaseModel):
         "image and compared with those of good parts; one more error map each (not the paper's; "
         "[]: none)",
     )
+    whole: bool = Field(
+        False,
+        description="compare the surface as a whole too, by its texture: a finish that is wrong "
+        "everywhere is no more unusual at one place than at another (not the paper's)",
+    )
     features: str = Field(
         "",
         description="a helping hand, not from scratch: compare the features of a pretrained "

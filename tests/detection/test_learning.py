@@ -15,12 +15,12 @@ from burnish.configuration import make_settings
 from burnish.detection.image_scorer import ImageScorer
 from burnish.detection.learning import (
     LEAST_UNIT,
-    ORDINARY,
     cross_fitted_units,
     learn_all,
     learn_maps,
     map_scores,
     passes,
+    unit_of_whole,
     units_of,
 )
 from burnish.detection.learning_lines import learn_lines
@@ -30,6 +30,7 @@ from burnish.method.factors import FLOOR, VIEWS_EACH, shared
 from burnish.method.generator import Generator, InputShape
 from burnish.method.lines import by_cells, line_responses
 from burnish.method.mahalanobis import SLACK
+from burnish.method.scoring import ORDINARY
 from burnish.method.texture import (
     AMOUNT,
     DESCRIPTORS,
@@ -39,6 +40,7 @@ from burnish.method.texture import (
     surface,
     to_cells,
 )
+from burnish.method.whole import grid_means, learn_whole
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, 1, 32, 32), dtype=np.uint8)
 INSIDE = np.zeros((32, 32), dtype=bool)
@@ -95,7 +97,8 @@ def views() -> list[View]:
 
 def test_textures_against_numpy() -> None:
     made = textured()
-    models = learn_textures(made, views())
+    models, whole = learn_textures(made, views())
+    assert whole is None
     expected = [("residual", 1), ("residual", 2), ("image", 1), ("image", 2)]
     assert [(model.of, model.grain) for model in models] == expected
     seen = [made.painted_of(to_tensor(p[None], made.device)) for p in PIXELS]
@@ -128,9 +131,9 @@ def test_what_all_places_do_together_is_taken_out_of_the_image() -> None:
     grains = 128 + rng.uniform(5, 60, (24, 1, 1, 1)) * rng.uniform(-1, 1, (24, 1, 32, 32))
     seen = [View(image) for image in grains.astype(np.uint8)]
     made = textured()
-    plain = {(m.of, m.grain): m for m in learn_textures(made, seen)}
+    plain = {(m.of, m.grain): m for m in learn_textures(made, seen)[0]}
     made.settings = made.settings.model_copy(update={"texture_factors": 16})
-    for model in learn_textures(made, seen):
+    for model in learn_textures(made, seen)[0]:
         before = plain[model.of, model.grain]
         if model.of == "residual":  # the painting has seen to it
             assert model.factors is None
@@ -165,7 +168,7 @@ def test_textures_repeat_and_depend_on_nothing_outside_the_region(factors: int) 
     seen = np.random.default_rng(3).integers(0, 256, (2 * VIEWS_EACH, 1, 32, 32), dtype=np.uint8)
     other = [np.where(inside, image, 255 - image) for image in seen]
     one, again, two = (
-        learn_textures(made, (View(image, inside) for image in images))
+        learn_textures(made, (View(image, inside) for image in images))[0]
         for images in (seen, seen, other)
     )
     for a, b, c in zip(one, again, two, strict=True):
@@ -178,7 +181,7 @@ def test_textures_repeat_and_depend_on_nothing_outside_the_region(factors: int) 
 
 def test_units_against_numpy() -> None:
     made = textured()
-    made.use_textures(learn_textures(made, views()))
+    made.use_textures(learn_textures(made, views())[0])
     scores = map_scores(made, views())
     maps = all_maps(made)
     assert maps.shape[:2] == (len(PIXELS), 2 + 8)
@@ -210,6 +213,78 @@ def test_units_come_from_parts_that_the_maps_do_not_know(parts: str) -> None:
         learn_maps(made, lambda judged=judged: [v for n, v in enumerate(seen) if n not in judged])
         found.append(map_scores(made, [seen[n] for n in judged]))
     assert cross_fitted_units(made, lambda: seen) == units_of(torch.cat(found))
+
+
+def whole() -> Scorer:
+    made = textured()
+    made.settings = made.settings.model_copy(update={"whole": True})
+    return made
+
+
+def test_the_whole_is_learnt_with_the_textures() -> None:
+    made = whole()
+    models, learnt = learn_textures(made, views())
+    assert learnt is not None
+    seen = [made.painted_of(to_tensor(p[None], made.device)) for p in PIXELS]
+    fields = {"residual": residual, "image": surface}
+    means = [
+        torch.cat(
+            [
+                grid_means(descriptors(smoothed(fields[m.of](*one), [m.grain]), m.grain)).detach()
+                for m in models
+            ],
+            dim=1,
+        )
+        for one in seen
+    ]
+    expected = learn_whole(torch.cat(means))
+    for name, values in vars(expected).items():
+        torch.testing.assert_close(getattr(learnt, name), values, rtol=1e-3, atol=1e-4)
+
+
+def test_unit_of_the_whole_against_numpy() -> None:
+    """One more of it weighs as one deviation of the highest of all maps' scores."""
+    scores = np.random.default_rng(1).normal([20, 50, -1], [1.5, 3, 0.2], (5000, 3))
+    mu, sigma = units_of(torch.from_numpy(scores[:, :2]))
+    middle, unit = unit_of_whole(torch.from_numpy(scores), mu, sigma)
+    local = ((scores[:, :2] - mu) / sigma).max(axis=1)
+    spread = median_abs_deviation(local, scale="normal")
+    assert unit == pytest.approx(0.2 / spread, rel=0.05)
+    assert middle == pytest.approx(-1 - ORDINARY * unit, abs=0.02)
+
+
+def test_the_whole_adds_to_the_score_what_it_has_above_the_ordinary() -> None:
+    made = whole()
+    learn_all(made, views)
+    assert made.units is not None
+    mu, sigma = made.units
+    assert len(mu) == len(sigma) == made.maps + 1 == 11
+    evidence = made.errors(View(PIXELS[0]))
+    assert evidence.whole is not None
+    alike = float(evidence.whole[0])
+    for above, added in ((-2.0, 0.0), (3.0, 3.0)):
+        references = made.references([*mu[:-1], alike - (ORDINARY + above)], [*sigma[:-1], 1.0])
+        scored = made.score(View(PIXELS[0]), *references)
+        plain = whole()
+        learn_maps(plain, views)
+        plain.use_whole(None)
+        before = plain.score(View(PIXELS[0]), *plain.references(mu[:-1], sigma[:-1]))
+        assert scored.score == pytest.approx(before.score + added, abs=1e-4)
+        assert scored.scale_scores[:-1] == before.scale_scores
+        assert scored.scale_scores[-1] == pytest.approx(ORDINARY + above, abs=1e-4)
+        assert torch.equal(scored.anomaly_map, before.anomaly_map)  # it has no place there
+
+
+def test_units_of_the_whole_come_from_other_parts_too() -> None:
+    made, found = whole(), []
+    seen = [View(image, part=part) for image, part in zip(PIXELS, "aabbbcc", strict=True)]
+    for judged in ([0, 1, 5, 6], [2, 3, 4]):
+        learn_maps(made, lambda judged=judged: [v for n, v in enumerate(seen) if n not in judged])
+        found.append(map_scores(made, [seen[n] for n in judged]))
+    scores = torch.cat(found)
+    mu, sigma = cross_fitted_units(made, lambda: seen)
+    assert (mu[:-1], sigma[:-1]) == units_of(scores[:, :-1])
+    assert (mu[-1], sigma[-1]) == unit_of_whole(scores, mu[:-1], sigma[:-1])
 
 
 def test_units_of_one_part_come_from_its_views() -> None:

@@ -35,6 +35,7 @@ from burnish.method.factors import Factors
 from burnish.method.generator import Generator, InputShape
 from burnish.method.lines import LineModel
 from burnish.method.texture import TextureModel
+from burnish.method.whole import WholeModel
 from burnish.settings import Settings
 
 SMALL = {
@@ -52,8 +53,10 @@ def make_model(
     standardise: str = "position",
     texture: tuple[str, ...] = (),
     lines: tuple[int, ...] = (),
+    whole: bool = False,
 ) -> Model:
-    changes = {"standardise": standardise, "texture": texture, "lines": lines}
+    changes = {"standardise": standardise, "texture": texture, "lines": lines, "whole": whole}
+    changes |= {"fusion": "scores"} if whole else {}
     settings = settings or make_settings("tiny", SMALL | changes)
     torch.manual_seed(0)
     generator = Generator(settings, InputShape(1, 32, 40))
@@ -79,7 +82,11 @@ def make_model(
     models = tuple(
         LineModel(w, torch.randn(16, 8, 10), torch.rand(16, 8, 10)) for w in settings.lines
     )
-    return Model(generator, card, position, textures=textures, lines=models)
+    values = len(textures) * 9 * 16
+    found = WholeModel(torch.randn(values), torch.rand(values), torch.randn(values, values))
+    return Model(
+        generator, card, position, textures=textures, lines=models, whole=found if whole else None
+    )
 
 
 @pytest.fixture
@@ -126,6 +133,9 @@ def assert_same(one: Model, two: Model) -> None:
             for name, values in vars(left.factors).items():
                 assert torch.equal(values, getattr(right.factors, name))
 
+    assert (one.whole is None) == (two.whole is None)
+    for name, values in vars(one.whole).items() if one.whole else ():
+        assert torch.equal(values, getattr(two.whole, name))
     for a_line, b_line in zip(one.lines, two.lines, strict=True):
         assert a_line.width == b_line.width
         assert torch.equal(a_line.mean, b_line.mean)
@@ -138,7 +148,8 @@ def assert_same(one: Model, two: Model) -> None:
 def test_round_trip_is_bit_for_bit(
     standardise: str, texture: tuple[str, ...], lines: tuple[int, ...], tmp_path: Path
 ) -> None:
-    model = make_model(standardise=standardise, texture=texture, lines=lines)
+    whole = bool(texture)
+    model = make_model(standardise=standardise, texture=texture, lines=lines, whole=whole)
     with torch.no_grad():  # numbers that a detour through text or half precision would lose
         model.generator.norm.bias.copy_(torch.linspace(-1e-38, 1e30, 16))
     save_model(tmp_path / "a.safetensors", model)
@@ -350,6 +361,18 @@ def test_lines_that_do_not_fit(name: str, damage: str, tmp_path: Path) -> None:
     model = make_model(texture=("image:2",), lines=(2,))
     wrong = replace(model.lines[0], **{name: torch.zeros(16, 8, 9)})
     model = replace(model, lines=() if damage == "gone" else (wrong,))
+    save_model(tmp_path / "model.safetensors", model)
+    with pytest.raises(BurnishError, match="do not fit the settings"):
+        load_model(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("name", ["mean", "deviation", "whitening"])
+@pytest.mark.parametrize("damage", ["gone", "reshaped"])
+def test_a_whole_that_does_not_fit(name: str, damage: str, tmp_path: Path) -> None:
+    model = make_model(texture=("image:2",), whole=True)
+    assert model.whole is not None
+    wrong = replace(model.whole, **{name: torch.zeros(143)})
+    model = replace(model, whole=None if damage == "gone" else wrong)
     save_model(tmp_path / "model.safetensors", model)
     with pytest.raises(BurnishError, match="do not fit the settings"):
         load_model(tmp_path / "model.safetensors")

@@ -95,7 +95,7 @@ def test_positions_against_numpy() -> None:
 
 def test_reported_reconstruction_is_the_chosen_scales() -> None:
     made = scorer(fusion="paper")
-    errors, painted = made.errors(View(PIXELS[0]))
+    errors, painted, _ = made.errors(View(PIXELS[0]))
     means = errors.mean(dim=(0, 2, 3))
     for scale in (0, 1):
         mu = means.clone()

@@ -25,6 +25,7 @@ SETS = {
         "texture": ["residual:1", "image:2"],
         "texture_factors": 4,
         "lines": [1],
+        "whole": True,
         "fusion": "scores",
     },
     "screw.zip": {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -18,7 +16,6 @@ from burnish.method.texture import (
     MAPS,
     SLOPE,
     TextureModel,
-    all_texture_maps,
     descriptors,
     precisions,
     residual,
@@ -135,7 +132,8 @@ def model(height: int, width: int, grain: float = 1) -> TextureModel:
 
 def test_maps_against_loops() -> None:
     left, good = RNG.normal(0, 0.1, (1, 20, 24)), model(20, 24)
-    ours = texture_maps(smoothed(torch.from_numpy(left).float(), [1]), good)[0].numpy()
+    found = descriptors(smoothed(torch.from_numpy(left).float(), [1]), 1)
+    ours = texture_maps(found, good)[0].numpy()
     z = (slow_descriptors(left[0], 1) - good.mean.numpy()) / good.deviation.numpy()
     for number in range(MAPS):
         distance = np.zeros((20, 24))
@@ -145,22 +143,6 @@ def test_maps_against_loops() -> None:
                 distance[row, column] = np.sqrt(at @ good.precision[number].numpy() @ at)
         usual = np.minimum(distance, distance.mean()).mean()
         np.testing.assert_allclose(ours[number], blur(distance / (usual + 0.1), 1.0), rtol=1e-3)
-
-
-def test_nothing_outside_the_region_matters() -> None:
-    inside = torch.zeros(20, 24, dtype=torch.bool)
-    inside[3:15, 4:20] = True
-    images = torch.from_numpy(RNG.uniform(-1, 1, (1, 1, 20, 24))).float()
-    other = torch.where(inside, images, -images)
-    painted, good = images[:, None] * 0.5, model(20, 24)
-    again = torch.where(inside, painted, 1.0)
-    models = [good, replace(good, of="image")]
-    one = all_texture_maps(images, painted, models, inside)
-    two = all_texture_maps(other, again, models, inside)
-    assert one.shape[1] == 2 * MAPS
-    torch.testing.assert_close(one, two)
-    assert not one[..., ~inside].any()
-    assert (one[..., inside] > 0).all()
 
 
 def test_a_line_among_grain_stands_out_though_its_error_is_no_larger() -> None:
@@ -178,7 +160,7 @@ def test_a_line_among_grain_stands_out_though_its_error_is_no_larger() -> None:
     marked[20, 8:40] += 0.1
     assert np.abs(marked).max() < np.abs(good[0]).max() + 0.11
     before, after = (
-        texture_maps(smoothed(torch.from_numpy(f)[None].float(), [1]), texture)[0]
+        texture_maps(descriptors(smoothed(torch.from_numpy(f)[None].float(), [1]), 1), texture)[0]
         for f in (good[0], marked)
     )
     assert after[1].max() > 2 * before[1].max()

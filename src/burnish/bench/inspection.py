@@ -17,7 +17,7 @@ from burnish.bench.record import InspectionFigures, Products, Quantiles
 from burnish.detection.detector import Detector
 from burnish.detection.scorer import Scorer, to_tensor
 from burnish.images.reader import read_image
-from burnish.method.scoring import fuse, image_score
+from burnish.method.scoring import fuse, image_score, with_whole
 from burnish.training.allocator import freed_memory_kept
 
 WARM_UP, LEAST = 3, 20  # images
@@ -109,5 +109,7 @@ def score_batch(scorer: Scorer, images: Tensor, mu: Tensor, sigma: Tensor) -> Te
     this is what it would be like otherwise. Without a region of interest.
     """
     s = scorer.settings
-    errors, _ = scorer.errors_of(images)
-    return image_score(fuse(errors, mu, sigma, s.fusion), s.reduction, s.top_share)
+    errors, _, whole = scorer.errors_of(images)
+    fused = fuse(errors, mu[: scorer.maps], sigma[: scorer.maps], s.fusion)
+    scores = image_score(fused, s.reduction, s.top_share)
+    return scores if whole is None else with_whole(scores, (whole - mu[-1]) / sigma[-1])

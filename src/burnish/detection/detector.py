@@ -45,7 +45,7 @@ class Detector:
         settings, calibration = self.card.settings, self.card.calibration
         scorer = Scorer(
             model.generator, settings, pick_device(device), model.position, model.textures,
-            model.lines, model.features,
+            model.lines, model.features, model.whole,
         )  # fmt: skip
         self.scorer = ImageScorer(scorer, settings, model.roi)
         self.threshold = calibration.threshold
@@ -243,7 +243,7 @@ class Detector:
         s = self.card.settings
         paper = s.fusion == "paper"
         index = scored.scale if paper else int(np.argmax(scored.scale_scores))
-        return map_names(s.mask_blocks, s.textures, s.lines, bool(s.features))[index]
+        return map_names(s.mask_blocks, s.textures, s.lines, bool(s.features), s.whole)[index]
 
 
 def pick_device(name: str) -> torch.device:

@@ -1,4 +1,4 @@
-"""What good parts' errors usually are: by place, by texture, and the unit of each map's score.
+"""What good parts' errors usually are: by place, by texture, and the units of what they add up to.
 
 Measured on training images: were it on the held-out ones, their scores would no longer be
 comparable with those of new parts.
@@ -6,7 +6,7 @@ comparable with those of new parts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -18,14 +18,15 @@ from burnish.detection.scorer import Scorer, View, to_tensor
 from burnish.method.backbone import FEATURES, load_backbone
 from burnish.method.features import STRIDE, FeatureModel, coarse_region, precision_of
 from burnish.method.mahalanobis import SLACK
-from burnish.method.scoring import image_score
+from burnish.method.scoring import ORDINARY, image_score
 from burnish.settings import Settings
 
 PLACES = 300  # of each view that the correlation of features is measured on
 LEAST_UNIT = 0.05  # of the median score: the least a map's scores are taken to scatter
 FOLDS = 2
 NORMAL = 1.4826  # standard deviations in a median absolute deviation, if normally distributed
-ORDINARY = 5.0  # score of an ordinary good image, in units: away from 0, where shares mean nothing
+LEAST_LOCAL = 0.1  # the least that the highest scores of maps are taken to scatter, units
+LEAST_WHOLE = 1e-3  # the same of the surface as a whole, of its logarithm
 
 Views = Callable[[], Iterable[View]]
 """Gives the same good training views, in the same order, each time it is called."""
@@ -57,16 +58,17 @@ def passes(settings: Settings) -> int:
 
 
 def learn_maps(scorer: Scorer, views: Views) -> None:
-    """What the error maps are compared with: positions, textures, lines, features."""
+    """What parts are compared with: positions, textures, the whole, lines, features."""
     scorer.position, scorer.textures, scorer.units = None, [], None
-    scorer.lines, scorer.features = [], None
+    scorer.lines, scorer.features, scorer.whole = [], None, None
     settings = scorer.settings
-    textures = learn_textures(scorer, views()) if settings.texture else []
+    textures, whole = learn_textures(scorer, views()) if settings.texture else ([], None)
     if settings.standardise == "position":
         learn_positions(scorer, views())
     lines = learn_lines(scorer, views()) if settings.lines else []
     features = learn_features(scorer, views()) if settings.features else None
     scorer.use_textures(textures)
+    scorer.use_whole(whole)
     scorer.use_lines(lines)
     scorer.use_features(features)
 
@@ -137,16 +139,23 @@ def cross_fitted_units(scorer: Scorer, views: Views) -> tuple[list[float], list[
     for fold in range(FOLDS):
         learn_maps(scorer, lambda fold=fold: in_fold(fold, False))  # type: ignore[misc]
         found.append(map_scores(scorer, in_fold(fold, True)))
-    return units_of(torch.cat(found))
+    scores = torch.cat(found)
+    mu, sigma = units_of(scores[:, : scorer.maps])
+    if scorer.settings.whole:
+        middle, unit = unit_of_whole(scores, mu, sigma)
+        mu, sigma = [*mu, middle], [*sigma, unit]
+    return mu, sigma
 
 
 def map_scores(scorer: Scorer, views: Iterable[View]) -> Tensor:
-    """(N, M) float64: the image score that each map alone gives to each view."""
+    """(N, M) float64: the image score that each map alone gives to each view. (N, M + 1) where the
+    surface as a whole is compared: that distance comes last."""
     settings, found = scorer.settings, []
     for view in views:
         inside = inside_of(view, scorer.device)
-        maps = scorer.errors(view)[0][0]
-        found.append(image_score(maps, settings.reduction, settings.top_share, inside).cpu())
+        maps, _, whole = scorer.errors(view)
+        scores = image_score(maps[0], settings.reduction, settings.top_share, inside)
+        found.append((scores if whole is None else torch.cat([scores, whole])).cpu())
     return torch.stack(found).double()
 
 
@@ -154,10 +163,29 @@ def units_of(scores: Tensor) -> tuple[list[float], list[float]]:
     """mu and sigma of each map from scores (N, M): sigma is their spread (the median absolute
     deviation, as a few odd views are not to set it), and with mu the median view scores `ORDINARY`.
     """
-    middle = scores.quantile(0.5, dim=0)
-    spread = NORMAL * (scores - middle).abs().quantile(0.5, dim=0)
+    middle, spread = _middle(scores)
     unit = torch.maximum(spread, LEAST_UNIT * middle.abs() + 1e-9)
     return (middle - ORDINARY * unit).tolist(), unit.tolist()
+
+
+def unit_of_whole(
+    scores: Tensor, mu: Sequence[float], sigma: Sequence[float]
+) -> tuple[float, float]:
+    """mu and sigma of the surface as a whole, from scores (N, M + 1) and the units (M,) of maps.
+
+    In units of the highest of all maps' scores, which it is added to: where that scatters twice
+    as much as a single map's, so does the whole.
+    """
+    local = ((scores[:, :-1] - torch.tensor(mu)) / torch.tensor(sigma)).amax(dim=1)
+    middle, spread = _middle(scores[:, -1])
+    unit = float(spread.clamp_min(LEAST_WHOLE) / _middle(local)[1].clamp_min(LEAST_LOCAL))
+    return float(middle) - ORDINARY * unit, unit
+
+
+def _middle(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Median over the first dimension, and the median absolute deviation as a standard one."""
+    middle = values.quantile(0.5, dim=0)
+    return middle, NORMAL * (values - middle).abs().quantile(0.5, dim=0)
 
 
 def _part_of(view: View, number: int) -> str:

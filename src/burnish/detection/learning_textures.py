@@ -1,4 +1,5 @@
-"""What image or residual of good parts look like: `TextureModel`s from training views."""
+"""What image or residual of good parts look like: `TextureModel`s from training views, and the
+surface as a whole."""
 
 from __future__ import annotations
 
@@ -14,19 +15,21 @@ from burnish.method.factors import Factors, coarse_cells, find_factors, left_ove
 from burnish.method.mahalanobis import SLACK
 from burnish.method.texture import (
     DESCRIPTORS,
-    FIELDS,
     TextureModel,
-    descriptors,
+    all_descriptors,
     precisions,
-    smoothed,
     to_cells,
 )
+from burnish.method.whole import WholeModel, grid_means, learn_whole
 
 SAMPLED = 1000  # pixels of a view that the correlation of descriptors is measured on
 
 
-def learn_textures(scorer: Scorer, views: Iterable[View]) -> list[TextureModel]:
-    """What the descriptors are on good views, one model for each of `Settings.textures`."""
+def learn_textures(
+    scorer: Scorer, views: Iterable[View]
+) -> tuple[list[TextureModel], WholeModel | None]:
+    """What the descriptors are on good views, one model for each of `Settings.textures`, and all of
+    them over the whole view if `Settings.whole` asks for it."""
     wanted, shape = scorer.settings.textures, scorer.shape
     moments = [Moments(DESCRIPTORS, shape.height, shape.width) for _ in wanted]
     kept = EvenViews()
@@ -34,13 +37,8 @@ def learn_textures(scorer: Scorer, views: Iterable[View]) -> list[TextureModel]:
     for view in views:
         inside = inside_of(view)
         spots = some_places(inside, shape.height * shape.width, SAMPLED, rng)
-        fields = {
-            of: smoothed(field, [grain for whose, grain in wanted if whose == of])
-            for of, field in _fields(scorer, view).items()
-        }
-        keep, rows = kept.wants(), {"spots": spots}
-        for number, (of, grain) in enumerate(wanted):
-            found = descriptors(fields[of], grain).cpu()
+        keep, rows, means = kept.wants(), {"spots": spots}, []
+        for number, found in enumerate(_descriptors(scorer, view)):
             moments[number].add(found[0], inside)
             if keep:
                 cells, seen = coarse_cells(found, inside)
@@ -50,15 +48,17 @@ def learn_textures(scorer: Scorer, views: Iterable[View]) -> list[TextureModel]:
                     f"cells{number}": cells[0],
                     f"pixels{number}": found[0].flatten(1)[:, spots],
                 }
+                means.append(grid_means(found, inside)[0])
         if keep:
-            kept.add(**rows)
-    return [
+            kept.add(**rows, means=torch.cat(means))
+    textures = [
         _texture_model(
             of, grain, moments[number], kept[f"cells{number}"], kept[f"pixels{number}"],
             kept["spots"], scorer,
         )
         for number, (of, grain) in enumerate(wanted)
     ]  # fmt: skip
+    return textures, learn_whole(kept["means"]) if scorer.settings.whole else None
 
 
 def _texture_model(
@@ -87,12 +87,13 @@ def _texture_model(
 
 
 @torch.inference_mode()
-def _fields(scorer: Scorer, view: View) -> dict[str, Tensor]:
-    inside, wanted = inside_of(view, scorer.device), {of for of, _ in scorer.settings.textures}
+def _descriptors(scorer: Scorer, view: View) -> list[Tensor]:
+    """(1, K, H, W) of each of `Settings.textures`."""
+    inside, wanted = inside_of(view, scorer.device), scorer.settings.textures
     images = to_tensor(view.pixels[None], scorer.device)
-    if "residual" in wanted:
+    if any(of == "residual" for of, _ in wanted):
         images, painted = scorer.painted_of(images, inside)
     else:  # nothing needs to be painted
         images = images if inside is None else images.masked_fill(~inside, 0.0)
         painted = images[:, None]
-    return {of: FIELDS[of](images, painted, inside) for of in wanted}
+    return [found.cpu() for found in all_descriptors(images, painted, wanted, inside)]

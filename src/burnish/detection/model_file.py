@@ -30,17 +30,19 @@ from burnish.method.features import STRIDE, FeatureModel
 from burnish.method.generator import Generator, InputShape
 from burnish.method.lines import DIRECTIONS, LineModel
 from burnish.method.texture import CELL, DESCRIPTORS, MAPS, TextureModel
+from burnish.method.whole import GRID, WholeModel
 from burnish.settings import Settings
 
 # 2: tiles, region of interest, ranges of the training images; 3: textures; 4: alignment, features;
-# 5: textures named one by one; 6: factors of textures; 7: lines
-FORMAT = 7
+# 5: textures named one by one; 6: factors of textures; 7: lines; 8: whole
+FORMAT = 8
 KEY = "burnish-model"
 POSITION = ("position.mean", "position.deviation")
 ROI = "roi.png"
 OF_TEXTURE = ("mean", "deviation", "precision")
 FACTORS = "factors."
 OF_LINES = ("mean", "deviation")
+WHOLE = "whole."
 OF_FEATURES = ("features.mean", "features.deviation", "features.precision")
 BACKBONE = "backbone."
 
@@ -82,6 +84,7 @@ class Model:
         textures: what good residuals look like, one of each of `Settings.textures`.
         lines: what long lines good parts have, one of each of `Settings.lines`.
         features: pretrained network and what good parts' features are, or None.
+        whole: the surface of good parts as a whole, or None.
     """
 
     generator: Generator
@@ -91,6 +94,7 @@ class Model:
     textures: tuple[TextureModel, ...] = ()
     lines: tuple[LineModel, ...] = ()
     features: FeatureModel | None = None
+    whole: WholeModel | None = None
 
 
 def save_model(path: Path, model: Model) -> None:
@@ -109,6 +113,8 @@ def save_model(path: Path, model: Model) -> None:
             tensors |= {name + FACTORS + k: v for k, v in vars(texture.factors).items()}
     for line in model.lines:
         tensors |= {f"lines.{line.width}.{part}": getattr(line, part) for part in OF_LINES}
+    if model.whole is not None:
+        tensors |= {WHOLE + k: v for k, v in vars(model.whole).items()}
     if model.features is not None:
         found = model.features
         tensors |= dict(
@@ -151,7 +157,7 @@ def load_model(path: Path) -> Model:
         raise BurnishError(f"{path}: bad header at alignment.size: not the model's input")
     with torch.device("meta"):  # a header may claim any width: allocate nothing before shapes fit
         generator = Generator(card.settings, card.shape)
-    position, roi, features = None, None, None
+    position, roi, features, whole = None, None, None, None
     textures, lines = [], []
     try:
         if card.settings.roi:
@@ -162,13 +168,17 @@ def load_model(path: Path) -> Model:
             textures.append(_take_texture(tensors, of, grain, card.shape))
         for width in card.settings.lines:
             lines.append(_take_lines(tensors, width, card.shape))
+        if card.settings.whole:
+            whole = _take_whole(tensors, len(textures))
         if card.settings.features:
             features = _take_features(tensors, card.shape)
         weights = {k.removeprefix("generator."): v for k, v in tensors.items()}
         generator.load_state_dict(weights, assign=True)
     except (RuntimeError, KeyError) as error:
         raise BurnishError(f"{path}: weights do not fit the settings in its header") from error
-    return Model(generator.eval(), card, position, roi, tuple(textures), tuple(lines), features)
+    return Model(
+        generator.eval(), card, position, roi, tuple(textures), tuple(lines), features, whole
+    )
 
 
 def _texture_name(of: str, grain: float) -> str:
@@ -202,6 +212,16 @@ def _take_lines(tensors: dict[str, Tensor], width: int, shape: InputShape) -> Li
     if not mean.shape == deviation.shape == (DIRECTIONS, *_cells(shape, CELL)):
         raise RuntimeError("lines by cells of another shape")
     return LineModel(width, mean, deviation)
+
+
+def _take_whole(tensors: dict[str, Tensor], textures: int) -> WholeModel:
+    """As `_take_texture`."""
+    found = WholeModel(*(tensors.pop(WHOLE + field.name) for field in fields(WholeModel)))
+    values = textures * DESCRIPTORS * GRID**2
+    shapes = [tuple(tensor.shape) for tensor in vars(found).values()]
+    if shapes != [(values,), (values,), (values, values)]:
+        raise RuntimeError("the whole of another shape")
+    return found
 
 
 def _cells(shape: InputShape, side: int) -> tuple[int, int]:

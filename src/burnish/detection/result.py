@@ -44,11 +44,15 @@ class Region:
     peak: float
 
 
+WHOLE = "whole surface"
+
+
 def map_names(
     mask_blocks: Sequence[int],
     textures: Sequence[tuple[str, int]],
     lines: Sequence[int] = (),
     features: bool = False,
+    whole: bool = False,
 ) -> list[str]:
     """What the scores of single maps (`Result.scale_scores`) belong to, in their order."""
     names = [f"blocks of {block} px" for block in mask_blocks]
@@ -56,7 +60,8 @@ def map_names(
         own = "image " if of == "image" else ""
         names += [f"{own}grain of {grain} px", f"{own}lines of {grain} px"]
     names += [f"long lines of {width} px" for width in lines]
-    return [*names, "pretrained features"] if features else names
+    names += ["pretrained features"] * features
+    return [*names, WHOLE] if whole else names
 
 
 @dataclass(frozen=True)
@@ -72,9 +77,10 @@ class Result:
         regions: where, worst first; may be empty for a defect spread thinly (see `peak`).
         peak: (x, y) of the highest anomaly-map value, px of the input image.
         block: side in px of the mask scale that stood out most (eq. 8), whose reconstruction it is.
-        evidence: the error map that says most against the part, of `map_names`.
-        scale_scores: the score that each map of `map_names` alone would give, in standard
-            deviations on good images (under fusion=scores an ordinary one has 5).
+        evidence: what says most against the part, of `map_names`: an error map, or its surface as a
+            whole, which no place of the anomaly map shows.
+        scale_scores: the score that each of `map_names` alone would give, in standard deviations
+            on good images (under fusion=scores an ordinary one has 5).
         anomaly_map: float32 HxW at the size of the input, raw.
         inside: bool HxW, the region of interest; None: every pixel counts.
         reconstruction: uint8 HxW or HxWx3 at the size of the input: the part without the flaw.
@@ -123,6 +129,8 @@ class Result:
             worst = self.regions[0]
             more = f" (+{len(self.regions) - 1})" if len(self.regions) > 1 else ""
             return f"{worst.x},{worst.y} {worst.width}x{worst.height}{more}"
+        if self.evidence == WHOLE:
+            return WHOLE
         return f"near {self.peak[0]},{self.peak[1]}"
 
     def to_dict(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,8 +16,9 @@ from burnish.method.generator import Generator
 from burnish.method.lines import LineModel, all_line_maps
 from burnish.method.masks import complementary_masks
 from burnish.method.reconstruction import reconstruct
-from burnish.method.scoring import best_scale, error_maps, fuse, image_score
-from burnish.method.texture import MAPS, TextureModel, all_texture_maps
+from burnish.method.scoring import best_scale, error_maps, fuse, image_score, with_whole
+from burnish.method.texture import MAPS, TextureModel
+from burnish.method.whole import WholeModel, texture_evidence
 from burnish.settings import Settings
 
 
@@ -43,7 +45,8 @@ class Scored:
     """A view's (H, W) map and (C, H, W) reconstruction in [-1, 1]; the coldest value of the map
     and the view itself stand outside the region of interest.
 
-    `scale_scores`: for each map (`Scorer.errors`) the score it alone would give.
+    `scale_scores`: for each map (`Scorer.errors`) the score it alone would give, and last that of
+    the surface as a whole, where it is compared.
     """
 
     score: float
@@ -51,6 +54,15 @@ class Scored:
     scale_scores: tuple[float, ...]
     anomaly_map: Tensor
     reconstruction: Tensor
+
+
+class Evidence(NamedTuple):
+    """What speaks against images: error maps (B, M, H, W); reconstructions (B, S, C, H, W); how
+    unlike good ones their surfaces are as a whole (B,), see `whole.whole_distance`, or None."""
+
+    errors: Tensor
+    reconstructions: Tensor
+    whole: Tensor | None
 
 
 class Scorer:
@@ -63,6 +75,8 @@ class Scorer:
         textures: of good parts, one a grain, see `learning.learn_textures`. With T of them there
             are S + 2 T maps.
         lines: of good parts, see `learning_lines.learn_lines`; one more map each.
+        whole: the surface of good parts as a whole, see `learning_textures.learn_textures`; no map,
+            but mu and sigma have one value more for it.
         features: of good parts, see `learning.learn_features`; one more map. M is the number of all
             maps.
     """
@@ -76,6 +90,7 @@ class Scorer:
         textures: Sequence[TextureModel] = (),
         lines: Sequence[LineModel] = (),
         features: FeatureModel | None = None,
+        whole: WholeModel | None = None,
     ) -> None:
         self.generator = generator.to(device).float().eval()
         self.settings = settings
@@ -89,6 +104,7 @@ class Scorer:
         self.use_textures(textures)
         self.use_lines(lines)
         self.use_features(features)
+        self.use_whole(whole)
         self.masks = complementary_masks(shape.height, shape.width, settings.mask_blocks).to(device)
 
     def use_textures(self, textures: Sequence[TextureModel]) -> None:
@@ -107,6 +123,10 @@ class Scorer:
         """Compare pretrained features with these from now on; None: not at all."""
         self.features = None if features is None else features.to(self.device)
 
+    def use_whole(self, whole: WholeModel | None) -> None:
+        """Compare the surface as a whole with this from now on; None: not at all."""
+        self.whole = None if whole is None else whole.to(self.device)
+
     @property
     def maps(self) -> int:
         """How many error maps there are."""
@@ -114,32 +134,32 @@ class Scorer:
         return len(self.masks) + textures + len(self.lines) + (self.features is not None)
 
     @torch.inference_mode()
-    def errors(self, view: View) -> tuple[Tensor, Tensor]:
-        """Error maps (1, M, H, W), reconstructions (1, S, C, H, W).
+    def errors(self, view: View) -> Evidence:
+        """What speaks against one view (B = 1).
 
-        Those of the mask scales are standardised by position if the positions are known; then come
-        those of texture, lines and features.
+        The error maps of the mask scales are standardised by position if the positions are known;
+        then come those of texture, lines and features.
         """
         return self.errors_of(to_tensor(view.pixels[None], self.device), self._inside(view))
 
     @torch.inference_mode()
-    def errors_of(self, images: Tensor, inside: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """`errors` of a batch: images (B, C, H, W) in [-1, 1], region bool (H, W) -> error maps
-        (B, M, H, W), reconstructions (B, S, C, H, W)."""
+    def errors_of(self, images: Tensor, inside: Tensor | None = None) -> Evidence:
+        """`errors` of a batch: images (B, C, H, W) in [-1, 1], region bool (H, W)."""
         images, painted = self.painted_of(images, inside)
         errors = error_maps(images, painted, self.settings.error, self.settings.smoothing, inside)
+        whole = None
         if self.position is not None:
             mean, deviation = self.position
             errors = (errors - mean) / deviation
         if self.textures:
-            more = all_texture_maps(images, painted, self.textures, inside)
+            more, whole = texture_evidence(images, painted, self.textures, self.whole, inside)
             errors = torch.cat([errors, more], dim=1)
         if self.lines:
             more = all_line_maps(images, painted, self.lines, inside)
             errors = torch.cat([errors, more], dim=1)
         if self.features is not None:
             errors = torch.cat([errors, feature_map(images, self.features, inside)], dim=1)
-        return errors, painted
+        return Evidence(errors, painted, whole)
 
     def painted_of(self, images: Tensor, inside: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Images with 0 outside the region, and their reconstructions (B, S, C, H, W)."""
@@ -149,26 +169,31 @@ class Scorer:
 
     @torch.inference_mode()
     def score(self, view: View, mu: Tensor, sigma: Tensor) -> Scored:
-        """Score one view against the references mu and sigma (S,)."""
+        """Score one view against the references mu and sigma (M,), with `whole` (M + 1,)."""
         s, inside = self.settings, self._inside(view)
-        errors, painted = self.errors(view)
+        errors, painted, whole = self.errors(view)
+        if whole is not None:
+            whole = (whole - mu[-1]) / sigma[-1]
+        mu, sigma = mu[: self.maps], sigma[: self.maps]
         anomaly_map = fuse(errors, mu, sigma, s.fusion, inside)
-        score = float(image_score(anomaly_map, s.reduction, s.top_share, inside))
+        score = image_score(anomaly_map, s.reduction, s.top_share, inside)
         alone = image_score(
             ((errors - mu[:, None, None]) / sigma[:, None, None])[0],
             s.reduction, s.top_share, inside,
         )  # fmt: skip
         scale = int(best_scale(errors, alone, mu, s.fusion, len(self.masks), inside))
-        by_scale = tuple(alone.tolist())
+        if whole is not None:
+            score, alone = with_whole(score, whole), torch.cat([alone, whole])
         anomaly, reconstruction = anomaly_map[0], painted[0, scale]
         if inside is not None:
             anomaly = torch.where(inside, anomaly, anomaly[inside].min())
             image = to_tensor(view.pixels, self.device)
             reconstruction = torch.where(inside, reconstruction, image)
-        return Scored(score, scale, by_scale, anomaly, reconstruction)
+        by_scale = tuple(alone.tolist())
+        return Scored(float(score), scale, by_scale, anomaly, reconstruction)
 
     def references(self, mu: object, sigma: object) -> tuple[Tensor, Tensor]:
-        """mu and sigma as float32 tensors (S,) on the device."""
+        """mu and sigma as float32 tensors on the device."""
         return (
             torch.tensor(mu, dtype=torch.float32, device=self.device),
             torch.tensor(sigma, dtype=torch.float32, device=self.device),

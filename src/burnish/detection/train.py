@@ -194,8 +194,9 @@ def train(
         alignment=store.alignment,
     )
     model = Model(
-        generator, card, scorer.position, roi, scorer.learnt, scorer.learnt_lines, scorer.features
-    )
+        generator, card, scorer.position, roi, scorer.learnt, scorer.learnt_lines,
+        scorer.features, scorer.whole,
+    )  # fmt: skip
     save_model(model_path, model)
     trainer.wait()
     tell(Stage("done", f"model written to {model_path}", done=1.0))

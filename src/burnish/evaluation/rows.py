@@ -209,6 +209,7 @@ class ModelFacts(Frozen):
         textures: of each texture that is looked at, whose it is and its grain, px.
         lines: widths of the long lines that are looked for, px.
         features: whether a pretrained network lends a hand.
+        whole: whether the surface as a whole is compared.
         settings: all of them, as plain values.
         training_fingerprint: SHA-256 over names and contents of the training images.
     """
@@ -225,6 +226,7 @@ class ModelFacts(Frozen):
     textures: tuple[tuple[str, int], ...] = ()
     lines: tuple[int, ...] = ()
     features: bool = False
+    whole: bool = False
     settings: dict[str, Any] = Field(default_factory=dict)
     training_fingerprint: str | None = None
     versions: dict[str, str] = Field(default_factory=dict)

@@ -22,8 +22,9 @@ from burnish.method.features import feature_map
 from burnish.method.lines import LineModel, all_line_maps
 from burnish.method.masks import complementary_masks
 from burnish.method.reconstruction import reconstruct
-from burnish.method.scoring import best_scale, error_maps, fuse, image_score
-from burnish.method.texture import TextureModel, all_texture_maps
+from burnish.method.scoring import best_scale, error_maps, fuse, image_score, with_whole
+from burnish.method.texture import TextureModel
+from burnish.method.whole import WholeModel, texture_evidence
 
 # See `tolerance_of`; sums are taken in another order.
 TOLERANCE, TURNED_TOLERANCE = 1e-4, 1e-3
@@ -42,7 +43,7 @@ class Outputs(NamedTuple):
         reconstruction: uint8 (H, W), or (H, W, 3) of a model of colour images.
         scale: int64 (), index of the mask scale that stands out.
         scale_scores: float32 (M,), the score that each error map (`Scorer.errors`) alone would
-            give.
+            give; last, where it is compared, that of the surface as a whole.
         model_map: float32 (h, w), the anomaly map at the model's size.
     """
 
@@ -120,6 +121,10 @@ class InspectionGraph(nn.Module):
             full_line = line.at(shape.height, shape.width)
             self.register_buffer(f"line_mean{line.width}", full_line.mean.cpu())
             self.register_buffer(f"line_deviation{line.width}", full_line.deviation.cpu())
+        self.has_whole = model.whole is not None
+        if model.whole is not None:
+            for name, values in vars(model.whole).items():
+                self.register_buffer(f"whole_{name}", values.cpu())
         self.features = None
         if model.features is not None:
             self.features = copy.deepcopy(model.features).to(torch.device("cpu"))
@@ -152,19 +157,26 @@ class InspectionGraph(nn.Module):
             seen = seen.masked_fill(~inside, 0.0)
         painted = reconstruct(self.generator, seen, self.masks)
         errors = error_maps(seen, painted, s.error, s.smoothing, inside)
+        whole = None
         if self.has_position:
             errors = (errors - self.mean) / self.deviation
         if self.textures:
-            more = all_texture_maps(seen, painted, self._textures(), inside)
+            compared = self._whole() if self.has_whole else None
+            more, whole = texture_evidence(seen, painted, self._textures(), compared, inside)
             errors = torch.cat([errors, more], dim=1)
         if self.lines:
             errors = torch.cat([errors, all_line_maps(seen, painted, self._lines(), inside)], dim=1)
         if self.features is not None:
             errors = torch.cat([errors, feature_map(seen, self.features, inside)], dim=1)
-        fused = fuse(errors, self.mu, self.sigma, s.fusion, inside)
-        score = self._reduce(fused)[0]
-        alone = self._reduce(((errors - self.mu[:, None, None]) / self.sigma[:, None, None])[0])
-        scale = best_scale(errors, alone, self.mu, s.fusion, len(self.masks), inside)[None]
+        mu, sigma = self.mu[: errors.shape[1]], self.sigma[: errors.shape[1]]
+        fused = fuse(errors, mu, sigma, s.fusion, inside)
+        score = self._reduce(fused)
+        alone = self._reduce(((errors - mu[:, None, None]) / sigma[:, None, None])[0])
+        scale = best_scale(errors, alone, mu, s.fusion, len(self.masks), inside)[None]
+        if whole is not None:
+            whole = (whole - self.mu[-1]) / self.sigma[-1]
+            score, alone = with_whole(score, whole), torch.cat([alone, whole])
+        score = score[0]
         exceed = (self.scores >= score).sum(dtype=torch.float32)
         model_map = fused[0]
         levels = (painted[0].index_select(0, scale)[0].clamp(-1, 1) + 1).mul(127.5).round()
@@ -229,6 +241,9 @@ class InspectionGraph(nn.Module):
             LineModel(w, getattr(self, f"line_mean{w}"), getattr(self, f"line_deviation{w}"))
             for w in self.lines
         ]
+
+    def _whole(self) -> WholeModel:
+        return WholeModel(*(getattr(self, f"whole_{field.name}") for field in fields(WholeModel)))
 
     def _to_channels(self, pixels: Tensor) -> Tensor:
         """float32 (H, W, 1 or 3) -> (C, H, W), as the reader does it."""

@@ -13,6 +13,7 @@ from burnish.method.filters import gaussian_smooth
 LIGHT_SMOOTHING = 4.0  # sigma, px: over which the local brightness is taken
 DARK = 0.2  # of brightness in [0, 2]: errors in black places are not blown up
 FLAWLESS = 0.02  # of relative error, added to an image's usual one
+ORDINARY = 5.0  # score of an ordinary good image, in units: away from 0, where shares mean nothing
 
 
 def error_maps(
@@ -145,3 +146,13 @@ def image_score(
         return pixels.amax(dim=1)
     count = max(1, round(top_share * pixels.shape[1]))
     return pixels.topk(count, dim=1).values.mean(dim=1)
+
+
+def with_whole(score: Tensor, whole: Tensor) -> Tensor:
+    """An image score of places, and by how much the surface as a whole stands out, added to it.
+
+    Args:
+        score: under fusion "scores".
+        whole: in its own units, `ORDINARY` on an ordinary good image; at or below it adds nothing.
+    """
+    return score + (whole - ORDINARY).clamp_min(0.0)

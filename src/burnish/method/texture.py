@@ -11,7 +11,7 @@ Shapes: B batch, S mask scales, C channels, K descriptors, H x W image.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -145,19 +145,34 @@ def precisions(standardised: Tensor) -> Tensor:
     return found.float()
 
 
-def texture_maps(
-    field: Mapping[float, Tensor], model: TextureModel, inside: Tensor | None = None
-) -> Tensor:
-    """Unusual texture of a field: (B, MAPS, H, W), >= 0, 0 outside the region.
+def all_descriptors(
+    images: Tensor,
+    reconstructions: Tensor,
+    kinds: Sequence[tuple[str, float]],
+    inside: Tensor | None = None,
+) -> Iterator[Tensor]:
+    """`descriptors` of each field and grain, one by one; other arguments as of `residual`."""
+    fields = {
+        of: smoothed(
+            field(images, reconstructions, inside), [grain for whose, grain in kinds if whose == of]
+        )
+        for of, field in FIELDS.items()
+        if any(whose == of for whose, _ in kinds)
+    }
+    for of, grain in kinds:
+        yield descriptors(fields[of], grain)
+
+
+def texture_maps(values: Tensor, model: TextureModel, inside: Tensor | None = None) -> Tensor:
+    """Unusual texture: descriptors (B, K, H, W) -> (B, MAPS, H, W), >= 0, 0 outside the region.
 
     The Mahalanobis distance by place of what the factors do not explain, in shares of its usual
     size in the image (a rough part is unusual everywhere), smoothed over the grain.
 
     Args:
-        field: as of `smoothed`, for the model's grain at least.
+        values: of the model's field and grain.
         model: with mean and deviation for every pixel (`TextureModel.at`).
     """
-    values = descriptors(field, model.grain)
     usual = model.mean
     if model.factors is not None:
         usual = usual + shared(values, model.factors, inside)
@@ -166,20 +181,3 @@ def texture_maps(
     shares = shares_of_usual(torch.stack(maps, dim=1), 0.1, inside)
     smooth = gaussian_smooth(shares, model.grain)
     return smooth if inside is None else smooth.masked_fill(~inside, 0.0)
-
-
-def all_texture_maps(
-    images: Tensor,
-    reconstructions: Tensor,
-    models: Sequence[TextureModel],
-    inside: Tensor | None = None,
-) -> Tensor:
-    """Maps of all models in their order, (B, MAPS x models, H, W); arguments as of `residual`."""
-    fields = {
-        of: smoothed(
-            field(images, reconstructions, inside), [m.grain for m in models if m.of == of]
-        )
-        for of, field in FIELDS.items()
-        if any(m.of == of for m in models)
-    }
-    return torch.cat([texture_maps(fields[m.of], m, inside) for m in models], dim=1)

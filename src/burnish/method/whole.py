@@ -1,0 +1,116 @@
+"""The surface as a whole: a finish that is wrong everywhere, and nowhere more than elsewhere.
+
+Texture's error maps are in shares of their usual size in the image, so that a rough part is not
+called defective for being rough; and so a part that is badly ground all over goes unseen. Here the
+descriptors of all textures are averaged over a coarse grid, and one Mahalanobis distance tells how
+unlike good parts they are together. Not the paper's.
+
+Shapes: B batch, N views, K descriptors, H x W pixels, G x G cells, D = textures x K x G x G.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from burnish.method.factors import coarse_cells
+from burnish.method.mahalanobis import SLACK
+from burnish.method.texture import TextureModel, all_descriptors, texture_maps
+
+GRID = 4  # cells a side
+SHRINKAGE = 0.3  # towards independent values that vary alike: there are fewer views than values
+
+
+@dataclass(frozen=True)
+class WholeModel:
+    """The surface of good parts as a whole.
+
+    Attributes:
+        mean, deviation: (D,), of the grid's means.
+        whitening: (D, D), the symmetric root of the inverse of their shrunk correlation, over the
+            root of D: of an ordinary good view the whitened values have a length of about 1.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    whitening: Tensor
+
+    def to(self, device: torch.device) -> WholeModel:
+        return replace(
+            self,
+            mean=self.mean.to(device),
+            deviation=self.deviation.to(device),
+            whitening=self.whitening.to(device),
+        )
+
+
+def grid_means(values: Tensor, inside: Tensor | None = None) -> Tensor:
+    """Descriptors (B, K, H, W) -> their means over the cells of the grid, (B, K x G x G).
+
+    Only the region `inside`, bool (H, W), counts; a cell without any of it is 0. Means of means
+    over small cells: an exported graph adds up one after another in float32.
+    """
+    cells, seen = coarse_cells(values, inside)
+    down, across = (_averages(side) for side in cells.shape[2:])
+    if seen is not None:
+        share = down @ seen.float() @ across.T
+        cells = cells.masked_fill(~seen, 0.0)
+        return (down @ cells @ across.T / share.clamp_min(1e-6)).flatten(1)
+    return (down @ cells @ across.T).flatten(1)
+
+
+def whole_distance(means: Tensor, model: WholeModel) -> Tensor:
+    """The grid's means (B, D) of all textures, one after another -> logarithm of their Mahalanobis
+    distance from those of good parts, (B,)."""
+    alike = (means - model.mean) / model.deviation
+    return (alike @ model.whitening).square().sum(dim=1).clamp_min(1e-12).log() / 2
+
+
+def learn_whole(means: Tensor) -> WholeModel:
+    """Of the grid's means of good views, (N, D)."""
+    mean = means.mean(dim=0)
+    spread = (means - mean).square().mean(dim=0).sqrt()
+    deviation = spread + SLACK * spread.mean() + 1e-6
+    alike = ((means - mean) / deviation).double()
+    together = alike.T @ alike / len(means)
+    usual = together.diagonal().mean() + 1e-6  # one view, or all alike
+    shrunk = (1 - SHRINKAGE) * together + SHRINKAGE * usual * torch.eye(len(together)).double()
+    strength, ways = torch.linalg.eigh(shrunk)
+    whitening = (ways / strength.sqrt()) @ ways.T / len(together) ** 0.5
+    return WholeModel(mean, deviation, whitening.float())
+
+
+def texture_evidence(
+    images: Tensor,
+    reconstructions: Tensor,
+    models: Sequence[TextureModel],
+    whole: WholeModel | None = None,
+    inside: Tensor | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """What texture says of images: maps of all models in their order, (B, MAPS x models, H, W), and
+    `whole_distance` (B,), or None without `whole`.
+
+    Args:
+        images, reconstructions, inside: as of `texture.residual`.
+    """
+    maps, means = [], []
+    kinds = [(model.of, model.grain) for model in models]
+    found = all_descriptors(images, reconstructions, kinds, inside)
+    for model, values in zip(models, found, strict=True):
+        maps.append(texture_maps(values, model, inside))
+        if whole is not None:
+            means.append(grid_means(values, inside))
+    distance = None if whole is None else whole_distance(torch.cat(means, dim=1), whole)
+    return torch.cat(maps, dim=1), distance
+
+
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)
+def _averages(size: int) -> Tensor:
+    """(G, size), float32: what averages `size` values into cells."""
+    return F.adaptive_avg_pool1d(torch.eye(size), GRID).T.contiguous()
