@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from burnish.images.formats.kolektor import Kolektor
 from burnish.images.preparing.prepare import Request, prepare
+from burnish.images.synthetic.defects import STAINS
 from burnish.images.synthetic.synth import write_dataset
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
@@ -50,6 +52,13 @@ def test_json(burnish: Callable, metal: Path, tmp_path: Path) -> None:
     assert found["train"] == 16
     assert found["test"]["good"] == 4
     assert sum(found["test"].values()) == 8
+
+
+def test_help_names_every_kind(burnish: Callable) -> None:
+    code, text, _ = burnish("--help")
+    assert code == 0
+    words = re.findall(r"\w+", text)
+    assert not set(STAINS) - set(words)
 
 
 @pytest.mark.parametrize(

@@ -309,3 +309,20 @@ def test_no_room(kind: str, pixels: int) -> None:
 def test_a_region_of_another_shape(allowed: NDArray) -> None:
     with pytest.raises(BurnishError, match="must be bool 128x128"):
         draw_defect(PICTURES["cast"], "pit", np.random.default_rng(0), allowed=allowed)
+
+
+def test_an_uneven_surface_is_rougher_or_smoother() -> None:
+    picture, ratios = noise(128, 12, (160, 160)), []
+    for seed in range(12):
+        image, mask = draw_defect(picture, "uneven", np.random.default_rng(seed))
+        core = (
+            ndimage.distance_transform_edt(mask) > 0.6 * ndimage.distance_transform_edt(mask).max()
+        )
+        before, after = (
+            (grey - ndimage.gaussian_filter(grey, 3.0))[core].std()
+            for grey in (picture.astype(float), image.astype(float))
+        )
+        ratios.append(after / before)
+    assert min(ratios) < 0.7
+    assert max(ratios) > 1.4
+    assert all(not 0.85 < ratio < 1.15 for ratio in ratios)

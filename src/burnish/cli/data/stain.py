@@ -40,7 +40,7 @@ def stain(
         str,
         typer.Option(
             metavar="KIND,...",
-            help="Of scratch, pit, stain, dent, crack, cutpaste; all if not given.",
+            help="Of scratch, pit, stain, dent, crack, wear, uneven, cutpaste; all if not given.",
         ),
     ] = "",
     per_image: Annotated[

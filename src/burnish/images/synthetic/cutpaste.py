@@ -37,8 +37,7 @@ class Patch:
 
     def cut(self, canvas: tuple[slice, slice]) -> Patch:
         """The part of the canvas that is used."""
-        relief = Relief(self.relief.profile[canvas], self.relief.support[canvas])
-        return Patch(relief, self.u[canvas], self.v[canvas])
+        return Patch(self.relief.cut(canvas), self.u[canvas], self.v[canvas])
 
 
 def draw_patch(side: float, rng: np.random.Generator) -> Patch:

@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from burnish.errors import BurnishError, nearest
 from burnish.images.synthetic.cutpaste import change_by_pasting, draw_patch
-from burnish.images.synthetic.reliefs import LARGE, RELIEFS, Plane, Relief
+from burnish.images.synthetic.reliefs import LARGE, RELIEFS, Plane
 from burnish.images.synthetic.surfaces import MIN_SIDE
 
 Window = tuple[slice, slice]
@@ -36,6 +36,9 @@ MATERIAL_CHANGE = 1.5
 
 RUST_TINT = (0.45, 1.0, 1.5)
 """How much a stain darkens red, green and blue: least in red, which leaves brown."""
+
+DETAIL = 3.0
+"""Sigma, px: what a surface's texture stands out from."""
 
 INSIDE = 0.9
 """Share of a defect that must lie where defects are allowed."""
@@ -57,7 +60,8 @@ def draw_defect(
 
     The amplitude follows the local texture and the range of the image, times a random factor
     (some defects are easy to see, some hard) and `strength`. Where a mark would vanish because
-    the picture is already black (or white) there, it is drawn with the opposite sign.
+    the picture is already black (or white) there, it is drawn with the opposite sign. `uneven`
+    changes the picture's own texture too.
 
     Args:
         image: uint8 HxW or HxWx3 (RGB), sides of at least 32 pixels; never modified.
@@ -121,9 +125,13 @@ def _drawn(
         if (placed := _place(relief.support, image.shape[:2], allowed, rng)) is None:
             continue
         window, canvas = placed
-        relief = Relief(relief.profile[canvas], relief.support[canvas])
+        relief = relief.cut(canvas)
         amplitude = strength * rng.uniform(0.7, 1.4) * _contrast(image, window)
         change = _keep_in_range(_grey(image[window]), amplitude * relief.profile)
+        if relief.gain is not None:
+            grey = _grey(image)
+            detail = (grey - ndimage.gaussian_filter(grey, DETAIL))[window]
+            change += (np.exp(strength * relief.gain) - 1.0) * detail
         return window, change, relief.support
     raise _no_room(kind)
 
@@ -225,7 +233,7 @@ def _contrast(image: NDArray[np.uint8], window: Window) -> float:
     margin = max(4, min(image.shape[:2]) // 16)
     rows, columns = (slice(max(0, axis.start - margin), axis.stop + margin) for axis in window)
     around = _grey(image[rows, columns])
-    detail = around - ndimage.gaussian_filter(around, 3.0)
+    detail = around - ndimage.gaussian_filter(around, DETAIL)
     texture = 1.4826 * float(np.median(np.abs(detail)))
     step = max(1, min(image.shape[:2]) // 64)  # the range of the image needs no more than a sample
     low, high = np.percentile(_grey(image[::step, ::step]), (2.0, 98.0))

@@ -20,10 +20,19 @@ Plane = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Relief:
-    """Shape of a defect: `profile` float32 NxN, about -1 to 1, `support` bool NxN."""
+    """Shape of a defect: `profile` float32 NxN, about -1 to 1, `support` bool NxN.
+
+    `gain`: float32 NxN, logarithm of how many times as strong the picture's own texture becomes.
+    """
 
     profile: Plane
     support: NDArray[np.bool_]
+    gain: Plane | None = None
+
+    def cut(self, canvas: tuple[slice, slice]) -> Relief:
+        """The part of the canvas that is used."""
+        gain = None if self.gain is None else self.gain[canvas]
+        return Relief(self.profile[canvas], self.support[canvas], gain)
 
 
 # --- the kinds ----------------------------------------------------------------------------------
@@ -130,6 +139,18 @@ def _wear(side: float, rng: np.random.Generator) -> Relief:
     return Relief(profile.astype(np.float32), cover > 0.05)
 
 
+def _uneven(side: float, rng: np.random.Generator) -> Relief:
+    """Ground or coated unevenly: very large, with a soft border; rougher or smoother, and darker or
+    brighter."""
+    radius = side * rng.uniform(0.3, 0.7)
+    u, v = frame(1.3 * radius, rng)
+    oval = rng.uniform(0.5, 1.0)
+    cover = np.clip(_depth(u, v / oval, radius, 0.3, 0.2, rng) / 0.5, 0.0, 1.0)
+    shade, gain = rng.choice([-1.0, 1.0], 2) * rng.uniform((0.7, 0.5), 1.0)
+    profile, gains = (np.asarray(value * cover, dtype=np.float32) for value in (shade, gain))
+    return Relief(profile, cover > 0.05, gains)
+
+
 # --- drawing ------------------------------------------------------------------------------------
 
 
@@ -203,5 +224,8 @@ RELIEFS: dict[str, Callable[[float, np.random.Generator], Relief]] = {
 }
 """Kind -> relief, for a picture whose shorter side is so many pixels long."""
 
-LARGE: dict[str, Callable[[float, np.random.Generator], Relief]] = {"wear": _wear}
+LARGE: dict[str, Callable[[float, np.random.Generator], Relief]] = {
+    "wear": _wear,
+    "uneven": _uneven,
+}
 """The same, for kinds that cover much of the picture: not part of the procedural data set."""
