@@ -137,11 +137,11 @@ def test_colour_images_train_a_colour_model(micro: dict, tmp_path: Path) -> None
 
 def test_the_evidence_is_the_map_with_the_highest_score(detector: Detector, metal: Path) -> None:
     settings = detector.card.settings
-    names = map_names(settings.mask_blocks, settings.textures, settings.lines)
+    names = map_names(settings.mask_blocks, settings.textures, settings.lines, False, True)
     assert names[:3] == ["blocks of 8 px", "blocks of 16 px", "grain of 1 px"]
-    assert names[5] == "lines of 2 px"
-    assert names[-2:] == ["image lines of 2 px", "long lines of 1 px"]
-    assert len(names) == 11
+    assert names[5] == "grain and direction of 2 px"
+    assert names[-2:] == ["long lines of 1 px", "whole surface"]
+    assert len(names) == 12
     for image in find_test_images(metal):
         result = detector.inspect(image.path)
         assert result.evidence == names[int(np.argmax(result.scale_scores))]

@@ -170,6 +170,7 @@ def test_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     [
         ({}, ""),
         ({"is_defect": True, "peak": (3, 9)}, "near 3,9"),
+        ({"is_defect": True, "evidence": "whole surface"}, "whole surface"),
         ({"is_defect": True, "regions": (Region(3, 4, 6, 5, 9.0),)}, "3,4 6x5"),
         ({"is_defect": True, "regions": (Region(3, 4, 6, 5, 9.0),) * 3}, "3,4 6x5 (+2)"),
         ({"regions": (Region(3, 4, 6, 5, 9.0),)}, ""),  # a good part has no defect's place

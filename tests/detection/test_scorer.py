@@ -29,8 +29,10 @@ def scorer(**changes: object) -> Scorer:
 
 def calibrate(made: Scorer) -> Calibration:
     *ticks, calibration = ImageScorer(made, made.settings).calibrate(PIXELS)
-    assert ticks == [None] * (2 * len(PIXELS))  # one tick for each image in each of two passes
-    assert calibration is not None
+    # One tick for each image in each of two passes, the scores in the second.
+    assert ticks[: len(PIXELS)] == [None] * len(PIXELS)
+    assert isinstance(calibration, Calibration)
+    assert tuple(sorted(ticks[len(PIXELS) :])) == calibration.scores
     return calibration
 
 

@@ -225,7 +225,8 @@ def test_a_trained_model_gives_every_part_of_the_record(detector: Detector, meta
     assert e.model.textures == detector.card.settings.textures
     assert len(e.model.textures) == 4
     assert e.model.lines == (1,)
-    assert all(len(row.scale_scores) == len(e.model.mask_blocks) + 8 + 1 for row in e.images)
+    assert e.model.whole
+    assert all(len(row.scale_scores) == len(e.model.mask_blocks) + 8 + 2 for row in e.images)
     assert Evaluation.model_validate_json(e.model_dump_json()) == e
     assert [x.false_alarm_rate for x in e.escapes_at] == [0, 0.01, 0.05]
     again = evaluate(detector, metal, stress_images=4)

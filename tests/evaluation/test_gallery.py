@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from burnish.detection.result import Result
 from burnish.evaluation.gallery import (
     Exhibit,
     Gallery,
@@ -59,6 +61,15 @@ def test_the_defect_called_defective_says_where(
         assert [panel.name for panel in exhibit.panels] == [
             "part", "reconstruction", "residual ×4", "heat map", "ground truth",
         ]  # fmt: skip
+
+    class Everywhere:
+        @staticmethod
+        def inspect(path: Path) -> Result:
+            found = detector.inspect(path)
+            return replace(found, regions=(), evidence="whole surface")
+
+    galleries = {g.key: g for g in make_galleries(evaluation, Everywhere(), hostile_metal, 2)}
+    assert galleries["surest"].exhibits[0].where == "all over; no place stood out"
     assert all(exhibit.where == "" for exhibit in galleries["passed"].exhibits)
     assert all(len(exhibit.panels) == 4 for exhibit in galleries["passed"].exhibits)
 

@@ -28,6 +28,7 @@ def info(
     from rich.console import Console
     from rich.table import Table
 
+    from burnish.detection.oddest import Oddest
     from burnish.setting_groups import GROUPS
 
     c, shape, data = card.calibration, card.shape, card.data
@@ -46,8 +47,10 @@ def info(
         "promise": c.promise(),
         "good scores": f"{c.scores[0]:.4g} to {c.scores[-1]:.4g}, median "
         f"{c.scores[len(c.scores) // 2]:.4g}",
-        "versions": ", ".join(f"{k} {v}" for k, v in card.versions.items()),
     }
+    if data.get("oddest"):  # not there in older files
+        facts["odd one out"] = str(Oddest(**data["oddest"]))
+    facts["versions"] = ", ".join(f"{k} {v}" for k, v in card.versions.items())
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in facts.items():
         table.add_row(f"[bold]{name}", value)

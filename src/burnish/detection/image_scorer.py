@@ -147,11 +147,11 @@ class ImageScorer:
         filled[: grid.tile - done] = filled[done:].copy()
         filled[grid.tile - done :] = False
 
-    def calibrate(self, images: Images) -> Iterator[Calibration | None]:
+    def calibrate(self, images: Images) -> Iterator[Calibration | float | None]:
         """Calibrate on good prepared images, in two passes, one image in memory at a time.
 
-        Yields None after every image of each pass (for a progress bar), then the `Calibration`.
-        Where the scorer has units of its own, there is only the second pass.
+        Yields None after every image of the first pass, its score after every one of the second,
+        then the `Calibration`. Where the scorer has units of its own, there is no first pass.
         """
         units = self.scorer.units
         mu, sigma = units if units else (yield from self._measure_references(images))
@@ -165,7 +165,7 @@ class ImageScorer:
             peaks.append(float(values.max()))
             sample = values[:: max(1, values.size // QUANTILE_PIXELS)]
             quantiles.append(float(np.quantile(sample, 0.99)))
-            yield None
+            yield scored.score
         yield Calibration(
             mu=tuple(mu),
             sigma=tuple(sigma),

@@ -58,7 +58,7 @@ def map_names(
     names = [f"blocks of {block} px" for block in mask_blocks]
     for of, grain in textures:
         own = "image " if of == "image" else ""
-        names += [f"{own}grain of {grain} px", f"{own}lines of {grain} px"]
+        names += [f"{own}grain of {grain} px", f"{own}grain and direction of {grain} px"]
     names += [f"long lines of {width} px" for width in lines]
     names += ["pretrained features"] * features
     return [*names, WHOLE] if whole else names
@@ -122,7 +122,7 @@ class Result:
 
     @property
     def where(self) -> str:
-        """The worst region as `x,y wxh` in px, or the peak when no region stands out."""
+        """The worst region as `x,y wxh` in px; when none stands out `WHOLE`, or the peak."""
         if not self.is_defect:
             return ""
         if self.regions:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from burnish.detection.detector import pick_device
 from burnish.detection.image_scorer import Images, ImageScorer
 from burnish.detection.learning import learn_all, passes
 from burnish.detection.model_file import FORMAT, Model, ModelCard, load_model, save_model
+from burnish.detection.oddest import find_oddest
 from burnish.detection.ranges import learn_ranges, prepared_statistics
 from burnish.detection.scorer import Scorer, View
 from burnish.errors import BurnishError
@@ -159,13 +160,17 @@ def train(
     )
     held_images = Subset(store, held)
     image_scorer = ImageScorer(scorer, settings, roi)
-    shown = len({parts[i] for i in held})
-    calibration = _calibrate(image_scorer, held_images, tell).model_copy(update={"parts": shown})
+    shown, names = len({parts[i] for i in held}), [store.paths[i].name for i in held]
+    calibration, scores = _calibrate(image_scorer, held_images, tell)
+    calibration = calibration.model_copy(update={"parts": shown})
+    oddest = find_oddest(names, [parts[i] for i in held], scores, calibration.threshold)
     watched = (store[i] for i in training[:: max(1, len(training) // RANGE_IMAGES)])
     ranges = learn_ranges(
         prepared_statistics(pixels, image_scorer.region(*pixels.shape[1:])) for pixels in watched
     )
     tell(Stage("calibrate", calibration.promise(), done=1.0))
+    if oddest is not None:
+        tell(Stage("calibrate", str(oddest), done=1.0))
     card = ModelCard(
         format=FORMAT,
         preset=preset,
@@ -178,7 +183,8 @@ def train(
             "training_images": len(training),
             "held_out_images": len(held),
             "held_out_parts": shown,
-            "held_out": [store.paths[i].name for i in held],
+            "held_out": names,
+            "oddest": None if oddest is None else asdict(oddest),
             "skipped": store.skipped,
             "sizes": [list(size) for size in sorted(set(store.sizes))[:20]],
         },
@@ -262,11 +268,17 @@ def _describe(store: ImageStore, samples: Samples, held: list[int], settings: Se
     )
 
 
-def _calibrate(scorer: ImageScorer, images: Images, tell: Callable[[Stage], None]) -> Calibration:
+def _calibrate(
+    scorer: ImageScorer, images: Images, tell: Callable[[Stage], None]
+) -> tuple[Calibration, list[float]]:
+    """The calibration, and the score of each image."""
     rounds = 1 if scorer.scorer.units else 2
-    for index, calibration in enumerate(scorer.calibrate(images), start=1):
-        if calibration is not None:
-            return calibration
+    scores: list[float] = []
+    for index, found in enumerate(scorer.calibrate(images), start=1):
+        if isinstance(found, Calibration):
+            return found, scores
+        if found is not None:
+            scores.append(found)
         share = index / (rounds * len(images))
         tell(Stage("calibrate", done=LEARNING + (1 - LEARNING) * share))
     raise AssertionError("calibrate always ends with a Calibration")

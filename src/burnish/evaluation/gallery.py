@@ -14,7 +14,7 @@ from PIL import Image
 from scipy import ndimage
 
 from burnish.detection.pictures import heatmap, outline, residual
-from burnish.detection.result import Result
+from burnish.detection.result import WHOLE, Result
 from burnish.errors import BurnishError
 from burnish.evaluation.collect import Inspector, name_of, read_mask
 from burnish.evaluation.record import Evaluation, ImageRow, printable
@@ -197,6 +197,8 @@ def _where(result: Result) -> str:
     if not result.is_defect:
         return ""
     scale = f"{result.evidence} stood out"
+    if result.where == WHOLE:
+        return "all over; no place stood out"
     if not result.regions:
         x, y = result.peak
         return f"thinly spread, hottest at ({x}, {y}); {scale}"

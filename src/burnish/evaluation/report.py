@@ -91,6 +91,7 @@ def write_report(
         textures=e.model.textures,
         lines=e.model.lines,
         features=e.model.features,
+        whole=e.model.whole,
         settings={
             group: {key: plain(getattr(card.settings, key)) for key in keys}
             for group, keys in GROUPS.items()

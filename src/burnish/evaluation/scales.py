@@ -17,7 +17,7 @@ class ScaleRow:
     """One mask scale, or one map of texture, alone.
 
     Attributes:
-        name: "16 px", "grain 2 px", "lines 2 px", or "scale 2" when the block sizes are not known.
+        name: "16 px", "grain 2 px", "whole surface", or "scale 2" when block sizes are not known.
         image_auroc: against all good images; None for one class.
         by_kind: the same by kind of defect.
         good, defect: quartiles (lower, median, upper) of the scale's score; None without images.
