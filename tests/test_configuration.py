@@ -61,7 +61,6 @@ def test_unknown_preset_offers_the_nearest() -> None:
         ({"mask_blocks": (8, 8)}, "names a scale twice"),
         ({"lines": [0]}, "lines"),
         ({"lines": [2, 1, 2], "fusion": "scores"}, "names a width twice"),
-        ({"whole": True}, "it needs texture and fusion=scores"),
         ({"lines": 1, "fusion": "paper"}, "texture, lines and features add maps"),
         ({"texture": [1, 2]}, "texture: 1 is no texture: name each as image:4"),
         ({"texture": "image:1,residual:65"}, "'residual:65' is no texture"),
@@ -152,3 +151,10 @@ def test_parsed_assignments_make_settings() -> None:
 def test_assignments_without_key_or_value(item: str) -> None:
     with pytest.raises(BurnishError, match="not of the form key=value"):
         parse_assignments([item])
+
+
+def test_the_whole_is_judged_where_there_is_what_it_needs() -> None:
+    assert make_settings("small", {}).judges_whole
+    for changes in ({"texture": []}, {"fusion": "max"}, {"whole": False}):
+        assert not make_settings("small", changes).judges_whole
+    assert not make_settings("paper", {"whole": True}).judges_whole

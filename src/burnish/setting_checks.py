@@ -43,11 +43,6 @@ def check_together(s: Settings) -> None:
             "texture, lines and features add maps that fusion=paper, which compares the mean "
             "errors of mask scales, cannot weigh: use fusion=scores (or max, mean)"
         )
-    if s.whole and not (s.texture and s.fusion == "scores"):
-        raise ValueError(
-            "whole compares the surface by its texture, in units of image scores: it needs "
-            "texture and fusion=scores (or whole=false)"
-        )
     if len(set(s.texture)) < len(s.texture):
         raise ValueError(f"texture {', '.join(s.texture)} names one twice")
     if len(set(s.lines)) < len(s.lines):

@@ -202,7 +202,8 @@ class Settings(BaseModel):
     whole: bool = Field(
         False,
         description="compare the surface as a whole too, by its texture: a finish that is wrong "
-        "everywhere is no more unusual at one place than at another (not the paper's)",
+        "everywhere is no more unusual at one place than at another (not the paper's; does nothing "
+        "without texture and fusion=scores)",
     )
     features: str = Field(
         "",
@@ -227,6 +228,11 @@ class Settings(BaseModel):
         if self.tile != "full":
             return self.tile, self.tile
         return AUTO_SIDES if self.image_size == "auto" else (self.image_size, self.image_size)
+
+    @property
+    def judges_whole(self) -> bool:
+        """Whether the surface as a whole is compared: `whole`, and there is what it needs."""
+        return self.whole and bool(self.texture) and self.fusion == "scores"
 
     @property
     def textures(self) -> tuple[tuple[str, int], ...]:

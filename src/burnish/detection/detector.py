@@ -243,7 +243,8 @@ class Detector:
         s = self.card.settings
         paper = s.fusion == "paper"
         index = scored.scale if paper else int(np.argmax(scored.scale_scores))
-        return map_names(s.mask_blocks, s.textures, s.lines, bool(s.features), s.whole)[index]
+        names = map_names(s.mask_blocks, s.textures, s.lines, bool(s.features), s.judges_whole)
+        return names[index]
 
 
 def pick_device(name: str) -> torch.device:

@@ -141,7 +141,7 @@ def cross_fitted_units(scorer: Scorer, views: Views) -> tuple[list[float], list[
         found.append(map_scores(scorer, in_fold(fold, True)))
     scores = torch.cat(found)
     mu, sigma = units_of(scores[:, : scorer.maps])
-    if scorer.settings.whole:
+    if scorer.settings.judges_whole:
         middle, unit = unit_of_whole(scores, mu, sigma)
         mu, sigma = [*mu, middle], [*sigma, unit]
     return mu, sigma

@@ -29,7 +29,7 @@ def learn_textures(
     scorer: Scorer, views: Iterable[View]
 ) -> tuple[list[TextureModel], WholeModel | None]:
     """What the descriptors are on good views, one model for each of `Settings.textures`, and all of
-    them over the whole view if `Settings.whole` asks for it."""
+    them over the whole view if `Settings.judges_whole` asks for it."""
     wanted, shape = scorer.settings.textures, scorer.shape
     moments = [Moments(DESCRIPTORS, shape.height, shape.width) for _ in wanted]
     kept = EvenViews()
@@ -58,7 +58,7 @@ def learn_textures(
         )
         for number, (of, grain) in enumerate(wanted)
     ]  # fmt: skip
-    return textures, learn_whole(kept["means"]) if scorer.settings.whole else None
+    return textures, learn_whole(kept["means"]) if scorer.settings.judges_whole else None
 
 
 def _texture_model(

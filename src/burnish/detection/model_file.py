@@ -168,7 +168,7 @@ def load_model(path: Path) -> Model:
             textures.append(_take_texture(tensors, of, grain, card.shape))
         for width in card.settings.lines:
             lines.append(_take_lines(tensors, width, card.shape))
-        if card.settings.whole:
+        if card.settings.judges_whole:
             whole = _take_whole(tensors, len(textures))
         if card.settings.features:
             features = _take_features(tensors, card.shape)

@@ -130,7 +130,7 @@ def _model_facts(detector: Inspector) -> ModelFacts:
         textures=card.settings.textures,
         lines=card.settings.lines,
         features=bool(card.settings.features),
-        whole=card.settings.whole,
+        whole=card.settings.judges_whole,
         settings=card.settings.model_dump(mode="json"),
         training_fingerprint=None if fingerprint is None else str(fingerprint),
         versions=dict(card.versions),
