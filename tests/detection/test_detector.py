@@ -139,7 +139,7 @@ def test_the_evidence_is_the_map_with_the_highest_score(detector: Detector, meta
     settings = detector.card.settings
     names = map_names(settings.mask_blocks, settings.textures, settings.lines, False, True)
     assert names[:3] == ["blocks of 8 px", "blocks of 16 px", "grain of 1 px"]
-    assert names[5] == "grain and direction of 2 px"
+    assert names[5] == "direction of 2 px"
     assert names[-2:] == ["long lines of 1 px", "whole surface"]
     assert len(names) == 12
     for image in find_test_images(metal):

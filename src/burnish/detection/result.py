@@ -58,7 +58,7 @@ def map_names(
     names = [f"blocks of {block} px" for block in mask_blocks]
     for of, grain in textures:
         own = "image " if of == "image" else ""
-        names += [f"{own}grain of {grain} px", f"{own}grain and direction of {grain} px"]
+        names += [f"{own}grain of {grain} px", f"{own}direction of {grain} px"]
     names += [f"long lines of {width} px" for width in lines]
     names += ["pretrained features"] * features
     return [*names, WHOLE] if whole else names
