@@ -27,7 +27,7 @@ from burnish.detection.learning import (
 from burnish.detection.learning_lines import learn_lines
 from burnish.detection.learning_textures import learn_textures
 from burnish.detection.scorer import Scorer, View, to_tensor
-from burnish.method.factors import FLOOR, VIEWS_EACH, shared
+from burnish.method.factors import FLOOR, VIEWS_EACH, coarse_cells, shared
 from burnish.method.generator import Generator, InputShape
 from burnish.method.lines import by_cells, line_responses
 from burnish.method.mahalanobis import SLACK
@@ -144,7 +144,7 @@ def test_what_all_places_do_together_is_taken_out_of_the_image() -> None:
         assert len(model.factors.ways) == 24 // VIEWS_EACH
         fields = [surface(*made.painted_of(to_tensor(v.pixels[None], made.device))) for v in seen]
         found = torch.cat([descriptors(smoothed(f, [model.grain]), model.grain) for f in fields])
-        explained = torch.cat([shared(values[None], model.factors) for values in found.detach()])
+        explained = shared(*coarse_cells(found.detach()), model.factors, (32, 32))
         variance = explained.square().mean(dim=0)
         expected = before.deviation.square() - to_cells(variance)
         expected = expected.clamp_min(0).sqrt().maximum(FLOOR * before.deviation)
@@ -231,7 +231,11 @@ def test_the_whole_is_learnt_with_the_textures() -> None:
     means = [
         torch.cat(
             [
-                grid_means(descriptors(smoothed(fields[m.of](*one), [m.grain]), m.grain)).detach()
+                grid_means(
+                    *coarse_cells(
+                        descriptors(smoothed(fields[m.of](*one), [m.grain]), m.grain).detach()
+                    )
+                )
                 for m in models
             ],
             dim=1,

@@ -15,6 +15,7 @@ from burnish.method.factors import (
     coarse_cells,
     find_factors,
     shared,
+    stretch,
 )
 from burnish.method.mahalanobis import SLACK
 
@@ -34,7 +35,7 @@ def test_factors_against_numpy() -> None:
     cells = good_cells()
     found = find_factors(torch.from_numpy(cells).float(), 2)
     assert found is not None
-    factors, explained = found
+    factors, of_views = found
 
     mean, spread = cells.mean(axis=0), cells.std(axis=0)
     spread = spread + SLACK * spread.mean(axis=(1, 2), keepdims=True)
@@ -47,7 +48,7 @@ def test_factors_against_numpy() -> None:
     # A way and its opposite are one; together they span the same.
     np.testing.assert_allclose(ours.T @ ours, right[:2].T @ right[:2], atol=1e-4)
     expected = (z @ right[:2].T @ right[:2]).reshape(cells.shape) * spread
-    np.testing.assert_allclose(explained.numpy(), expected, atol=1e-3)
+    np.testing.assert_allclose(of_views.numpy(), expected, atol=1e-3)
     left = (cells - mean - expected).var() / cells.var(axis=0).mean()
     assert left < 0.1  # two ways were all there was but for the noise
 
@@ -72,8 +73,8 @@ def test_cells_that_a_region_leaves_out_say_nothing() -> None:
     hidden[::2, :, 1, 0] = torch.nan  # in half of them
     found = find_factors(hidden, 2)
     assert found is not None
-    factors, explained = found
-    assert all(torch.isfinite(t).all() for t in (*vars(factors).values(), explained))
+    factors, of_views = found
+    assert all(torch.isfinite(t).all() for t in (*vars(factors).values(), of_views))
     assert not factors.ways[:, :, 0].any()
     half = cells[1::2, :, 1, 0]
     torch.testing.assert_close(factors.mean[:, 1, 0], half.mean(dim=0), rtol=1e-4, atol=1e-4)
@@ -88,10 +89,23 @@ def some_factors(height: int, width: int) -> Factors:
     )
 
 
+def explained(
+    values: torch.Tensor, factors: Factors, inside: torch.Tensor | None = None
+) -> torch.Tensor:
+    return shared(*coarse_cells(values, inside), factors, (values.shape[2], values.shape[3]))
+
+
+@pytest.mark.parametrize(("few", "many"), [(4, 32), (5, 37), (1, 8)])
+def test_stretch_is_bilinear(few: int, many: int) -> None:
+    cells = torch.from_numpy(RNG.normal(size=(2, K, few, 6))).float()
+    expected = F.interpolate(cells, size=(many, 45), mode="bilinear")
+    torch.testing.assert_close(stretch(cells, (many, 45)), expected)
+
+
 @pytest.mark.parametrize("size", [(32, 40), (30, 37)])  # cells at the end may be cut
 def test_shared_against_loops(size: tuple[int, int]) -> None:
     values, factors = RNG.normal(0, 3, (2, K, *size)), some_factors(H, W)
-    ours = shared(torch.from_numpy(values).float(), factors).numpy()
+    ours = explained(torch.from_numpy(values).float(), factors).numpy()
     for number in range(2):
         z = np.zeros((K, H, W))
         for row in range(H):
@@ -114,7 +128,7 @@ def test_a_flaw_pulls_no_factor_further_than_its_reach() -> None:
     flawed, worse = values.clone(), values.clone()
     flawed[..., :COARSE, :COARSE] = 100.0
     worse[..., :COARSE, :COARSE] = 10_000.0
-    torch.testing.assert_close(shared(flawed, factors), shared(worse, factors))
+    torch.testing.assert_close(explained(flawed, factors), explained(worse, factors))
 
 
 def test_what_lies_outside_the_region_explains_nothing() -> None:
@@ -123,7 +137,9 @@ def test_what_lies_outside_the_region_explains_nothing() -> None:
     values = torch.from_numpy(RNG.normal(size=(1, K, H * COARSE, W * COARSE))).float()
     other = torch.where(inside, values, 7.0)
     factors = some_factors(H, W)
-    torch.testing.assert_close(shared(values, factors, inside), shared(other, factors, inside))
+    torch.testing.assert_close(
+        explained(values, factors, inside), explained(other, factors, inside)
+    )
     cells, seen = coarse_cells(values, inside)
     assert seen is not None
     assert seen.tolist() == [[c < 4 and r < 3 for c in range(W)] for r in range(H)]

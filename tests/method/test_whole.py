@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import mahalanobis
 from sklearn.covariance import shrunk_covariance
 
-from burnish.method.factors import COARSE
+from burnish.method.factors import COARSE, coarse_cells
 from burnish.method.mahalanobis import SLACK
 from burnish.method.texture import (
     DESCRIPTORS,
@@ -38,7 +38,7 @@ RNG = np.random.default_rng(0)
 def test_means_of_the_grid_against_numpy(height: int, width: int) -> None:
     values = RNG.normal(size=(2, 3, height, width))
     parts = values.reshape(2, 3, GRID, height // GRID, GRID, width // GRID)
-    found = grid_means(torch.from_numpy(values).float())
+    found = grid_means(*coarse_cells(torch.from_numpy(values).float()))
     np.testing.assert_allclose(found, parts.mean(axis=(3, 5)).reshape(2, -1), atol=1e-6)
 
 
@@ -63,7 +63,7 @@ def test_means_of_any_size_against_loops(with_region: bool) -> None:
             if means:
                 expected[:, row, column] = np.mean(means, axis=0)
     region = torch.from_numpy(inside) if with_region else None
-    found = grid_means(torch.from_numpy(values).float(), region)
+    found = grid_means(*coarse_cells(torch.from_numpy(values).float(), region))
     np.testing.assert_allclose(found[0], expected.ravel(), atol=1e-5)
     assert (expected == 0).any() == with_region
 
@@ -150,7 +150,7 @@ def test_a_finish_that_is_wrong_everywhere_stands_out_as_a_whole_alone() -> None
     mean, deviation = found.mean(dim=0), found.std(dim=0) + 0.01
     z = ((found - mean) / deviation).transpose(0, 1).flatten(1)
     model = TextureModel(1, mean, deviation, precisions(z))
-    whole = learn_whole(torch.cat([grid_means(described(good)) for good in goods]))
+    whole = learn_whole(torch.cat([grid_means(*coarse_cells(described(good))) for good in goods]))
     fresh = [texture_evidence(part(made.uniform(0.9, 1.1)), flat, [model], whole)
              for _ in range(20)]  # fmt: skip
     maps, distance = texture_evidence(part(2.0), flat, [model], whole)

@@ -42,13 +42,13 @@ def learn_textures(
             moments[number].add(found[0], inside)
             if keep:
                 cells, seen = coarse_cells(found, inside)
+                means.append(grid_means(cells, seen)[0])
                 if seen is not None:
                     cells = cells.masked_fill(~seen, torch.nan)
                 rows |= {
                     f"cells{number}": cells[0],
                     f"pixels{number}": found[0].flatten(1)[:, spots],
                 }
-                means.append(grid_means(found, inside)[0])
         if keep:
             kept.add(**rows, means=torch.cat(means))
     textures = [

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from burnish.method.factors import Factors, shared, stretch
+from burnish.method.factors import Factors, stretch
 from burnish.method.filters import gaussian_smooth
 from burnish.method.mahalanobis import correlation, distance
 from burnish.method.scoring import local_brightness, shares_of_usual
@@ -164,19 +164,16 @@ def all_descriptors(
 
 
 def texture_maps(values: Tensor, model: TextureModel, inside: Tensor | None = None) -> Tensor:
-    """Unusual texture: descriptors (B, K, H, W) -> (B, MAPS, H, W), >= 0, 0 outside the region.
+    """Unusual texture: (B, K, H, W) -> (B, MAPS, H, W), >= 0, 0 outside the region.
 
-    The Mahalanobis distance by place of what the factors do not explain, in shares of its usual
-    size in the image (a rough part is unusual everywhere), smoothed over the grain.
+    The Mahalanobis distance by place, in shares of its usual size in the image (a rough part is
+    unusual everywhere), smoothed over the grain.
 
     Args:
-        values: of the model's field and grain.
+        values: descriptors of the model's field and grain, less what its factors explain.
         model: with mean and deviation for every pixel (`TextureModel.at`).
     """
-    usual = model.mean
-    if model.factors is not None:
-        usual = usual + shared(values, model.factors, inside)
-    values = (values - usual) / model.deviation
+    values = (values - model.mean) / model.deviation
     maps = [distance(values, precision) for precision in model.precision]
     shares = shares_of_usual(torch.stack(maps, dim=1), 0.1, inside)
     smooth = gaussian_smooth(shares, model.grain)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from burnish.method.factors import coarse_cells
+from burnish.method.factors import coarse_cells, shared
 from burnish.method.mahalanobis import SLACK
 from burnish.method.texture import TextureModel, all_descriptors, texture_maps
 
@@ -49,14 +49,16 @@ class WholeModel:
         )
 
 
-def grid_means(values: Tensor, inside: Tensor | None = None) -> Tensor:
-    """Descriptors (B, K, H, W) -> their means over the cells of the grid, (B, K x G x G).
+def grid_means(cells: Tensor, seen: Tensor | None = None) -> Tensor:
+    """Means over the cells of the grid, (B, K x G x G).
 
-    Only the region `inside`, bool (H, W), counts; a cell without any of it is 0. Means of means
-    over small cells: an exported graph adds up one after another in float32.
+    Of means over small cells: an exported graph adds up one value after another in float32.
+
+    Args:
+        cells, seen: (B, K, h, w) and which of them count, as of `factors.coarse_cells`. Where none
+            does, the grid's cell is 0.
     """
-    cells, seen = coarse_cells(values, inside)
-    down, across = (_averages(side) for side in cells.shape[2:])
+    down, across = (_averages(side).to(cells) for side in cells.shape[2:])
     if seen is not None:
         share = down @ seen.float() @ across.T
         cells = cells.masked_fill(~seen, 0.0)
@@ -102,9 +104,12 @@ def texture_evidence(
     kinds = [(model.of, model.grain) for model in models]
     found = all_descriptors(images, reconstructions, kinds, inside)
     for model, values in zip(models, found, strict=True):
+        cells, seen = coarse_cells(values, inside)
+        means.append(grid_means(cells, seen))
+        if model.factors is not None:
+            size = values.shape[2], values.shape[3]
+            values = values - shared(cells, seen, model.factors, size)
         maps.append(texture_maps(values, model, inside))
-        if whole is not None:
-            means.append(grid_means(values, inside))
     distance = None if whole is None else whole_distance(torch.cat(means, dim=1), whole)
     return torch.cat(maps, dim=1), distance
 
