@@ -13,7 +13,7 @@ from PIL import Image
 
 from burnish.detection.pictures import heat, heatmap, outline, panels, residual, save_picture
 from burnish.detection.ranges import Unlike
-from burnish.detection.result import Region, Result, Speed
+from burnish.detection.result import WHOLE, Region, Result, Speed
 from burnish.errors import BurnishError
 
 LOW, HIGH = 2.0, 6.0
@@ -206,3 +206,12 @@ def test_a_part_unlike_the_training_images_says_so_in_its_picture() -> None:
     np.testing.assert_array_equal(below, np.asarray(plain)[40:])
     lines = np.asarray(told)[36:72]
     assert (lines < 200).any(axis=2).sum() > 300  # ink
+
+
+def test_a_surface_that_is_wrong_as_a_whole_says_so_in_its_picture() -> None:
+    everywhere = {"is_defect": True, "regions": ()}
+    plain, told = panels(result(**everywhere)), panels(result(**everywhere, evidence=WHOLE))
+    assert told.height == plain.height + 18
+    below = np.asarray(told)[40 + 18 :, : plain.width]
+    np.testing.assert_array_equal(below, np.asarray(plain)[40:])
+    assert (np.asarray(told)[36:54] < 200).any(axis=2).sum() > 150  # ink

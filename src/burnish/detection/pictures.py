@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from burnish.detection.result import WHOLE, Result
 from burnish.errors import BurnishError
 from burnish.files import atomic_path
 from burnish.images.reader import SUFFIXES, to_channels
-
-if TYPE_CHECKING:
-    from burnish.detection.result import Result
 
 PANEL_SIDE = 320  # px that the longer side of a panel is shown at
 OPACITY = 0.75
@@ -71,7 +68,8 @@ def outline(picture: Image.Image, result: Result) -> Image.Image:
 def panels(result: Result) -> Image.Image:
     """Part, reconstruction, residual, heat map, side by side under a line with the verdict.
 
-    A second line says in what the part is unlike the training images, if it is.
+    More lines say that the surface is unlike good parts as a whole, which no place of the heat map
+    shows, and in what the part is unlike the training images.
     """
     hot = heatmap(result)
     pictures = {
@@ -83,11 +81,13 @@ def panels(result: Result) -> Image.Image:
     height, width = result.image.shape[:2]
     zoom = PANEL_SIDE / max(height, width)
     size = (max(1, round(width * zoom)), max(1, round(height * zoom)))
-    unlike = [f"unlike training: {unlike}" for unlike in result.out_of_range]
+    says = [f"unlike training: {unlike}" for unlike in result.out_of_range]
+    if result.where == WHOLE:
+        says.insert(0, "the surface as a whole is unlike good parts; no place stands out")
     small = ImageFont.load_default(13)
     gap, foot = 12, 26
-    head = 40 + 18 * len(unlike)
-    words = max((2 * gap + round(small.getlength(text)) for text in unlike), default=0)
+    head = 40 + 18 * len(says)
+    words = max((2 * gap + round(small.getlength(text)) for text in says), default=0)
     full = (max(4 * size[0] + 5 * gap, 560, words), head + size[1] + foot + gap)
     canvas = Image.new("RGB", full, "white")
     draw = ImageDraw.Draw(canvas)
@@ -97,7 +97,7 @@ def panels(result: Result) -> Image.Image:
     )
     ink = (190, 20, 20) if result.is_defect else (20, 120, 50)
     draw.text((gap, 11), line, fill=ink, font=ImageFont.load_default(17))
-    for index, text in enumerate(unlike):
+    for index, text in enumerate(says):
         draw.text((gap, 36 + 18 * index), text, fill=AMBER, font=small)
     for index, (name, picture) in enumerate(pictures.items()):
         left = gap + index * (size[0] + gap)
