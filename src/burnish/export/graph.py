@@ -109,18 +109,17 @@ class InspectionGraph(nn.Module):
             self.register_buffer("mean", model.position[0].cpu().float())
             self.register_buffer("deviation", model.position[1].cpu().float())
         self.textures = card.settings.textures
+        # By cells, as in the model file: a third of the size. Runtimes stretch them on loading.
         for number, texture in enumerate(model.textures):
-            full = texture.at(shape.height, shape.width)
             for name in TEXTURE:
-                self.register_buffer(f"{name}{number}", getattr(full, name).cpu())
-            if full.factors is not None:
-                for name, values in vars(full.factors).items():
+                self.register_buffer(f"{name}{number}", getattr(texture, name).cpu())
+            if texture.factors is not None:
+                for name, values in vars(texture.factors).items():
                     self.register_buffer(f"factor_{name}{number}", values.cpu())
         self.lines = card.settings.lines
         for line in model.lines:
-            full_line = line.at(shape.height, shape.width)
-            self.register_buffer(f"line_mean{line.width}", full_line.mean.cpu())
-            self.register_buffer(f"line_deviation{line.width}", full_line.deviation.cpu())
+            self.register_buffer(f"line_mean{line.width}", line.mean.cpu())
+            self.register_buffer(f"line_deviation{line.width}", line.deviation.cpu())
         self.has_whole = model.whole is not None
         if model.whole is not None:
             for name, values in vars(model.whole).items():
@@ -233,14 +232,16 @@ class InspectionGraph(nn.Module):
             if hasattr(self, f"factor_ways{number}"):
                 known = (getattr(self, f"factor_{f.name}{number}") for f in fields(Factors))
                 factors = Factors(*known)
-            found.append(TextureModel(grain, mean, deviation, precision, of, factors))
+            texture = TextureModel(grain, mean, deviation, precision, of, factors)
+            found.append(texture.at(self.shape.height, self.shape.width))
         return found
 
     def _lines(self) -> list[LineModel]:
-        return [
+        by_cells = (
             LineModel(w, getattr(self, f"line_mean{w}"), getattr(self, f"line_deviation{w}"))
             for w in self.lines
-        ]
+        )
+        return [line.at(self.shape.height, self.shape.width) for line in by_cells]
 
     def _whole(self) -> WholeModel:
         return WholeModel(*(getattr(self, f"whole_{field.name}") for field in fields(WholeModel)))
