@@ -137,7 +137,7 @@ def test_colour_images_train_a_colour_model(micro: dict, tmp_path: Path) -> None
 
 def test_the_evidence_is_the_map_with_the_highest_score(detector: Detector, metal: Path) -> None:
     settings = detector.card.settings
-    names = map_names(settings.mask_blocks, settings.textures, settings.lines, False, True)
+    names = map_names(settings.mask_blocks, settings.textures, settings.lines, whole=True)
     assert names[:3] == ["blocks of 8 px", "blocks of 16 px", "grain of 1 px"]
     assert names[5] == "direction of 2 px"
     assert names[-2:] == ["long lines of 1 px", "whole surface"]

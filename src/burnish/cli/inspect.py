@@ -101,7 +101,8 @@ def _line(result: Result) -> str:
     from burnish.detection.result import WHOLE
 
     sign = ">" if result.is_defect else "<="
-    where = f"  {'' if result.where == WHOLE else 'at '}{result.where}" if result.where else ""
+    at = "" if result.where == WHOLE else "at "
+    where = f"  {at}{result.where}" if result.where else ""
     if result.out_of_range:
         more = f" (+{len(result.out_of_range) - 1})" if len(result.out_of_range) > 1 else ""
         where += f"  UNLIKE TRAINING: {result.out_of_range[0]}{more}"

@@ -243,7 +243,9 @@ class Detector:
         s = self.card.settings
         paper = s.fusion == "paper"
         index = scored.scale if paper else int(np.argmax(scored.scale_scores))
-        names = map_names(s.mask_blocks, s.textures, s.lines, bool(s.features), s.judges_whole)
+        names = map_names(
+            s.mask_blocks, s.textures, s.lines, features=bool(s.features), whole=s.judges_whole
+        )
         return names[index]
 
 

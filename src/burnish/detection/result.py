@@ -51,6 +51,7 @@ def map_names(
     mask_blocks: Sequence[int],
     textures: Sequence[tuple[str, int]],
     lines: Sequence[int] = (),
+    *,
     features: bool = False,
     whole: bool = False,
 ) -> list[str]:

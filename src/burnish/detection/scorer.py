@@ -72,7 +72,7 @@ class Scorer:
     Args:
         position: mean and standard deviation (S, H, W) of the error at every scale and pixel,
             see `learning.learn_positions`; None leaves the error maps as they are.
-        textures: of good parts, one a grain, see `learning.learn_textures`. With T of them there
+        textures: of good parts, see `learning_textures.learn_textures`. With T of them there
             are S + 2 T maps.
         lines: of good parts, see `learning_lines.learn_lines`; one more map each.
         whole: the surface of good parts as a whole, see `learning_textures.learn_textures`; no map,

@@ -109,7 +109,7 @@ class InspectionGraph(nn.Module):
             self.register_buffer("mean", model.position[0].cpu().float())
             self.register_buffer("deviation", model.position[1].cpu().float())
         self.textures = card.settings.textures
-        # By cells, as in the model file: a third of the size. Runtimes stretch them on loading.
+        # By cells, as in the model file: by pixel, stretched here, they are 16 times as large.
         for number, texture in enumerate(model.textures):
             for name in TEXTURE:
                 self.register_buffer(f"{name}{number}", getattr(texture, name).cpu())

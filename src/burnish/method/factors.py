@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from burnish.method.mahalanobis import SLACK
+from burnish.method.movable import Movable
 
 COARSE = 8  # px: side of a cell
 REACH = 3.0  # deviations: no cell pulls a factor further, so that no flaw explains itself away
@@ -26,7 +27,7 @@ VIEWS_EACH = 8  # a factor has at least so many views to be learnt from
 
 
 @dataclass(frozen=True)
-class Factors:
+class Factors(Movable):
     """Of the descriptors of good parts.
 
     Attributes:
@@ -37,9 +38,6 @@ class Factors:
     mean: Tensor
     deviation: Tensor
     ways: Tensor
-
-    def to(self, device: torch.device) -> Factors:
-        return Factors(self.mean.to(device), self.deviation.to(device), self.ways.to(device))
 
 
 def coarse_cells(values: Tensor, inside: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
@@ -115,15 +113,16 @@ def left_over(deviation: Tensor, explained: Tensor) -> Tensor:
 def stretch(cells: Tensor, size: tuple[int, int]) -> Tensor:
     """(B, K, h, w) -> (B, K, H, W), bilinear. Two products: on a CPU a third of the time that
     `interpolate` takes."""
-    down, across = (_linear(cells.shape[2 + axis], size[axis]).to(cells) for axis in (0, 1))
+    sides = zip(cells.shape[2:], size, strict=True)
+    down, across = (_linear(few, many, cells.device) for few, many in sides)
     return down @ cells @ across.T
 
 
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
-def _linear(few: int, many: int) -> Tensor:
+def _linear(few: int, many: int, device: torch.device) -> Tensor:
     """(many, few), float32: what interpolates `few` values at `many` places."""
-    each = torch.eye(few)[None]
+    each = torch.eye(few, device=device)[None]
     return F.interpolate(each, size=many, mode="linear", align_corners=False)[0].T.contiguous()
 
 

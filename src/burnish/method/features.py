@@ -17,12 +17,13 @@ from torch.nn import functional as F
 from burnish.method.backbone import Backbone
 from burnish.method.filters import gaussian_smooth
 from burnish.method.mahalanobis import correlation, distance
+from burnish.method.movable import Movable
 
 STRIDE = 4  # px of the image per place
 
 
 @dataclass(frozen=True)
-class FeatureModel:
+class FeatureModel(Movable):
     """Features of good parts.
 
     Attributes:
@@ -35,10 +36,6 @@ class FeatureModel:
     mean: Tensor
     deviation: Tensor
     precision: Tensor
-
-    def to(self, device: torch.device) -> FeatureModel:
-        tensors = (t.to(device) for t in (self.mean, self.deviation, self.precision))
-        return FeatureModel(self.backbone.to(device), *tensors)
 
 
 def precision_of(standardised: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from burnish.method.factors import stretch
 from burnish.method.filters import gaussian_smooth
+from burnish.method.movable import Movable
 from burnish.method.scoring import shares_of_usual
 from burnish.method.texture import surface, to_cells
 
@@ -42,7 +43,7 @@ def doublings(angle: float) -> tuple[tuple[int, int], ...]:
 
 
 @dataclass(frozen=True)
-class LineModel:
+class LineModel(Movable):
     """Lines of good parts.
 
     Attributes:
@@ -53,9 +54,6 @@ class LineModel:
     width: int
     mean: Tensor
     deviation: Tensor
-
-    def to(self, device: torch.device) -> LineModel:
-        return replace(self, mean=self.mean.to(device), deviation=self.deviation.to(device))
 
     def at(self, height: int, width: int) -> LineModel:
         """The same with mean and deviation for every pixel of an image."""

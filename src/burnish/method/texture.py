@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from burnish.method.factors import Factors, stretch
 from burnish.method.filters import gaussian_smooth
 from burnish.method.mahalanobis import correlation, distance
+from burnish.method.movable import Movable
 from burnish.method.scoring import local_brightness, shares_of_usual
 
 LEVELS = (1.0, 2.0, 4.0)  # sigmas, in grains: a band of detail lies above each
@@ -96,7 +97,7 @@ def descriptors(field: Mapping[float, Tensor], grain: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class TextureModel:
+class TextureModel(Movable):
     """Descriptors of good parts at one grain.
 
     Attributes:
@@ -115,15 +116,6 @@ class TextureModel:
     precision: Tensor
     of: str = "residual"
     factors: Factors | None = None
-
-    def to(self, device: torch.device) -> TextureModel:
-        return replace(
-            self,
-            mean=self.mean.to(device),
-            deviation=self.deviation.to(device),
-            precision=self.precision.to(device),
-            factors=None if self.factors is None else self.factors.to(device),
-        )
 
     def at(self, height: int, width: int) -> TextureModel:
         """The same with mean and deviation for every pixel of an image."""

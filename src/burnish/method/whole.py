@@ -11,7 +11,7 @@ Shapes: B batch, N views, K descriptors, H x W pixels, G x G cells, D = textures
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from burnish.method.factors import coarse_cells, shared
 from burnish.method.mahalanobis import SLACK
+from burnish.method.movable import Movable
 from burnish.method.texture import TextureModel, all_descriptors, texture_maps
 
 GRID = 4  # cells a side
@@ -27,7 +28,7 @@ SHRINKAGE = 0.3  # towards independent values that vary alike: there are fewer v
 
 
 @dataclass(frozen=True)
-class WholeModel:
+class WholeModel(Movable):
     """The surface of good parts as a whole.
 
     Attributes:
@@ -40,14 +41,6 @@ class WholeModel:
     deviation: Tensor
     whitening: Tensor
 
-    def to(self, device: torch.device) -> WholeModel:
-        return replace(
-            self,
-            mean=self.mean.to(device),
-            deviation=self.deviation.to(device),
-            whitening=self.whitening.to(device),
-        )
-
 
 def grid_means(cells: Tensor, seen: Tensor | None = None) -> Tensor:
     """Means over the cells of the grid, (B, K x G x G).
@@ -55,15 +48,14 @@ def grid_means(cells: Tensor, seen: Tensor | None = None) -> Tensor:
     Of means over small cells: an exported graph adds up one value after another in float32.
 
     Args:
-        cells, seen: (B, K, h, w) and which of them count, as of `factors.coarse_cells`. Where none
-            does, the grid's cell is 0.
+        cells, seen: (B, K, h, w) and which of them count, as of `factors.coarse_cells`: the others
+            are 0. Where none counts, the grid's cell is 0.
     """
-    down, across = (_averages(side).to(cells) for side in cells.shape[2:])
+    down, across = (_averages(side, cells.device) for side in cells.shape[2:])
+    means = down @ cells @ across.T
     if seen is not None:
-        share = down @ seen.float() @ across.T
-        cells = cells.masked_fill(~seen, 0.0)
-        return (down @ cells @ across.T / share.clamp_min(1e-6)).flatten(1)
-    return (down @ cells @ across.T).flatten(1)
+        means = means / (down @ seen.float() @ across.T).clamp_min(1e-6)
+    return means.flatten(1)
 
 
 def whole_distance(means: Tensor, model: WholeModel) -> Tensor:
@@ -104,8 +96,10 @@ def texture_evidence(
     kinds = [(model.of, model.grain) for model in models]
     found = all_descriptors(images, reconstructions, kinds, inside)
     for model, values in zip(models, found, strict=True):
-        cells, seen = coarse_cells(values, inside)
-        means.append(grid_means(cells, seen))
+        if whole is not None or model.factors is not None:
+            cells, seen = coarse_cells(values, inside)
+        if whole is not None:
+            means.append(grid_means(cells, seen))
         if model.factors is not None:
             size = values.shape[2], values.shape[3]
             values = values - shared(cells, seen, model.factors, size)
@@ -116,6 +110,6 @@ def texture_evidence(
 
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
-def _averages(size: int) -> Tensor:
+def _averages(size: int, device: torch.device) -> Tensor:
     """(G, size), float32: what averages `size` values into cells."""
-    return F.adaptive_avg_pool1d(torch.eye(size), GRID).T.contiguous()
+    return F.adaptive_avg_pool1d(torch.eye(size, device=device), GRID).T.contiguous()

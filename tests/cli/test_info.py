@@ -1,0 +1,36 @@
+"""`burnish info` as a person reads it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from burnish import Detector
+
+
+def test_a_defective_part_among_the_good_ones_is_named(
+    metal: Path, micro: dict, tmp_path: Path, burnish: Callable
+) -> None:
+    good = tmp_path / "good"
+    shutil.copytree(metal / "train/good", good)
+    settings = micro | {"seed": 2}
+    first = Detector.train(good, "tiny", tmp_path / "first", steps=8, **settings)
+    assert first.card.data["oddest"] is None
+    name = first.card.data["held_out"][1]
+    pixels = np.array(Image.open(good / name))
+    pixels[20:44, 20:44] = 255 - pixels[20:44, 20:44]
+    Image.fromarray(pixels).save(good / name)
+    said: list[str] = []
+    second = Detector.train(
+        good, "tiny", tmp_path / "second", steps=8, **settings,
+        on_stage=lambda stage: said.append(stage.message),
+    )  # fmt: skip
+    assert second.card.data["oddest"]["name"] == name
+    assert any(f"one held-out image alone, {name}" in message for message in said)
+    assert Detector.load(tmp_path / "second").card.data["oddest"]["name"] == name
+    assert name in burnish("info", tmp_path / "second")[1]
+    assert "odd one out" not in burnish("info", tmp_path / "first")[1]
