@@ -51,6 +51,7 @@ def run_folder(metal: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "texture_factors": 2,
         "lines": (1,),
         "whole": True,
+        "extremes": True,
         "fusion": "scores",
     }
     Detector.train(metal, "tiny", folder, steps=12, **texture, **MICRO)

@@ -89,6 +89,7 @@ class Inspector:
         self.good = [texture.at(*size) for texture in model.textures]
         self.whole = model.whole
         self.good_lines = [line.at(*size) for line in model.lines]
+        self.extremes = None if model.extremes is None else model.extremes.at(*size)
 
     def textures(self, image, painted):
         """Unusual texture of residual or image: two maps a grain; how unlike the whole is."""
@@ -151,6 +152,8 @@ class Inspector:
         grey = image.mean(dim=0).numpy()
         more, whole = self.textures(grey, np.stack(everything))
         errors = np.stack([*maps, *more, *self.lines(grey)])
+        if self.extremes is not None:
+            errors = (errors - self.extremes.mean.numpy()) / self.extremes.height.numpy()
         mu, sigma = (np.array(v)[: len(errors), None, None] for v in (known.mu, known.sigma))
         if s.fusion == "paper":
             anomaly = errors[(errors - mu).mean(axis=(1, 2)).argmax()]

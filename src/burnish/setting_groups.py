@@ -24,6 +24,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "scoring": (
         "error", "smoothing", "standardise", "texture", "texture_factors", "lines", "whole",
-        "features", "fusion", "reduction", "top_share",
+        "extremes", "features", "fusion", "reduction", "top_share",
     ),
 }  # fmt: skip

@@ -205,6 +205,12 @@ class Settings(BaseModel):
         "everywhere is no more unusual at one place than at another (not the paper's; does nothing "
         "without texture and fusion=scores)",
     )
+    extremes: bool = Field(
+        False,
+        description="compare each error map, place by place, with the highest values it takes on "
+        "good parts that it was not learnt from: at a border or in glare they are high, and no "
+        "defect (not the paper's; does nothing without fusion=scores)",
+    )
     features: str = Field(
         "",
         description="a helping hand, not from scratch: compare the features of a pretrained "
@@ -233,6 +239,11 @@ class Settings(BaseModel):
     def judges_whole(self) -> bool:
         """Whether the surface as a whole is compared: `whole`, and there is what it needs."""
         return self.whole and bool(self.texture) and self.fusion == "scores"
+
+    @property
+    def knows_extremes(self) -> bool:
+        """Whether maps are compared with their extremes: `extremes`, and there is what it needs."""
+        return self.extremes and self.fusion == "scores"
 
     @property
     def textures(self) -> tuple[tuple[str, int], ...]:

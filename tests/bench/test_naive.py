@@ -77,9 +77,9 @@ def test_training_is_the_same(
         {"error": "relative", "smoothing": 2.0, "reduction": "top", "top_share": 0.01},
         {"hidden_tokens": "drop", "error": "relative", "fusion": "scores",
          "texture": ("residual:1", "residual:2", "image:1", "image:2"), "texture_factors": 2,
-         "lines": (1, 2), "whole": True, "reduction": "top", "top_share": 0.01},
+         "lines": (1, 2), "whole": True, "extremes": True, "reduction": "top", "top_share": 0.01},
     ],
-    ids=["tiny", "paper", "mean and top", "relative", "texture, lines, whole"],
+    ids=["tiny", "paper", "mean and top", "relative", "texture, lines, whole, extremes"],
 )  # fmt: skip
 def test_inspection_is_the_same(
     naive: Any, changes: dict[str, Any], metal: Path, micro: dict, tmp_path: Path

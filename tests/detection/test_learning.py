@@ -16,6 +16,8 @@ from burnish.detection.calibration import Calibration
 from burnish.detection.image_scorer import ImageScorer
 from burnish.detection.learning import (
     LEAST_UNIT,
+    Views,
+    cross_fitted,
     cross_fitted_units,
     learn_all,
     learn_maps,
@@ -27,6 +29,7 @@ from burnish.detection.learning import (
 from burnish.detection.learning_lines import learn_lines
 from burnish.detection.learning_textures import learn_textures
 from burnish.detection.scorer import Scorer, View, to_tensor
+from burnish.method.extremes import against_extremes, cell_values, find_extremes
 from burnish.method.factors import FLOOR, VIEWS_EACH, coarse_cells, shared
 from burnish.method.generator import Generator, InputShape
 from burnish.method.lines import by_cells, line_responses
@@ -94,6 +97,10 @@ def all_maps(made: Scorer) -> np.ndarray:
 
 def views() -> list[View]:
     return [View(image) for image in PIXELS]
+
+
+def units_by_others(made: Scorer, seen: Views) -> tuple[list[float], list[float]]:
+    return cross_fitted_units(made.settings, cross_fitted(made, seen))
 
 
 def test_textures_against_numpy() -> None:
@@ -213,7 +220,7 @@ def test_units_come_from_parts_that_the_maps_do_not_know(parts: str) -> None:
     for judged in (even, [n for n in range(7) if n not in even]):
         learn_maps(made, lambda judged=judged: [v for n, v in enumerate(seen) if n not in judged])
         found.append(map_scores(made, [seen[n] for n in judged]))
-    assert cross_fitted_units(made, lambda: seen) == units_of(torch.cat(found))
+    assert units_by_others(made, lambda: seen) == units_of(torch.cat(found))
 
 
 def whole() -> Scorer:
@@ -287,15 +294,77 @@ def test_units_of_the_whole_come_from_other_parts_too() -> None:
         learn_maps(made, lambda judged=judged: [v for n, v in enumerate(seen) if n not in judged])
         found.append(map_scores(made, [seen[n] for n in judged]))
     scores = torch.cat(found)
-    mu, sigma = cross_fitted_units(made, lambda: seen)
+    mu, sigma = units_by_others(made, lambda: seen)
     assert (mu[:-1], sigma[:-1]) == units_of(scores[:, :-1])
     assert (mu[-1], sigma[-1]) == unit_of_whole(scores, mu[:-1], sigma[:-1])
 
 
 def test_units_of_one_part_come_from_its_views() -> None:
     made = textured()
-    one = cross_fitted_units(made, lambda: [View(image, part="only") for image in PIXELS])
-    assert one == cross_fitted_units(made, views)
+    one = units_by_others(made, lambda: [View(image, part="only") for image in PIXELS])
+    assert one == units_by_others(made, views)
+
+
+def test_extremes_come_from_parts_that_the_maps_do_not_know() -> None:
+    """And the units after them: by hand, as above."""
+    seen = [View(image, part=part) for image, part in zip(PIXELS, "aabbbcc", strict=True)]
+    made, maps = textured(), []
+    made.settings = made.settings.model_copy(update={"extremes": True})
+    for judged in ([0, 1, 5, 6], [2, 3, 4]):
+        learn_maps(made, lambda judged=judged: [v for n, v in enumerate(seen) if n not in judged])
+        maps += [made.errors(seen[n]).errors for n in judged]
+    expected = find_extremes(torch.cat([cell_values(one).transpose(0, 1) for one in maps]))
+    by_pixel = expected.at(32, 32)
+    compared = torch.cat([against_extremes(one, by_pixel) for one in maps])
+    scores = compared.flatten(2).topk(10, dim=2).values.mean(dim=2).double()
+
+    learn_all(made, lambda: seen)
+    assert made.learnt_extremes is not None
+    torch.testing.assert_close(made.learnt_extremes.mean, expected.mean)
+    torch.testing.assert_close(made.learnt_extremes.height, expected.height)
+    assert made.units is not None
+    for found, value in zip(made.units, units_of(scores), strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-4, atol=1e-5)
+
+
+def test_maps_are_compared_with_extremes_once_they_are_known() -> None:
+    made, plain = textured(), textured()
+    made.settings = made.settings.model_copy(update={"extremes": True})
+    learn_all(made, views)
+    learn_all(plain, views)
+    assert made.extremes is not None
+    assert plain.extremes is plain.learnt_extremes is None
+    for view in views():
+        before, after = plain.errors(view).errors, made.errors(view).errors
+        assert after.shape == before.shape
+        assert torch.equal(after, against_extremes(before, made.extremes))
+
+
+def test_extremes_are_forgotten_before_anything_is_learnt_anew() -> None:
+    made = textured()
+    made.settings = made.settings.model_copy(update={"extremes": True})
+    learn_all(made, views)
+    once = made.learnt_extremes, made.units
+    learn_all(made, views)
+    assert once[0] is not None
+    assert made.learnt_extremes is not None
+    assert torch.equal(made.learnt_extremes.height, once[0].height)
+    assert made.units == once[1]
+
+
+def test_extremes_inside_a_region() -> None:
+    """What lies outside it changes nothing."""
+    learnt = []
+    for images in (PIXELS, [np.where(INSIDE, image, 255 - image) for image in PIXELS]):
+        made = textured()
+        made.settings = made.settings.model_copy(update={"extremes": True})
+        seen = [View(image.astype(np.uint8), INSIDE) for image in images]
+        learn_all(made, lambda seen=seen: seen)
+        assert made.learnt_extremes is not None
+        assert made.learnt_extremes.height.isfinite().all()
+        learnt.append(made.learnt_extremes)
+    assert torch.equal(learnt[0].height, learnt[1].height)
+    assert torch.equal(learnt[0].mean, learnt[1].mean)
 
 
 def test_all_views_teach_the_maps() -> None:

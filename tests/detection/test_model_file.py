@@ -31,6 +31,7 @@ from burnish.detection.model_file import (
     save_model,
 )
 from burnish.errors import BurnishError
+from burnish.method.extremes import Extremes
 from burnish.method.factors import Factors
 from burnish.method.generator import Generator, InputShape
 from burnish.method.lines import LineModel
@@ -54,9 +55,10 @@ def make_model(
     texture: tuple[str, ...] = (),
     lines: tuple[int, ...] = (),
     whole: bool = False,
+    extremes: bool = False,
 ) -> Model:
     changes = {"standardise": standardise, "texture": texture, "lines": lines, "whole": whole}
-    changes |= {"fusion": "scores"} if whole else {}
+    changes |= {"fusion": "scores", "extremes": extremes} if whole or extremes else {}
     settings = settings or make_settings("tiny", SMALL | changes)
     torch.manual_seed(0)
     generator = Generator(settings, InputShape(1, 32, 40))
@@ -84,9 +86,12 @@ def make_model(
     )
     values = len(textures) * 9 * 16
     found = WholeModel(torch.randn(values), torch.rand(values), torch.randn(values, values))
+    maps = len(settings.mask_blocks) + 2 * len(textures) + len(models)
+    extremes = Extremes(torch.randn(maps, 4, 5), torch.rand(maps, 4, 5))
     return Model(
-        generator, card, position, textures=textures, lines=models, whole=found if whole else None
-    )
+        generator, card, position, textures=textures, lines=models, whole=found if whole else None,
+        extremes=extremes if settings.knows_extremes else None,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -136,6 +141,9 @@ def assert_same(one: Model, two: Model) -> None:
     assert (one.whole is None) == (two.whole is None)
     for name, values in vars(one.whole).items() if one.whole else ():
         assert torch.equal(values, getattr(two.whole, name))
+    assert (one.extremes is None) == (two.extremes is None)
+    for name, values in vars(one.extremes).items() if one.extremes else ():
+        assert torch.equal(values, getattr(two.extremes, name))
     for a_line, b_line in zip(one.lines, two.lines, strict=True):
         assert a_line.width == b_line.width
         assert torch.equal(a_line.mean, b_line.mean)
@@ -148,8 +156,11 @@ def assert_same(one: Model, two: Model) -> None:
 def test_round_trip_is_bit_for_bit(
     standardise: str, texture: tuple[str, ...], lines: tuple[int, ...], tmp_path: Path
 ) -> None:
-    whole = bool(texture)
-    model = make_model(standardise=standardise, texture=texture, lines=lines, whole=whole)
+    more = bool(texture)
+    model = make_model(
+        standardise=standardise, texture=texture, lines=lines, whole=more, extremes=more
+    )
+    assert (model.extremes is not None) == more
     with torch.no_grad():  # numbers that a detour through text or half precision would lose
         model.generator.norm.bias.copy_(torch.linspace(-1e-38, 1e30, 16))
     save_model(tmp_path / "a.safetensors", model)
@@ -373,6 +384,18 @@ def test_a_whole_that_does_not_fit(name: str, damage: str, tmp_path: Path) -> No
     assert model.whole is not None
     wrong = replace(model.whole, **{name: torch.zeros(143)})
     model = replace(model, whole=None if damage == "gone" else wrong)
+    save_model(tmp_path / "model.safetensors", model)
+    with pytest.raises(BurnishError, match="do not fit the settings"):
+        load_model(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("name", ["mean", "height"])
+@pytest.mark.parametrize("damage", ["gone", "reshaped"])
+def test_extremes_that_do_not_fit(name: str, damage: str, tmp_path: Path) -> None:
+    model = make_model(texture=("image:2",), extremes=True)
+    assert model.extremes is not None
+    wrong = replace(model.extremes, **{name: torch.zeros(4, 4, 4)})
+    model = replace(model, extremes=None if damage == "gone" else wrong)
     save_model(tmp_path / "model.safetensors", model)
     with pytest.raises(BurnishError, match="do not fit the settings"):
         load_model(tmp_path / "model.safetensors")

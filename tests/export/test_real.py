@@ -26,6 +26,7 @@ SETS = {
         "texture_factors": 4,
         "lines": [1],
         "whole": True,
+        "extremes": True,
         "fusion": "scores",
     },
     "screw.zip": {

@@ -45,7 +45,7 @@ class Detector:
         settings, calibration = self.card.settings, self.card.calibration
         scorer = Scorer(
             model.generator, settings, pick_device(device), model.position, model.textures,
-            model.lines, model.features, model.whole,
+            model.lines, model.features, model.whole, model.extremes,
         )  # fmt: skip
         self.scorer = ImageScorer(scorer, settings, model.roi)
         self.threshold = calibration.threshold

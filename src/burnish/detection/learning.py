@@ -7,6 +7,8 @@ comparable with those of new parts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,6 +18,7 @@ from burnish.detection.learning_lines import learn_lines
 from burnish.detection.learning_textures import learn_textures
 from burnish.detection.scorer import Scorer, View, to_tensor
 from burnish.method.backbone import FEATURES, load_backbone
+from burnish.method.extremes import Extremes, cell_values, find_extremes
 from burnish.method.features import STRIDE, FeatureModel, coarse_region, precision_of
 from burnish.method.mahalanobis import SLACK
 from burnish.method.scoring import ORDINARY, image_score
@@ -30,6 +33,8 @@ LEAST_WHOLE = 1e-3  # the same of the surface as a whole, of its logarithm
 
 Views = Callable[[], Iterable[View]]
 """Gives the same good training views, in the same order, each time it is called."""
+Judge = tuple[Scorer, Views]
+"""A scorer, and the views of parts that it has not learnt from."""
 
 
 def learn_all(scorer: Scorer, views: Views, tick: Callable[[], None] = lambda: None) -> None:
@@ -44,8 +49,14 @@ def learn_all(scorer: Scorer, views: Views, tick: Callable[[], None] = lambda: N
             yield view
             tick()
 
-    units = cross_fitted_units(scorer, ticking) if scorer.settings.fusion == "scores" else None
+    units = extremes = None
+    if scorer.settings.fusion == "scores":
+        judges = cross_fitted(scorer, ticking)
+        if scorer.settings.knows_extremes:
+            extremes = learn_extremes(judges)
+        units = cross_fitted_units(scorer.settings, judges, extremes)
     learn_maps(scorer, ticking)
+    scorer.use_extremes(extremes)
     scorer.units = units
 
 
@@ -54,13 +65,17 @@ def passes(settings: Settings) -> int:
     by_position = settings.standardise == "position"
     asked = (settings.texture, by_position, settings.lines, settings.features)
     maps = sum(1 for one in asked if one)
-    return maps + (1 + FOLDS * (maps + 1) if settings.fusion == "scores" else 0)
+    if settings.fusion != "scores":
+        return maps
+    judged = 2 if settings.knows_extremes else 1
+    return maps + 1 + FOLDS * (maps + judged)
 
 
 def learn_maps(scorer: Scorer, views: Views) -> None:
     """What parts are compared with: positions, textures, the whole, lines, features."""
     scorer.position, scorer.textures, scorer.units = None, [], None
     scorer.lines, scorer.features, scorer.whole = [], None, None
+    scorer.use_extremes(None)
     settings = scorer.settings
     textures, whole = learn_textures(scorer, views()) if settings.texture else ([], None)
     if settings.standardise == "position":
@@ -117,9 +132,8 @@ def learn_features(scorer: Scorer, views: Iterable[View]) -> FeatureModel:
     )
 
 
-def cross_fitted_units(scorer: Scorer, views: Views) -> tuple[list[float], list[float]]:
-    """mu and sigma of each map (`units_of`), from the scores of views of parts that the map was
-    not learnt from: half of the parts judge the other half, in turns.
+def cross_fitted(scorer: Scorer, views: Views) -> list[Judge]:
+    """Half of the parts judge the other half, in turns.
 
     A map with many numbers knows the very parts it was learnt from, finds all of them alike, and
     would make too much of how new ones differ.
@@ -135,13 +149,40 @@ def cross_fitted_units(scorer: Scorer, views: Views) -> tuple[list[float], list[
             if (place % FOLDS == fold) == wanted:
                 yield view
 
-    found = []
+    judges: list[Judge] = []
     for fold in range(FOLDS):
-        learn_maps(scorer, lambda fold=fold: in_fold(fold, False))  # type: ignore[misc]
-        found.append(map_scores(scorer, in_fold(fold, True)))
+        judge = copy(scorer)  # one generator; each learns maps of its own
+        learn_maps(judge, partial(in_fold, fold, False))
+        judges.append((judge, partial(in_fold, fold, True)))
+    return judges
+
+
+def learn_extremes(judges: Sequence[Judge]) -> Extremes:
+    """How high maps get on good views of parts that they were not learnt from."""
+    found = []
+    for judge, views in judges:
+        kept = EvenViews()
+        for view in views():
+            if kept.wants():
+                inside = inside_of(view, judge.device)
+                kept.add(values=cell_values(judge.errors(view).errors, inside)[:, 0].cpu())
+        found.append(kept["values"])
+    return find_extremes(torch.cat(found))
+
+
+def cross_fitted_units(
+    settings: Settings, judges: Sequence[Judge], extremes: Extremes | None = None
+) -> tuple[list[float], list[float]]:
+    """mu and sigma of each map (`units_of`), from the scores of views of parts that the map was
+    not learnt from."""
+    found = []
+    for judge, views in judges:
+        judge.use_extremes(extremes)
+        found.append(map_scores(judge, views()))
     scores = torch.cat(found)
-    mu, sigma = units_of(scores[:, : scorer.maps])
-    if scorer.settings.judges_whole:
+    maps = judges[0][0].maps
+    mu, sigma = units_of(scores[:, :maps])
+    if settings.judges_whole:
         middle, unit = unit_of_whole(scores, mu, sigma)
         mu, sigma = [*mu, middle], [*sigma, unit]
     return mu, sigma

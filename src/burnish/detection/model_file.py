@@ -25,6 +25,7 @@ from burnish.files import save_tensors
 from burnish.images.alignment import Alignment
 from burnish.images.roi import Region, pack_roi, unpack_roi
 from burnish.method.backbone import FEATURES, Backbone
+from burnish.method.extremes import Extremes
 from burnish.method.factors import COARSE, Factors
 from burnish.method.features import STRIDE, FeatureModel
 from burnish.method.generator import Generator, InputShape
@@ -34,8 +35,8 @@ from burnish.method.whole import GRID, WholeModel
 from burnish.settings import Settings
 
 # 2: tiles, region of interest, ranges of the training images; 3: textures; 4: alignment, features;
-# 5: textures named one by one; 6: factors of textures; 7: lines; 8: whole
-FORMAT = 8
+# 5: textures named one by one; 6: factors of textures; 7: lines; 8: whole; 9: extremes
+FORMAT = 9
 KEY = "burnish-model"
 POSITION = ("position.mean", "position.deviation")
 ROI = "roi.png"
@@ -43,6 +44,7 @@ OF_TEXTURE = ("mean", "deviation", "precision")
 FACTORS = "factors."
 OF_LINES = ("mean", "deviation")
 WHOLE = "whole."
+EXTREMES = "extremes."
 OF_FEATURES = ("features.mean", "features.deviation", "features.precision")
 BACKBONE = "backbone."
 
@@ -85,6 +87,7 @@ class Model:
         lines: what long lines good parts have, one of each of `Settings.lines`.
         features: pretrained network and what good parts' features are, or None.
         whole: the surface of good parts as a whole, or None.
+        extremes: how high each map gets on good parts, or None.
     """
 
     generator: Generator
@@ -95,6 +98,7 @@ class Model:
     lines: tuple[LineModel, ...] = ()
     features: FeatureModel | None = None
     whole: WholeModel | None = None
+    extremes: Extremes | None = None
 
 
 def save_model(path: Path, model: Model) -> None:
@@ -115,6 +119,8 @@ def save_model(path: Path, model: Model) -> None:
         tensors |= {f"lines.{line.width}.{part}": getattr(line, part) for part in OF_LINES}
     if model.whole is not None:
         tensors |= {WHOLE + k: v for k, v in vars(model.whole).items()}
+    if model.extremes is not None:
+        tensors |= {EXTREMES + k: v for k, v in vars(model.extremes).items()}
     if model.features is not None:
         found = model.features
         tensors |= dict(
@@ -157,7 +163,7 @@ def load_model(path: Path) -> Model:
         raise BurnishError(f"{path}: bad header at alignment.size: not the model's input")
     with torch.device("meta"):  # a header may claim any width: allocate nothing before shapes fit
         generator = Generator(card.settings, card.shape)
-    position, roi, features, whole = None, None, None, None
+    position, roi, features, whole, extremes = None, None, None, None, None
     textures, lines = [], []
     try:
         if card.settings.roi:
@@ -170,6 +176,8 @@ def load_model(path: Path) -> Model:
             lines.append(_take_lines(tensors, width, card.shape))
         if card.settings.judges_whole:
             whole = _take_whole(tensors, len(textures))
+        if card.settings.knows_extremes:
+            extremes = _take_extremes(tensors, card)
         if card.settings.features:
             features = _take_features(tensors, card.shape)
         weights = {k.removeprefix("generator."): v for k, v in tensors.items()}
@@ -177,8 +185,9 @@ def load_model(path: Path) -> Model:
     except (RuntimeError, KeyError) as error:
         raise BurnishError(f"{path}: weights do not fit the settings in its header") from error
     return Model(
-        generator.eval(), card, position, roi, tuple(textures), tuple(lines), features, whole
-    )
+        generator.eval(), card, position, roi, tuple(textures), tuple(lines), features, whole,
+        extremes,
+    )  # fmt: skip
 
 
 def _texture_name(of: str, grain: float) -> str:
@@ -221,6 +230,16 @@ def _take_whole(tensors: dict[str, Tensor], textures: int) -> WholeModel:
     shapes = [tuple(tensor.shape) for tensor in vars(found).values()]
     if shapes != [(values,), (values,), (values, values)]:
         raise RuntimeError("the whole of another shape")
+    return found
+
+
+def _take_extremes(tensors: dict[str, Tensor], card: ModelCard) -> Extremes:
+    """As `_take_texture`."""
+    found = Extremes(*(tensors.pop(EXTREMES + field.name) for field in fields(Extremes)))
+    s = card.settings
+    maps = len(s.mask_blocks) + MAPS * len(s.textures) + len(s.lines) + bool(s.features)
+    if not found.mean.shape == found.height.shape == (maps, *_cells(card.shape, COARSE)):
+        raise RuntimeError("extremes of another shape")
     return found
 
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from burnish.method.extremes import Extremes, against_extremes
 from burnish.method.features import FeatureModel, feature_map
 from burnish.method.generator import Generator
 from burnish.method.lines import LineModel, all_line_maps
@@ -79,6 +80,8 @@ class Scorer:
             but mu and sigma have one value more for it.
         features: of good parts, see `learning.learn_features`; one more map. M is the number of all
             maps.
+        extremes: how high each map gets on good parts, see `learning_extremes`; all maps are
+            compared with that.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Scorer:
         lines: Sequence[LineModel] = (),
         features: FeatureModel | None = None,
         whole: WholeModel | None = None,
+        extremes: Extremes | None = None,
     ) -> None:
         self.generator = generator.to(device).float().eval()
         self.settings = settings
@@ -105,6 +109,7 @@ class Scorer:
         self.use_lines(lines)
         self.use_features(features)
         self.use_whole(whole)
+        self.use_extremes(extremes)
         self.masks = complementary_masks(shape.height, shape.width, settings.mask_blocks).to(device)
 
     def use_textures(self, textures: Sequence[TextureModel]) -> None:
@@ -127,6 +132,12 @@ class Scorer:
         """Compare the surface as a whole with this from now on; None: not at all."""
         self.whole = None if whole is None else whole.to(self.device)
 
+    def use_extremes(self, extremes: Extremes | None) -> None:
+        """Compare all maps with these from now on; None: not at all."""
+        self.learnt_extremes = extremes
+        size = self.shape.height, self.shape.width
+        self.extremes = None if extremes is None else extremes.to(self.device).at(*size)
+
     @property
     def maps(self) -> int:
         """How many error maps there are."""
@@ -138,7 +149,7 @@ class Scorer:
         """What speaks against one view (B = 1).
 
         The error maps of the mask scales are standardised by position if the positions are known;
-        then come those of texture, lines and features.
+        then come those of texture, lines and features; and all are compared with their extremes.
         """
         return self.errors_of(to_tensor(view.pixels[None], self.device), self._inside(view))
 
@@ -159,6 +170,8 @@ class Scorer:
             errors = torch.cat([errors, more], dim=1)
         if self.features is not None:
             errors = torch.cat([errors, feature_map(images, self.features, inside)], dim=1)
+        if self.extremes is not None:
+            errors = against_extremes(errors, self.extremes)
         return Evidence(errors, painted, whole)
 
     def painted_of(self, images: Tensor, inside: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -201,7 +201,7 @@ def train(
     )
     model = Model(
         generator, card, scorer.position, roi, scorer.learnt, scorer.learnt_lines,
-        scorer.features, scorer.whole,
+        scorer.features, scorer.whole, scorer.learnt_extremes,
     )  # fmt: skip
     save_model(model_path, model)
     trainer.wait()

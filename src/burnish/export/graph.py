@@ -17,6 +17,7 @@ from burnish.detection.model_file import Model, ModelCard
 from burnish.export.resampling import down_first, resize_levels, resize_map
 from burnish.export.turning import Turn, find_turn, put_back, turned_view
 from burnish.images.roi import fit_roi
+from burnish.method.extremes import Extremes, against_extremes
 from burnish.method.factors import Factors
 from burnish.method.features import feature_map
 from burnish.method.lines import LineModel, all_line_maps
@@ -124,6 +125,10 @@ class InspectionGraph(nn.Module):
         if model.whole is not None:
             for name, values in vars(model.whole).items():
                 self.register_buffer(f"whole_{name}", values.cpu())
+        self.has_extremes = model.extremes is not None
+        if model.extremes is not None:
+            for name, values in vars(model.extremes).items():
+                self.register_buffer(f"extreme_{name}", values.cpu())
         self.features = None
         if model.features is not None:
             self.features = copy.deepcopy(model.features).to(torch.device("cpu"))
@@ -167,6 +172,9 @@ class InspectionGraph(nn.Module):
             errors = torch.cat([errors, all_line_maps(seen, painted, self._lines(), inside)], dim=1)
         if self.features is not None:
             errors = torch.cat([errors, feature_map(seen, self.features, inside)], dim=1)
+        if self.has_extremes:
+            known = (getattr(self, f"extreme_{field.name}") for field in fields(Extremes))
+            errors = against_extremes(errors, Extremes(*known).at(shape.height, shape.width))
         mu, sigma = self.mu[: errors.shape[1]], self.sigma[: errors.shape[1]]
         fused = fuse(errors, mu, sigma, s.fusion, inside)
         score = self._reduce(fused)

@@ -1,0 +1,92 @@
+"""How high every error map gets on good parts, place by place.
+
+A map that has the same unit everywhere finds its highest values where good parts differ most: at
+borders, in glare, along a thread. How far a place strays from its mean is no measure of that, as a
+few odd parts make the tail, and all the less on the parts that the map was learnt from. So each map
+is compared with the highest values that it takes, at the same place, on good parts which it does
+not know. Not the paper's.
+
+Shapes: N views, B batch, M maps, H x W pixels, h x w cells of `factors.COARSE` px.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from burnish.method.factors import COARSE, coarse_cells, stretch
+from burnish.method.filters import gaussian_smooth
+from burnish.method.movable import Movable
+
+SHARE = 0.02  # of the views: those that get highest at a place say how high good parts get there
+SMOOTHING = 1.0  # cells
+EVEN = 0.3  # of a map's mean height: added to each place's, where good parts are all alike
+
+
+@dataclass(frozen=True)
+class Extremes(Movable):
+    """Of the error maps of good parts.
+
+    Attributes:
+        mean: (M, h, w).
+        height: (M, h, w), how far above its mean each place gets, in shares of the map's own mean
+            height: 1 in the mean over places.
+    """
+
+    mean: Tensor
+    height: Tensor
+
+    def at(self, height: int, width: int) -> Extremes:
+        """The same for every pixel of an image."""
+        mean, reach = stretch(torch.stack([self.mean, self.height]), (height, width))
+        return replace(self, mean=mean, height=reach)
+
+
+def against_extremes(maps: Tensor, extremes: Extremes) -> Tensor:
+    """Error maps (B, M, H, W) less what is usual at each place, in shares of how high good parts
+    get there; the same shape.
+
+    Args:
+        extremes: for every pixel (`Extremes.at`).
+    """
+    return (maps - extremes.mean) / extremes.height
+
+
+def cell_values(maps: Tensor, inside: Tensor | None = None) -> Tensor:
+    """(B, M, H, W) -> (2, B, M, h, w): the mean and the highest value of each cell, values below 0
+    as 0; NaN where the region, bool (H, W), has no pixel."""
+    maps = maps.clamp_min(0.0)
+    means, seen = coarse_cells(maps, inside)
+    if inside is not None:
+        maps = maps.masked_fill(~inside, 0.0)
+    values = torch.stack([means, F.max_pool2d(maps, COARSE, ceil_mode=True)])
+    return values if seen is None else values.masked_fill(~seen, torch.nan)
+
+
+def find_extremes(values: Tensor) -> Extremes:
+    """Of good views that the maps do not know.
+
+    Args:
+        values: (N, 2, M, h, w), as of `cell_values`.
+    """
+    means, peaks = values[:, 0], values[:, 1]
+    mean, peak = _filled(means.nanmean(dim=0)), _filled(peaks.nanmean(dim=0))
+    count = (~peaks.isnan()).sum(dim=0)
+    few = (SHARE * count).round().clamp_min(1)
+    ordered = peaks.nan_to_num(-torch.inf).sort(dim=0, descending=True).values
+    ranks = torch.arange(len(peaks)).view(-1, 1, 1, 1)
+    highest = ordered.masked_fill(ranks >= few, 0.0).sum(dim=0) / few
+    highest = _filled(highest.masked_fill(count == 0, torch.nan))
+    mean, peak, highest = gaussian_smooth(torch.stack([mean, peak, highest]), SMOOTHING)
+    above = (highest - peak).clamp_min(0.0)
+    shares = above / above.mean(dim=(1, 2), keepdim=True).clamp_min(1e-9)
+    return Extremes(mean, (shares + EVEN) / (1 + EVEN))
+
+
+def _filled(values: Tensor) -> Tensor:
+    """(M, h, w): the map's own mean where no view shows a place."""
+    usual = values.flatten(1).nanmean(dim=1).nan_to_num()[:, None, None]
+    return torch.where(values.isnan(), usual, values)
