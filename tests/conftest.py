@@ -52,7 +52,7 @@ def run_folder(metal: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "lines": (1,),
         "whole": True,
         "extremes": True,
-        "fusion": "scores",
+        "fusion": "highest",
     }
     Detector.train(metal, "tiny", folder, steps=12, **texture, **MICRO)
     return folder

@@ -163,6 +163,7 @@ def test_the_whole_is_judged_where_there_is_what_it_needs() -> None:
 def test_extremes_are_known_where_there_is_what_they_need() -> None:
     assert make_settings("small", {}).knows_extremes
     assert make_settings("small", {"texture": [], "lines": []}).knows_extremes
+    assert make_settings("small", {"fusion": "scores"}).knows_extremes
     for changes in ({"fusion": "max"}, {"extremes": False}):
         assert not make_settings("small", changes).knows_extremes
     assert not make_settings("paper", {"extremes": True}).knows_extremes

@@ -125,6 +125,13 @@ class Inspector:
             maps.append(blur(far, good.width))
         return maps
 
+    def reduced(self, anomaly):
+        """A map's image score."""
+        values = np.sort(anomaly, axis=None)
+        if self.s.reduction == "top":
+            return values[-max(1, round(self.s.top_share * values.size)) :].mean()
+        return values.mean() if self.s.reduction == "mean" else values[-1]
+
     @torch.no_grad()
     def inspect(self, path: Path) -> tuple[float, bool, np.ndarray]:
         """Score, verdict, and the anomaly map at the file's size."""
@@ -160,11 +167,8 @@ class Inspector:
         else:
             alike = (errors - mu) / sigma
             anomaly = alike.mean(axis=0) if s.fusion == "mean" else alike.max(axis=0)
-        values = np.sort(anomaly, axis=None)
-        if s.reduction == "top":
-            score = values[-max(1, round(s.top_share * values.size)) :].mean()
-        else:
-            score = values.mean() if s.reduction == "mean" else values[-1]
+        judged = alike if s.fusion == "highest" else [anomaly]
+        score = max(self.reduced(one) for one in judged)
         if whole is not None:
             score += max((whole - known.mu[-1]) / known.sigma[-1] - ORDINARY, 0)
         full = Image.fromarray(anomaly.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)

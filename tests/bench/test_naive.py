@@ -75,7 +75,7 @@ def test_training_is_the_same(
          "standardise": "none"},
         {"fusion": "mean", "reduction": "top", "top_share": 0.05, "error": "relative"},
         {"error": "relative", "smoothing": 2.0, "reduction": "top", "top_share": 0.01},
-        {"hidden_tokens": "drop", "error": "relative", "fusion": "scores",
+        {"hidden_tokens": "drop", "error": "relative", "fusion": "highest",
          "texture": ("residual:1", "residual:2", "image:1", "image:2"), "texture_factors": 2,
          "lines": (1, 2), "whole": True, "extremes": True, "reduction": "top", "top_share": 0.01},
     ],

@@ -27,7 +27,7 @@ SETS = {
         "lines": [1],
         "whole": True,
         "extremes": True,
-        "fusion": "scores",
+        "fusion": "highest",
     },
     "screw.zip": {
         "fusion": "paper",

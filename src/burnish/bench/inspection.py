@@ -17,7 +17,7 @@ from burnish.bench.record import InspectionFigures, Products, Quantiles
 from burnish.detection.detector import Detector
 from burnish.detection.scorer import Scorer, to_tensor
 from burnish.images.reader import read_image
-from burnish.method.scoring import fuse, image_score, with_whole
+from burnish.method.scoring import fuse, image_score, judged, with_whole
 from burnish.training.allocator import freed_memory_kept
 
 WARM_UP, LEAST = 3, 20  # images
@@ -110,6 +110,9 @@ def score_batch(scorer: Scorer, images: Tensor, mu: Tensor, sigma: Tensor) -> Te
     """
     s = scorer.settings
     errors, _, whole = scorer.errors_of(images)
-    fused = fuse(errors, mu[: scorer.maps], sigma[: scorer.maps], s.fusion)
-    scores = image_score(fused, s.reduction, s.top_share)
+    of_maps = mu[: scorer.maps], sigma[: scorer.maps]
+    scores = image_score(fuse(errors, *of_maps, s.fusion), s.reduction, s.top_share)
+    alone = image_score(errors.flatten(0, 1), s.reduction, s.top_share)
+    alone = (alone.unflatten(0, (-1, scorer.maps)) - of_maps[0]) / of_maps[1]
+    scores = judged(scores, alone, s.fusion)
     return scores if whole is None else with_whole(scores, (whole - mu[-1]) / sigma[-1])

@@ -51,8 +51,8 @@ class Calibration(BaseModel):
 
     Attributes:
         mu, sigma: mean and standard deviation of the error maps' pixels, per mask scale; with
-            fusion=scores see `learning.units_of`. Last, where it is compared, of the surface as a
-            whole (`learning.unit_of_whole`).
+            maps in units (fusion=highest, scores) see `learning.units_of`. Last, where it is
+            compared, of the surface as a whole (`learning.unit_of_whole`).
         scores: image scores, ascending.
         peaks: highest anomaly-map value of each image, ascending.
         heat_low: anomaly-map value that 99 % of good pixels lie below; shown uncoloured.

@@ -50,7 +50,7 @@ def learn_all(scorer: Scorer, views: Views, tick: Callable[[], None] = lambda: N
             tick()
 
     units = extremes = None
-    if scorer.settings.fusion == "scores":
+    if scorer.settings.in_units:
         judges = cross_fitted(scorer, ticking)
         if scorer.settings.knows_extremes:
             extremes = learn_extremes(judges)
@@ -65,7 +65,7 @@ def passes(settings: Settings) -> int:
     by_position = settings.standardise == "position"
     asked = (settings.texture, by_position, settings.lines, settings.features)
     maps = sum(1 for one in asked if one)
-    if settings.fusion != "scores":
+    if not settings.in_units:
         return maps
     judged = 2 if settings.knows_extremes else 1
     return maps + 1 + FOLDS * (maps + judged)

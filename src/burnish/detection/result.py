@@ -81,7 +81,7 @@ class Result:
         evidence: what says most against the part, of `map_names`: an error map, or its surface as a
             whole, which no place of the anomaly map shows.
         scale_scores: the score that each of `map_names` alone would give, in standard deviations
-            on good images (under fusion=scores an ordinary one has 5).
+            on good images (under fusion=highest or scores an ordinary one has 5).
         anomaly_map: float32 HxW at the size of the input, raw.
         inside: bool HxW, the region of interest; None: every pixel counts.
         reconstruction: uint8 HxW or HxWx3 at the size of the input: the part without the flaw.

@@ -17,7 +17,7 @@ from burnish.method.generator import Generator
 from burnish.method.lines import LineModel, all_line_maps
 from burnish.method.masks import complementary_masks
 from burnish.method.reconstruction import reconstruct
-from burnish.method.scoring import best_scale, error_maps, fuse, image_score, with_whole
+from burnish.method.scoring import best_scale, error_maps, fuse, image_score, judged, with_whole
 from burnish.method.texture import MAPS, TextureModel
 from burnish.method.whole import WholeModel, texture_evidence
 from burnish.settings import Settings
@@ -104,7 +104,7 @@ class Scorer:
         if position is not None:
             self.position = (position[0].to(device), position[1].to(device))
         self.units: tuple[list[float], list[float]] | None = None
-        """mu and sigma of `fusion=scores`, once learnt; else they come with the calibration."""
+        """mu and sigma of maps in units, once learnt; else they come with the calibration."""
         self.use_textures(textures)
         self.use_lines(lines)
         self.use_features(features)
@@ -194,6 +194,7 @@ class Scorer:
             ((errors - mu[:, None, None]) / sigma[:, None, None])[0],
             s.reduction, s.top_share, inside,
         )  # fmt: skip
+        score = judged(score, alone[None], s.fusion)
         scale = int(best_scale(errors, alone, mu, s.fusion, len(self.masks), inside))
         if whole is not None:
             score, alone = with_whole(score, whole), torch.cat([alone, whole])

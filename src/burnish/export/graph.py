@@ -23,7 +23,7 @@ from burnish.method.features import feature_map
 from burnish.method.lines import LineModel, all_line_maps
 from burnish.method.masks import complementary_masks
 from burnish.method.reconstruction import reconstruct
-from burnish.method.scoring import best_scale, error_maps, fuse, image_score, with_whole
+from burnish.method.scoring import best_scale, error_maps, fuse, image_score, judged, with_whole
 from burnish.method.texture import TextureModel
 from burnish.method.whole import WholeModel, texture_evidence
 
@@ -179,6 +179,7 @@ class InspectionGraph(nn.Module):
         fused = fuse(errors, mu, sigma, s.fusion, inside)
         score = self._reduce(fused)
         alone = self._reduce(((errors - mu[:, None, None]) / sigma[:, None, None])[0])
+        score = judged(score, alone[None], s.fusion)
         scale = best_scale(errors, alone, mu, s.fusion, len(self.masks), inside)[None]
         if whole is not None:
             whole = (whole - self.mu[-1]) / self.sigma[-1]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from burnish.method.filters import gaussian_smooth
+from burnish.settings import IN_UNITS
 
 LIGHT_SMOOTHING = 4.0  # sigma, px: over which the local brightness is taken
 DARK = 0.2  # of brightness in [0, 2]: errors in black places are not blown up
@@ -102,10 +103,10 @@ def best_scale(
 ) -> Tensor:
     """The mask scale to show, int64 (): of one image's maps (1, S + T, H, W), the first `scales`.
 
-    Under "scores", whose mu are no mean errors, it is the one with the highest score of its own
-    (`alone`, (S + T,)); else that of eq. 8.
+    Under "scores" and "highest", whose mu are no mean errors, it is the one with the highest score
+    of its own (`alone`, (S + T,)); else that of eq. 8.
     """
-    if rule == "scores":
+    if rule in IN_UNITS:
         return alone[:scales].argmax()
     return choose_scale(errors[:, :scales], mu[:scales], inside)[0]
 
@@ -117,10 +118,10 @@ def fuse(
 
     Args:
         errors: (B, S, H, W).
-        mu, sigma: (S,) what is usual on good images: of the maps' pixels, or with "scores" of the
-            image scores that each map alone gives.
+        mu, sigma: (S,) what is usual on good images: of the maps' pixels, or of the image
+            scores that each map alone gives ("scores", "highest").
         rule: "paper" (eq. 8, 9), "mean" of the standardised maps (E_i - mu) / sigma, or their
-            maximum ("max", "scores").
+            maximum ("max", "scores", "highest").
         inside: bool (H, W), the pixels that count in eq. 8.
 
     Returns:
@@ -148,11 +149,22 @@ def image_score(
     return pixels.topk(count, dim=1).values.mean(dim=1)
 
 
+def judged(fused: Tensor, alone: Tensor, rule: str) -> Tensor:
+    """An image score: that of the fused map; under "highest" that of the map which alone gives the
+    highest, as what others show of something else says nothing for it.
+
+    Args:
+        fused: (...), score of the fused map.
+        alone: (..., M), of each map, in its own units.
+    """
+    return alone.amax(dim=-1) if rule == "highest" else fused
+
+
 def with_whole(score: Tensor, whole: Tensor) -> Tensor:
     """An image score of places, and by how much the surface as a whole stands out, added to it.
 
     Args:
-        score: under fusion "scores".
+        score: of maps in units.
         whole: in its own units, `ORDINARY` on an ordinary good image; at or below it adds nothing.
     """
     return score + (whole - ORDINARY).clamp_min(0.0)
