@@ -352,6 +352,18 @@ def test_extremes_are_forgotten_before_anything_is_learnt_anew() -> None:
     assert made.units == once[1]
 
 
+def test_the_highest_map_judges() -> None:
+    made = textured()
+    made.settings = made.settings.model_copy(update={"fusion": "highest", "whole": True})
+    learn_all(made, views)
+    assert made.units is not None
+    references = made.references(*made.units)
+    for view in views():
+        scored = made.score(view, *references)
+        *maps, whole = scored.scale_scores
+        assert scored.score == pytest.approx(max(maps) + max(whole - ORDINARY, 0), rel=1e-6)
+
+
 def test_extremes_inside_a_region() -> None:
     """What lies outside it changes nothing."""
     learnt = []

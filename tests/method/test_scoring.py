@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from burnish.method.scoring import choose_scale, error_maps, fuse, image_score
+from burnish.method.scoring import choose_scale, error_maps, fuse, image_score, judged
 
 MU = torch.tensor([0.50, 0.10, 0.20])
 SIGMA = torch.tensor([0.05, 0.02, 0.10])
@@ -158,3 +158,19 @@ def test_reductions_against_numpy(reduction: str, share: float) -> None:
 def test_top_share_takes_at_least_one_pixel() -> None:
     maps = torch.arange(16.0).reshape(1, 4, 4)
     assert image_score(maps, "top", 0.001).tolist() == [15]
+
+
+@pytest.mark.parametrize("rule", ["paper", "mean", "max", "scores"])
+def test_the_fused_map_judges(rule: str) -> None:
+    assert judged(torch.tensor([3.0]), torch.tensor([[1.0, 9.0]]), rule).tolist() == [3]
+
+
+def test_the_map_that_is_most_certain_judges() -> None:
+    """Two maps with two odd pixels each, elsewhere: together they show four, and no map does."""
+    errors = torch.zeros(1, 2, 8, 8)
+    errors[0, 0, 0, :2], errors[0, 1, 5, :2] = 4.0, 6.0
+    mu, sigma = torch.zeros(2), torch.ones(2)
+    fused = image_score(fuse(errors, mu, sigma, "highest"), "top", 4 / 64)
+    alone = image_score(errors[0], "top", 4 / 64)
+    assert fused.tolist() == [5]
+    assert judged(fused, alone[None], "highest").tolist() == [3]
