@@ -29,8 +29,9 @@ from burnish.detection.learning import (
 from burnish.detection.learning_lines import learn_lines
 from burnish.detection.learning_textures import learn_textures
 from burnish.detection.scorer import Scorer, View, to_tensor
+from burnish.method.cells import coarse_cells, to_cells
 from burnish.method.extremes import against_extremes, cell_values, find_extremes
-from burnish.method.factors import FLOOR, VIEWS_EACH, coarse_cells, shared
+from burnish.method.factors import FLOOR, VIEWS_EACH, shared
 from burnish.method.generator import Generator, InputShape
 from burnish.method.lines import by_cells, line_responses
 from burnish.method.mahalanobis import SLACK
@@ -42,7 +43,6 @@ from burnish.method.texture import (
     residual,
     smoothed,
     surface,
-    to_cells,
 )
 from burnish.method.whole import grid_means, learn_whole
 

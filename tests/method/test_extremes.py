@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
+from burnish.method.cells import COARSE, stretch
 from burnish.method.extremes import (
     EVEN,
     SHARE,
@@ -16,7 +17,6 @@ from burnish.method.extremes import (
     cell_values,
     find_extremes,
 )
-from burnish.method.factors import COARSE, stretch
 
 RNG = np.random.default_rng(0)
 

@@ -7,16 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from burnish.method.factors import (
-    COARSE,
-    REACH,
-    VIEWS_EACH,
-    Factors,
-    coarse_cells,
-    find_factors,
-    shared,
-    stretch,
-)
+from burnish.method.cells import COARSE, coarse_cells
+from burnish.method.factors import REACH, VIEWS_EACH, Factors, find_factors, shared
 from burnish.method.mahalanobis import SLACK
 
 RNG = np.random.default_rng(0)
@@ -93,13 +85,6 @@ def explained(
     values: torch.Tensor, factors: Factors, inside: torch.Tensor | None = None
 ) -> torch.Tensor:
     return shared(*coarse_cells(values, inside), factors, (values.shape[2], values.shape[3]))
-
-
-@pytest.mark.parametrize(("few", "many"), [(4, 32), (5, 37), (1, 8)])
-def test_stretch_is_bilinear(few: int, many: int) -> None:
-    cells = torch.from_numpy(RNG.normal(size=(2, K, few, 6))).float()
-    expected = F.interpolate(cells, size=(many, 45), mode="bilinear")
-    torch.testing.assert_close(stretch(cells, (many, 45)), expected)
 
 
 @pytest.mark.parametrize("size", [(32, 40), (30, 37)])  # cells at the end may be cut

@@ -10,7 +10,6 @@ from scipy.ndimage import gaussian_filter
 from burnish.method.mahalanobis import RIDGE
 from burnish.method.texture import (
     AMOUNT,
-    CELL,
     DESCRIPTORS,
     ENERGY,
     MAPS,
@@ -22,7 +21,6 @@ from burnish.method.texture import (
     smoothed,
     surface,
     texture_maps,
-    to_cells,
 )
 
 RNG = np.random.default_rng(0)
@@ -166,16 +164,3 @@ def test_a_line_among_grain_stands_out_though_its_error_is_no_larger() -> None:
     assert after[1].max() > 2 * before[1].max()
     row, _ = divmod(int(after[1].argmax()), 48)
     assert abs(row - 20) <= 3
-
-
-def test_cells_are_means_and_stretch_back() -> None:
-    values = torch.from_numpy(RNG.normal(size=(DESCRIPTORS, 18, 21))).float()
-    cells = to_cells(values)
-    assert cells.shape == (DESCRIPTORS, 5, 6)
-    for row in range(5):
-        for column in range(6):
-            place = values[:, CELL * row : CELL * (row + 1), CELL * column : CELL * (column + 1)]
-            torch.testing.assert_close(cells[:, row, column], place.mean(dim=(1, 2)))
-    flat = TextureModel(1, torch.full((DESCRIPTORS, 5, 6), 3.0), cells, torch.zeros(0)).at(18, 21)
-    torch.testing.assert_close(flat.mean, torch.full((DESCRIPTORS, 18, 21), 3.0))
-    assert flat.deviation.shape == (DESCRIPTORS, 18, 21)

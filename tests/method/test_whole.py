@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import mahalanobis
 from sklearn.covariance import shrunk_covariance
 
-from burnish.method.factors import COARSE, coarse_cells
+from burnish.method.cells import COARSE, coarse_cells
 from burnish.method.mahalanobis import SLACK
 from burnish.method.texture import (
     DESCRIPTORS,

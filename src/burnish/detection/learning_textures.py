@@ -11,14 +11,14 @@ from torch import Tensor
 
 from burnish.detection.gathering import EvenViews, Moments, inside_of, some_places
 from burnish.detection.scorer import Scorer, View, to_tensor
-from burnish.method.factors import Factors, coarse_cells, find_factors, left_over, stretch
+from burnish.method.cells import coarse_cells, stretch, to_cells
+from burnish.method.factors import Factors, find_factors, left_over
 from burnish.method.mahalanobis import SLACK
 from burnish.method.texture import (
     DESCRIPTORS,
     TextureModel,
     all_descriptors,
     precisions,
-    to_cells,
 )
 from burnish.method.whole import WholeModel, grid_means, learn_whole
 

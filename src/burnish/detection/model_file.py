@@ -25,12 +25,13 @@ from burnish.files import save_tensors
 from burnish.images.alignment import Alignment
 from burnish.images.roi import Region, pack_roi, unpack_roi
 from burnish.method.backbone import FEATURES, Backbone
+from burnish.method.cells import CELL, COARSE
 from burnish.method.extremes import Extremes
-from burnish.method.factors import COARSE, Factors
+from burnish.method.factors import Factors
 from burnish.method.features import STRIDE, FeatureModel
 from burnish.method.generator import Generator, InputShape
 from burnish.method.lines import DIRECTIONS, LineModel
-from burnish.method.texture import CELL, DESCRIPTORS, MAPS, TextureModel
+from burnish.method.texture import DESCRIPTORS, MAPS, TextureModel
 from burnish.method.whole import GRID, WholeModel
 from burnish.settings import Settings
 

@@ -6,20 +6,19 @@ few odd parts make the tail, and all the less on the parts that the map was lear
 is compared with the highest values that it takes, at the same place, on good parts which it does
 not know. Not the paper's.
 
-Shapes: N views, B batch, M maps, H x W pixels, h x w cells of `factors.COARSE` px.
+Shapes: N views, B batch, M maps, H x W pixels, h x w cells of `cells.COARSE` px.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from burnish.method.factors import COARSE, coarse_cells, stretch
+from burnish.method.cells import COARSE, ByCells, coarse_cells
 from burnish.method.filters import gaussian_smooth
-from burnish.method.movable import Movable
 
 SHARE = 0.02  # of the views: those that get highest at a place say how high good parts get there
 SMOOTHING = 1.0  # cells
@@ -27,7 +26,7 @@ EVEN = 0.3  # of a map's mean height: added to each place's, where good parts ar
 
 
 @dataclass(frozen=True)
-class Extremes(Movable):
+class Extremes(ByCells):
     """Of the error maps of good parts.
 
     Attributes:
@@ -38,11 +37,7 @@ class Extremes(Movable):
 
     mean: Tensor
     height: Tensor
-
-    def at(self, height: int, width: int) -> Extremes:
-        """The same for every pixel of an image."""
-        mean, reach = stretch(torch.stack([self.mean, self.height]), (height, width))
-        return replace(self, mean=mean, height=reach)
+    BY_CELLS = ("mean", "height")
 
 
 def against_extremes(maps: Tensor, extremes: Extremes) -> Tensor:

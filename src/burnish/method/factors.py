@@ -11,16 +11,15 @@ Shapes: N views, B batch, K descriptors, R factors, H x W pixels, h x w cells.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from burnish.method.cells import stretch
 from burnish.method.mahalanobis import SLACK
 from burnish.method.movable import Movable
 
-COARSE = 8  # px: side of a cell
 REACH = 3.0  # deviations: no cell pulls a factor further, so that no flaw explains itself away
 FLOOR = 0.6  # of a place's deviation is left at least: else what never differs outweighs the rest
 VIEWS_EACH = 8  # a factor has at least so many views to be learnt from
@@ -40,21 +39,11 @@ class Factors(Movable):
     ways: Tensor
 
 
-def coarse_cells(values: Tensor, inside: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-    """(B, K, H, W) -> means over cells, (B, K, h, w), and which cells the region has pixels in,
-    bool (h, w); without a region None, as all have."""
-    if inside is None:
-        return _pool(values), None
-    share = _pool(inside[None, None].float())
-    seen = share[0, 0] > 0
-    return _pool(values.masked_fill(~inside, 0.0)) / share.clamp_min(1e-6), seen
-
-
 def shared(cells: Tensor, seen: Tensor | None, factors: Factors, size: tuple[int, int]) -> Tensor:
     """What the factors explain of how descriptors differ from those of good parts.
 
     Args:
-        cells, seen: of the descriptors, as of `coarse_cells`.
+        cells, seen: of the descriptors, as of `cells.coarse_cells`.
         size: H, W.
 
     Returns:
@@ -108,24 +97,3 @@ def left_over(deviation: Tensor, explained: Tensor) -> Tensor:
         variance += stretch(view[None], size)[0].square() / len(explained)
     left = (deviation.square() - variance).clamp_min(0.0).sqrt()
     return left.maximum(FLOOR * deviation)
-
-
-def stretch(cells: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, K, h, w) -> (B, K, H, W), bilinear. Two products: on a CPU a third of the time that
-    `interpolate` takes."""
-    sides = zip(cells.shape[2:], size, strict=True)
-    down, across = (_linear(few, many, cells.device) for few, many in sides)
-    return down @ cells @ across.T
-
-
-@lru_cache(maxsize=64)
-@torch.inference_mode(False)
-def _linear(few: int, many: int, device: torch.device) -> Tensor:
-    """(many, few), float32: what interpolates `few` values at `many` places."""
-    each = torch.eye(few, device=device)[None]
-    return F.interpolate(each, size=many, mode="linear", align_corners=False)[0].T.contiguous()
-
-
-def _pool(values: Tensor) -> Tensor:
-    partial = bool(values.shape[2] % COARSE or values.shape[3] % COARSE)
-    return F.avg_pool2d(values, COARSE, ceil_mode=partial, count_include_pad=False)

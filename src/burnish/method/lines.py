@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from burnish.method.factors import stretch
+from burnish.method.cells import ByCells, stretch, to_cells
 from burnish.method.filters import gaussian_smooth
-from burnish.method.movable import Movable
 from burnish.method.scoring import shares_of_usual
-from burnish.method.texture import surface, to_cells
+from burnish.method.texture import surface
 
 DIRECTIONS = 16  # over half a turn
 DOUBLINGS = 5  # of the length, from 1 px on
@@ -43,22 +42,17 @@ def doublings(angle: float) -> tuple[tuple[int, int], ...]:
 
 
 @dataclass(frozen=True)
-class LineModel(Movable):
+class LineModel(ByCells):
     """Lines of good parts.
 
     Attributes:
         width: of a line, px: the sigma it is looked for with.
-        mean, deviation: (D, h, w), by cells as of `texture.to_cells`.
+        mean, deviation: (D, h, w), by cells as of `cells.to_cells`.
     """
 
     width: int
     mean: Tensor
     deviation: Tensor
-
-    def at(self, height: int, width: int) -> LineModel:
-        """The same with mean and deviation for every pixel of an image."""
-        both = stretch(torch.stack([self.mean, self.deviation]), (height, width))
-        return replace(self, mean=both[0], deviation=both[1])
 
 
 def by_cells(mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:

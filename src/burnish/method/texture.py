@@ -12,24 +12,23 @@ Shapes: B batch, S mask scales, C channels, K descriptors, H x W image.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from burnish.method.factors import Factors, stretch
+from burnish.method.cells import ByCells
+from burnish.method.factors import Factors
 from burnish.method.filters import gaussian_smooth
 from burnish.method.mahalanobis import correlation, distance
-from burnish.method.movable import Movable
 from burnish.method.scoring import local_brightness, shares_of_usual
 
 LEVELS = (1.0, 2.0, 4.0)  # sigmas, in grains: a band of detail lies above each
 AMOUNT = 2 * len(LEVELS)  # descriptors that say how much detail there is; the rest say which way
 DESCRIPTORS = AMOUNT + 3
 MAPS = 2  # of a grain: by amount alone, and with direction
-CELL = 4  # px: side of the cells that good parts' descriptors are kept in
 ENERGY, SLOPE = 0.01, 1e-4  # added before the logarithm: below them all is flat
 
 
@@ -97,12 +96,12 @@ def descriptors(field: Mapping[float, Tensor], grain: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class TextureModel(Movable):
+class TextureModel(ByCells):
     """Descriptors of good parts at one grain.
 
     Attributes:
         grain: px.
-        mean, deviation: (K, h, w), by cells of `CELL` px.
+        mean, deviation: (K, h, w), by cells of `cells.CELL` px.
         precision: (MAPS, K, K), inverse correlation over the number of descriptors, of the amount
             alone (0 elsewhere) and of all.
         of: the field, of `FIELDS`.
@@ -116,16 +115,6 @@ class TextureModel(Movable):
     precision: Tensor
     of: str = "residual"
     factors: Factors | None = None
-
-    def at(self, height: int, width: int) -> TextureModel:
-        """The same with mean and deviation for every pixel of an image."""
-        both = stretch(torch.stack([self.mean, self.deviation]), (height, width))
-        return replace(self, mean=both[0], deviation=both[1])
-
-
-def to_cells(values: Tensor) -> Tensor:
-    """(K, H, W) -> means over cells, (K, h, w)."""
-    return F.avg_pool2d(values[None], CELL, ceil_mode=True, count_include_pad=False)[0]
 
 
 def precisions(standardised: Tensor) -> Tensor:

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from burnish.method.factors import coarse_cells, shared
+from burnish.method.cells import coarse_cells
+from burnish.method.factors import shared
 from burnish.method.mahalanobis import SLACK
 from burnish.method.movable import Movable
 from burnish.method.texture import TextureModel, all_descriptors, texture_maps
@@ -48,7 +49,7 @@ def grid_means(cells: Tensor, seen: Tensor | None = None) -> Tensor:
     Of means over small cells: an exported graph adds up one value after another in float32.
 
     Args:
-        cells, seen: (B, K, h, w) and which of them count, as of `factors.coarse_cells`: the others
+        cells, seen: (B, K, h, w) and which of them count, as of `cells.coarse_cells`: the others
             are 0. Where none counts, the grid's cell is 0.
     """
     down, across = (_averages(side, cells.device) for side in cells.shape[2:])
