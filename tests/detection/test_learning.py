@@ -12,7 +12,6 @@ import torch
 from scipy.stats import median_abs_deviation
 
 from burnish.configuration import make_settings
-from burnish.detection.calibration import Calibration
 from burnish.detection.image_scorer import ImageScorer
 from burnish.detection.learning import (
     LEAST_UNIT,
@@ -396,9 +395,10 @@ def test_held_out_images_do_not_touch_the_units() -> None:
     # Parts; for each fold two passes that teach and one that judges; the two that stay.
     assert len(ticks) == (1 + 2 * 3 + 2) * len(PIXELS) == passes(made.settings) * len(PIXELS)
     assert made.units is not None
-    *steps, calibration = ImageScorer(made, made.settings).calibrate(PIXELS[:3])
-    assert isinstance(calibration, Calibration)
-    assert sorted(steps) == list(calibration.scores)  # one pass
+    scorer, ticks = ImageScorer(made, made.settings), []
+    calibration, scores = scorer.calibrate(PIXELS[:3], lambda: ticks.append(None))
+    assert sorted(scores) == list(calibration.scores)
+    assert len(ticks) == 3 == scorer.calibration_passes * 3
     assert (list(calibration.mu), list(calibration.sigma)) == made.units
     maps = all_maps(made)[:3]
     mu, sigma = (np.array(values)[:, None, None] for values in made.units)

@@ -28,11 +28,11 @@ def scorer(**changes: object) -> Scorer:
 
 
 def calibrate(made: Scorer) -> Calibration:
-    *ticks, calibration = ImageScorer(made, made.settings).calibrate(PIXELS)
-    # One tick for each image in each of two passes, the scores in the second.
-    assert ticks[: len(PIXELS)] == [None] * len(PIXELS)
-    assert isinstance(calibration, Calibration)
-    assert tuple(sorted(ticks[len(PIXELS) :])) == calibration.scores
+    ticks: list[None] = []
+    scorer = ImageScorer(made, made.settings)
+    calibration, scores = scorer.calibrate(PIXELS, lambda: ticks.append(None))
+    assert len(ticks) == 2 * len(PIXELS) == scorer.calibration_passes * len(PIXELS)
+    assert tuple(sorted(scores)) == calibration.scores
     return calibration
 
 

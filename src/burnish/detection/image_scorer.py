@@ -6,7 +6,7 @@ A *prepared* image is uint8 (C, H, W) with the model's channels: at the model's 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -147,14 +147,18 @@ class ImageScorer:
         filled[: grid.tile - done] = filled[done:].copy()
         filled[grid.tile - done :] = False
 
-    def calibrate(self, images: Images) -> Iterator[Calibration | float | None]:
-        """Calibrate on good prepared images, in two passes, one image in memory at a time.
+    def calibrate(
+        self, images: Images, tick: Callable[[], None] = lambda: None
+    ) -> tuple[Calibration, list[float]]:
+        """Calibrate on good prepared images, one in memory at a time.
 
-        Yields None after every image of the first pass, its score after every one of the second,
-        then the `Calibration`. Where the scorer has units of its own, there is no first pass.
+        Args:
+            tick: called after every image of each pass (`calibration_passes`).
+
+        Returns:
+            The calibration, and the score of each image.
         """
-        units = self.scorer.units
-        mu, sigma = units if units else (yield from self._measure_references(images))
+        mu, sigma = self.scorer.units or self._measure_references(images, tick)
         references = self.scorer.references(mu, sigma)
         scores, peaks, quantiles = [], [], []
         for index in range(len(images)):
@@ -165,8 +169,8 @@ class ImageScorer:
             peaks.append(float(values.max()))
             sample = values[:: max(1, values.size // QUANTILE_PIXELS)]
             quantiles.append(float(np.quantile(sample, 0.99)))
-            yield scored.score
-        yield Calibration(
+            tick()
+        calibration = Calibration(
             mu=tuple(mu),
             sigma=tuple(sigma),
             scores=tuple(sorted(scores)),
@@ -174,10 +178,17 @@ class ImageScorer:
             heat_low=float(np.median(quantiles)),
             false_alarms=self.settings.false_alarms,
         )
+        return calibration, scores
+
+    @property
+    def calibration_passes(self) -> int:
+        """How often `calibrate` goes through the images: where the scorer has units of its own,
+        there is nothing to measure before they are scored."""
+        return 1 if self.scorer.units else 2
 
     def _measure_references(
-        self, images: Images
-    ) -> Generator[None, None, tuple[list[float], list[float]]]:
+        self, images: Images, tick: Callable[[], None]
+    ) -> tuple[list[float], list[float]]:
         """mu and sigma of each map over the pixels of all views, or of a spread of them."""
         sums = torch.zeros(2, self.scorer.maps, dtype=torch.float64)
         pixels, seen = 0, 0
@@ -192,7 +203,7 @@ class ImageScorer:
                     errors = errors[:, torch.from_numpy(view.inside).flatten()]
                 sums += torch.stack([errors.sum(1), errors.square().sum(1)])
                 pixels += errors.shape[1]
-            yield None
+            tick()
         mean, square = sums / pixels
         deviation = (square - mean**2).clamp_min(1e-20).sqrt()
         return mean.tolist(), deviation.tolist()

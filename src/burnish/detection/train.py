@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 import burnish
 from burnish.configuration import make_settings
-from burnish.detection.calibration import Calibration
 from burnish.detection.detector import pick_device
-from burnish.detection.image_scorer import Images, ImageScorer
+from burnish.detection.image_scorer import ImageScorer
 from burnish.detection.learning import learn_all, passes
 from burnish.detection.model_file import FORMAT, Model, ModelCard, load_model, save_model
 from burnish.detection.oddest import find_oddest
@@ -161,7 +160,11 @@ def train(
     held_images = Subset(store, held)
     image_scorer = ImageScorer(scorer, settings, roi)
     shown, names = len({parts[i] for i in held}), [store.paths[i].name for i in held]
-    calibration, scores = _calibrate(image_scorer, held_images, tell)
+    judged, total = count(1), image_scorer.calibration_passes * len(held)
+    calibration, scores = image_scorer.calibrate(
+        held_images,
+        lambda: tell(Stage("calibrate", done=LEARNING + (1 - LEARNING) * next(judged) / total)),
+    )
     calibration = calibration.model_copy(update={"parts": shown})
     oddest = find_oddest(names, [parts[i] for i in held], scores, calibration.threshold)
     watched = (store[i] for i in training[:: max(1, len(training) // RANGE_IMAGES)])
@@ -266,19 +269,3 @@ def _describe(store: ImageStore, samples: Samples, held: list[int], settings: Se
         f"{len(samples.chosen)} good images to learn from, {len(held)} held out for calibration; "
         f"{many}, {seen}"
     )
-
-
-def _calibrate(
-    scorer: ImageScorer, images: Images, tell: Callable[[Stage], None]
-) -> tuple[Calibration, list[float]]:
-    """The calibration, and the score of each image."""
-    rounds = 1 if scorer.scorer.units else 2
-    scores: list[float] = []
-    for index, found in enumerate(scorer.calibrate(images), start=1):
-        if isinstance(found, Calibration):
-            return found, scores
-        if found is not None:
-            scores.append(found)
-        share = index / (rounds * len(images))
-        tell(Stage("calibrate", done=LEARNING + (1 - LEARNING) * share))
-    raise AssertionError("calibrate always ends with a Calibration")
