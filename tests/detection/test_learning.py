@@ -339,6 +339,14 @@ def test_maps_are_compared_with_extremes_once_they_are_known() -> None:
         assert torch.equal(after, against_extremes(before, made.extremes))
 
 
+def test_learning_tells_of_every_pass() -> None:
+    for changes in ({}, {"extremes": True}, {"fusion": "max"}, {"lines": (1,), "extremes": True}):
+        made, ticks = textured(), []
+        made.settings = made.settings.model_copy(update=changes)
+        learn_all(made, views, lambda ticks=ticks: ticks.append(None))
+        assert len(ticks) == passes(made.settings) * len(PIXELS)
+
+
 def test_extremes_are_forgotten_before_anything_is_learnt_anew() -> None:
     made = textured()
     made.settings = made.settings.model_copy(update={"extremes": True})
