@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +20,32 @@ from torch import Tensor
 
 from burnish.detection.calibration import Calibration
 from burnish.detection.ranges import TrainingRange
+from burnish.detection.stored_parts import (
+    BACKBONE,
+    EXTREMES,
+    FACTORS,
+    OF_FEATURES,
+    OF_LINES,
+    OF_TEXTURE,
+    WHOLE,
+    maps_of,
+    take_extremes,
+    take_features,
+    take_lines,
+    take_texture,
+    take_whole,
+    texture_name,
+)
 from burnish.errors import BurnishError
 from burnish.files import save_tensors
 from burnish.images.alignment import Alignment
 from burnish.images.roi import Region, pack_roi, unpack_roi
-from burnish.method.backbone import FEATURES, Backbone
-from burnish.method.cells import CELL, COARSE
 from burnish.method.extremes import Extremes
-from burnish.method.factors import Factors
-from burnish.method.features import STRIDE, FeatureModel
+from burnish.method.features import FeatureModel
 from burnish.method.generator import Generator, InputShape
-from burnish.method.lines import DIRECTIONS, LineModel
-from burnish.method.texture import DESCRIPTORS, MAPS, TextureModel
-from burnish.method.whole import GRID, WholeModel
+from burnish.method.lines import LineModel
+from burnish.method.texture import TextureModel
+from burnish.method.whole import WholeModel
 from burnish.settings import Settings
 
 # 2: tiles, region of interest, ranges of the training images; 3: textures; 4: alignment, features;
@@ -41,13 +54,6 @@ FORMAT = 9
 KEY = "burnish-model"
 POSITION = ("position.mean", "position.deviation")
 ROI = "roi.png"
-OF_TEXTURE = ("mean", "deviation", "precision")
-FACTORS = "factors."
-OF_LINES = ("mean", "deviation")
-WHOLE = "whole."
-EXTREMES = "extremes."
-OF_FEATURES = ("features.mean", "features.deviation", "features.precision")
-BACKBONE = "backbone."
 
 
 class ModelCard(BaseModel):
@@ -112,7 +118,7 @@ def save_model(path: Path, model: Model) -> None:
     if model.position is not None:
         tensors |= dict(zip(POSITION, model.position, strict=True))
     for texture in model.textures:
-        name = _texture_name(texture.of, texture.grain)
+        name = texture_name(texture.of, texture.grain)
         tensors |= {name + part: getattr(texture, part) for part in OF_TEXTURE}
         if texture.factors is not None:
             tensors |= {name + FACTORS + k: v for k, v in vars(texture.factors).items()}
@@ -172,15 +178,15 @@ def load_model(path: Path) -> Model:
         if card.settings.standardise == "position":
             position = (tensors.pop(POSITION[0]), tensors.pop(POSITION[1]))
         for of, grain in card.settings.textures:
-            textures.append(_take_texture(tensors, of, grain, card.shape))
+            textures.append(take_texture(tensors, of, grain, card.shape))
         for width in card.settings.lines:
-            lines.append(_take_lines(tensors, width, card.shape))
+            lines.append(take_lines(tensors, width, card.shape))
         if card.settings.judges_whole:
-            whole = _take_whole(tensors, len(textures))
+            whole = take_whole(tensors, len(textures))
         if card.settings.knows_extremes:
-            extremes = _take_extremes(tensors, card)
+            extremes = take_extremes(tensors, maps_of(card.settings), card.shape)
         if card.settings.features:
-            features = _take_features(tensors, card.shape)
+            features = take_features(tensors, card.shape)
         weights = {k.removeprefix("generator."): v for k, v in tensors.items()}
         generator.load_state_dict(weights, assign=True)
     except (RuntimeError, KeyError) as error:
@@ -189,78 +195,6 @@ def load_model(path: Path) -> Model:
         generator.eval(), card, position, roi, tuple(textures), tuple(lines), features, whole,
         extremes,
     )  # fmt: skip
-
-
-def _texture_name(of: str, grain: float) -> str:
-    return f"texture.{grain:g}." if of == "residual" else f"texture.{of}.{grain:g}."
-
-
-def _take_texture(
-    tensors: dict[str, Tensor], of: str, grain: float, shape: InputShape
-) -> TextureModel:
-    """Take one texture out of a file's tensors; KeyError where a tensor is missing, RuntimeError
-    where it has not the shape it must have."""
-    name = _texture_name(of, grain)
-    mean, deviation, precision = (tensors.pop(name + part) for part in OF_TEXTURE)
-    if not mean.shape == deviation.shape == (DESCRIPTORS, *_cells(shape, CELL)):
-        raise RuntimeError("texture by cells of another shape")
-    if precision.shape != (MAPS, DESCRIPTORS, DESCRIPTORS):
-        raise RuntimeError("precision of another shape")
-    factors = None
-    if f"{name}{FACTORS}ways" in tensors:  # few views have none
-        known = (f"{name}{FACTORS}{field.name}" for field in fields(Factors))
-        factors = Factors(*(tensors.pop(key) for key in known))
-        size = (DESCRIPTORS, *_cells(shape, COARSE))
-        if not factors.mean.shape == factors.deviation.shape == factors.ways.shape[1:] == size:
-            raise RuntimeError("factors by cells of another shape")
-    return TextureModel(grain, mean, deviation, precision, of, factors)
-
-
-def _take_lines(tensors: dict[str, Tensor], width: int, shape: InputShape) -> LineModel:
-    """As `_take_texture`."""
-    mean, deviation = (tensors.pop(f"lines.{width}.{part}") for part in OF_LINES)
-    if not mean.shape == deviation.shape == (DIRECTIONS, *_cells(shape, CELL)):
-        raise RuntimeError("lines by cells of another shape")
-    return LineModel(width, mean, deviation)
-
-
-def _take_whole(tensors: dict[str, Tensor], textures: int) -> WholeModel:
-    """As `_take_texture`."""
-    found = WholeModel(*(tensors.pop(WHOLE + field.name) for field in fields(WholeModel)))
-    values = textures * DESCRIPTORS * GRID**2
-    shapes = [tuple(tensor.shape) for tensor in vars(found).values()]
-    if shapes != [(values,), (values,), (values, values)]:
-        raise RuntimeError("the whole of another shape")
-    return found
-
-
-def _take_extremes(tensors: dict[str, Tensor], card: ModelCard) -> Extremes:
-    """As `_take_texture`."""
-    found = Extremes(*(tensors.pop(EXTREMES + field.name) for field in fields(Extremes)))
-    s = card.settings
-    maps = len(s.mask_blocks) + MAPS * len(s.textures) + len(s.lines) + bool(s.features)
-    if not found.mean.shape == found.height.shape == (maps, *_cells(card.shape, COARSE)):
-        raise RuntimeError("extremes of another shape")
-    return found
-
-
-def _cells(shape: InputShape, side: int) -> tuple[int, int]:
-    return -(-shape.height // side), -(-shape.width // side)
-
-
-def _take_features(tensors: dict[str, Tensor], shape: InputShape) -> FeatureModel:
-    """Take what `features` needs out of a file's tensors; RuntimeError or KeyError where it is not
-    as it must be."""
-    mean, deviation, precision = (tensors.pop(name) for name in OF_FEATURES)
-    size = (FEATURES, *_cells(shape, STRIDE))
-    if not mean.shape == deviation.shape == size or precision.shape != (FEATURES, FEATURES):
-        raise RuntimeError("features of another shape")
-    with torch.device("meta"):
-        backbone = Backbone()
-    names = [name for name in tensors if name.startswith(BACKBONE)]
-    weights = {name.removeprefix(BACKBONE): tensors.pop(name) for name in names}
-    backbone.load_state_dict(weights, assign=True)
-    return FeatureModel(backbone.eval().requires_grad_(False), mean, deviation, precision)
 
 
 def _read_card(path: Path, text: str) -> ModelCard:
