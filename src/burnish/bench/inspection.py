@@ -111,8 +111,8 @@ def score_batch(scorer: Scorer, images: Tensor, mu: Tensor, sigma: Tensor) -> Te
     s = scorer.settings
     errors, _, whole = scorer.errors_of(images)
     of_maps = mu[: scorer.maps], sigma[: scorer.maps]
-    scores = image_score(fuse(errors, *of_maps, s.fusion), s.reduction, s.top_share)
+    fused = fuse(errors, *of_maps, s.fusion)
     alone = image_score(errors.flatten(0, 1), s.reduction, s.top_share)
     alone = (alone.unflatten(0, (-1, scorer.maps)) - of_maps[0]) / of_maps[1]
-    scores = judged(scores, alone, s.fusion)
+    scores = judged(lambda: image_score(fused, s.reduction, s.top_share), alone, s.fusion)
     return scores if whole is None else with_whole(scores, (whole - mu[-1]) / sigma[-1])

@@ -189,12 +189,15 @@ class Scorer:
             whole = (whole - mu[-1]) / sigma[-1]
         mu, sigma = mu[: self.maps], sigma[: self.maps]
         anomaly_map = fuse(errors, mu, sigma, s.fusion, inside)
-        score = image_score(anomaly_map, s.reduction, s.top_share, inside)
         alone = image_score(
             ((errors - mu[:, None, None]) / sigma[:, None, None])[0],
             s.reduction, s.top_share, inside,
         )  # fmt: skip
-        score = judged(score, alone[None], s.fusion)
+        score = judged(
+            lambda: image_score(anomaly_map, s.reduction, s.top_share, inside),
+            alone[None],
+            s.fusion,
+        )
         scale = int(best_scale(errors, alone, mu, s.fusion, len(self.masks), inside))
         if whole is not None:
             score, alone = with_whole(score, whole), torch.cat([alone, whole])

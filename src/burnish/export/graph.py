@@ -177,9 +177,8 @@ class InspectionGraph(nn.Module):
             errors = against_extremes(errors, Extremes(*known).at(shape.height, shape.width))
         mu, sigma = self.mu[: errors.shape[1]], self.sigma[: errors.shape[1]]
         fused = fuse(errors, mu, sigma, s.fusion, inside)
-        score = self._reduce(fused)
         alone = self._reduce(((errors - mu[:, None, None]) / sigma[:, None, None])[0])
-        score = judged(score, alone[None], s.fusion)
+        score = judged(lambda: self._reduce(fused), alone[None], s.fusion)
         scale = best_scale(errors, alone, mu, s.fusion, len(self.masks), inside)[None]
         if whole is not None:
             whole = (whole - self.mu[-1]) / self.sigma[-1]

@@ -5,6 +5,8 @@ Shapes: B batch, S mask scales, C channels, H x W image. Nothing is clamped or r
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -149,15 +151,15 @@ def image_score(
     return pixels.topk(count, dim=1).values.mean(dim=1)
 
 
-def judged(fused: Tensor, alone: Tensor, rule: str) -> Tensor:
+def judged(fused: Callable[[], Tensor], alone: Tensor, rule: str) -> Tensor:
     """An image score: that of the fused map; under "highest" that of the map which alone gives the
     highest, as what others show of something else says nothing for it.
 
     Args:
-        fused: (...), score of the fused map.
+        fused: gives (...), the score of the fused map, where it is wanted.
         alone: (..., M), of each map, in its own units.
     """
-    return alone.amax(dim=-1) if rule == "highest" else fused
+    return alone.amax(dim=-1) if rule == "highest" else fused()
 
 
 def with_whole(score: Tensor, whole: Tensor) -> Tensor:
