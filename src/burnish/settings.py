@@ -210,7 +210,7 @@ class Settings(BaseModel):
         False,
         description="compare each error map, place by place, with the highest values it takes on "
         "good parts that it was not learnt from: at a border or in glare they are high, and no "
-        "defect (not the paper's; does nothing without "
+        "defect (not the paper's; not maps under standardise=position; does nothing without "
         "fusion=highest or scores)",
     )
     features: str = Field(

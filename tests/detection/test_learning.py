@@ -29,7 +29,7 @@ from burnish.detection.learning_lines import learn_lines
 from burnish.detection.learning_textures import learn_textures
 from burnish.detection.scorer import Scorer, View, to_tensor
 from burnish.method.cells import coarse_cells, to_cells
-from burnish.method.extremes import against_extremes, cell_values, find_extremes
+from burnish.method.extremes import against_extremes, cell_values, find_extremes, sparing
 from burnish.method.factors import FLOOR, VIEWS_EACH, shared
 from burnish.method.generator import Generator, InputShape
 from burnish.method.lines import by_cells, line_responses
@@ -313,6 +313,7 @@ def test_extremes_come_from_parts_that_the_maps_do_not_know() -> None:
         learn_maps(made, lambda judged=judged: [v for n, v in enumerate(seen) if n not in judged])
         maps += [made.errors(seen[n]).errors for n in judged]
     expected = find_extremes(torch.cat([cell_values(one).transpose(0, 1) for one in maps]))
+    expected = sparing(expected, len(made.masks))  # standardised by position
     by_pixel = expected.at(32, 32)
     compared = torch.cat([against_extremes(one, by_pixel) for one in maps])
     scores = compared.flatten(2).topk(10, dim=2).values.mean(dim=2).double()
@@ -324,6 +325,25 @@ def test_extremes_come_from_parts_that_the_maps_do_not_know() -> None:
     assert made.units is not None
     for found, value in zip(made.units, units_of(scores), strict=True):
         np.testing.assert_allclose(found, value, rtol=1e-4, atol=1e-5)
+
+
+def test_maps_standardised_by_position_have_no_extremes() -> None:
+    for standardise, spared in (("position", True), ("none", False)):
+        made, plain = textured(), textured()
+        for one in (made, plain):
+            one.settings = one.settings.model_copy(update={"standardise": standardise})
+        made.settings = made.settings.model_copy(update={"extremes": True})
+        learn_all(made, views)
+        learn_all(plain, views)
+        assert made.units is not None
+        assert plain.units is not None
+        scales = len(made.masks)
+        for view in views():
+            before, after = plain.errors(view).errors[0], made.errors(view).errors[0]
+            same = [bool(torch.isclose(a, b).all()) for a, b in zip(after, before, strict=True)]
+            assert same == [spared] * scales + [False] * (len(before) - scales)
+        for ours, theirs in zip(made.units, plain.units, strict=True):
+            assert (ours[:scales] == pytest.approx(theirs[:scales], rel=1e-4)) == spared
 
 
 def test_maps_are_compared_with_extremes_once_they_are_known() -> None:

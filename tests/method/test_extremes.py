@@ -16,6 +16,7 @@ from burnish.method.extremes import (
     against_extremes,
     cell_values,
     find_extremes,
+    sparing,
 )
 
 RNG = np.random.default_rng(0)
@@ -97,6 +98,16 @@ def test_maps_are_compared_with_their_extremes_at_every_pixel() -> None:
     found = against_extremes(maps, Extremes(mean, height).at(32, 40))
     by_pixel = [stretch(values[None], (32, 40))[0] for values in (mean, height)]
     torch.testing.assert_close(found, (maps - by_pixel[0]) / by_pixel[1])
+
+
+def test_spared_maps_stay_as_they_are() -> None:
+    known = Extremes(torch.rand(3, 4, 5), torch.rand(3, 4, 5) + 0.5)
+    maps = torch.rand(2, 3, 32, 40)
+    all_of_them = against_extremes(maps, known.at(32, 40))
+    found = against_extremes(maps, sparing(known, 2).at(32, 40))
+    torch.testing.assert_close(found[:, :2], maps[:, :2])
+    assert torch.equal(found[:, 2], all_of_them[:, 2])
+    assert not (known.mean == 0).any()
 
 
 def test_a_flaw_in_quiet_places_outweighs_what_is_usual_at_a_border() -> None:

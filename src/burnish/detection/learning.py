@@ -18,7 +18,7 @@ from burnish.detection.learning_lines import learn_lines
 from burnish.detection.learning_textures import learn_textures
 from burnish.detection.scorer import Scorer, View, to_tensor
 from burnish.method.backbone import FEATURES, load_backbone
-from burnish.method.extremes import Extremes, cell_values, find_extremes
+from burnish.method.extremes import Extremes, cell_values, find_extremes, sparing
 from burnish.method.features import STRIDE, FeatureModel, coarse_region, precision_of
 from burnish.method.mahalanobis import SLACK
 from burnish.method.scoring import ORDINARY, image_score
@@ -158,8 +158,13 @@ def cross_fitted(scorer: Scorer, views: Views) -> list[Judge]:
 
 
 def learn_extremes(judges: Sequence[Judge]) -> Extremes:
-    """How high maps get on good views of parts that they were not learnt from."""
-    found = []
+    """How high maps get on good views of parts that they were not learnt from.
+
+    Maps standardised by position are left out: that keeps them even on good parts, and in shares of
+    their extremes, which shrink their units, a dimmer lamp moves them much further.
+    """
+    found, (first, _) = [], judges[0]
+    spared = 0 if first.position is None else len(first.masks)
     for judge, views in judges:
         kept = EvenViews()
         for view in views():
@@ -167,7 +172,7 @@ def learn_extremes(judges: Sequence[Judge]) -> Extremes:
                 inside = inside_of(view, judge.device)
                 kept.add(values=cell_values(judge.errors(view).errors, inside)[:, 0].cpu())
         found.append(kept["values"])
-    return find_extremes(torch.cat(found))
+    return sparing(find_extremes(torch.cat(found)), spared)
 
 
 def cross_fitted_units(

@@ -80,8 +80,8 @@ class Scorer:
             but mu and sigma have one value more for it.
         features: of good parts, see `learning.learn_features`; one more map. M is the number of all
             maps.
-        extremes: how high each map gets on good parts, see `learning.learn_extremes`; all maps are
-            compared with that.
+        extremes: how high each map gets on good parts, see `learning.learn_extremes`; maps
+            are compared with that.
     """
 
     def __init__(

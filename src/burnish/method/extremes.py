@@ -40,6 +40,13 @@ class Extremes(ByCells):
     BY_CELLS = ("mean", "height")
 
 
+def sparing(extremes: Extremes, maps: int) -> Extremes:
+    """The same, but the first so many maps are left as they are."""
+    mean, height = extremes.mean.clone(), extremes.height.clone()
+    mean[:maps], height[:maps] = 0.0, 1.0
+    return Extremes(mean, height)
+
+
 def against_extremes(maps: Tensor, extremes: Extremes) -> Tensor:
     """Error maps (B, M, H, W) less what is usual at each place, in shares of how high good parts
     get there; the same shape.
