@@ -89,7 +89,7 @@ def test_views_that_are_all_alike_change_no_order(value: float) -> None:
     assert changed.isfinite().all()
     for number in range(3):
         order = maps[0, number].flatten().argsort()
-        assert (changed[0, number].flatten()[order].diff() >= 0).all()
+        assert (changed[0, number].flatten()[order].diff() >= -1e-5).all()  # last digits
 
 
 def test_maps_are_compared_with_their_extremes_at_every_pixel() -> None:
