@@ -2,9 +2,10 @@
 
     python benchmarks/levers.py [LEVER ...] [--steps 12] [--threads 1]
 
-Preset small, 128 x 128 px grey, batch 8, float32. "on" is burnish as it is (for hidden_tokens,
-precision and compile: the setting or call named), "off" the plain way beside it, computing the
-same. Both take turns, one step each, in one process; `compile` takes minutes before its first step.
+Preset small, 256 x 256 px grey, batch 8, float32; of inspection painting and the mask scales' maps
+alone. "on" is burnish as it is (for precision and compile: the setting or call named), "off" the
+plain way beside it, computing the same; but hidden_tokens and precision learn something else. Both
+take turns, one step each, in one process; `compile` takes minutes before its first step.
 Time is the process's own CPU time (other programs on the machine disturb it less) and wall time;
 figures are medians, and a lever's gain is off / on. Entries of levers not named stay.
 Writes benchmarks/levers.json.
@@ -42,26 +43,25 @@ from burnish.training import loop
 from burnish.training.allocator import freed_memory_kept
 from burnish.training.loop import Trainer
 from burnish.training.samples import Samples
-from fine import FINE
 
 OUT = Path(__file__).with_suffix(".json")
-SIDE = 128
+SIDE = 256
 Turn = tuple[Callable[[], object], Callable[[], AbstractContextManager[object]]]
 
 
 def trainer(**changes: object) -> Trainer:
-    settings = make_settings("small", FINE | {"precision": "float32"} | changes)
+    settings = make_settings("small", {"precision": "float32", **changes})
     images = np.random.default_rng(0).integers(0, 255, (64, 1, SIDE, SIDE), dtype=np.uint8)
     return Trainer(settings, Samples(images, range(64)), Path(tempfile.mkdtemp()), {})
 
 
 def scorer(**changes: object) -> Callable[[], object]:
     """Inspection of one image, all masks."""
-    settings = make_settings("small", FINE | {"standardise": "none"} | changes)
+    settings = make_settings("small", {"standardise": "none", **changes})
     torch.manual_seed(0)
     found = Scorer(Generator(settings, InputShape(1, SIDE, SIDE)), settings, torch.device("cpu"))
     view = View(np.random.default_rng(0).integers(0, 255, (1, SIDE, SIDE), dtype=np.uint8))
-    mu, sigma = found.references((0.1,) * 3, (0.1,) * 3)
+    mu, sigma = found.references(*[(0.1,) * len(settings.mask_blocks)] * 2)
     return lambda: found.score(view, mu, sigma)
 
 
@@ -143,9 +143,11 @@ def levers() -> dict[str, Callable[[], tuple[Turn, Turn]]]:
 
         return build
 
-    def settings(on: dict[str, object], work: Callable[..., Any]) -> Callable[..., Any]:
+    def settings(
+        work: Callable[..., Any], on: dict[str, object], off: dict[str, object]
+    ) -> Callable[..., Any]:
         def build() -> tuple[Turn, Turn]:
-            turns = [work(**on), work()]
+            turns = [work(**on), work(**off)]
             steps = [t.train_step if isinstance(t, Trainer) else t for t in turns]
             return (steps[0], nullcontext), (steps[1], nullcontext)
 
@@ -173,17 +175,17 @@ def levers() -> dict[str, Callable[[], tuple[Turn, Turn]]]:
         "attention: fused, not plain softmax": patched(
             F, "scaled_dot_product_attention", plain_softmax
         ),
-        "3x3 head: banded products in training": patched(
+        "3x3 head: nine sums in training": patched(
             Generator, "_head", lambda self, image: self.smooth(image)
         ),
         "SSIM: banded products": patched(losses, "ssim", ssim_by_convolution),
         "both mask halves in one batch": patched(loop, "generator_pass", halves_apart),
         "one painting for D's and G's step": patched(loop, "generator_pass", painted_twice),
         "fused AdamW": fused_adam,
-        "hidden_tokens=drop, training": settings({"hidden_tokens": "drop"}, trainer),
-        "precision=bfloat16": settings({"precision": "bfloat16"}, trainer),
+        "hidden_tokens=drop, training": settings(trainer, {}, {"hidden_tokens": "keep"}),
+        "precision=bfloat16": settings(trainer, {"precision": "bfloat16"}, {}),
         "inspection: six masks in one batch": six_masks,
-        "hidden_tokens=drop, inspection": settings({"hidden_tokens": "drop"}, scorer),
+        "hidden_tokens=drop, inspection": settings(scorer, {}, {"hidden_tokens": "keep"}),
         "torch.compile": compiled,
     }
 
@@ -282,7 +284,7 @@ def main() -> None:
         print(name, row, flush=True)
     flops = {
         hidden: count_step(
-            make_settings("small", FINE | {"hidden_tokens": hidden}), InputShape(1, SIDE, SIDE), 8
+            make_settings("small", {"hidden_tokens": hidden}), InputShape(1, SIDE, SIDE), 8
         ).flops
         for hidden in ("keep", "drop")
     }

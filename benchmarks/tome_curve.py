@@ -44,7 +44,6 @@ from burnish.method.generator import Generator, InputShape
 from burnish.training.allocator import freed_memory_kept
 from burnish.training.loop import Trainer
 from burnish.training.samples import Samples
-from fine import FINE
 
 OUT = Path(__file__).with_suffix(".json")
 RATES = (0, 1, 2, 4, 8, 16)
@@ -110,7 +109,7 @@ def discriminator(preset: str, shape: InputShape, batch: int, turns: int) -> lis
     merges: dict[int, Work] = {}
     rows = []
     for r in RATES:
-        settings = make_settings(preset, (FINE if preset == "small" else {}) | {"tome_r": r})
+        settings = make_settings(preset, {"tome_r": r})
         torch.manual_seed(0)
         network = Discriminator(settings, shape)
         counts = tokens_of(settings, shape)
@@ -134,10 +133,10 @@ def discriminator(preset: str, shape: InputShape, batch: int, turns: int) -> lis
 def whole_step(turns: int) -> list[dict[str, Any]]:
     import tempfile
 
-    images = np.random.default_rng(0).integers(0, 255, (64, 1, 128, 128), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 255, (64, 1, 256, 256), dtype=np.uint8)
     works: dict[int, Work] = {}
     for r in RATES:
-        settings = make_settings("small", FINE | {"tome_r": r, "precision": "float32"})
+        settings = make_settings("small", {"tome_r": r, "precision": "float32"})
         run = Trainer(settings, Samples(images, range(64)), Path(tempfile.mkdtemp()), {})
         works[r] = run.train_step
     times = in_turns(works, turns)
@@ -265,7 +264,7 @@ def main() -> None:
     found: dict[str, Any] = {}
     with freed_memory_kept():
         if given.section == "discriminator":
-            found["small"] = discriminator("small", InputShape(1, 128, 128), 16, 3 * given.turns)
+            found["small"] = discriminator("small", InputShape(1, 256, 256), 16, 3 * given.turns)
             found["paper"] = discriminator("paper", InputShape(3, 256, 256), 2, given.turns)
             found["whole_step_small"] = whole_step(given.turns)
         elif given.model is None or given.data is None:

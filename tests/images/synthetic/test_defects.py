@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from burnish.errors import BurnishError
-from burnish.images.synthetic.defects import DEFECTS, INSIDE, RELIEFS, STAINS, _place, draw_defect
+from burnish.images.synthetic.defects import DEFECTS, RELIEFS, STAINS, draw_defect
+from burnish.images.synthetic.room import EDGE, INSIDE, LEFT, Room
 from burnish.images.synthetic.surfaces import SURFACES, make_surface
 
 SEEDS = range(12)
@@ -268,7 +269,7 @@ def test_nine_tenths_of_a_shape_lie_inside(kind: str) -> None:
     placed_once = False
     for _ in range(20):
         support = RELIEFS[kind](60.0, rng).support
-        placed = _place(support, (160, 120), strip(), rng)
+        placed = Room((160, 120), strip()).place(support, rng)
         if placed is None:
             continue
         window, canvas = placed
@@ -276,6 +277,63 @@ def test_nine_tenths_of_a_shape_lie_inside(kind: str) -> None:
         assert inside >= INSIDE
         placed_once = True
     assert placed_once
+
+
+def to_the_edge(allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Rows or columns to the nearest pixel that is not allowed or not there: the slow way."""
+    outside = np.argwhere(~np.pad(allowed, 1)) - 1
+    found = np.zeros(allowed.shape, np.int64)
+    for row, column in np.argwhere(allowed):
+        found[row, column] = np.abs(outside - (row, column)).max(axis=1).min()
+    return found
+
+
+@pytest.mark.parametrize("within", [None, strip()], ids=["image", "region"])
+@pytest.mark.parametrize("kind", DEFECTS)
+def test_a_shape_lies_across_the_edge(kind: str, within: NDArray | None) -> None:
+    rng = np.random.default_rng(3)
+    allowed = np.ones((160, 120), np.bool_) if within is None else within
+    distance, near, cut = to_the_edge(allowed), round(EDGE * 120), []
+    for _ in range(20):
+        support = RELIEFS[kind](60.0, rng).support
+        placed = Room((160, 120), within, at_edge=True).place(support, rng)
+        if placed is None:
+            continue
+        window, canvas = placed
+        shown = support[canvas]
+        assert shown.shape == allowed[window].shape
+        left = (shown & allowed[window]).sum() / support.sum()
+        assert left >= LEFT
+        cut.append(left < 1)
+        if shown.shape == tuple(np.ptp(np.argwhere(support), axis=0) + 1):  # wholly on the image
+            middle = tuple((axis.start + axis.stop) // 2 for axis in window)
+            assert 0 < distance[middle] <= near
+    assert len(cut) > 5
+    assert any(cut)
+
+
+@pytest.mark.parametrize("kind", STAINS)
+def test_defects_at_the_edge_stay_where_they_are_allowed(kind: str) -> None:
+    picture = noise(120, 5, (160, 120))
+    for seed in SEEDS:
+        image, mask = draw_defect(
+            picture, kind, np.random.default_rng(seed), allowed=strip(), at_edge=True
+        )
+        assert mask.any()
+        assert not mask[~strip()].any()
+        assert np.array_equal(image[~strip()], picture[~strip()])
+
+
+def test_most_defects_at_the_edge_reach_it() -> None:
+    picture = PICTURES["cast"]
+    touching = {True: 0, False: 0}
+    for at_edge in touching:
+        for seed in range(60):
+            _, mask = draw_defect(picture, "stain", np.random.default_rng(seed), at_edge=at_edge)
+            mask[2:-2, 2:-2] = False
+            touching[at_edge] += bool(mask.any())
+    assert touching[True] > 55
+    assert touching[False] < 15
 
 
 def test_all_allowed_covers_the_whole_picture() -> None:
@@ -293,8 +351,11 @@ def test_all_allowed_covers_the_whole_picture() -> None:
 def test_no_room(kind: str, pixels: int) -> None:
     allowed = np.zeros((128, 128), np.bool_)
     allowed[0, :pixels] = True
-    with pytest.raises(BurnishError, match=f"too small or too thin for a {kind}"):
-        draw_defect(PICTURES["cast"], kind, np.random.default_rng(0), allowed=allowed)
+    for at_edge in (False, True):
+        with pytest.raises(BurnishError, match=f"too small or too thin for a {kind}"):
+            draw_defect(
+                PICTURES["cast"], kind, np.random.default_rng(0), allowed=allowed, at_edge=at_edge
+            )
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from PIL import Image
 from burnish.errors import BurnishError
 from burnish.images.dataset import find_test_images, find_training_images
 from burnish.images.manifest import read_manifest, write_manifest
+from burnish.images.preparing.record import RECORD
 from burnish.images.reader import read_image
 from burnish.images.synthetic.defects import STAINS
 from burnish.images.synthetic.stain import stain
@@ -199,6 +201,44 @@ def test_strength(shop: Path, tmp_path: Path) -> None:
     assert change[2.0] / change[0.5] == pytest.approx(4.0, rel=0.2)
 
 
+def test_share_of_defects_at_the_edges(shop: Path, tmp_path: Path) -> None:
+    """The others stay as they are without."""
+    made = {}
+    for edges in (0.0, 0.5, 1.0):
+        out = tmp_path / str(edges)
+        request = Request(part=PART, kinds=("stain", "dent"), per_image=8, edges=edges)
+        stain(shop, out, request)
+        made[edges] = {
+            path.relative_to(out).as_posix(): read_image(path) > 0
+            for path in out.glob("ground_truth/*/*.png")
+        }
+    none, half, every = made.values()
+    moved = [name for name in none if not np.array_equal(none[name], half[name])]
+    assert 0.25 * len(none) < len(moved) < 0.75 * len(none)
+    assert all(np.array_equal(half[name], every[name]) for name in moved)
+
+    def reach(masks: dict[str, NDArray[np.bool_]]) -> int:
+        return sum(
+            bool(m[:2].any() or m[-2:].any() or m[:, :2].any() or m[:, -2:].any())
+            for m in masks.values()
+        )
+
+    assert reach(every) > 0.8 * len(every)
+    assert reach(none) < 0.5 * len(none)
+
+
+def test_a_record_of_before_edges(shop: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    stain(shop, out, Request(part=PART))
+    record = out / RECORD
+    known = json.loads(record.read_text())
+    del known["recipe"]["edges"]
+    record.write_text(json.dumps(known))
+    assert stain(shop, out, Request(part=PART)).status == "already there"
+    with pytest.raises(BurnishError, match="edges was 0"):
+        stain(shop, out, Request(part=PART, edges=0.1))
+
+
 def test_too_faint_to_see(shop: Path, tmp_path: Path) -> None:
     with pytest.raises(BurnishError, match=r"part.*changes nothing; choose a larger --strength"):
         stain(shop, tmp_path / "out", Request(part=PART, strength=0.001))
@@ -256,6 +296,7 @@ def test_what_is_lost_or_altered_is_mended(
         ({"part": ""}, "part was"),
         ({"roi": "0,0 60,0 60,40 0,40"}, "roi was"),
         ({"on_part": True}, "on_part was False"),
+        ({"edges": 0.5}, "edges was 0.0 and is now 0.5"),
     ],
 )
 def test_other_settings_are_refused(shop: Path, tmp_path: Path, change: dict, message: str) -> None:
@@ -462,6 +503,8 @@ def test_notes(shop: Path, tmp_path: Path) -> None:
         ({"per_image": 101}, "1 to 100"),
         ({"strength": 0.0}, "above 0"),
         ({"strength": float("inf")}, "above 0"),
+        ({"edges": -0.1}, "a share from 0 to 1"),
+        ({"edges": float("nan")}, "a share from 0 to 1"),
         ({"seed": -1}, "0 or more"),
     ],
 )

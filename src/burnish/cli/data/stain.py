@@ -60,6 +60,12 @@ def stain(
         bool,
         typer.Option("--on-part", help="Keep defects off a plain background, found by itself."),
     ] = False,
+    edges: Annotated[
+        float,
+        typer.Option(
+            help="Share of the defects that lie across the edge of image, region or part."
+        ),
+    ] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
     """Draw defects on good images held out of training, so that settings can be tried on them.
@@ -78,7 +84,8 @@ def stain(
     named = {"kinds": tuple(k.strip() for k in kinds.split(","))} if kinds else {}
     request = Request(
         part=part, holdout="auto" if holdout is None else holdout, per_image=per_image,
-        strength=strength, roi=roi, on_part=on_part, seed=seed,
+        strength=strength, roi=roi, on_part=on_part, edges=edges,
+        seed=seed,
         **named,
     )  # fmt: skip
     with image_progress(Console(stderr=True), "stain") as progress:

@@ -18,10 +18,8 @@ from scipy import ndimage
 from burnish.errors import BurnishError, nearest
 from burnish.images.synthetic.cutpaste import change_by_pasting, draw_patch
 from burnish.images.synthetic.reliefs import LARGE, RELIEFS, Plane
+from burnish.images.synthetic.room import Region, Room, Window
 from burnish.images.synthetic.surfaces import MIN_SIDE
-
-Window = tuple[slice, slice]
-Region = NDArray[np.bool_]
 
 DEFECTS: tuple[str, ...] = tuple(RELIEFS)
 """The kinds of the procedural data set."""
@@ -40,12 +38,6 @@ RUST_TINT = (0.45, 1.0, 1.5)
 DETAIL = 3.0
 """Sigma, px: what a surface's texture stands out from."""
 
-INSIDE = 0.9
-"""Share of a defect that must lie where defects are allowed."""
-
-TRIES, SMALLER, SMALLEST = 50, 0.75, 1.0 / 16
-"""Places tried for a defect of one size, the factor to the next size, and the last size."""
-
 
 def draw_defect(
     image: NDArray[np.uint8],
@@ -55,6 +47,7 @@ def draw_defect(
     *,
     allowed: Region | None = None,
     donor: NDArray[np.uint8] | None = None,
+    at_edge: bool = False,
 ) -> tuple[NDArray[np.uint8], Region]:
     """Draw one defect at a random place, size, orientation and contrast.
 
@@ -72,6 +65,8 @@ def draw_defect(
         allowed: bool HxW, where a defect may lie; None: anywhere. At least 90 % of the shape lies
             inside, the rest is cut off; a shape that does not fit is drawn smaller.
         donor: uint8, a second good image that `cutpaste` cuts from; None: `image` itself.
+        at_edge: whether it lies across the edge of where it may, or of the image, as chips do;
+            what reaches beyond is cut off.
 
     Returns:
         The image with the defect (same shape, uint8) and its mask (bool HxW). Outside the mask
@@ -87,10 +82,11 @@ def draw_defect(
             f"unknown defect {kind!r}; known: {', '.join(STAINS)}.{nearest(kind, STAINS)}"
         )
     _check(image, strength, allowed)
+    room = Room(image.shape[:2], allowed, at_edge)
     if kind == CUTPASTE:
-        window, change, support = _pasted(image, rng, strength, allowed, donor)
+        window, change, support = _pasted(image, rng, strength, room, donor)
     else:
-        window, change, support = _drawn(image, kind, rng, strength, allowed)
+        window, change, support = _drawn(image, kind, rng, strength, room)
 
     material = (np.abs(change) if change.ndim == 2 else np.abs(change).max(axis=2)) >= (
         MATERIAL_CHANGE
@@ -117,12 +113,12 @@ def _drawn(
     kind: str,
     rng: np.random.Generator,
     strength: float,
-    allowed: Region | None,
+    room: Room,
 ) -> tuple[Window, Plane, Region]:
     """Window, change (float32, grey levels, shape of the window) and support of a relief."""
-    for side in _sides(image, allowed):
+    for side in room.sides():
         relief = (RELIEFS | LARGE)[kind](side, rng)
-        if (placed := _place(relief.support, image.shape[:2], allowed, rng)) is None:
+        if (placed := room.place(relief.support, rng)) is None:
             continue
         window, canvas = placed
         relief = relief.cut(canvas)
@@ -140,29 +136,22 @@ def _pasted(
     image: NDArray[np.uint8],
     rng: np.random.Generator,
     strength: float,
-    allowed: Region | None,
+    room: Room,
     donor: NDArray[np.uint8] | None,
 ) -> tuple[Window, NDArray[np.float32], Region]:
     """The same of a pasted patch; the change is HxW or HxWx3, as the image is."""
-    for side in _sides(image, allowed):
+    for side in room.sides():
         patch = draw_patch(side, rng)
-        if (placed := _place(patch.relief.support, image.shape[:2], allowed, rng)) is None:
+        if (placed := room.place(patch.relief.support, rng)) is None:
             continue
         window, canvas = placed
         amplitude = strength * rng.uniform(0.7, 1.4) * _contrast(image, window)
         patch = patch.cut(canvas)
-        change = change_by_pasting(image, window, patch, donor, allowed, amplitude, strength, rng)
+        change = change_by_pasting(
+            image, window, patch, donor, room.allowed, amplitude, strength, rng
+        )
         return window, change, patch.relief.support
     raise _no_room(CUTPASTE)
-
-
-def _sides(image: NDArray[np.uint8], allowed: Region | None) -> list[float]:
-    """Sides to draw a shape for, until one fits."""
-    side = float(min(image.shape[:2]))
-    if allowed is None:
-        return [side]  # fits always: what is too large is cut
-    steps = math.floor(math.log(SMALLEST) / math.log(SMALLER)) + 1
-    return [side * SMALLER**step for step in range(steps)]
 
 
 def _no_room(kind: str) -> BurnishError:
@@ -191,37 +180,6 @@ def _check(image: NDArray[np.uint8], strength: float, allowed: Region | None) ->
             f"the region where defects may lie is {allowed.dtype} of shape {allowed.shape}; "
             f"it must be bool {shape[0]}x{shape[1]}, as the image is."
         )
-
-
-def _place(
-    support: Region, size: tuple[int, ...], allowed: Region | None, rng: np.random.Generator
-) -> tuple[Window, Window] | None:
-    """A window of the image, wholly inside, for a shape, and the part of the canvas it shows.
-
-    None when the shape was nowhere found to lie where it may.
-    """
-    canvas = []
-    for axis, side in enumerate(size):
-        inked = np.flatnonzero(support.any(axis=1 - axis))
-        start, stop = int(inked[0]), int(inked[-1]) + 1
-        surplus = max(0, stop - start - side)
-        canvas.append(slice(start + surplus // 2, stop - (surplus - surplus // 2)))
-    cut = (canvas[0], canvas[1])
-    height, width = (axis.stop - axis.start for axis in cut)
-    if allowed is None:
-        top = int(rng.integers(0, size[0] - height + 1))
-        left = int(rng.integers(0, size[1] - width + 1))
-        return (slice(top, top + height), slice(left, left + width)), cut
-    shape, spots = support[cut], np.flatnonzero(allowed)
-    wanted = INSIDE * int(np.count_nonzero(support))
-    for spot in rng.choice(spots, TRIES) if spots.size else ():
-        row, column = divmod(int(spot), size[1])
-        top = min(max(row - height // 2, 0), size[0] - height)
-        left = min(max(column - width // 2, 0), size[1] - width)
-        window = (slice(top, top + height), slice(left, left + width))
-        if np.count_nonzero(allowed[window] & shape) >= wanted:
-            return window, cut
-    return None
 
 
 def _contrast(image: NDArray[np.uint8], window: Window) -> float:

@@ -87,6 +87,7 @@ def _stain(root: Path, out: Path, request: Request, on_progress: Progress) -> Pr
     recipe = _recipe(sources, request)
     status, wrong = "written", []
     if record is not None:
+        record.recipe.setdefault("edges", 0.0)  # there was no such setting
         check_recipe(out, record, recipe)
         status = "mended" if record.finished else "resumed"
     if record is not None and record.finished:
@@ -132,6 +133,7 @@ def _recipe(sources: list[Source], request: Request) -> dict[str, Any]:
         "strength": request.strength,
         "roi": roi,
         "on_part": request.on_part,
+        "edges": request.edges,
         "seed": request.seed,
     }
 

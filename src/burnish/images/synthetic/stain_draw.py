@@ -15,7 +15,8 @@ from burnish.files import atomic_path
 from burnish.images.background import find_part
 from burnish.images.reader import read_image
 from burnish.images.roi import load_roi, regions_at
-from burnish.images.synthetic.defects import Region, draw_defect
+from burnish.images.synthetic.defects import draw_defect
+from burnish.images.synthetic.room import Region
 from burnish.images.synthetic.stain_plan import Plan, Request, Source, Version
 
 Regions = Callable[[int, int], Region | None]
@@ -76,9 +77,12 @@ def _defect(
     place = f"{request.seed}\0{source.path.name}\0{version.kind}\0{version.repeat}"
     digest = hashlib.sha256(place.encode("utf-8", "surrogateescape")).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:16]))
+    at_edge = int.from_bytes(digest[16:24]) < request.edges * 2**64
     for _ in range(REDRAWN):
         try:
-            drawn = draw_defect(image, version.kind, rng, request.strength, allowed=allowed)
+            drawn = draw_defect(
+                image, version.kind, rng, request.strength, allowed=allowed, at_edge=at_edge
+            )
         except BurnishError as error:
             raise BurnishError(f"{source.path}: {error}") from error
         if drawn[1].any():

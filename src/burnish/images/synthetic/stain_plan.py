@@ -49,6 +49,7 @@ class Request:
             anywhere.
         on_part: whether defects keep off a plain background, found in each image
             (`background.find_part`); held-out images where none is found are left out.
+        edges: share of the defects that lie across the edge of image, region or part, in [0, 1].
         seed: of split and defects, 0 or more.
     """
 
@@ -59,6 +60,7 @@ class Request:
     strength: float = 1.0
     roi: str = ""
     on_part: bool = False
+    edges: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -84,6 +86,8 @@ class Request:
             raise BurnishError(f"--per-image {self.per_image}: 1 to {MOST_VERSIONS} are possible")
         if not (math.isfinite(self.strength) and self.strength > 0.0):
             raise BurnishError(f"--strength {self.strength:g}: a number above 0 is wanted")
+        if not 0.0 <= self.edges <= 1.0:
+            raise BurnishError(f"--edges {self.edges:g}: a share from 0 to 1 is wanted")
         if self.seed < 0:
             raise BurnishError(f"--seed {self.seed}: 0 or more is wanted")
 
