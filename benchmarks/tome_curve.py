@@ -7,7 +7,8 @@
 3 x 256 x 256 px): forward and backward, all r taking turns, and what of that goes into matching and
 merging; and the whole training step at preset small.
 `generator`: our own extension at inspection. Tokens merge in encoder and middle and are copied back
-to their places before decoder and skip; a trained model, nothing trained anew. Position references
+to their places before decoder and skip; a trained model, nothing trained anew, judged by the mask
+scales' maps alone. Position references
 are measured again for every r on training images, mu and sigma on other training images, and
 AUROC on the test images; ms per image in turns. Sections not named stay. Times are the process's
 CPU time, medians. Writes benchmarks/tome_curve.json.
@@ -163,9 +164,11 @@ def match_all(keys: Tensor, r: int) -> Tensor:
     return places
 
 
-def merging_encoder(encoder: Any, images: Tensor, r: int) -> tuple[Tensor, list[Tensor]]:
-    """`Encoder.forward` with r merges a block; what it returns has all tokens again."""
-    tokens, sizes = encoder.embed(images), None
+def merging_encoder(
+    encoder: Any, images: Tensor, kept: Tensor | None, r: int
+) -> tuple[Tensor, list[Tensor]]:
+    """`Encoder.forward` with r merges a block; what it returns has all of its tokens again."""
+    tokens, sizes = encoder.embed(images, kept), None
     batch, n, width = tokens.shape
     where = torch.arange(n).expand(batch, -1)  # the place of each patch among the tokens left
     outputs = []
@@ -194,8 +197,8 @@ def copied_back(tokens: Tensor, where: Tensor) -> Tensor:
 
 
 def with_merging(generator: Generator, r: int) -> Any:
-    def forward(images: Tensor, kept: None = None) -> tuple[Tensor, list[Tensor]]:
-        return merging_encoder(generator.encoder, images, r)
+    def forward(images: Tensor, kept: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        return merging_encoder(generator.encoder, images, kept, r)
 
     return patch.object(generator.encoder, "forward", forward) if r else patch.object(
         generator.encoder, "training", False
@@ -237,10 +240,13 @@ def generator(model: Path, data: Path, turns: int) -> list[dict[str, Any]]:
                 scorer.score(tests[0][0], mu, sigma)
 
         works[r] = work
-        tokens = shape.height // settings.patch * (shape.width // settings.patch)
-        depth = settings.depth_encoder + settings.depth_middle
+        patches = shape.height // settings.patch * (shape.width // settings.patch)
+        tokens = network.visible or patches  # that the encoder sees
+        left = tokens
+        for _ in range(settings.depth_encoder + settings.depth_middle):
+            left -= min(r, left // 2)
         auroc = roc_auc_score([bad for _, bad in tests], scores)
-        rows.append({"r": r, "tokens": [tokens, tokens - r * depth], "gflop": counted / 1e9,
+        rows.append({"r": r, "tokens": [tokens, left], "gflop": counted / 1e9,
                      "image_auroc": round(float(auroc), 4)})  # fmt: skip
         print(rows[-1], flush=True)
     for row, ms in zip(rows, in_turns(works, turns).values(), strict=True):
