@@ -42,10 +42,13 @@ def test_growth() -> None:
             ]
 
 
-def test_this_machine() -> None:
-    names = ("1_thread", "2_threads")
+def test_these_machines() -> None:
+    names = ("1_thread", "2_threads", "bf16_1_thread", "bf16_2_threads")
     found = {n: record(f"bench_small_{n}") for n in names}
     assert len({b["machine"]["hardware"].split(",")[0] for b in found.values()}) == 1
+    for name, bench in found.items():
+        assert bench["machine"]["threads"] == int(name.split("_")[-2])
+        assert bench["machine"]["precision"] == ("bfloat16" if "bf16" in name else "float32")
     shown = rows("figure")
 
     def each(value: Any) -> list[str]:
@@ -74,7 +77,10 @@ def test_this_machine() -> None:
         lambda b: f"{b['naive']['inspect_speedup']:.2f}x"
     )
     assert all(b["naive"]["verdicts_differ"] == 0 for b in found.values())
-    assert all(b["machine"]["precision"] == "float32" for b in found.values())
+    both = found["bf16_2_threads"]
+    assert f"({both['naive']['train_speedup']:.2f} and {both['naive']['inspect_speedup']:.2f})" in (
+        FLOWING
+    )
 
 
 def test_cold_start() -> None:
