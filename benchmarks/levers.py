@@ -35,7 +35,7 @@ from burnish.bench.flops import count_step
 from burnish.bench.machine import hardware
 from burnish.configuration import make_settings
 from burnish.detection.scorer import Scorer, View
-from burnish.method import losses
+from burnish.method import blocks, losses
 from burnish.method.blocks import Attention
 from burnish.method.generator import Generator, InputShape
 from burnish.method.reconstruction import hide, merge_halves
@@ -156,6 +156,11 @@ def levers() -> dict[str, Callable[[], tuple[Turn, Turn]]]:
     def fused_adam() -> tuple[Turn, Turn]:
         return (trainer().train_step, nullcontext), (with_plain_adam().train_step, nullcontext)
 
+    def plain_attention() -> tuple[Turn, Turn]:
+        step = trainer(precision="bfloat16").train_step
+        fused = F.scaled_dot_product_attention
+        return (step, nullcontext), (step, lambda: patch.object(blocks, "attend", fused))
+
     def six_masks() -> tuple[Turn, Turn]:
         from burnish.detection import scorer as module
 
@@ -172,7 +177,7 @@ def levers() -> dict[str, Callable[[], tuple[Turn, Turn]]]:
         "attention: gradients of q, k, v joined in one copy": patched(
             Attention, "forward", permuted_attention
         ),
-        "attention: fused, not plain softmax": patched(
+        "attention in float32: fused, not plain softmax": patched(
             F, "scaled_dot_product_attention", plain_softmax
         ),
         "3x3 head: nine sums in training": patched(
@@ -184,6 +189,7 @@ def levers() -> dict[str, Callable[[], tuple[Turn, Turn]]]:
         "fused AdamW": fused_adam,
         "hidden_tokens=drop, training": settings(trainer, {}, {"hidden_tokens": "keep"}),
         "precision=bfloat16": settings(trainer, {"precision": "bfloat16"}, {}),
+        "attention in bfloat16: plain, not fused": plain_attention,
         "inspection: six masks in one batch": six_masks,
         "hidden_tokens=drop, inspection": settings(scorer, {}, {"hidden_tokens": "keep"}),
         "torch.compile": compiled,
