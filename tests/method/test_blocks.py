@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from burnish.method.blocks import (
+    FEW_TOKENS,
     Attention,
     Block,
     PatchEmbedding,
@@ -109,6 +110,15 @@ def test_attention_in_bfloat16_against_float64(biased: bool) -> None:
         off, fused_off = ((found - true).square().mean().sqrt() for found in (own, other))
         assert off < 1.5 * fused_off + 1e-3
         assert off < 0.02 * true.square().mean().sqrt()
+
+
+def test_attention_of_many_tokens_keeps_no_pairs() -> None:
+    one = torch.randn(1, 1, FEW_TOKENS + 1, 4, dtype=torch.bfloat16)
+    assert torch.equal(attend(one, one, one, None), F.scaled_dot_product_attention(one, one, one))
+    few = one[:, :, 1:]
+    assert not torch.equal(
+        attend(few, few, few, None), F.scaled_dot_product_attention(few, few, few)
+    )
 
 
 def by_hand(

@@ -13,6 +13,9 @@ from burnish.method.dropping import take_tokens
 from burnish.method.tome import merge_tokens
 
 
+FEW_TOKENS = 512
+
+
 def patchify(images: Tensor, patch: int) -> Tensor:
     """(B, C, H, W) -> (B, H/p * W/p, C*p*p), row by row; H and W are multiples of `patch`."""
     b, c, h, w = images.shape
@@ -61,9 +64,11 @@ def sine_positions(rows: int, columns: int, width: int) -> Tensor:
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
     """Softmax attention over (B, heads, N, D/heads); `bias` (B, 1, N, N) is added to the logits.
 
-    In bfloat16 on a processor torch's fused attention takes ten times as long backward.
+    In bfloat16 on a processor torch's fused attention takes ten times as long backward. Of many
+    tokens it is taken still, as the plain one keeps all pairs in memory.
     """
-    if query.dtype == torch.bfloat16 and query.device.type == "cpu":
+    slow = query.dtype == torch.bfloat16 and query.device.type == "cpu"
+    if slow and query.shape[2] <= FEW_TOKENS:
         logits = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
         logits = logits if bias is None else logits + bias
         return logits.softmax(dim=-1, dtype=torch.float32).to(value.dtype) @ value
