@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from burnish.method.dropping import take_tokens
 from burnish.method.tome import merge_tokens
 
-
 FEW_TOKENS = 512
 
 
