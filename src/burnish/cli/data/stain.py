@@ -84,8 +84,7 @@ def stain(
     named = {"kinds": tuple(k.strip() for k in kinds.split(","))} if kinds else {}
     request = Request(
         part=part, holdout="auto" if holdout is None else holdout, per_image=per_image,
-        strength=strength, roi=roi, on_part=on_part, edges=edges,
-        seed=seed,
+        strength=strength, roi=roi, on_part=on_part, edges=edges, seed=seed,
         **named,
     )  # fmt: skip
     with image_progress(Console(stderr=True), "stain") as progress:

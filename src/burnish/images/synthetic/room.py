@@ -29,10 +29,12 @@ of it that must be left when what reaches beyond is cut off, and pixels (fewer: 
 
 @dataclass(frozen=True)
 class Room:
-    """Attributes:
-    size: (height, width) of the image.
-    allowed: bool HxW, where a defect may lie; None: anywhere.
-    at_edge: whether it must lie across the edge of that.
+    """What a defect may lie on.
+
+    Attributes:
+        size: (height, width) of the image.
+        allowed: bool HxW, where a defect may lie; None: anywhere.
+        at_edge: whether it must lie across the edge of that.
     """
 
     size: tuple[int, ...]
