@@ -31,11 +31,14 @@ def short(micro: dict) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("precision", "apart"), [("float32", 1e-4), ("bfloat16", 1e-2)])
 def test_everything_is_measured_and_agrees(
-    burnish: Call, short: list[str], micro: dict, tmp_path: Path
+    burnish: Call, short: list[str], micro: dict, tmp_path: Path, precision: str, apart: float
 ) -> None:
+    """The plain version always trains in float32."""
     path = tmp_path / "out" / "bench.json"
-    code, out, _ = burnish(*short, "--against", "naive", "--threads", 1, "--json", path)
+    options = [*short, "--set", f"precision={precision}", "--against", "naive", "--threads", 1]
+    code, out, _ = burnish(*options, "--json", path)
     assert code == 0
     found: dict[str, Any] = json.loads(path.read_text())
     assert (found["preset"], found["data"]) == ("tiny", "made by burnish")
@@ -56,7 +59,8 @@ def test_everything_is_measured_and_agrees(
     assert naive["inspect_speedup"] == pytest.approx(
         naive["inspect_naive_ms"] / naive["inspect_ms"]
     )
-    assert naive["train_difference"] < 1e-4
+    assert naive["train_difference"] < apart
+    assert found["machine"]["precision"] == precision
     assert naive["inspect_difference"] < 1e-3
     assert naive["verdicts_differ"] == 0
 
