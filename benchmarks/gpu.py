@@ -47,17 +47,12 @@ def steps() -> dict[str, tuple[str, ...]]:
 
 def run(name: str, words: tuple[str, ...], out: Path, preset: str, limit: float) -> bool:
     """Whether the step is done; what it printed is in STEP.log."""
-    places: dict[str, object] = {
-        "preset": preset,
-        "json": out / f"{name}.json",
-        "data": out / "data",
-        "run": out / "runs" / name,
-    }
-    record_file, folder = out / f"{name}.json", out / "runs" / name
+    log_file, record_file, folder = out / f"{name}.log", out / f"{name}.json", out / "runs" / name
+    places = {"preset": preset, "json": record_file, "data": out / "data", "run": folder}
     command = [sys.executable, "-m", "burnish.cli.main"]
     command += [word.format(**places) for word in words]
     start = time.monotonic()
-    with (out / f"{name}.log").open("a") as log:
+    with log_file.open("a") as log:
         try:
             done = subprocess.run(command, stdout=log, stderr=log, timeout=limit)
         except subprocess.TimeoutExpired:
@@ -66,12 +61,9 @@ def run(name: str, words: tuple[str, ...], out: Path, preset: str, limit: float)
     seconds = time.monotonic() - start
     print(f"{name}: exit code {done.returncode}, {seconds:.0f} s", flush=True)
     if done.returncode == 0 and not record_file.exists():
-        record = {
-            "command": " ".join(words).replace("{preset}", preset),
-            "seconds": round(seconds, 1),
-        }
-        if words[0] == "train":
-            record |= trained(folder)
+        record: dict[str, object] = {"command": " ".join(words).replace("{preset}", preset)}
+        record["seconds"] = round(seconds, 1)
+        record |= trained(folder) if words[0] == "train" else {"printed": log_file.read_text()}
         atomic_write(record_file, json.dumps(record, indent=1) + "\n")
     return done.returncode == 0
 
@@ -99,10 +91,8 @@ def main() -> int:
     synth = ("data", "synth", "{data}", "--size", "256x256", "--train", str(IMAGES + HELD_OUT))
     wanted = {"synth": synth} | {name: steps()[name] for name in given.steps or steps()}
     missing = [name for name in wanted if not (given.out / f"{name}.json").exists()]
-    return (
-        sum(not run(name, wanted[name], given.out, given.preset, given.limit) for name in missing)
-        and 1
-    )
+    done = [run(name, wanted[name], given.out, given.preset, given.limit) for name in missing]
+    return 0 if all(done) else 1
 
 
 if __name__ == "__main__":

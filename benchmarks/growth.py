@@ -41,7 +41,7 @@ CPU = torch.device("cpu")
 COUNTS = (100, 1000, 10_000)
 SIDES = (128, 256, 512, 1024)
 DEPTHS = (1, 2, 3, 6, 12)
-BATCH = 1  # for the sides and depths: a step of eight images of 1024 px takes many minutes
+BATCH = 1  # for the sides and depths: more turns in the same time
 LONG = 12.0  # s
 LEARNT = 8  # views
 

@@ -34,6 +34,7 @@ from torch.optim import AdamW
 from burnish.bench.flops import count_step
 from burnish.bench.machine import hardware
 from burnish.configuration import make_settings
+from burnish.detection import scorer as scoring_module
 from burnish.detection.scorer import Scorer, View
 from burnish.method import blocks, losses
 from burnish.method.blocks import Attention
@@ -47,6 +48,7 @@ from burnish.training.samples import Samples
 OUT = Path(__file__).with_suffix(".json")
 SIDE = 256
 Turn = tuple[Callable[[], object], Callable[[], AbstractContextManager[object]]]
+Lever = Callable[[], tuple[Turn, Turn]]
 
 
 def trainer(**changes: object) -> Trainer:
@@ -125,27 +127,20 @@ def masks_apart(generator: Generator, images: Tensor, masks: Tensor) -> Tensor:
     return torch.stack(scales, dim=1)
 
 
-def with_plain_adam() -> Trainer:
-    with patch.object(loop, "AdamW", lambda *a, **k: AdamW(*a, **{**k, "fused": False})):
-        return trainer()
-
-
 # --- the levers -----------------------------------------------------------------------------------
 
 
-def levers() -> dict[str, Callable[[], tuple[Turn, Turn]]]:
+def levers() -> dict[str, Lever]:
     """Name -> (on, off): what to do in a turn, and in which surroundings."""
 
-    def patched(target: object, name: str, plain: object) -> Callable[[], tuple[Turn, Turn]]:
+    def patched(target: object, name: str, plain: object, **changes: object) -> Lever:
         def build() -> tuple[Turn, Turn]:
-            step = trainer().train_step
+            step = trainer(**changes).train_step
             return (step, nullcontext), (step, lambda: patch.object(target, name, plain))
 
         return build
 
-    def settings(
-        work: Callable[..., Any], on: dict[str, object], off: dict[str, object]
-    ) -> Callable[..., Any]:
+    def settings(work: Callable[..., Any], on: dict[str, Any], off: dict[str, Any]) -> Lever:
         def build() -> tuple[Turn, Turn]:
             turns = [work(**on), work(**off)]
             steps = [t.train_step if isinstance(t, Trainer) else t for t in turns]
@@ -154,18 +149,14 @@ def levers() -> dict[str, Callable[[], tuple[Turn, Turn]]]:
         return build
 
     def fused_adam() -> tuple[Turn, Turn]:
-        return (trainer().train_step, nullcontext), (with_plain_adam().train_step, nullcontext)
-
-    def plain_attention() -> tuple[Turn, Turn]:
-        step = trainer(precision="bfloat16").train_step
-        fused = F.scaled_dot_product_attention
-        return (step, nullcontext), (step, lambda: patch.object(blocks, "attend", fused))
+        with patch.object(loop, "AdamW", lambda *a, **k: AdamW(*a, **{**k, "fused": False})):
+            plain = trainer()
+        return (trainer().train_step, nullcontext), (plain.train_step, nullcontext)
 
     def six_masks() -> tuple[Turn, Turn]:
-        from burnish.detection import scorer as module
-
+        plain = patch.object(scoring_module, "reconstruct", masks_apart)
         work = scorer()
-        return (work, nullcontext), (work, lambda: patch.object(module, "reconstruct", masks_apart))
+        return (work, nullcontext), (work, lambda: plain)
 
     def compiled() -> tuple[Turn, Turn]:
         fast = trainer()
@@ -189,7 +180,9 @@ def levers() -> dict[str, Callable[[], tuple[Turn, Turn]]]:
         "fused AdamW": fused_adam,
         "hidden_tokens=drop, training": settings(trainer, {}, {"hidden_tokens": "keep"}),
         "precision=bfloat16": settings(trainer, {"precision": "bfloat16"}, {}),
-        "attention in bfloat16: plain, not fused": plain_attention,
+        "attention in bfloat16: plain, not fused": patched(
+            blocks, "attend", F.scaled_dot_product_attention, precision="bfloat16"
+        ),
         "inspection: six masks in one batch": six_masks,
         "hidden_tokens=drop, inspection": settings(scorer, {}, {"hidden_tokens": "keep"}),
         "torch.compile": compiled,

@@ -8,10 +8,9 @@
 merging; and the whole training step at preset small.
 `generator`: our own extension at inspection. Tokens merge in encoder and middle and are copied back
 to their places before decoder and skip; a trained model, nothing trained anew, judged by the mask
-scales' maps alone. Position references
-are measured again for every r on training images, mu and sigma on other training images, and
-AUROC on the test images; ms per image in turns. Sections not named stay. Times are the process's
-CPU time, medians. Writes benchmarks/tome_curve.json.
+scales' maps alone. Position references are measured again for every r on training images, mu and
+sigma on other training images, and AUROC on the test images; ms per image in turns. Sections not
+named stay. Times are the process's CPU time, medians. Writes benchmarks/tome_curve.json.
 """
 
 from __future__ import annotations

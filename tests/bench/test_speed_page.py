@@ -77,7 +77,12 @@ def test_these_machines() -> None:
         lambda b: f"{b['naive']['inspect_speedup']:.2f}x"
     )
     assert all(b["naive"]["verdicts_differ"] == 0 for b in found.values())
-    both = found["bf16_2_threads"]
+    single, both = record("bench_small_float32_2_threads"), found["bf16_2_threads"]
+    assert single["machine"]["precision"] == "float32"
+    peaks = [bench["training"]["products"]["square_peak"] for bench in (both, single)]
+    assert f"bfloat16 to multiply {peaks[0] / peaks[1]:.1f} times as fast" in FLOWING
+    assert f"trains {single['naive']['train_speedup']:.2f} times as fast" in FLOWING
+    assert f"{100 * single['training']['products']['share']:.0f} % of its float32 peak" in FLOWING
     assert f"({both['naive']['train_speedup']:.2f} and {both['naive']['inspect_speedup']:.2f})" in (
         FLOWING
     )

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from burnish.method.dropping import take_tokens
 from burnish.method.tome import merge_tokens
 
-FEW_TOKENS = 512
+FEW_TOKENS = 512  # up to which all pairs may be kept: 16 images of 2 heads take 64 MiB a block
 
 
 def patchify(images: Tensor, patch: int) -> Tensor:
@@ -61,9 +61,11 @@ def sine_positions(rows: int, columns: int, width: int) -> Tensor:
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
-    """Softmax attention over (B, heads, N, D/heads); `bias` (B, 1, N, N) is added to the logits.
+    """Softmax attention (Vaswani et al. 2017): (B, heads, N, D/heads) each, and the result too;
+    `bias` (B, 1, N, N) is added to the logits.
 
-    In bfloat16 on a processor torch's fused attention takes ten times as long backward. Of many
+    In bfloat16 on a processor torch's fused attention takes ten times as long backward
+    (34 to 65 tokens; benchmarks/README.md). Of many
     tokens it is taken still, as the plain one keeps all pairs in memory.
     """
     slow = query.dtype == torch.bfloat16 and query.device.type == "cpu"

@@ -63,7 +63,7 @@ def stain(
     edges: Annotated[
         float,
         typer.Option(
-            help="Share of the defects that lie across the edge of image, region or part."
+            help="Share of the defects (0 to 1) across the edge of image, region or part."
         ),
     ] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,

@@ -87,20 +87,15 @@ class Room:
     ) -> tuple[Window, Window] | None:
         whole = int(np.count_nonzero(support))
         wanted = max(LEFT * whole, min(INSIDE * whole, LEAST))
+        (top, bottom), (left, right) = _inked(support, 0), _inked(support, 1)
         for spot in rng.choice(self._edge, TRIES) if self._edge.size else ():
-            window, canvas = [], []
-            for axis, middle in enumerate(divmod(int(spot), self.size[1])):
-                start, stop = _inked(support, axis)
-                first = middle - (stop - start) // 2
-                shown = slice(max(first, 0), min(first + stop - start, self.size[axis]))
-                window.append(shown)
-                canvas.append(slice(shown.start - first + start, shown.stop - first + start))
-            where, cut = (window[0], window[1]), (canvas[0], canvas[1])
-            shape = support[cut]
-            if np.count_nonzero(shape if self.allowed is None else shape & self.allowed[where]) >= (
-                wanted
-            ):
-                return where, cut
+            row, column = divmod(int(spot), self.size[1])
+            rows = _shown(row - (bottom - top) // 2, top, bottom, self.size[0])
+            columns = _shown(column - (right - left) // 2, left, right, self.size[1])
+            window, cut = (rows[0], columns[0]), (rows[1], columns[1])
+            shape = support[cut] if self.allowed is None else support[cut] & self.allowed[window]
+            if np.count_nonzero(shape) >= wanted:
+                return window, cut
         return None
 
     @cached_property
@@ -111,6 +106,13 @@ class Room:
         framed = np.pad(allowed, 1)  # beyond the image is outside
         distance = ndimage.distance_transform_cdt(framed, "chessboard")[1:-1, 1:-1]
         return np.flatnonzero(allowed & (distance <= near))
+
+
+def _shown(first: int, start: int, stop: int, side: int) -> tuple[slice, slice]:
+    """Of a canvas's `start` to `stop` laid from `first` on: what lies within the image's side, and
+    the part of the canvas there."""
+    low, high = max(first, 0), min(first + stop - start, side)
+    return slice(low, high), slice(low - first + start, high - first + start)
 
 
 def _inked(support: Region, axis: int) -> tuple[int, int]:
