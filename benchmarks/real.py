@@ -2,6 +2,8 @@
 
     burnish data prepare ../shared/data/KolektorSDD.zip /tmp/real/kolektor
     burnish data prepare ../shared/data/MagneticTile.zip /tmp/real/magnetic_tile
+    burnish data prepare ../shared/data/MagneticTile.zip /tmp/real/magnetic_tile_by_picture \
+        --part 'num_(\\d+)'
     burnish data prepare ../shared/data/RailHead.zip /tmp/real/rail --split part --part '\\d{6,}'
     burnish data prepare ../shared/data/screw.zip /tmp/real/screw
     python benchmarks/real.py rail --data /tmp/real --runs /tmp/runs

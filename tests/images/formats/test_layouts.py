@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -193,6 +194,8 @@ def test_magnetic_tile(tree: Callable, items: Callable, picture: Callable) -> No
     ]
     assert found["MagneticTile/MT_Free/Imgs/exp1_num_100.jpg"].mask() is None
     assert "2 exposure series from 4" in notes[0]
+    _, notes = items(tree(files), "magnetic-tile", part=re.compile(r"num_(\d+)"))
+    assert "give way to --part" in notes[0]
 
 
 def test_rsdd(tree: Callable, items: Callable, picture: Callable) -> None:

@@ -53,7 +53,11 @@ class MagneticTile:
             else:
                 load = partial(mask_in, source, mask)
                 yield Item(name, match["stem"], kind, part, data, load)
-        note(
-            f"{series} exposure series from {len(found)} picture numbers: numbers at most "
-            f"{SERIES_GAP} apart belong together"
-        )
+        counted = f"{series} exposure series from {len(found)} picture numbers"
+        if options.part is None:
+            note(f"{counted}: numbers at most {SERIES_GAP} apart belong together")
+        else:
+            note(
+                f"{counted} give way to --part: the number is that of a picture, so a part named "
+                "by it shows on both sides of a split, at other exposures"
+            )
