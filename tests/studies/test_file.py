@@ -15,7 +15,8 @@ from burnish.studies.file import Study, load_study, settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "studies").glob("*.toml"))
-LADDER = ROOT / "studies/ladder.toml"  # ours alone: no paper's scale
+LADDER = ROOT / "studies/ladder.toml"
+OURS = {"ladder", "merging", "undo"}  # no paper's scale
 PAPER = ROOT.parent / "shared/paper"
 METHOD = "R = 2", "α₃ = 20", "0/1/2", "L_con + L_adv + L_enc + skip", "L1 + SSIM + gradient"
 
@@ -26,10 +27,11 @@ def shipped(name: str) -> Study:
 
 def test_every_table_and_the_figure_are_there() -> None:
     names = [path.stem for path in SHIPPED]
-    assert names == ["figure09", "ladder", *(f"table{n:02d}" for n in range(5, 11)), "tokens"]
+    tables = [f"table{n:02d}" for n in range(5, 11)]
+    assert names == sorted(["figure09", "tokens", *tables, *OURS])
 
 
-@pytest.mark.parametrize("path", [p for p in SHIPPED if p != LADDER], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [p for p in SHIPPED if p.stem not in OURS], ids=lambda p: p.stem)
 def test_shipped_studies_load_at_both_scales(path: Path) -> None:
     study = load_study(path)
     assert set(study.scales) == {"small", "paper"}
@@ -44,6 +46,15 @@ def test_the_ladder_ends_with_the_preset() -> None:
     assert rungs[-1] == make_settings("small", scale.changes)
     for before, after in pairwise(rungs):
         assert before != after
+
+
+@pytest.mark.parametrize(("name", "plain"), [("merging", "R = 2 (paper)"), ("undo", "small")])
+def test_what_presets_are_asked_starts_from_the_preset(name: str, plain: str) -> None:
+    study = shipped(name)
+    scale = study.scale("small")
+    rows = {row.label: settings_of(scale, row, 0) for row in study.rows}
+    assert rows[plain] == make_settings("small", scale.changes)
+    assert len(set(map(repr, rows.values()))) == len(rows)
 
 
 def test_rows_are_the_papers() -> None:
