@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn import functional as F
 
+from burnish import BurnishError
 from burnish.evaluation.stress import equalise
 from burnish.files import atomic_write
 from burnish.images.dataset import find_test_images, find_training_images
@@ -115,7 +117,7 @@ def _auroc(good: NDArray[np.float64], defective: NDArray[np.float64]) -> float:
     return round(float(roc_auc_score(labels, np.r_[good, defective])), 4)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("sets", nargs="*", default=SETS)
     parser.add_argument("--data", type=Path, required=True)
@@ -123,12 +125,17 @@ def main() -> None:
     given = parser.parse_args()
     record = json.loads(OUT.read_text()) if OUT.exists() else {"sets": {}}
     for name in given.sets:
-        found = measure(given.data / name, given.seed)
+        try:
+            found = measure(given.data / name, given.seed)
+        except BurnishError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
         command = f"python benchmarks/patchcore.py --data DATA {name} --seed {given.seed}"
         record["sets"][name] = {"command": command} | found
         print(name, json.dumps(found, indent=1), flush=True)
         atomic_write(OUT, json.dumps(record, indent=1) + "\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
