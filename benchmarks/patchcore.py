@@ -131,7 +131,7 @@ def main() -> int:
             print(f"error: {error}", file=sys.stderr)
             return 2
         command = f"python benchmarks/patchcore.py --data DATA {name} --seed {given.seed}"
-        record["sets"][name] = {"command": command} | found
+        record["sets"].setdefault(name, {})[str(given.seed)] = {"command": command} | found
         print(name, json.dumps(found, indent=1), flush=True)
         atomic_write(OUT, json.dumps(record, indent=1) + "\n")
     return 0

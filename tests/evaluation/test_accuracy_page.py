@@ -52,8 +52,9 @@ def seeds_and_mean(results: list[dict[str, Any]]) -> tuple[str, str]:
 def test_the_table_of_test_sets(label: str) -> None:
     row = rows("## On the test sets")[label]
     assert tuple(row[:2]) == seeds_and_mean(figures(NAMES[label], []))
-    deep = YARDSTICK[NAMES[label]]["blocks 10+15"]
-    assert row[3] == f"{short(deep['image_auroc'])} ({short(deep['equalised_image_auroc'])})"
+    deep = [draw["blocks 10+15"] for draw in YARDSTICK[NAMES[label]].values()]
+    assert len(deep) == (1 if "picture" in label else 3)
+    assert row[3] == seeds_and_mean(deep)[1]
 
 
 @pytest.mark.parametrize("label", ["KolektorSDD", "Magnetic Tile, by series"])
@@ -66,6 +67,8 @@ def test_the_table_of_the_helping_hand(label: str) -> None:
 
 
 def test_what_pretrained_features_reach_on_new_tiles() -> None:
-    depths = [v["image_auroc"] for k, v in YARDSTICK["magnetic_tile"].items() if "blocks" in k]
+    draws = list(YARDSTICK["magnetic_tile"].values())
+    blocks = [key for key in draws[0] if "blocks" in key]
+    depths = [mean(draw[key]["image_auroc"] for draw in draws) for key in blocks]
     low, high = f"{min(depths):.2f}".lstrip("0"), f"{max(depths):.2f}".lstrip("0")
     assert f"at whatever depth, have {low} to {high}" in " ".join(TEXT.split())
