@@ -53,7 +53,7 @@ def test_the_table_of_test_sets(label: str) -> None:
     row = rows("## On the test sets")[label]
     assert tuple(row[:2]) == seeds_and_mean(figures(NAMES[label], []))
     deep = [draw["blocks 10+15"] for draw in YARDSTICK[NAMES[label]].values()]
-    assert len(deep) == (1 if "picture" in label else 3)
+    assert len(deep) == 3
     assert row[3] == seeds_and_mean(deep)[1]
 
 
