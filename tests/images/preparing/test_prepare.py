@@ -599,6 +599,23 @@ def test_magnetic_tile(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_magnetic_tile_by_picture_tests_series_that_were_learnt_from(tmp_path: Path) -> None:
+    """docs/accuracy.md: why a split by the picture's number says nothing of new tiles."""
+    source = real("MagneticTile.zip")
+    prepare(source, tmp_path / "series")
+    series = {Path(row.path).name: row.part for row in manifest(tmp_path / "series")}
+    request = Request(options=Options(part=re.compile(r"num_(\d+)")))
+    prepared = prepare(source, tmp_path / "picture", request)
+    assert (prepared.train, prepared.test["good"]) == (666, 286)
+    rows = manifest(tmp_path / "picture")
+    learnt = {series[Path(row.path).name] for row in rows if row.split == "train"}
+    tested = {
+        series[Path(row.path).name] for row in rows if (row.split, row.label) == ("test", "good")
+    }
+    assert tested <= learnt
+
+
+@pytest.mark.slow
 def test_rail_and_screw_keep_their_split(tmp_path: Path) -> None:
     prepared = prepare(real("RailHead.zip"), tmp_path / "rail")
     assert (prepared.train, prepared.test.pop("good")) == (450, 211)
