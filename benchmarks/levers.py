@@ -40,7 +40,7 @@ from burnish.method import blocks, losses
 from burnish.method.blocks import Attention
 from burnish.method.generator import Generator, InputShape
 from burnish.method.reconstruction import hide, merge_halves
-from burnish.training import loop
+from burnish.training import loop, update
 from burnish.training.allocator import freed_memory_kept
 from burnish.training.loop import Trainer
 from burnish.training.samples import Samples
@@ -116,7 +116,7 @@ def painted_twice(generator: Any, *given: Any) -> tuple[Tensor, Tensor]:
     return loop_pass(generator, *given)
 
 
-loop_pass = loop.generator_pass
+loop_pass = update.generator_pass
 
 
 def masks_apart(generator: Generator, images: Tensor, masks: Tensor) -> Tensor:
@@ -175,8 +175,8 @@ def levers() -> dict[str, Lever]:
             Generator, "_head", lambda self, image: self.smooth(image)
         ),
         "SSIM: banded products": patched(losses, "ssim", ssim_by_convolution),
-        "both mask halves in one batch": patched(loop, "generator_pass", halves_apart),
-        "one painting for D's and G's step": patched(loop, "generator_pass", painted_twice),
+        "both mask halves in one batch": patched(update, "generator_pass", halves_apart),
+        "one painting for D's and G's step": patched(update, "generator_pass", painted_twice),
         "fused AdamW": fused_adam,
         "hidden_tokens=drop, training": settings(trainer, {}, {"hidden_tokens": "keep"}),
         "precision=bfloat16": settings(trainer, {"precision": "bfloat16"}, {}),
@@ -244,7 +244,7 @@ def turn(words: str, steps: int) -> None:
 def making_batches(steps: int) -> dict[str, float]:
     run = trainer()
     whole = [clocked(run.train_step)[0] for _ in range(steps)]
-    batch = [clocked(run._batch)[0] for _ in range(steps)]
+    batch = [clocked(lambda: run._batch(0))[0] for _ in range(steps)]
     share = np.median(batch) / np.median(whole)
     return {"batch_cpu_ms": round(float(np.median(batch)), 2), "share": round(float(share), 4)}
 

@@ -83,8 +83,8 @@ class Inspector:
     def __init__(self, detector) -> None:
         model, scorer = detector.model, detector.scorer.scorer
         self.s, self.calibration = detector.card.settings, detector.card.calibration
-        self.generator, self.masks = model.generator, scorer.masks.cpu()
-        self.position = None if model.position is None else [p.numpy() for p in model.position]
+        self.generator, self.masks = model.generator, scorer.masks
+        self.position = None if model.position is None else [p.cpu().numpy() for p in model.position]
         size = self.generator.shape.height, self.generator.shape.width
         self.good = [texture.at(*size) for texture in model.textures]
         self.whole = model.whole
@@ -137,11 +137,12 @@ class Inspector:
         """Score, verdict, and the anomaly map at the file's size."""
         s, shape, known = self.s, self.generator.shape, self.calibration
         image, size = load(path, shape.channels, shape.height, shape.width)
+        seen = image[None].to(self.masks.device)
         maps, everything = [], []
         for index, (mask, other) in enumerate(self.masks):
-            first, _ = generate(self.generator, image[None].masked_fill(mask, 0), mask)
-            second, _ = generate(self.generator, image[None].masked_fill(other, 0), other)
-            painted = torch.where(mask, first, second)[0]
+            first, _ = generate(self.generator, seen.masked_fill(mask, 0), mask)
+            second, _ = generate(self.generator, seen.masked_fill(other, 0), other)
+            painted = torch.where(mask, first, second)[0].cpu()
             everything.append(painted.mean(dim=0).numpy())
             error = painted - image
             error = error.square() if s.error == "squared" else error.abs()

@@ -17,7 +17,7 @@ from .networks import discriminate, encode, generate, kept_patches
 
 def ssim(x, y):
     taps = torch.exp(-0.5 * (torch.arange(-5.0, 6.0) / 1.5) ** 2)
-    window = torch.outer(taps, taps) / taps.sum() ** 2
+    window = (torch.outer(taps, taps) / taps.sum() ** 2).to(x.device)
     window, channels = window.expand(x.shape[1], 1, 11, 11), x.shape[1]
     mx, my, xx, yy, xy = (F.conv2d(t, window, groups=channels) for t in (x, y, x * x, y * y, x * y))
     c1, c2 = 0.02**2, 0.06**2
@@ -27,7 +27,7 @@ def ssim(x, y):
 
 def gradient(x, y):
     sobel = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 8
-    kernels = torch.stack([sobel, sobel.T])[:, None]
+    kernels = torch.stack([sobel, sobel.T])[:, None].to(x.device)
     (gx, gy) = (F.conv2d(t.flatten(0, 1)[:, None], kernels) for t in (x, y))
     return 2 * (gx - gy).abs().mean()
 
@@ -50,7 +50,7 @@ class Trainer:
     def __init__(self, trainer, paths: list[Path]) -> None:
         self.s, self.paths, self.shape = trainer.settings, paths, trainer.samples.shape
         self.networks = {k: copy.deepcopy(v).requires_grad_() for k, v in trainer.networks.items()}
-        self.masks, self.total, self.step = trainer.masks.cpu(), trainer.total_steps, 0
+        self.masks, self.total, self.step = trainer.masks, trainer.total_steps, 0
         learners = [self.networks[k] for k in ("generator", "encoder") if k in self.networks]
         self.adam_g = self.adam([p for net in learners for p in net.parameters()])
         if "discriminator" in self.networks:
@@ -74,7 +74,7 @@ class Trainer:
                 if mirror[axis - 1] and s.flips in (flips, "both"):
                     image = image.flip(axis)
             images.append(image)
-        return torch.stack(images), self.masks[scale]
+        return torch.stack(images).to(self.masks.device), self.masks[scale]
 
     def train_step(self) -> dict[str, float]:
         s, nets = self.s, self.networks

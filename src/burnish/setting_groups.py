@@ -20,7 +20,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "training": (
         "epochs", "steps", "minutes", "batch", "learning_rate", "disc_learning_rate",
         "weight_decay", "beta1", "beta2", "warmup", "schedule", "clip_gradient", "ema", "seed",
-        "precision", "accelerator", "devices", "checkpoint_minutes",
+        "precision", "accelerator", "devices", "cuda_graph", "compiled",
+        "checkpoint_minutes",
     ),
     "scoring": (
         "error", "smoothing", "standardise", "texture", "texture_factors", "lines", "whole",

@@ -166,6 +166,14 @@ class Settings(BaseModel):
     )
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="device kind")
     devices: int = Field(1, ge=1, le=64, description="devices to train on (DDP when several)")
+    cuda_graph: bool = Field(
+        True, description="replay training steps as one CUDA graph (one CUDA device; else nothing)"
+    )
+    compiled: bool = Field(
+        False,
+        description="torch.compile the Transformer blocks for training: minutes before the first "
+        "step, then fewer passes over a GPU's memory; for long runs with large batches",
+    )
     checkpoint_minutes: float = Field(
         2.0, ge=0, description="time between checkpoints; 0: after every step"
     )

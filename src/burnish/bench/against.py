@@ -15,8 +15,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
+
 import burnish
-from burnish.bench.clock import percentile
+from burnish.bench.clock import now, percentile
 from burnish.bench.record import Against
 from burnish.detection.detector import Detector
 from burnish.errors import BurnishError
@@ -73,23 +75,17 @@ def race(
         trainer: untouched; the plain one starts with its weights.
         good: the files of the trainer's images, in its order.
         seconds: for training, and again for inspection.
-
-    Raises:
-        BurnishError: on a GPU: the plain version runs on the processor only.
     """
-    if trainer.fabric.device.type != "cpu" or detector.scorer.scorer.device.type != "cpu":
-        raise BurnishError(
-            "the plain version runs on the processor only: compare with --set accelerator=cpu"
-        )
+    device = trainer.fabric.device
     slow = plain.Trainer(trainer, list(good))
     train: dict[str, list[float]] = {"ours": [], "plain": []}
     differences: list[float] = []
     start = time.perf_counter()
-    with deterministic(trainer.fabric.device):
+    with deterministic(device):
         while len(train["plain"]) < LEAST or time.perf_counter() - start < seconds:
             with freed_memory_kept():  # ours alone has it, as `fit` does
-                ours = _turn(trainer.train_step, train["ours"])
-            differences.append(_difference(ours, _turn(slow.train_step, train["plain"])))
+                ours = _turn(trainer.train_step, train["ours"], device)
+            differences.append(_difference(ours, _turn(slow.train_step, train["plain"], device)))
     inspect: dict[str, list[float]] = {"ours": [], "plain": []}
     inspector, scores, verdicts = plain.Inspector(detector), [0.0], 0
     start, count = time.perf_counter(), 0
@@ -97,9 +93,13 @@ def race(
         files = [good[(count + index) % len(good)] for index in range(BLOCK)]
         with freed_memory_kept():  # ours alone has it, as `burnish inspect` does
             detector.inspect(files[0])
-            judged = [_timed(lambda f=f: detector.inspect(f), inspect["ours"]) for f in files]
+            judged = [
+                _timed(lambda f=f: detector.inspect(f), inspect["ours"], device) for f in files
+            ]
         inspector.inspect(files[0])
-        plainly = [_timed(lambda f=f: inspector.inspect(f), inspect["plain"]) for f in files]
+        plainly = [
+            _timed(lambda f=f: inspector.inspect(f), inspect["plain"], device) for f in files
+        ]
         for place, (result, (score, is_defect, _)) in enumerate(zip(judged, plainly, strict=True)):
             scores.append(abs(result.score - score) / max(abs(score), 1e-12))
             if count + place < len(good) and abs(score / result.threshold - 1) > TIE:
@@ -122,18 +122,20 @@ def race(
     )
 
 
-def _turn(step: Callable[[], dict[str, float]], into: list[float]) -> dict[str, float]:
+def _turn(
+    step: Callable[[], dict[str, float]], into: list[float], device: torch.device
+) -> dict[str, float]:
     """One step unseen, for the memory to settle, and some timed ones; the first one's losses."""
     first = step()
     for _ in range(TURN):
-        _timed(step, into)
+        _timed(step, into, device)
     return first
 
 
-def _timed(work: Any, into: list[float]) -> Any:
-    start = time.perf_counter()
+def _timed(work: Any, into: list[float], device: torch.device) -> Any:
+    start = now(device)
     result = work()
-    into.append(time.perf_counter() - start)
+    into.append(now(device) - start)
     return result
 
 

@@ -27,7 +27,8 @@ features of part and reconstruction; the optimisers' parts hold clipping and ave
 
 @contextmanager
 def step_parts(trainer: Trainer) -> Iterator[Callable[[], dict[str, float]]]:
-    """Gives a function that does one step and returns the seconds of each part."""
+    """Gives a function that does one step and returns the seconds of each part; on a GPU the step
+    is not replayed, but launched part by part."""
     laps = Laps(trainer.fabric.device)
     phase = {"generator": False}  # whether D's step is over
     handles: list[Any] = []
@@ -50,7 +51,7 @@ def step_parts(trainer: Trainer) -> Iterator[Callable[[], dict[str, float]]]:
         laps.mark(D_OPTIMISER)
         phase["generator"] = True
 
-    backward = trainer.fabric.backward
+    backward, replay = trainer.fabric.backward, trainer.replay
 
     def timed_backward(*given: Any, **named: Any) -> None:
         laps.mark(LOSSES if phase["generator"] else D_FORWARD)
@@ -76,9 +77,11 @@ def step_parts(trainer: Trainer) -> Iterator[Callable[[], dict[str, float]]]:
         return laps.rounds[-1]
 
     trainer.fabric.backward = timed_backward  # type: ignore[method-assign]
+    trainer.replay = None
     try:
         yield step
     finally:
         del trainer.fabric.backward
+        trainer.replay = replay
         for handle in handles:
             handle.remove()

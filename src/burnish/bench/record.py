@@ -55,7 +55,8 @@ class TrainingFigures:
         batch: images a step.
         input: channels, height, width of the model's input.
         steps: timed, after the warm-up.
-        parts_ms: by part, in the step's order; they add up to `step_ms`.
+        parts_ms: by part, in the step's order; they add up to `step_ms`, unless it is `replayed`.
+        replayed: the step was replayed as a CUDA graph; its parts are of a step that was not.
         step_ms, step_ms_p50, step_ms_p99: mean of the middle half, and two quantiles.
         images_per_second: seen in training.
         peak_memory_mib: of the process (Linux: since training began), or of the GPU's tensors.
@@ -71,6 +72,7 @@ class TrainingFigures:
     images_per_second: float
     peak_memory_mib: float
     products: Products
+    replayed: bool = False
 
 
 @dataclass(frozen=True)

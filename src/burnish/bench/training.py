@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-from burnish.bench.clock import percentile, typical
+from burnish.bench.clock import Laps, percentile, typical
 from burnish.bench.flops import count_step, run_step
 from burnish.bench.memory import peak_mib, reset_peak
 from burnish.bench.parts import PARTS, step_parts
@@ -21,9 +22,11 @@ from burnish.training.allocator import freed_memory_kept
 from burnish.training.hardware import training_precision
 from burnish.training.loop import Trainer
 from burnish.training.process import deterministic
+from burnish.training.replay import WARM_UP as CALLS_BEFORE_REPLAY
 from burnish.training.samples import Samples
 
 WARM_UP, LEAST = 2, 5  # steps not counted, and steps counted at least
+REPLAYED = "whole"
 
 
 def load_images(good: Path, settings: Settings) -> ImageStore:
@@ -47,16 +50,24 @@ def measure_training(trainer: Trainer, seconds: float) -> TrainingFigures:
     shape, kind = InputShape(*trainer.samples.shape), training_type(s)
     before = square_peak(device, kind, seconds / 20)
     reset_peak(device)
-    rounds: list[dict[str, float]] = []
-    with deterministic(device), freed_memory_kept(), step_parts(trainer) as step:
-        for _ in range(WARM_UP):
-            step()
-        start = time.perf_counter()
-        while len(rounds) < LEAST or time.perf_counter() - start < seconds:
-            rounds.append(step())
+    with deterministic(device), freed_memory_kept():
+        with step_parts(trainer) as step:
+            rounds = _rounds(step, WARM_UP, seconds)
+        parts = whole = typical(rounds)
+        if trainer.replay is not None:
+            laps = Laps(device)
+
+            def replayed() -> dict[str, float]:
+                laps.begin()
+                trainer.train_step()
+                laps.mark(REPLAYED)
+                return laps.rounds[-1]
+
+            rounds = _rounds(replayed, WARM_UP + CALLS_BEFORE_REPLAY, seconds)
+            whole = typical(rounds)
     memory = peak_mib(device)
-    parts, totals = typical(rounds), [sum(parts.values()) for parts in rounds]
-    step_seconds = sum(parts.values())
+    totals = [sum(parts.values()) for parts in rounds]
+    step_seconds = sum(whole.values())
     flops = count_step(s, shape, trainer.batch).flops
     own = record_products(lambda: run_step(s, shape, trainer.batch))
     return TrainingFigures(
@@ -64,6 +75,7 @@ def measure_training(trainer: Trainer, seconds: float) -> TrainingFigures:
         input=(shape.channels, shape.height, shape.width),
         steps=len(rounds),
         parts_ms={name: 1000 * parts[name] for name in PARTS if name in parts},
+        replayed=trainer.replay is not None,
         step_ms=1000 * step_seconds,
         step_ms_p50=1000 * percentile(totals, 0.5),
         step_ms_p99=1000 * percentile(totals, 0.99),
@@ -76,6 +88,19 @@ def measure_training(trainer: Trainer, seconds: float) -> TrainingFigures:
             products_peak=products_peak(own, device, kind, seconds / 5),
         ),
     )
+
+
+def _rounds(
+    step: Callable[[], dict[str, float]], unseen: int, seconds: float
+) -> list[dict[str, float]]:
+    """Seconds by part of the steps of about `seconds`, at least five, after some unseen ones."""
+    for _ in range(unseen):
+        step()
+    rounds: list[dict[str, float]] = []
+    start = time.perf_counter()
+    while len(rounds) < LEAST or time.perf_counter() - start < seconds:
+        rounds.append(step())
+    return rounds
 
 
 def training_type(settings: Settings) -> torch.dtype:

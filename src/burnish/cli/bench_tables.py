@@ -70,10 +70,13 @@ def _machine(m: Machine, found: Bench) -> Table:
 def _parts(t: TrainingFigures) -> Table:
     table = _figures("training, one step", "part", "ms", "share")
     table.add_column("")
+    whole = sum(t.parts_ms.values())
     for name, ms in t.parts_ms.items():
-        share = ms / t.step_ms
+        share = ms / whole
         table.add_row(name, f"{ms:.1f}", f"{100 * share:.0f} %", "█" * round(BAR * share))
-    table.add_row("[bold]step", f"[bold]{t.step_ms:.1f}")
+    table.add_row("[bold]step", f"[bold]{whole:.1f}")
+    if t.replayed:
+        table.add_row("[bold]replayed as a CUDA graph", f"[bold]{t.step_ms:.1f}")
     return table
 
 

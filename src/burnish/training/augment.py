@@ -35,7 +35,7 @@ def augment(
         images = _mirror(images, wanted)
         inside = None if inside is None else _mirror(inside, wanted)
     if jitter:
-        shift, scale = torch.from_numpy(lamp).float()
+        shift, scale = torch.from_numpy(lamp).float().to(images.device)
         middle = images.mean(dim=(1, 2, 3), keepdim=True)
         images = (middle + (images - middle) * (1 + scale) + 2 * shift).clamp(-1, 1)
     return images, inside
@@ -43,9 +43,8 @@ def augment(
 
 def _mirror(images: Tensor, wanted: NDArray[np.bool_]) -> Tensor:
     """Mirror each of (B, C, H, W) up-down and left-right as (B, 2) says."""
-    return torch.stack(
-        [
-            image.flip([axis + 1 for axis in (0, 1) if axes[axis]])
-            for image, axes in zip(images, wanted, strict=True)
-        ]
-    )
+    drawn = torch.from_numpy(wanted).to(images.device)[:, :, None, None, None]
+    for axis in (0, 1):
+        if wanted[:, axis].any():
+            images = torch.where(drawn[:, axis], images.flip(axis + 2), images)
+    return images

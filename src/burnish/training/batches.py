@@ -23,8 +23,16 @@ class Batch:
     scale: int
 
 
-def draw_batch(samples: Samples, settings: Settings, step: int, size: int, scales: int) -> Batch:
-    """The `size` samples of optimiser step `step` and one of `scales` mask scales."""
+def draw_batch(
+    samples: Samples,
+    settings: Settings,
+    step: int,
+    size: int,
+    scales: int,
+    device: torch.device | None = None,
+) -> Batch:
+    """The `size` samples of optimiser step `step` and one of `scales` mask scales; the images go
+    to `device` as bytes and are augmented there."""
     seed = settings.seed
     epoch, position = divmod(step, len(samples) // size)
     order = np.random.default_rng((seed, 0, epoch)).permutation(len(samples))
@@ -33,11 +41,11 @@ def draw_batch(samples: Samples, settings: Settings, step: int, size: int, scale
     scale = int(rng.integers(scales))
     pixels, region = samples.batch(chosen, np.random.default_rng((seed, 2, step)))
     images, inside = augment(
-        torch.from_numpy(pixels),
+        torch.from_numpy(pixels).to(device),
         settings.flips,
         settings.jitter,
         rng,
-        None if region is None else torch.from_numpy(region),
+        None if region is None else torch.from_numpy(region).to(device),
     )
     if inside is not None:
         images = images.masked_fill(~inside, 0.0)

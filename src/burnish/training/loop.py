@@ -22,12 +22,14 @@ from burnish.method.masks import complementary_masks
 from burnish.settings import Settings
 from burnish.training.allocator import freed_memory_kept
 from burnish.training.batches import draw_batch
+from burnish.training.compiling import compile_blocks, release_blocks
 from burnish.training.hardware import training_precision
 from burnish.training.log import LossLog
 from burnish.training.process import deterministic, launch, stop_on_signals
+from burnish.training.replay import Replay
 from burnish.training.samples import Samples
 from burnish.training.state import Progress, load_state, save_state
-from burnish.training.step import discriminator_step, generator_losses, generator_pass
+from burnish.training.update import Update
 
 UNLIMITED = 10**9  # steps
 
@@ -112,14 +114,35 @@ class Trainer:
             name: fabric.setup_optimizers(optimizer) for name, optimizer in self.optimizers.items()
         }
         self.averaged = copy.deepcopy(generator) if s.ema else None
+        self.update = Update(
+            s, fabric, dict(self.networks), self.wrapped, self.optimizers, self.stepping
+        )
+        if s.compiled:
+            compile_blocks(self.networks)
+        self.replay = Replay(self.update) if self._replayed else None
+        self._ahead: tuple[Tensor, Tensor, Tensor | None] | None = None
         if self.averaged is not None:
             self.networks["averaged"] = self.averaged.requires_grad_(False)
         self.masks = complementary_masks(height, width, s.mask_blocks).to(fabric.device)
 
+    @property
+    def _replayed(self) -> bool:
+        """Whether steps become a CUDA graph; processes that wait for each other cannot."""
+        fabric = self.fabric
+        alone = fabric.device.type == "cuda" and fabric.world_size == 1
+        return alone and self.settings.cuda_graph
+
     def _adam(self, parameters: list[nn.Parameter], rate: float) -> Optimizer:
         s = self.settings
+        replayed = self._replayed
         return AdamW(
-            parameters, lr=rate, betas=(s.beta1, s.beta2), weight_decay=s.weight_decay, fused=True
+            parameters,
+            # A number would be part of the graph, and stay what it was.
+            lr=torch.tensor(rate, device=self.fabric.device) if replayed else rate,
+            betas=(s.beta1, s.beta2),
+            weight_decay=s.weight_decay,
+            fused=True,
+            capturable=replayed,
         )
 
     def fit(self, resume: bool = False) -> Generator:
@@ -150,6 +173,7 @@ class Trainer:
                     self.save()
                     saved = time.monotonic()
         self.save()
+        release_blocks(self.networks)
         return self.generator if self.averaged is None else self.averaged
 
     def save(self) -> None:
@@ -206,50 +230,30 @@ class Trainer:
 
     def train_step(self) -> dict[str, float]:
         """One step of D, then of G and E; returns the loss terms (which waits for the device)."""
-        s = self.settings
-        images, inside, masks = self._batch()
+        images, masks, inside = self._ahead or self._batch(self.progress.step)
         self._set_learning_rates()
-        generator, encoder = self.wrapped["generator"], self.wrapped.get("encoder")
-        painted, bottleneck = generator_pass(generator, images, masks, s.mask_channel, inside)
-        terms: dict[str, Tensor] = {}
-        discriminator = self.networks.get("discriminator")
-        if discriminator is not None:
-            discriminator.requires_grad_(True)
-            terms["discriminator"] = discriminator_step(
-                self.wrapped["discriminator"], self.stepping["adam_d"], images, painted,
-                self.fabric.backward,
-            )  # fmt: skip
-            discriminator.requires_grad_(False)
-        terms |= generator_losses(
-            images, painted, bottleneck, encoder, discriminator, s, self.fabric.autocast, inside,
-            self.generator.kept(masks),
-        )  # fmt: skip
-        names, values = list(terms), torch.stack([t.detach().float() for t in terms.values()])
-        numbers = dict(zip(names, values.tolist(), strict=True))
+        values = (self.replay or self.update)(images, masks, inside)
+        self._average()
+        if self.replay is not None:  # while the GPU works; a CPU would gain nothing
+            self._ahead = self._batch(self.progress.step + 1)
+        numbers = dict(zip(self.update.names, values.tolist(), strict=True))
         if not all(map(math.isfinite, numbers.values())):
             raise BurnishError(
                 f"training diverged: loss {numbers} at step {self.progress.step}. The last good "
                 f"checkpoint {self.checkpoint} is intact; resume with a lower learning_rate"
             )
-        self.stepping["adam_g"].zero_grad()
-        self.fabric.backward(terms["total"])
-        if s.clip_gradient:
-            learners = self.optimizers["adam_g"].param_groups[0]["params"]
-            torch.nn.utils.clip_grad_norm_(learners, s.clip_gradient)
-        self.stepping["adam_g"].step()
-        self._average()
         self.progress.step += 1
         return numbers
 
-    def _batch(self) -> tuple[Tensor, Tensor | None, Tensor]:
-        """This process's share of the step's images and regions, and a scale's masks (2, H, W)."""
-        batch = draw_batch(
-            self.samples, self.settings, self.progress.step, self.batch, len(self.masks)
-        )
+    def _batch(self, step: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """This process's share of a step's images, a scale's masks (2, H, W), and regions."""
         fabric = self.fabric
-        mine, device = slice(fabric.global_rank, None, fabric.world_size), fabric.device
-        inside = None if batch.inside is None else batch.inside[mine].to(device)
-        return batch.images[mine].to(device), inside, self.masks[batch.scale]
+        batch = draw_batch(
+            self.samples, self.settings, step, self.batch, len(self.masks), fabric.device
+        )
+        mine = slice(fabric.global_rank, None, fabric.world_size)
+        inside = None if batch.inside is None else batch.inside[mine]
+        return batch.images[mine], self.masks[batch.scale], inside
 
     def _set_learning_rates(self) -> None:
         s = self.settings
@@ -258,7 +262,10 @@ class Trainer:
             factor *= 0.5 * (1 + math.cos(math.pi * self._share_done()))
         for name, rate in (("adam_g", s.learning_rate), ("adam_d", s.disc_learning_rate)):
             for group in self.optimizers[name].param_groups if name in self.optimizers else []:
-                group["lr"] = rate * factor
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(rate * factor)
+                else:
+                    group["lr"] = rate * factor
 
     def _average(self) -> None:
         if self.averaged is None:

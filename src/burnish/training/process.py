@@ -34,6 +34,7 @@ def launch(settings: Settings, batch: int) -> Fabric:
         raise BurnishError(f"batch {batch} does not divide among {s.devices} devices")
     for name in ("lightning_fabric", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats only with it
     precision: Any = training_precision(s)
     strategy = "ddp" if s.devices > 1 else "auto"
     try:
@@ -78,7 +79,7 @@ def deterministic(device: torch.device) -> Iterator[None]:
     """Deterministic kernels on a GPU; a CPU's are so already for a fixed number of threads."""
     before = torch.are_deterministic_algorithms_enabled()
     if device.type == "cuda":
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.use_deterministic_algorithms(True)
     try:
         yield
     finally:
