@@ -84,7 +84,9 @@ class Inspector:
         model, scorer = detector.model, detector.scorer.scorer
         self.s, self.calibration = detector.card.settings, detector.card.calibration
         self.generator, self.masks = model.generator, scorer.masks
-        self.position = None if model.position is None else [p.cpu().numpy() for p in model.position]
+        self.position = (
+            None if model.position is None else [p.cpu().numpy() for p in model.position]
+        )
         size = self.generator.shape.height, self.generator.shape.width
         self.good = [texture.at(*size) for texture in model.textures]
         self.whole = model.whole

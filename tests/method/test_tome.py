@@ -64,7 +64,10 @@ def test_same_means_and_sizes_as_the_slow_loop(n: int, r: int) -> None:
 @pytest.mark.parametrize("r", [1, 3, 8])
 def test_same_pairs_as_the_slow_loop(r: int) -> None:
     _, _, keys = random_input(17, batch=4, seed=r)
-    places = match(keys, r)
+    matched = match(keys, r)
+    assert matched is not None
+    places, merging = matched
+    assert merging.shape == (len(keys), keys.shape[1] - merged_count(keys.shape[1], r))
     assert places is not None
     for b in range(4):
         found = [(places[b] == place).nonzero().flatten().tolist() for place in range(17 - r)]

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 MICRO = {
     "image_size": 64, "patch": 8, "disc_patch": 8, "mask_blocks": (8, 16), "width": 64, "heads": 2,
     "depth_encoder": 2, "depth_decoder": 2, "disc_width": 64, "disc_heads": 2, "disc_depth": 2,
-    "batch": 4, "warmup": 4, "schedule": "cosine", "clip_gradient": 1.0, "ema": 0.9, "flips": "both",
-    "weight_latent": 1.0, "tome_r": 4, "checkpoint_minutes": 0, "steps": 24,
+    "batch": 4, "warmup": 4, "schedule": "cosine", "clip_gradient": 1.0, "ema": 0.9,
+    "flips": "both", "weight_latent": 1.0, "tome_r": 4, "checkpoint_minutes": 0, "steps": 24,
 }  # fmt: skip
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,11 +23,27 @@ from burnish.method.scoring import best_scale, error_maps, fuse, image_score, ju
 from burnish.method.texture import MAPS, TextureModel
 from burnish.method.whole import WholeModel, texture_evidence
 from burnish.settings import Settings
+from burnish.training.replay import Replay
 
 
 def to_tensor(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
     """uint8 (..., H, W) -> float32 in [-1, 1]."""
     return torch.from_numpy(np.array(pixels)).to(device).float() / 127.5 - 1
+
+
+@contextmanager
+def tensor_cores(device: torch.device) -> Iterator[None]:
+    """float32 products with 10 bits of mantissa (TF32) on a CUDA device, where they are several
+    times as fast; all else, and other devices, as before."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 @dataclass(frozen=True)
@@ -111,6 +129,8 @@ class Scorer:
         self.use_whole(whole)
         self.use_extremes(extremes)
         self.masks = complementary_masks(shape.height, shape.width, settings.mask_blocks).to(device)
+        self._replays: dict[str, Replay[tuple[Any, ...]]] = {}
+        self._known: tuple[object, ...] = ()  # what they were captured with
 
     def use_textures(self, textures: Sequence[TextureModel]) -> None:
         """Compare residuals with these from now on; none: not at all."""
@@ -151,7 +171,8 @@ class Scorer:
         The error maps of the mask scales are standardised by position if the positions are known;
         then come those of texture, lines and features; and all are compared with their extremes.
         """
-        return self.errors_of(to_tensor(view.pixels[None], self.device), self._inside(view))
+        images, inside = to_tensor(view.pixels[None], self.device), self._inside(view)
+        return Evidence(*self._replayed(self.errors_of, images, inside))
 
     @torch.inference_mode()
     def errors_of(self, images: Tensor, inside: Tensor | None = None) -> Evidence:
@@ -178,13 +199,27 @@ class Scorer:
         """Images with 0 outside the region, and their reconstructions (B, S, C, H, W)."""
         if inside is not None:
             images = images.masked_fill(~inside, 0.0)
-        return images, reconstruct(self.generator, images, self.masks)
+        with tensor_cores(self.device):
+            return images, reconstruct(self.generator, images, self.masks)
 
     @torch.inference_mode()
     def score(self, view: View, mu: Tensor, sigma: Tensor) -> Scored:
         """Score one view against the references mu and sigma (M,), with `whole` (M + 1,)."""
-        s, inside = self.settings, self._inside(view)
-        errors, painted, whole = self.errors(view)
+        images, inside = to_tensor(view.pixels[None], self.device), self._inside(view)
+        score, scale, alone, anomaly, painted = self._replayed(
+            self._judged, images, inside, mu, sigma
+        )
+        if inside is not None:
+            anomaly = torch.where(inside, anomaly, anomaly[inside].min())
+            painted = torch.where(inside, painted, images[0])
+        return Scored(float(score), int(scale), tuple(alone.tolist()), anomaly, painted)
+
+    def _judged(
+        self, images: Tensor, inside: Tensor | None, mu: Tensor, sigma: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Of one image: score, mask scale, each map's score, map, that scale's reconstruction."""
+        s = self.settings
+        errors, painted, whole = self.errors_of(images, inside)
         if whole is not None:
             whole = (whole - mu[-1]) / sigma[-1]
         mu, sigma = mu[: self.maps], sigma[: self.maps]
@@ -198,16 +233,28 @@ class Scorer:
             alone[None],
             s.fusion,
         )
-        scale = int(best_scale(errors, alone, mu, s.fusion, len(self.masks), inside))
+        scale = best_scale(errors, alone, mu, s.fusion, len(self.masks), inside)
         if whole is not None:
             score, alone = with_whole(score, whole), torch.cat([alone, whole])
-        anomaly, reconstruction = anomaly_map[0], painted[0, scale]
-        if inside is not None:
-            anomaly = torch.where(inside, anomaly, anomaly[inside].min())
-            image = to_tensor(view.pixels, self.device)
-            reconstruction = torch.where(inside, reconstruction, image)
-        by_scale = tuple(alone.tolist())
-        return Scored(float(score), scale, by_scale, anomaly, reconstruction)
+        chosen = painted[0].index_select(0, scale.view(1))[0]
+        return score, scale, alone, anomaly_map[0], chosen
+
+    def _replayed(
+        self, work: Callable[..., tuple[Any, ...]], images: Tensor, inside: Tensor | None,
+        *more: Tensor,
+    ) -> tuple[Any, ...]:  # fmt: skip
+        """`work` of these; on a GPU as one CUDA graph, if no region is to be picked out."""
+        if self.device.type != "cuda" or inside is not None:
+            return work(images, inside, *more)
+        # A graph holds the very tensors it was captured with; and a copy of a scorer has its own.
+        known = (self, self.position, self.textures, self.lines, self.features, self.whole,
+                 self.extremes)  # fmt: skip
+        if len(known) != len(self._known) or any(map(operator.is_not, known, self._known)):
+            self._replays, self._known = {}, known
+        if work.__name__ not in self._replays:
+            self._replays[work.__name__] = Replay(work)
+        found = self._replays[work.__name__](images, inside, *more)
+        return tuple(None if one is None else one.clone() for one in found)
 
     def references(self, mu: object, sigma: object) -> tuple[Tensor, Tensor]:
         """mu and sigma as float32 tensors on the device."""

@@ -115,13 +115,21 @@ class Block(nn.Module):
 
     def forward(self, tokens: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """(B, N, D), sizes (B, N, 1) or None -> the same, with N - tome_r tokens."""
-        attended, keys = self.attention(self.norm1(tokens), sizes)
-        tokens = tokens + attended
+        tokens, keys = self.attend(tokens, sizes)
         if self.tome_r:
             if sizes is None:
                 sizes = torch.ones_like(tokens[..., :1], dtype=torch.float32)
             tokens, sizes = merge_tokens(tokens, sizes, keys.detach().mean(dim=1), self.tome_r)
-        return tokens + self.mlp(self.norm2(tokens)), sizes
+        return self.feed(tokens), sizes
+
+    def attend(self, tokens: Tensor, sizes: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The first half: tokens (B, N, D), and the keys of attention."""
+        attended, keys = self.attention(self.norm1(tokens), sizes)
+        return tokens + attended, keys
+
+    def feed(self, tokens: Tensor) -> Tensor:
+        """The second half, token by token: (B, N, D)."""
+        return tokens + self.mlp(self.norm2(tokens))
 
 
 class PatchEmbedding(nn.Module):

@@ -6,8 +6,13 @@ D channels. Token 0 is the class token: it is never merged into another nor rece
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd import Function
 from torch.nn import functional as F
 
 
@@ -17,7 +22,7 @@ def merged_count(tokens: int, r: int) -> int:
 
 
 @torch.no_grad()  # which pairs merge is a choice, not a function to differentiate
-def match(keys: Tensor, r: int) -> Tensor | None:
+def match(keys: Tensor, r: int) -> tuple[Tensor, Tensor] | None:
     """Choose the r most similar pairs (cosine) between even and odd tokens.
 
     Args:
@@ -26,7 +31,8 @@ def match(keys: Tensor, r: int) -> Tensor | None:
 
     Returns:
         int64 (B, N): the place of each token among the N - r that are left (order: class token,
-        other unmerged even tokens, odd tokens); merged ones share a place. None: nothing is merged.
+        other unmerged even tokens, odd tokens); merged ones share a place. int64 (B, r): which even
+        tokens are merged (token 2 k is number k). None: nothing is merged.
     """
     batch, n, _ = keys.shape
     left = merged_count(n, r)
@@ -36,13 +42,16 @@ def match(keys: Tensor, r: int) -> Tensor | None:
     similarity = unit[:, ::2] @ unit[:, 1::2].transpose(1, 2)
     similarity[:, 0] = -torch.inf
     best, partner = similarity.max(dim=-1)
-    merging = best.argsort(dim=-1, descending=True, stable=True)[:, : n - left]
+    if keys.device.type == "cuda":  # sorting all of them takes thirty kernels
+        merging = best.topk(n - left, dim=-1).indices
+    else:
+        merging = best.argsort(dim=-1, descending=True, stable=True)[:, : n - left]
     stays = torch.ones_like(partner).scatter_(1, merging, 0)
     first_odd = left - n // 2
     places = torch.empty(batch, n, dtype=torch.int64, device=keys.device)
     places[:, ::2] = torch.where(stays.bool(), stays.cumsum(dim=1) - 1, first_odd + partner)
     places[:, 1::2] = torch.arange(first_odd, left, device=keys.device)
-    return places
+    return places, merging
 
 
 def merge_tokens(tokens: Tensor, sizes: Tensor, keys: Tensor, r: int) -> tuple[Tensor, Tensor]:
@@ -56,15 +65,67 @@ def merge_tokens(tokens: Tensor, sizes: Tensor, keys: Tensor, r: int) -> tuple[T
     Returns:
         tokens (B, N', D) and sizes (B, N', 1); the sizes' sum does not change.
     """
-    places = match(keys, r)
-    if places is None:
+    matched = match(keys, r)
+    if matched is None:
         return tokens, sizes
-    batch, left = len(tokens), merged_count(tokens.shape[1], r)
+    places, merging = matched
+    batch, count, _ = tokens.shape
+    left = count - merging.shape[1]
+    first = torch.arange(batch, device=places.device)[:, None]
     # Moving tokens costs more than matching them: each is weighted and added up once.
-    rows = (places + left * torch.arange(batch, device=places.device)[:, None]).flatten()
+    rows = (places + left * first).flatten()
+    later = (2 * merging + count * first)[:, 1:].T
     old = sizes.flatten(0, 1)
-    merged = old.new_zeros(batch * left, 1).index_add_(0, rows, old)
+    merged = add_up(old, rows, batch * left, later)
     weights = (old / merged[rows]).to(tokens.dtype)
-    weighted = tokens.flatten(0, 1) * weights
-    means = tokens.new_zeros(batch * left, tokens.shape[2]).index_add(0, rows, weighted)
+    means = add_up(tokens.flatten(0, 1) * weights, rows, batch * left, later)
     return means.unflatten(0, (batch, left)), merged.unflatten(0, (batch, left))
+
+
+def add_up(values: Tensor, rows: Tensor, count: int, later: Tensor) -> Tensor:
+    """Sums of the values that go to each of `count` rows.
+
+    Args:
+        values: (V, D).
+        rows: int64 (V,), where each goes.
+        later: int64 (L, B), numbers of values. Without them no more than two values go to a row,
+            and those of each of the L parts go to different rows.
+
+    Returns:
+        (count, D), the same each time on a GPU too.
+    """
+    if values.device.type != "cuda":
+        return values.new_zeros(count, values.shape[1]).index_add(0, rows, values)
+    found: Tensor = _AddUp.apply(values, rows, count, later)
+    return found
+
+
+class _AddUp(Function):
+    """On a GPU, adding in a fixed order sorts all rows first, in thirty kernels. Of two numbers the
+    order does not matter, so what might be a third one is added afterwards."""
+
+    @staticmethod
+    def forward(context: Any, values: Tensor, rows: Tensor, count: int, later: Tensor) -> Tensor:
+        context.save_for_backward(rows)
+        found = values.new_zeros(count, values.shape[1])
+        with _any_order():
+            found.index_add_(0, rows, values.index_fill(0, later.flatten(), 0.0))
+            for part in later:
+                found.index_add_(0, rows[part], values[part])
+        return found
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        (rows,) = context.saved_tensors
+        return gradients[0].index_select(0, rows), None, None, None
+
+
+@contextmanager
+def _any_order() -> Iterator[None]:
+    """Kernels that would not repeat where more than two numbers are added up at one place."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from torch import nn
 
 from burnish.method.blocks import Block
 
-SHAPES = 64  # of inputs that one block's code may be compiled for: merging leaves fewer tokens each
+HALVES = "attend", "feed"  # of a block; merging tokens, between them, is left as it is
+SHAPES = 64  # of inputs that one half may be compiled for
 
 
 def compile_blocks(networks: Mapping[str, nn.Module]) -> None:
-    """Compile every block in place, at its first call. Where tokens merge, for any number of them.
-    """
+    """Compile both halves of every block, at their first call; where tokens merge, for any number
+    of them."""
     import torch._dynamo  # takes seconds
 
-    torch._dynamo.config.recompile_limit = SHAPES
+    config: Any = torch._dynamo.config
+    config.recompile_limit = SHAPES
     for block in _blocks(networks):
-        block.compile(dynamic=bool(block.tome_r))
+        for half in HALVES:
+            plain = getattr(block, half)
+            setattr(block, half, torch.compile(plain, dynamic=bool(block.tome_r)))
 
 
 def release_blocks(networks: Mapping[str, nn.Module]) -> None:
     """Undo `compile_blocks`: other shapes and modes than training's would be compiled anew."""
     for block in _blocks(networks):
-        block._compiled_call_impl = None
+        for half in HALVES:
+            block.__dict__.pop(half, None)
 
 
 def _blocks(networks: Mapping[str, nn.Module]) -> Iterator[Block]:

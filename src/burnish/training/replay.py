@@ -6,29 +6,31 @@ At the paper's batch of 8 a GPU finishes kernels faster than Python starts them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
+T = TypeVar("T")
 WARM_UP = 3  # calls launched one by one first: libraries set up, optimisers make their moments
 
 
-class Replay:
+class Replay(Generic[T]):
     """Calls `work` and, once warm, replays what it did to the tensors it was captured with.
 
     Args:
-        work: of tensors (or None) of the same shapes each time, to a tensor; it must not wait for
-            the device, and reads and changes the same other tensors each time. CUDA only.
+        work: of tensors (or None) of the same shapes each time, to a tensor or several; it must not
+            wait for the device, and reads and changes the same other tensors each time. CUDA only.
     """
 
-    def __init__(self, work: Callable[..., Tensor]) -> None:
+    def __init__(self, work: Callable[..., T]) -> None:
         self._work, self._calls = work, 0
         self._stream = torch.cuda.Stream()
         self._graph = torch.cuda.CUDAGraph()
         self._inputs: list[Tensor | None] = []
-        self._result: Tensor | None = None
+        self._result: T | None = None
 
-    def __call__(self, *inputs: Tensor | None) -> Tensor:
+    def __call__(self, *inputs: Tensor | None) -> T:
         """The result; it is overwritten by the next call."""
         self._calls += 1
         if self._calls <= WARM_UP:
