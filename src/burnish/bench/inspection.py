@@ -15,7 +15,7 @@ from burnish.bench.memory import peak_mib, reset_peak
 from burnish.bench.peak import products_peak, record_products, square_peak
 from burnish.bench.record import InspectionFigures, Products, Quantiles
 from burnish.detection.detector import Detector
-from burnish.detection.scorer import Scorer, to_tensor
+from burnish.detection.scorer import Scorer, tensor_cores, to_tensor
 from burnish.images.reader import read_image
 from burnish.method.scoring import fuse, image_score, judged, with_whole
 from burnish.training.allocator import freed_memory_kept
@@ -31,13 +31,17 @@ def measure_inspection(
     """Judge the files over and over for about `seconds`, at least 20 images."""
     scorer, settings = detector.scorer.scorer, detector.card.settings
     device, shape = scorer.device, detector.card.shape
-    before = square_peak(device, torch.float32, seconds / 20)
+    with tensor_cores(device):  # as the networks have it
+        before = square_peak(device, torch.float32, seconds / 20)
     with freed_memory_kept():  # as `burnish inspect` does
         stages, source, memory = _judge(detector, files, seconds)
         batches = measure_batches(detector, files[0], seconds)
     quantiles = {k: Quantiles(percentile(v, 0.5), percentile(v, 0.99)) for k, v in stages.items()}
     flops = count_inspection(settings, shape)
     own = record_products(lambda: run_inspection(settings, shape))
+    with tensor_cores(device):
+        after = square_peak(device, torch.float32, seconds / 20)
+        alone = products_peak(own, device, torch.float32, seconds / 5)
     inference = quantiles["inference"].p50 / 1000
     if settings.tile != "full":  # inference is of many views; the product's share is of one
         inference = 1 / batches[1]
@@ -53,8 +57,8 @@ def measure_inspection(
         products=Products.of(
             flops=flops,
             seconds=inference,
-            square_peak=max(before, square_peak(device, torch.float32, seconds / 20)),
-            products_peak=products_peak(own, device, torch.float32, seconds / 5),
+            square_peak=max(before, after),
+            products_peak=alone,
         ),
     )
 

@@ -206,18 +206,17 @@ class Scorer:
     def score(self, view: View, mu: Tensor, sigma: Tensor) -> Scored:
         """Score one view against the references mu and sigma (M,), with `whole` (M + 1,)."""
         images, inside = to_tensor(view.pixels[None], self.device), self._inside(view)
-        score, scale, alone, anomaly, painted = self._replayed(
-            self._judged, images, inside, mu, sigma
-        )
+        numbers, anomaly, painted = self._replayed(self._judged, images, inside, mu, sigma)
+        score, scale, *alone = numbers.tolist()
         if inside is not None:
             anomaly = torch.where(inside, anomaly, anomaly[inside].min())
             painted = torch.where(inside, painted, images[0])
-        return Scored(float(score), int(scale), tuple(alone.tolist()), anomaly, painted)
+        return Scored(score, int(scale), tuple(alone), anomaly, painted)
 
     def _judged(
         self, images: Tensor, inside: Tensor | None, mu: Tensor, sigma: Tensor
     ) -> tuple[Tensor, ...]:
-        """Of one image: score, mask scale, each map's score, map, that scale's reconstruction."""
+        """Of one image: score, mask scale and each map's score (2 + M,); map; reconstruction."""
         s = self.settings
         errors, painted, whole = self.errors_of(images, inside)
         if whole is not None:
@@ -237,7 +236,8 @@ class Scorer:
         if whole is not None:
             score, alone = with_whole(score, whole), torch.cat([alone, whole])
         chosen = painted[0].index_select(0, scale.view(1))[0]
-        return score, scale, alone, anomaly_map[0], chosen
+        numbers = torch.cat([score.view(1), scale.view(1).to(score), alone])
+        return numbers, anomaly_map[0], chosen
 
     def _replayed(
         self, work: Callable[..., tuple[Any, ...]], images: Tensor, inside: Tensor | None,

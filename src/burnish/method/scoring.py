@@ -130,7 +130,8 @@ def fuse(
         (B, H, W); error units under "paper", standard deviations otherwise.
     """
     if rule == "paper":
-        return errors[torch.arange(len(errors)), choose_scale(errors, mu, inside)]
+        numbers = torch.arange(len(errors), device=errors.device)
+        return errors[numbers, choose_scale(errors, mu, inside)]
     standardised = (errors - mu[:, None, None]) / sigma[:, None, None]
     return standardised.mean(dim=1) if rule == "mean" else standardised.amax(dim=1)
 
