@@ -16,7 +16,7 @@ from burnish.studies.file import Study, load_study, settings_of
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "studies").glob("*.toml"))
 LADDER = ROOT / "studies/ladder.toml"
-OURS = {"ladder", "merging", "undo"}  # no paper's scale
+OURS = {"ladder", "merging", "standard", "undo"}  # no paper's scale
 PAPER = ROOT.parent / "shared/paper"
 METHOD = "R = 2", "α₃ = 20", "0/1/2", "L_con + L_adv + L_enc + skip", "L1 + SSIM + gradient"
 
@@ -48,7 +48,9 @@ def test_the_ladder_ends_with_the_preset() -> None:
         assert before != after
 
 
-@pytest.mark.parametrize(("name", "plain"), [("merging", "R = 2 (paper)"), ("undo", "small")])
+@pytest.mark.parametrize(
+    ("name", "plain"), [("merging", "R = 2 (paper)"), ("standard", "small"), ("undo", "small")]
+)
 def test_what_presets_are_asked_starts_from_the_preset(name: str, plain: str) -> None:
     study = shipped(name)
     scale = study.scale("small")
