@@ -88,6 +88,50 @@ def test_these_machines() -> None:
     )
 
 
+def test_a_gpu() -> None:
+    found = [record("gpu_paper_8"), record("gpu_paper_256_compiled")]
+    assert {b["machine"]["hardware"] for b in found} == {"NVIDIA H200"}
+    training, inspection = ([b[part] for b in found] for part in ("training", "inspection"))
+    assert [t["batch"] for t in training] == [8, 256]
+    assert found[1]["changes"] == {"batch": 256, "compiled": True}
+    table = rows("figure | batch 8")
+
+    def each(parts: list[Any], value: Any) -> list[str]:
+        return [value(part) for part in parts]
+
+    launched = each(training, lambda t: f"{sum(t['parts_ms'].values()):.0f} ms")
+    assert table["training step, launched part by part"] == launched
+    assert table["training step, replayed"] == each(training, lambda t: f"{t['step_ms']:.1f} ms")
+    assert table["training, images a second"] == each(
+        training, lambda t: f"{t['images_per_second']:.0f}"
+    )
+    assert table["training, of the peak"] == each(
+        training, lambda t: f"{100 * t['products']['share']:.0f} %"
+    )
+    assert table["training, of its own products"] == each(
+        training, lambda t: f"{100 * t['products']['share_of_products']:.0f} %"
+    )
+    assert table["GPU memory"] == each(training, lambda t: f"{t['peak_memory_mib'] / 1024:.1f} GiB")
+    for row, stage in (("inspection from the file, p50", "total"),
+                       ("inference alone, p50", "inference")):  # fmt: skip
+        assert table[row] == each(
+            inspection, lambda i, s=stage: f"{i['stages_ms'][s]['p50']:.1f} ms"
+        )
+    assert table["inference at the best batch, images a second"] == each(
+        inspection, lambda i: f"{i['batches'][str(i['best_batch'])]:.0f}"
+    )
+    naive = found[0]["naive"]
+    assert table["training against the plain version"][0] == f"{naive['train_speedup']:.1f}x"
+    assert table["inspection against the plain version"][0] == f"{naive['inspect_speedup']:.1f}x"
+    assert naive["verdicts_differ"] == 0
+    minutes = 350 // 8 * 500 * training[0]["step_ms"] / 60_000
+    assert f"come to {minutes:.1f} minutes" in FLOWING
+    steps = record("gpu_steps")["steps"]
+    for batch in ("8", "256"):
+        gain = steps[batch]["step_ms"] / steps[f"{batch}:compiled"]["step_ms"]
+        assert f"{gain:.2f}" in FLOWING
+
+
 def test_cold_start() -> None:
     table = record("cold_start")["rows"]
     assert f"**{table['burnish inspect']['median_s']:.1f} s**" in FLOWING

@@ -31,7 +31,8 @@ def rows(heading: str) -> dict[str, list[str]]:
 
 
 def figures(name: str, changes: list[str]) -> list[dict[str, Any]]:
-    found = [r for r in RESULTS if r["dataset"] == name and r["changes"] == changes]
+    wanted = {"dataset": name, "preset": "small", "changes": changes}
+    found = [r for r in RESULTS if all(r[key] == value for key, value in wanted.items())]
     assert [r["seed"] for r in found] == [0, 1, 2]
     return found
 
@@ -82,3 +83,30 @@ def test_what_pretrained_features_reach() -> None:
     coarse = [f"{yardstick(name, '10+15'):.2f}".lstrip("0") for name in readme]
     text = (ROOT / "README.md").read_text("utf-8")
     assert f"has {', '.join(coarse[:4])} ({coarse[4]}) on the same splits" in text
+
+
+def test_the_paper_at_its_full_length() -> None:
+    found = {bool(r["changes"]): r for r in RESULTS if r["preset"] == "paper"}
+    flowing = " ".join(TEXT.split())
+    auroc = {changed: short(r["image_auroc"]) for changed, r in found.items()}
+    equalised = {changed: short(r["equalised_image_auroc"]) for changed, r in found.items()}
+    assert f"has **{auroc[False]}**, with the light equalised {equalised[False]}" in flowing
+    assert f"has {auroc[True]} ({equalised[True]})" in flowing
+    assert f"{found[False]['training_images']} good images" in flowing
+    readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    assert f"has {found[False]['image_auroc']:.2f} there".replace("0.", ".") in readme
+
+
+def test_the_ladders_study() -> None:
+    page = (ROOT / "docs" / "studies" / "ladder-small.md").read_text("utf-8")
+    table = page[page.index("## Image AUROC") : page.index("## Best F1")]
+    study = {}
+    for line in table.splitlines():
+        if line.startswith("| rung "):
+            label, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+            study[label.removeprefix("rung ").split(":")[0]] = [cell[1:] for cell in cells]
+    shown = TEXT[TEXT.index("\n| rung |") :].strip().split("\n\n")[0].splitlines()[2:]
+    assert len(shown) == len(study) + 1  # rung 12 is no setting
+    for line in shown:
+        rung, _, _, *cells, _ = [cell.strip() for cell in line.strip("|").split("|")]
+        assert cells == study.get(rung, ["-"] * 5)

@@ -12,7 +12,7 @@ from burnish.configuration import make_settings
 from burnish.method.blocks import Block, patchify
 from burnish.method.discriminator import Discriminator
 from burnish.method.generator import InputShape
-from burnish.method.tome import match, merge_tokens, merged_count
+from burnish.method.tome import _AddUp, match, merge_tokens, merged_count
 
 
 def slow_groups(keys: Tensor, r: int) -> list[list[int]]:
@@ -192,3 +192,39 @@ def test_whole_discriminator_against_the_slow_loop(r: int) -> None:
         expected_logit, expected_feature = slow_discriminator(network, image[None])
         torch.testing.assert_close(feature, expected_feature, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(logit, expected_logit, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("r", [1, 2, 5])
+def test_adding_up_in_parts_is_adding_up(r: int) -> None:
+    """What a GPU does in place of sorting; here on the processor."""
+    tokens, _, keys = random_input(17, batch=3, seed=r)
+    matched = match(keys, r)
+    assert matched is not None
+    places, merging = matched
+    left = 17 - r
+    rows = (places + left * torch.arange(3)[:, None]).flatten()
+    later = (2 * merging + 17 * torch.arange(3)[:, None])[:, 1:].T
+    values = tokens.flatten(0, 1).double().requires_grad_()
+    slowly = torch.zeros(3 * left, values.shape[1], dtype=torch.float64)
+    for row, value in zip(rows.tolist(), values, strict=True):
+        slowly[row] = slowly[row] + value
+    found = _AddUp.apply(values, rows, 3 * left, later)
+    torch.testing.assert_close(found, slowly, rtol=0, atol=1e-12)
+    weights = torch.rand_like(slowly)
+    (quick,) = torch.autograd.grad((found * weights).sum(), values)
+    (slow,) = torch.autograd.grad((slowly * weights).sum(), values)
+    assert torch.equal(quick, slow)
+
+
+def test_no_part_brings_a_third_number_to_a_place() -> None:
+    """Else the order in which a GPU adds them would show."""
+    for seed in range(20):
+        _, _, keys = random_input(33, batch=4, seed=seed)
+        keys[:, 2::2] = keys[:, 1:2]  # all even tokens like the same odd one best
+        matched = match(keys, 6)
+        assert matched is not None
+        places, merging = matched
+        assert all(len(set(places[b, 2 * merging[b]].tolist())) == 1 for b in range(4))
+        first = torch.ones_like(places, dtype=torch.bool).scatter_(1, 2 * merging[:, 1:], False)
+        for b in range(4):
+            assert places[b, first[b]].bincount().max() <= 2
