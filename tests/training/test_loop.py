@@ -85,6 +85,16 @@ def test_dropping_hidden_tokens_learns_and_resumes(tmp_path: Path) -> None:
     assert_same_weights(tmp_path / "whole", tmp_path / "parts")
 
 
+def test_drawing_a_step_ahead_draws_the_same(tmp_path: Path) -> None:
+    """As where steps are replayed, on a GPU; a step that is not drawn ahead may come between."""
+    plain, ahead = trainer(tmp_path / "a"), trainer(tmp_path / "b")
+    ahead.replay = ahead.update  # type: ignore[assignment]
+    for step in range(8):
+        if step == 5:
+            ahead.replay = None
+        assert ahead.train_step() == plain.train_step()
+
+
 def test_training_does_not_touch_the_callers_random_state(tmp_path: Path) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -131,6 +132,7 @@ class Scorer:
         self.masks = complementary_masks(shape.height, shape.width, settings.mask_blocks).to(device)
         self._replays: dict[str, Replay[tuple[Any, ...]]] = {}
         self._known: tuple[object, ...] = ()  # what they were captured with
+        self._turn = threading.Lock()  # two threads must not share a graph's tensors
 
     def use_textures(self, textures: Sequence[TextureModel]) -> None:
         """Compare residuals with these from now on; none: not at all."""
@@ -249,12 +251,13 @@ class Scorer:
         # A graph holds the very tensors it was captured with; and a copy of a scorer has its own.
         known = (self, self.position, self.textures, self.lines, self.features, self.whole,
                  self.extremes)  # fmt: skip
-        if len(known) != len(self._known) or any(map(operator.is_not, known, self._known)):
-            self._replays, self._known = {}, known
-        if work.__name__ not in self._replays:
-            self._replays[work.__name__] = Replay(work)
-        found = self._replays[work.__name__](images, inside, *more)
-        return tuple(None if one is None else one.clone() for one in found)
+        with self._turn:
+            if len(known) != len(self._known) or any(map(operator.is_not, known, self._known)):
+                self._replays, self._known = {}, known
+            if work.__name__ not in self._replays:
+                self._replays[work.__name__] = Replay(work)
+            found = self._replays[work.__name__](images, inside, *more)
+            return tuple(None if one is None else one.clone() for one in found)
 
     def references(self, mu: object, sigma: object) -> tuple[Tensor, Tensor]:
         """mu and sigma as float32 tensors on the device."""

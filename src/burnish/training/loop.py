@@ -230,7 +230,7 @@ class Trainer:
 
     def train_step(self) -> dict[str, float]:
         """One step of D, then of G and E; returns the loss terms (which waits for the device)."""
-        images, masks, inside = self._ahead or self._batch(self.progress.step)
+        (images, masks, inside), self._ahead = self._ahead or self._batch(self.progress.step), None
         self._set_learning_rates()
         values = (self.replay or self.update)(images, masks, inside)
         self._average()

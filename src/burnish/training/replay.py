@@ -43,10 +43,14 @@ class Replay(Generic[T]):
         if self._result is None:
             self._inputs = [None if tensor is None else tensor.clone() for tensor in inputs]
             torch.cuda.synchronize()
-            with torch.cuda.graph(self._graph, stream=self._stream):
+            with torch.cuda.graph(
+                self._graph, stream=self._stream, capture_error_mode="thread_local"
+            ):
                 self._result = self._work(*self._inputs)
         for kept, tensor in zip(self._inputs, inputs, strict=True):
-            if kept is not None and tensor is not None:
+            if kept is None or tensor is None:
+                assert kept is tensor, "what was None at the capture is None"
+            else:
                 kept.copy_(tensor)
         self._graph.replay()
         return self._result
