@@ -126,6 +126,11 @@ def test_a_gpu() -> None:
     assert naive["verdicts_differ"] == 0
     minutes = 350 // 8 * 500 * training[0]["step_ms"] / 60_000
     assert f"come to {minutes:.1f} minutes" in FLOWING
+    large = 350 * 500 / training[1]["images_per_second"] / 60
+    assert (
+        f"in batches of 256, compiled, come to {large:.1f} minutes, in {350 * 500 // 256}"
+        in FLOWING
+    )
     steps = record("gpu_steps")["steps"]
     for batch in ("8", "256"):
         gain = steps[batch]["step_ms"] / steps[f"{batch}:compiled"]["step_ms"]

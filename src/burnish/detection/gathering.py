@@ -67,7 +67,8 @@ class Moments:
         values = maps.double().cpu()
         if inside is not None:
             values = values.masked_fill(~inside, 0.0)
-        self.sums += torch.stack([values, values.square()])
+        self.sums[0] += values
+        self.sums[1] += values.square()
         self.count += 1.0 if inside is None else inside.double()
 
     def result(self, slack: float) -> tuple[Tensor, Tensor]:
