@@ -93,6 +93,7 @@ def test_the_paper_at_its_full_length() -> None:
     assert f"has **{auroc[False]}**, with the light equalised {equalised[False]}" in flowing
     assert f"has {auroc[True]} ({equalised[True]})" in flowing
     assert f"{found[False]['training_images']} good images" in flowing
+    assert f"(pixel AUROC {short(found[False]['pixel_auroc'])})" in flowing
     readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
     assert f"has {found[False]['image_auroc']:.2f} there".replace("0.", ".") in readme
 
