@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +38,20 @@ def test_releasing_leaves_the_plain_methods() -> None:
     assert not any(".attend" in key for key in networks["one"].state_dict())
     release_blocks(networks)
     assert not any(half in vars(block) for block in networks["one"] for half in HALVES)
+
+
+@pytest.mark.slow
+def test_without_a_compiler_it_says_so(tmp_path: Path, metal: Path) -> None:
+    changes = [f"--set={k}={v}" for k, v in {"steps": 2, "warmup": 1, "compiled": "true"}.items()]
+    environment = {**os.environ, "CXX": "/nowhere", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "c")}
+    command = [sys.executable, "-m", "burnish.cli.main", "train", str(metal), "--preset", "tiny"]
+    command += ["--out", str(tmp_path / "run"), *changes, "--set=accelerator=cpu"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode == 2
+    assert "torch.compile does not work here" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
 @pytest.mark.slow

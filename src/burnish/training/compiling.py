@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
 
+from burnish.errors import BurnishError
 from burnish.method.blocks import Block
 
 HALVES = "attend", "feed"  # of a block; merging tokens, between them, is left as it is
@@ -24,6 +26,23 @@ def compile_blocks(networks: Mapping[str, nn.Module]) -> None:
         for half in HALVES:
             plain = getattr(block, half)
             setattr(block, half, torch.compile(plain, dynamic=bool(block.tome_r)))
+
+
+@contextmanager
+def told_if_it_fails() -> Iterator[None]:
+    """
+    Raises:
+        BurnishError: torch.compile failed (no C++ compiler, no Triton, a fault of its own).
+    """
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise BurnishError(
+            f"torch.compile does not work here: {reason}. Train without compiled=true"
+        ) from error
 
 
 def release_blocks(networks: Mapping[str, nn.Module]) -> None:

@@ -22,7 +22,7 @@ from burnish.method.masks import complementary_masks
 from burnish.settings import Settings
 from burnish.training.allocator import freed_memory_kept
 from burnish.training.batches import draw_batch
-from burnish.training.compiling import compile_blocks, release_blocks
+from burnish.training.compiling import compile_blocks, release_blocks, told_if_it_fails
 from burnish.training.hardware import training_precision
 from burnish.training.log import LossLog
 from burnish.training.process import deterministic, launch, stop_on_signals
@@ -128,13 +128,11 @@ class Trainer:
     @property
     def _replayed(self) -> bool:
         """Whether steps become a CUDA graph; processes that wait for each other cannot."""
-        fabric = self.fabric
-        alone = fabric.device.type == "cuda" and fabric.world_size == 1
-        return alone and self.settings.cuda_graph
+        asked, fabric = self.settings.cuda_graph, self.fabric
+        return asked and fabric.device.type == "cuda" and fabric.world_size == 1
 
     def _adam(self, parameters: list[nn.Parameter], rate: float) -> Optimizer:
-        s = self.settings
-        replayed = self._replayed
+        s, replayed = self.settings, self._replayed
         return AdamW(
             parameters,
             # A number would be part of the graph, and stay what it was.
@@ -157,7 +155,10 @@ class Trainer:
         start = time.monotonic() - self.progress.seconds
         saved = time.monotonic()
         device = self.fabric.device
-        with stop_on_signals(self._stop), deterministic(device), freed_memory_kept():
+        with (
+            stop_on_signals(self._stop), deterministic(device), freed_memory_kept(),
+            told_if_it_fails(),
+        ):  # fmt: skip
             while not self._finished():
                 terms = self.train_step()
                 self.progress.seconds = time.monotonic() - start
