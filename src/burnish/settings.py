@@ -162,8 +162,7 @@ class Settings(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="of training; auto: bfloat16 where it is faster (a CPU is measured). "
-        "Inspection is always float32, so that scores agree between machines (on a GPU its "
-        "networks' products keep 10 bits of mantissa)",
+        "Inspection is always float32 (on a GPU with TF32 products), so that machines agree",
     )
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="device kind")
     devices: int = Field(1, ge=1, le=64, description="devices to train on (DDP when several)")

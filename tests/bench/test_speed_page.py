@@ -132,9 +132,17 @@ def test_a_gpu() -> None:
         in FLOWING
     )
     steps = record("gpu_steps")["steps"]
-    for batch in ("8", "256"):
-        gain = steps[batch]["step_ms"] / steps[f"{batch}:compiled"]["step_ms"]
-        assert f"{gain:.2f}" in FLOWING
+    gains = [steps[b]["step_ms"] / steps[f"{b}:compiled"]["step_ms"] for b in ("256", "8")]
+    assert (
+        f"then {gains[0]:.2f} times as fast at batch 256 and {gains[1]:.2f} at batch 8" in FLOWING
+    )
+    assert f"{steps['256:compiled']['warm_seconds']:.0f} s before the first steps" in FLOWING
+    runs = json.loads((ROOT / "docs" / "results.json").read_text("utf-8"))
+    run = next(r for r in runs if r["preset"] == "paper" and not r["changes"])
+    took = run["train_seconds"]
+    assert f"the {run['train_steps']} steps that are 500 epochs" in FLOWING
+    assert f"took {took:.0f} s" in FLOWING
+    assert f"which is {took / run['train_steps'] * 21_500 / 60:.1f} minutes for 350" in FLOWING
 
 
 def test_cold_start() -> None:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import burnish as package
 from burnish import Detector
 from burnish.bench.flops import count_step
 from burnish.bench.parts import PARTS
+from burnish.bench.record import Products, TrainingFigures
+from burnish.cli.bench_tables import _parts
 from burnish.configuration import make_settings
 from burnish.method.generator import InputShape
 
 Call = Callable[..., tuple[int, str, str]]
 VERB = ("bench",)
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +158,16 @@ def test_the_plain_version_is_missed_in_an_installed_package(
     assert code == 2
     assert "part of the source" in err
     assert str(tmp_path / "lib" / "benchmarks" / "naive") in err
+
+
+def test_a_replayed_step_stands_below_its_launched_parts() -> None:
+    record = json.loads((ROOT / "benchmarks" / "gpu_paper_8.json").read_text("utf-8"))["training"]
+    figures = TrainingFigures(**{**record, "products": Products(**record["products"])})
+    console = Console(width=100, file=io.StringIO())
+    console.print(_parts(figures))
+    said = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    assert f"step {sum(figures.parts_ms.values()):.1f}" in said
+    assert f"replayed as a CUDA graph {figures.step_ms:.1f}" in said
+    shares = [int(share) for share in re.findall(r"(\d+) %", said)]
+    assert len(shares) == len(figures.parts_ms)
+    assert 96 <= sum(shares) <= 104

@@ -15,6 +15,13 @@ from burnish.method.generator import InputShape
 from burnish.method.tome import _AddUp, match, merge_tokens, merged_count
 
 
+def pairs(keys: Tensor, r: int) -> tuple[Tensor, Tensor]:
+    """`match`, where something is merged."""
+    found = match(keys, r)
+    assert found is not None
+    return found
+
+
 def slow_groups(keys: Tensor, r: int) -> list[list[int]]:
     """Which tokens (of keys (N, D)) end up together, in the order of the output."""
     unit = [[v / math.sqrt(sum(x * x for x in k)) for v in k] for k in keys.double().tolist()]
@@ -64,11 +71,8 @@ def test_same_means_and_sizes_as_the_slow_loop(n: int, r: int) -> None:
 @pytest.mark.parametrize("r", [1, 3, 8])
 def test_same_pairs_as_the_slow_loop(r: int) -> None:
     _, _, keys = random_input(17, batch=4, seed=r)
-    matched = match(keys, r)
-    assert matched is not None
-    places, merging = matched
+    places, merging = pairs(keys, r)
     assert merging.shape == (len(keys), keys.shape[1] - merged_count(keys.shape[1], r))
-    assert places is not None
     for b in range(4):
         found = [(places[b] == place).nonzero().flatten().tolist() for place in range(17 - r)]
         assert found == [sorted(group) for group in slow_groups(keys[b], r)]
@@ -198,9 +202,7 @@ def test_whole_discriminator_against_the_slow_loop(r: int) -> None:
 def test_adding_up_in_parts_is_adding_up(r: int) -> None:
     """What a GPU does in place of sorting; here on the processor."""
     tokens, _, keys = random_input(17, batch=3, seed=r)
-    matched = match(keys, r)
-    assert matched is not None
-    places, merging = matched
+    places, merging = pairs(keys, r)
     left = 17 - r
     rows = (places + left * torch.arange(3)[:, None]).flatten()
     later = (2 * merging + 17 * torch.arange(3)[:, None])[:, 1:].T
@@ -221,9 +223,7 @@ def test_no_part_brings_a_third_number_to_a_place() -> None:
     for seed in range(20):
         _, _, keys = random_input(33, batch=4, seed=seed)
         keys[:, 2::2] = keys[:, 1:2]  # all even tokens like the same odd one best
-        matched = match(keys, 6)
-        assert matched is not None
-        places, merging = matched
+        places, merging = pairs(keys, 6)
         assert all(len(set(places[b, 2 * merging[b]].tolist())) == 1 for b in range(4))
         first = torch.ones_like(places, dtype=torch.bool).scatter_(1, 2 * merging[:, 1:], False)
         for b in range(4):

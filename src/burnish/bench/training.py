@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from burnish.bench.clock import Laps, percentile, typical
+from burnish.bench.clock import now, percentile, typical
 from burnish.bench.flops import count_step, run_step
 from burnish.bench.memory import peak_mib, reset_peak
 from burnish.bench.parts import PARTS, step_parts
@@ -55,13 +55,11 @@ def measure_training(trainer: Trainer, seconds: float) -> TrainingFigures:
             rounds = _rounds(step, WARM_UP, seconds)
         parts = whole = typical(rounds)
         if trainer.replay is not None:
-            laps = Laps(device)
 
             def replayed() -> dict[str, float]:
-                laps.begin()
+                start = now(device)
                 trainer.train_step()
-                laps.mark(REPLAYED)
-                return laps.rounds[-1]
+                return {REPLAYED: now(device) - start}
 
             rounds = _rounds(replayed, WARM_UP + CALLS_BEFORE_REPLAY, seconds)
             whole = typical(rounds)

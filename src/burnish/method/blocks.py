@@ -115,20 +115,20 @@ class Block(nn.Module):
 
     def forward(self, tokens: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """(B, N, D), sizes (B, N, 1) or None -> the same, with N - tome_r tokens."""
-        tokens, keys = self.attend(tokens, sizes)
+        tokens, keys = self.attention_half(tokens, sizes)
         if self.tome_r:
             if sizes is None:
                 sizes = torch.ones_like(tokens[..., :1], dtype=torch.float32)
             tokens, sizes = merge_tokens(tokens, sizes, keys.detach().mean(dim=1), self.tome_r)
-        return self.feed(tokens), sizes
+        return self.mlp_half(tokens), sizes
 
-    def attend(self, tokens: Tensor, sizes: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The first half: tokens (B, N, D), and the keys of attention."""
+    def attention_half(self, tokens: Tensor, sizes: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Tokens (B, N, D), sizes (B, N, 1) or None -> tokens, keys (B, heads, N, D/heads)."""
         attended, keys = self.attention(self.norm1(tokens), sizes)
         return tokens + attended, keys
 
-    def feed(self, tokens: Tensor) -> Tensor:
-        """The second half, token by token: (B, N, D)."""
+    def mlp_half(self, tokens: Tensor) -> Tensor:
+        """Token by token: (B, N, D) -> the same."""
         return tokens + self.mlp(self.norm2(tokens))
 
 

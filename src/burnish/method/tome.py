@@ -42,7 +42,7 @@ def match(keys: Tensor, r: int) -> tuple[Tensor, Tensor] | None:
     similarity = unit[:, ::2] @ unit[:, 1::2].transpose(1, 2)
     similarity[:, 0] = -torch.inf
     best, partner = similarity.max(dim=-1)
-    if keys.device.type == "cuda":  # sorting all of them takes thirty kernels
+    if keys.device.type == "cuda":  # where sorting all of them takes many kernels
         merging = best.topk(n - left, dim=-1).indices
     else:
         merging = best.argsort(dim=-1, descending=True, stable=True)[:, : n - left]
@@ -101,8 +101,8 @@ def add_up(values: Tensor, rows: Tensor, count: int, later: Tensor) -> Tensor:
 
 
 class _AddUp(Function):
-    """On a GPU, adding in a fixed order sorts all rows first, in thirty kernels. Of two numbers the
-    order does not matter, so what might be a third one is added afterwards."""
+    """On a GPU, adding in a fixed order sorts all rows first. Of two numbers the order does not
+    matter, so what might be a third one is added afterwards."""
 
     @staticmethod
     def forward(context: Any, values: Tensor, rows: Tensor, count: int, later: Tensor) -> Tensor:
@@ -124,8 +124,9 @@ class _AddUp(Function):
 def _any_order() -> Iterator[None]:
     """Kernels that would not repeat where more than two numbers are added up at one place."""
     before = torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(False)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        torch.use_deterministic_algorithms(before, warn_only=warned)

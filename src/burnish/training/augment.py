@@ -14,6 +14,7 @@ def augment(
     jitter: float,
     rng: np.random.Generator,
     inside: Tensor | None = None,
+    device: torch.device | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """uint8 (B, C, H, W) -> float32 in [-1, 1], each image changed on its own.
 
@@ -23,19 +24,21 @@ def augment(
             1 +- jitter; the result is clipped to the range as a camera would.
         rng: draws the same numbers whatever the settings.
         inside: bool (B, 1, H, W), the region of interest of each image, mirrored with it.
+        device: where the result goes, sent as bytes.
 
     Returns:
         The images and their regions.
     """
     drawn = rng.random((len(pixels), 2)) < 0.5
     lamp = rng.uniform(-1, 1, (2, len(pixels), 1, 1, 1)) * jitter
-    images = pixels.float() / 127.5 - 1
     wanted = drawn & np.array([flips in ("vertical", "both"), flips in ("horizontal", "both")])
     if wanted.any():
-        images = _mirror(images, wanted)
+        pixels = _mirror(pixels, wanted)
         inside = None if inside is None else _mirror(inside, wanted)
+    inside = None if inside is None else inside.to(device)
+    images = pixels.to(device).float() / 127.5 - 1
     if jitter:
-        shift, scale = torch.from_numpy(lamp).float().to(images.device)
+        shift, scale = torch.from_numpy(lamp).float().to(device)
         middle = images.mean(dim=(1, 2, 3), keepdim=True)
         images = (middle + (images - middle) * (1 + scale) + 2 * shift).clamp(-1, 1)
     return images, inside
@@ -43,8 +46,9 @@ def augment(
 
 def _mirror(images: Tensor, wanted: NDArray[np.bool_]) -> Tensor:
     """Mirror each of (B, C, H, W) up-down and left-right as (B, 2) says."""
-    drawn = torch.from_numpy(wanted).to(images.device)[:, :, None, None, None]
-    for axis in (0, 1):
-        if wanted[:, axis].any():
-            images = torch.where(drawn[:, axis], images.flip(axis + 2), images)
-    return images
+    return torch.stack(
+        [
+            image.flip([axis + 1 for axis in (0, 1) if axes[axis]])
+            for image, axes in zip(images, wanted, strict=True)
+        ]
+    )

@@ -31,8 +31,8 @@ def draw_batch(
     scales: int,
     device: torch.device | None = None,
 ) -> Batch:
-    """The `size` samples of optimiser step `step` and one of `scales` mask scales; the images go
-    to `device` as bytes and are augmented there."""
+    """The `size` samples of optimiser step `step` and one of `scales` mask scales, on
+    `device`."""
     seed = settings.seed
     epoch, position = divmod(step, len(samples) // size)
     order = np.random.default_rng((seed, 0, epoch)).permutation(len(samples))
@@ -41,11 +41,12 @@ def draw_batch(
     scale = int(rng.integers(scales))
     pixels, region = samples.batch(chosen, np.random.default_rng((seed, 2, step)))
     images, inside = augment(
-        torch.from_numpy(pixels).to(device),
+        torch.from_numpy(pixels),
         settings.flips,
         settings.jitter,
         rng,
-        None if region is None else torch.from_numpy(region).to(device),
+        None if region is None else torch.from_numpy(region),
+        device,
     )
     if inside is not None:
         images = images.masked_fill(~inside, 0.0)

@@ -11,7 +11,7 @@ from torch import nn
 from burnish.errors import BurnishError
 from burnish.method.blocks import Block
 
-HALVES = "attend", "feed"  # of a block; merging tokens, between them, is left as it is
+HALVES = "attention_half", "mlp_half"  # of a block; merging tokens, between them, is left as it is
 SHAPES = 64  # of inputs that one half may be compiled for
 
 

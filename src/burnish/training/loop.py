@@ -114,9 +114,7 @@ class Trainer:
             name: fabric.setup_optimizers(optimizer) for name, optimizer in self.optimizers.items()
         }
         self.averaged = copy.deepcopy(generator) if s.ema else None
-        self.update = Update(
-            s, fabric, dict(self.networks), self.wrapped, self.optimizers, self.stepping
-        )
+        self.update = Update(s, fabric, dict(self.networks), self.wrapped, self.stepping)
         if s.compiled:
             compile_blocks(self.networks)
         self.replay = Replay(self.update) if self._replayed else None
@@ -155,10 +153,7 @@ class Trainer:
         start = time.monotonic() - self.progress.seconds
         saved = time.monotonic()
         device = self.fabric.device
-        with (
-            stop_on_signals(self._stop), deterministic(device), freed_memory_kept(),
-            told_if_it_fails(),
-        ):  # fmt: skip
+        with stop_on_signals(self._stop), deterministic(device), freed_memory_kept():
             while not self._finished():
                 terms = self.train_step()
                 self.progress.seconds = time.monotonic() - start
@@ -233,7 +228,8 @@ class Trainer:
         """One step of D, then of G and E; returns the loss terms (which waits for the device)."""
         (images, masks, inside), self._ahead = self._ahead or self._batch(self.progress.step), None
         self._set_learning_rates()
-        values = (self.replay or self.update)(images, masks, inside)
+        with told_if_it_fails():
+            values = (self.replay or self.update)(images, masks, inside)
         self._average()
         if self.replay is not None:  # while the GPU works; a CPU would gain nothing
             self._ahead = self._batch(self.progress.step + 1)

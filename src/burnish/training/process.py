@@ -77,14 +77,17 @@ def stop_on_signals(stop: threading.Event) -> Iterator[None]:
 @contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
     """Deterministic kernels on a GPU; a CPU's are so already for a fixed number of threads."""
+    if device.type != "cuda":
+        yield
+        return
     before = torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
     memory: Any = torch.utils.deterministic
     filled = memory.fill_uninitialized_memory
-    if device.type == "cuda":
-        torch.use_deterministic_algorithms(True)
-        memory.fill_uninitialized_memory = False  # a third of all kernels; none of ours reads it
+    torch.use_deterministic_algorithms(True)
+    memory.fill_uninitialized_memory = False  # a third of all kernels; none of ours reads it
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        torch.use_deterministic_algorithms(before, warn_only=warned)
         memory.fill_uninitialized_memory = filled

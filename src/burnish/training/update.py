@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from burnish.settings import Settings
 from burnish.training.step import discriminator_step, generator_losses, generator_pass
@@ -20,8 +19,7 @@ class Update:
     Args:
         networks: generator, encoder and discriminator, as far as there are.
         wrapped: the same, set up by Fabric.
-        optimizers: adam_g of generator and encoder, adam_d of the discriminator.
-        stepping: the same, set up by Fabric.
+        stepping: adam_g of generator and encoder, adam_d of the discriminator, set up by Fabric.
 
     Attributes:
         names: of the loss terms, in the order of the values, once there was a step.
@@ -33,12 +31,10 @@ class Update:
         fabric: Fabric,
         networks: Mapping[str, nn.Module],
         wrapped: Mapping[str, Any],
-        optimizers: Mapping[str, Optimizer],
         stepping: Mapping[str, Any],
     ) -> None:
         self.settings, self.fabric = settings, fabric
-        self.networks, self.wrapped = networks, wrapped
-        self.optimizers, self.stepping = optimizers, stepping
+        self.networks, self.wrapped, self.stepping = networks, wrapped, stepping
         self.names: list[str] = []
 
     def __call__(self, images: Tensor, masks: Tensor, inside: Tensor | None = None) -> Tensor:
@@ -64,7 +60,7 @@ class Update:
         self.stepping["adam_g"].zero_grad()
         fabric.backward(terms["total"])
         if s.clip_gradient:
-            learners = self.optimizers["adam_g"].param_groups[0]["params"]
+            learners = self.stepping["adam_g"].optimizer.param_groups[0]["params"]
             torch.nn.utils.clip_grad_norm_(learners, s.clip_gradient)
         self.stepping["adam_g"].step()
         self.names = list(terms)
