@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional as F
 
-BLOCK = 32  # rows of a band that are multiplied at once, at least
+BLOCK = 16  # rows of a band that are multiplied at once, at least
 
 
 class Band:
@@ -89,34 +89,12 @@ def gaussian_band(size: int, sigma: float, radius: int, pad: bool) -> Band:
 
 def separable(images: Tensor, rows: Band, columns: Band) -> Tensor:
     """Apply one band down and one across: (..., H, W) -> (..., rows, columns)."""
-    if images.requires_grad and torch.is_grad_enabled():
-        found: Tensor = _Separable.apply(images, rows, columns)
-        return found
-    return _separable(images, rows, columns)
-
-
-def _separable(images: Tensor, rows: Band, columns: Band) -> Tensor:
     if images.device.type != "cpu":  # there, few large products are faster
         down, across = (band.dense(images.device).to(images) for band in (rows, columns))
         return down @ images @ across.T
     found = rows.down(images.reshape(-1, *images.shape[-2:]))
     lines = columns.across(found.flatten(0, 1))
     return lines.reshape(*images.shape[:-2], rows.shape[0], columns.shape[0])
-
-
-class _Separable(Function):
-    """Backward by the transposed bands: through the blocks, torch would fill the gradient of each
-    with zeros and add them up."""
-
-    @staticmethod
-    def forward(context: Any, images: Tensor, rows: Band, columns: Band) -> Tensor:
-        context.bands = rows, columns
-        return _separable(images, rows, columns)
-
-    @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        rows, columns = (band.transposed for band in context.bands)
-        return _separable(gradients[0], rows, columns), None, None
 
 
 def convolve3(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd import Function
 from torch.nn import functional as F
 
 from burnish.method.dropping import take_tokens
-from burnish.method.filters import gaussian_band, separable
+from burnish.method.filters import Band, gaussian_band, separable
 
 DATA_RANGE = 2.0  # of pixels in [-1, 1]
 
@@ -21,21 +24,54 @@ def ssim(image: Tensor, reconstruction: Tensor) -> Tensor:
     """Mean structural similarity in [-1, 1] (Wang et al. 2004: 11 taps, sigma 1.5).
 
     Averaged over pixels where the window fits. Always computed in float32: its variances are
-    differences of nearly equal numbers.
+    differences of nearly equal numbers. Nothing flows back to the image, only to its
+    reconstruction.
     """
-    x, y = image.float(), reconstruction.float()
-    rows = gaussian_band(x.shape[-2], 1.5, 5, False)
-    columns = gaussian_band(x.shape[-1], 1.5, 5, False)
-    # Apart: in training x is the image, and nothing flows back to it.
-    mean_x, xx = separable(torch.stack([x, x * x]), rows, columns)
-    mean_y, yy, xy = separable(torch.stack([y, y * y, x * y]), rows, columns)
-    c1, c2 = (0.01 * DATA_RANGE) ** 2, (0.03 * DATA_RANGE) ** 2
-    covariance = xy - mean_x * mean_y
-    variances = xx - mean_x**2 + yy - mean_y**2
-    similarity = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
-        (mean_x**2 + mean_y**2 + c1) * (variances + c2)
-    )
-    return similarity.mean()
+    assert not image.requires_grad
+    rows = gaussian_band(image.shape[-2], 1.5, 5, False)
+    columns = gaussian_band(image.shape[-1], 1.5, 5, False)
+    found: Tensor = _Ssim.apply(image.float(), reconstruction.float(), rows, columns)
+    return found
+
+
+class _Ssim(Function):
+    """The gradient by the formula's own derivatives: torch's pass over memory once an operation.
+
+    With luminance l = l1 / l2, structure s = s1 / s2 (numerators and denominators), similarity
+    l s.
+    """
+
+    @staticmethod
+    def forward(context: Any, x: Tensor, y: Tensor, rows: Band, columns: Band) -> Tensor:
+        c1, c2 = (0.01 * DATA_RANGE) ** 2, (0.03 * DATA_RANGE) ** 2
+        blurred = torch.stack([x, y, (x * x).addcmul_(y, y), x * y])
+        mean_x, mean_y, squares, product = separable(blurred, rows, columns)
+        means = mean_x * mean_y
+        s1 = (product - means).mul_(2).add_(c2)
+        l1 = means.mul_(2).add_(c1)
+        means = mean_x.square().addcmul_(mean_y, mean_y)
+        s2 = squares.sub_(means).add_(c2)
+        l2 = means.add_(c1)
+        share = (l2 * s2).reciprocal_()
+        similarity = (l1 * s1).mul_(share)
+        found = similarity.mean()
+        if context.needs_input_grad[1]:
+            by = torch.empty(3, *similarity.shape, device=x.device)  # mean_y, squares, product
+            torch.mul(l1, share, out=by[2]).mul_(2)
+            torch.div(similarity, s2, out=by[1]).neg_()
+            torch.sub(s1, l1, out=by[0]).mul_(mean_x).mul_(share)
+            by[0].sub_(similarity.div_(l2).add_(by[1]).mul_(mean_y)).mul_(2)
+            context.save_for_backward(x, y, by)
+            context.bands = rows, columns
+        return found
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[None, Tensor, None, None]:
+        x, y, by = context.saved_tensors
+        rows, columns = (band.transposed for band in context.bands)
+        mean, squares, product = separable(by, rows, columns)
+        back = mean.addcmul_(squares, y, value=2).addcmul_(product, x)
+        return None, back.mul_(gradients[0] / by[0].numel()), None, None
 
 
 def ssim_loss(image: Tensor, reconstruction: Tensor) -> Tensor:
@@ -45,17 +81,46 @@ def ssim_loss(image: Tensor, reconstruction: Tensor) -> Tensor:
 
 def image_gradients(images: Tensor) -> tuple[Tensor, Tensor]:
     """Sobel gradients down and across, per px, where the 3x3 window fits: (B, C, H-2, W-2)."""
-    across = images[..., :-2] + 2 * images[..., 1:-1] + images[..., 2:]
-    down = images[..., :-2, :] + 2 * images[..., 1:-1, :] + images[..., 2:, :]
-    vertical = (across[..., 2:, :] - across[..., :-2, :]) / 8
-    horizontal = (down[..., 2:] - down[..., :-2]) / 8
-    return vertical, horizontal
+    return _slope(_sums(images, -1), -2), _slope(_sums(images, -2), -1)
+
+
+def _sums(images: Tensor, dim: int) -> Tensor:
+    """1, 2, 1 along a dimension, where it fits."""
+    for length in (images.shape[dim] - 1, images.shape[dim] - 2):
+        images = images.narrow(dim, 0, length) + images.narrow(dim, 1, length)
+    return images
+
+
+def _slope(sums: Tensor, dim: int) -> Tensor:
+    length = sums.shape[dim] - 2
+    return (sums.narrow(dim, 2, length) - sums.narrow(dim, 0, length)) / 8
 
 
 def gradient_loss(image: Tensor, reconstruction: Tensor) -> Tensor:
     """Gradient consistency, eq. 4: mean absolute difference of both gradient components."""
-    vertical, horizontal = image_gradients(image - reconstruction)  # the gradient is linear
-    return vertical.abs().mean() + horizontal.abs().mean()
+    found: Tensor = _GradientDistance.apply(image, reconstruction)
+    return found
+
+
+class _GradientDistance(Function):
+    """Of the difference, as the gradient is linear. Backward, torch would fill the gradient of each
+    of a dozen slices with zeros and add them up."""
+
+    @staticmethod
+    def forward(context: Any, image: Tensor, reconstruction: Tensor) -> Tensor:
+        parts = image_gradients(image - reconstruction)
+        found = parts[0].abs().mean() + parts[1].abs().mean()
+        context.save_for_backward(*(part.sign_() for part in parts))
+        return found
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        count = context.saved_tensors[0].numel()
+        # The same filters; transposed, sums stay what they are, and slopes turn round.
+        vertical, horizontal = (F.pad(sign, (2, 2, 2, 2)) for sign in context.saved_tensors)
+        back = _slope(_sums(vertical, -1), -2) + _slope(_sums(horizontal, -2), -1)
+        back *= gradients[0] / count
+        return -back, back
 
 
 def euclidean(a: Tensor, b: Tensor) -> Tensor:
