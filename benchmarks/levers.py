@@ -47,12 +47,13 @@ from burnish.training.samples import Samples
 
 OUT = Path(__file__).with_suffix(".json")
 SIDE = 256
+WITH_D = {"precision": "float32", "weight_adversarial": 1.0}  # small has none; some levers are its
 Turn = tuple[Callable[[], object], Callable[[], AbstractContextManager[object]]]
 Lever = Callable[[], tuple[Turn, Turn]]
 
 
 def trainer(**changes: object) -> Trainer:
-    settings = make_settings("small", {"precision": "float32", **changes})
+    settings = make_settings("small", {**WITH_D, **changes})
     images = np.random.default_rng(0).integers(0, 255, (64, 1, SIDE, SIDE), dtype=np.uint8)
     return Trainer(settings, Samples(images, range(64)), Path(tempfile.mkdtemp()), {})
 
@@ -283,7 +284,9 @@ def main() -> None:
         print(name, row, flush=True)
     flops = {
         hidden: count_step(
-            make_settings("small", {"hidden_tokens": hidden}), InputShape(1, SIDE, SIDE), 8
+            make_settings("small", {**WITH_D, "hidden_tokens": hidden}),
+            InputShape(1, SIDE, SIDE),
+            8,
         ).flops
         for hidden in ("keep", "drop")
     }

@@ -136,7 +136,8 @@ def whole_step(turns: int) -> list[dict[str, Any]]:
     images = np.random.default_rng(0).integers(0, 255, (64, 1, 256, 256), dtype=np.uint8)
     works: dict[int, Work] = {}
     for r in RATES:
-        settings = make_settings("small", {"tome_r": r, "precision": "float32"})
+        changes = {"tome_r": r, "precision": "float32", "weight_adversarial": 1.0}
+        settings = make_settings("small", changes)
         run = Trainer(settings, Samples(images, range(64)), Path(tempfile.mkdtemp()), {})
         works[r] = run.train_step
     times = in_turns(works, turns)
