@@ -4,7 +4,7 @@ Eager, float32, one mask at a time, attention and SSIM as in the text book (soft
 an 11 x 11 convolution), every image decoded and resized by Pillow each time it is needed, no cache,
 no fused kernel. It reads the weights of burnish's networks and computes the same losses, weights
 and scores, within what float32 rounds (tests/bench/test_naive.py). It has no region of interest,
-tiles, jitter, mask channel, alignment nor pretrained features.
+tiles, mask channel, alignment nor pretrained features.
 """
 
 from .inspection import Inspector

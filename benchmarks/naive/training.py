@@ -66,13 +66,17 @@ class Trainer:
         order = np.random.default_rng((s.seed, 0, epoch)).permutation(len(self.paths))
         rng = np.random.default_rng((s.seed, 1, self.step))
         scale, images = int(rng.integers(len(self.masks))), []
-        for number, mirror in zip(
-            order[place * size : (place + 1) * size], rng.random((size, 2)) < 0.5, strict=True
-        ):
+        mirrors = rng.random((size, 2)) < 0.5
+        lamp = rng.uniform(-1, 1, (2, size)).astype(np.float32) * s.jitter
+        chosen = order[place * size : (place + 1) * size]
+        for number, mirror, shift, scaling in zip(chosen, mirrors, *lamp, strict=True):
             image, _ = load(self.paths[number], *self.shape)
             for axis, flips in ((1, "vertical"), (2, "horizontal")):
                 if mirror[axis - 1] and s.flips in (flips, "both"):
                     image = image.flip(axis)
+            if s.jitter:
+                middle = image.mean()
+                image = (middle + (image - middle) * (1 + scaling) + 2 * shift).clamp(-1, 1)
             images.append(image)
         return torch.stack(images).to(self.masks.device), self.masks[scale]
 

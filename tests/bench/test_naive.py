@@ -37,6 +37,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "small's depth": {"depth_encoder": 3, "depth_decoder": 3, "disc_depth": 4, "tome_r": 4},
     "consistency alone": {"weight_adversarial": 0.0, "weight_latent": 0.0, "skip": "none"},
     "dropped tokens": {"hidden_tokens": "drop"},
+    "another lamp": {"jitter": 0.2},
     "colour, all skips": {"colour": "rgb", "skip": "all", "flips": "horizontal"},
 }  # fmt: skip
 

@@ -111,7 +111,7 @@ def test_models_need_images(burnish: Call, run_folder: Path) -> None:
         (("--json", "/proc/none/bench.json"), "cannot write /proc/none"),
         (("--model", "/no/model", "--data", "/"), "there is no /no/model"),
         (("--model", "x", "--against", "naive"), "leave --against, --set out"),
-        (("--set", "jitter=0.1", "--against", "naive"), "knows no jitter=0.1"),
+        (("--set", "mask_channel=true", "--against", "naive"), "knows no mask_channel=True"),
         (("--set", "tile=128", "--against", "naive"), "knows no tile=128"),
         (
             ("--set", "features=efficientnet-lite0", "--set", "fusion=max", "--against", "naive"),

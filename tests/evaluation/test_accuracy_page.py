@@ -20,7 +20,9 @@ NAMES = {
     "Magnetic Tile, by picture": "magnetic_tile_by_picture",
     "Magnetic Tile, by series": "magnetic_tile",
 }
-HELPED = ["features=efficientnet-lite0"]
+RUNG_16 = ["jitter=0"]
+RUNG_15 = ["weight_adversarial=1", "jitter=0"]
+HELPED = [*RUNG_15, "features=efficientnet-lite0"]
 
 
 def rows(heading: str) -> dict[str, list[str]]:
@@ -58,10 +60,17 @@ def test_the_table_of_test_sets(label: str) -> None:
     assert row[3] == seeds_and_mean(deep)[1]
 
 
+@pytest.mark.parametrize("label", NAMES)
+def test_the_table_of_rungs(label: str) -> None:
+    row = rows("**The rungs on these sets**")[label]
+    for cell, changes in zip(row, ([], RUNG_16, RUNG_15), strict=False):
+        assert cell == short(mean(r["image_auroc"] for r in figures(NAMES[label], changes)))
+
+
 @pytest.mark.parametrize("label", ["KolektorSDD", "Magnetic Tile, by series"])
 def test_the_table_of_the_helping_hand(label: str) -> None:
     row = rows("**A helping hand**")[label]
-    helped, alone = figures(NAMES[label], HELPED), figures(NAMES[label], [])
+    helped, alone = figures(NAMES[label], HELPED), figures(NAMES[label], RUNG_15)
     assert tuple(row[:2]) == seeds_and_mean(helped)
     assert row[2] == seeds_and_mean(alone)[1]
     assert row[3:] == [short(mean(r["pixel_aupro"] for r in rs)) for rs in (helped, alone)]

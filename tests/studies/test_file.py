@@ -50,7 +50,12 @@ def test_the_ladder_ends_with_the_preset() -> None:
 
 @pytest.mark.parametrize(
     ("name", "plain"),
-    [("candidates", "small"), ("merging", "R = 2 (paper)"), ("standard", "small"), ("undo", "small")],
+    [
+        ("candidates", "small"),
+        ("merging", "R = 2 (paper)"),
+        ("standard", "small"),
+        ("undo", "small"),
+    ],
 )
 def test_what_presets_are_asked_starts_from_the_preset(name: str, plain: str) -> None:
     study = shipped(name)

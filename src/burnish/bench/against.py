@@ -30,7 +30,7 @@ from burnish.training.process import deterministic
 LEAST, TURN, BLOCK = 4, 2, 8  # steps timed at least, steps in a turn, images in a turn
 TIE = 1e-4  # nearer to the threshold than this share of it, rounding decides
 UNKNOWN: dict[str, tuple[object, ...]] = {  # what the plain version does not do
-    "roi": ("",), "tile": ("full",), "jitter": (0.0,), "mask_channel": (False,), "features": ("",),
+    "roi": ("",), "tile": ("full",), "mask_channel": (False,), "features": ("",),
     "align": ("none", "auto"),  # the bench's surfaces hold nothing to align
 }  # fmt: skip
 
