@@ -83,9 +83,13 @@ def test_these_machines() -> None:
     assert f"bfloat16 to multiply {peaks[0] / peaks[1]:.1f} times as fast" in FLOWING
     assert f"trains {single['naive']['train_speedup']:.2f} times as fast" in FLOWING
     assert f"{100 * single['training']['products']['share']:.0f} % of its float32 peak" in FLOWING
-    assert f"({both['naive']['train_speedup']:.2f} and {both['naive']['inspect_speedup']:.2f})" in (
-        FLOWING
-    )
+    for bench in (both, found["bf16_1_thread"]):
+        naive = bench["naive"]
+        assert f"({naive['train_speedup']:.2f} and {naive['inspect_speedup']:.2f})" in FLOWING
+    assert f"inspects {single['naive']['inspect_speedup']:.2f} times as fast" in FLOWING
+    faster = single["training"]["step_ms"] / both["training"]["step_ms"]
+    assert f"a step is {faster:.1f} times as fast again" in FLOWING
+    assert f"a peak that is {peaks[0] / peaks[1]:.1f} times as high" in FLOWING
 
 
 def test_a_gpu() -> None:
