@@ -2,13 +2,13 @@
 
     python benchmarks/levers.py [LEVER ...] [--steps 12] [--threads 1]
 
-Preset small, 256 x 256 px grey, batch 8, float32; of inspection painting and the mask scales' maps
-alone. "on" is burnish as it is (for precision and compile: the setting or call named), "off" the
-plain way beside it, computing the same; but hidden_tokens and precision learn something else. Both
-take turns, one step each, in one process; `compile` takes minutes before its first step.
-Time is the process's own CPU time (other programs on the machine disturb it less) and wall time;
-figures are medians, and a lever's gain is off / on. Entries of levers not named stay.
-Writes benchmarks/levers.json.
+Preset small with a discriminator, 256 x 256 px grey, batch 8, float32; of inspection painting and
+the mask scales' maps alone. "on" is burnish as it is (for precision and compile: the setting or call
+named), "off" the plain way beside it, computing the same; but hidden_tokens, precision and no
+discriminator learn something else. Both take turns, one step each, in one process; `compile` takes
+minutes before its first step. Time is the process's own CPU time (other programs on the machine
+disturb it less) and wall time; figures are medians, and a lever's gain is off / on. Entries of
+levers not named stay. Writes benchmarks/levers.json.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ from burnish.training.samples import Samples
 
 OUT = Path(__file__).with_suffix(".json")
 SIDE = 256
-WITH_D = {"precision": "float32", "weight_adversarial": 1.0}  # small has none; some levers are its
+WITH_D = {"precision": "float32", "weight_adversarial": 1.0}
+BF16 = {"precision": "bfloat16"}
 Turn = tuple[Callable[[], object], Callable[[], AbstractContextManager[object]]]
 Lever = Callable[[], tuple[Turn, Turn]]
 
@@ -180,7 +181,8 @@ def levers() -> dict[str, Lever]:
         "one painting for D's and G's step": patched(update, "generator_pass", painted_twice),
         "fused AdamW": fused_adam,
         "hidden_tokens=drop, training": settings(trainer, {}, {"hidden_tokens": "keep"}),
-        "precision=bfloat16": settings(trainer, {"precision": "bfloat16"}, {}),
+        "precision=bfloat16": settings(trainer, BF16, {}),
+        "no discriminator": settings(trainer, {"weight_adversarial": 0.0, **BF16}, BF16),
         "attention in bfloat16: plain, not fused": patched(
             blocks, "attend", F.scaled_dot_product_attention, precision="bfloat16"
         ),
@@ -282,14 +284,10 @@ def main() -> None:
                 )  # fmt: skip
         found[name] = row | {"threads": given.threads, "steps": given.steps}
         print(name, row, flush=True)
-    flops = {
-        hidden: count_step(
-            make_settings("small", {**WITH_D, "hidden_tokens": hidden}),
-            InputShape(1, SIDE, SIDE),
-            8,
-        ).flops
-        for hidden in ("keep", "drop")
-    }
+    flops, shape = {}, InputShape(1, SIDE, SIDE)
+    for hidden in ("keep", "drop"):
+        changed = make_settings("small", WITH_D | {"hidden_tokens": hidden})
+        flops[hidden] = count_step(changed, shape, 8).flops
     record = json.loads(OUT.read_text()) if OUT.exists() else {"levers": {}}
     record["levers"] |= found
     record["flops_per_step"] = flops

@@ -91,6 +91,7 @@ def test_each_table_holds_the_method_itself() -> None:
         assert method == make_settings("small", small.changes)
         # Whatever preset small leaves out.
         assert method.weight_adversarial == method.weight_latent == 1
+        assert method.jitter == 0
 
 
 def table_in_paper(number: int) -> dict[str, list[float]]:

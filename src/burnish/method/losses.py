@@ -35,10 +35,9 @@ def ssim(image: Tensor, reconstruction: Tensor) -> Tensor:
 
 
 class _Ssim(Function):
-    """The gradient by the formula's own derivatives: torch's pass over memory once an operation.
+    """With its own derivatives, in place: torch's would go over memory once for each operation.
 
-    With luminance l = l1 / l2, structure s = s1 / s2 (numerators and denominators), similarity
-    l s.
+    The similarity is l s, of luminance l = l1 / l2 and contrast and structure s = s1 / s2.
     """
 
     @staticmethod
