@@ -3,12 +3,11 @@
     python benchmarks/levers.py [LEVER ...] [--steps 12] [--threads 1]
 
 Preset small with a discriminator, 256 x 256 px grey, batch 8, float32; of inspection painting and
-the mask scales' maps alone. "on" is burnish as it is (for precision and compile: the setting or call
-named), "off" the plain way beside it, computing the same; but hidden_tokens, precision and no
-discriminator learn something else. Both take turns, one step each, in one process; `compile` takes
-minutes before its first step. Time is the process's own CPU time (other programs on the machine
-disturb it less) and wall time; figures are medians, and a lever's gain is off / on. Entries of
-levers not named stay. Writes benchmarks/levers.json.
+the mask scales' maps alone. "on" is burnish as it is (for precision, compile and no discriminator:
+what is named), "off" the plain way beside it, computing the same; but hidden_tokens, precision and
+no discriminator learn something else. Both take turns, one step each, in one process; `compile`
+takes minutes before its first step. Time is the process's own CPU time, which other programs
+disturb less, and wall time: medians; a gain is off / on. Levers not named stay in levers.json.
 """
 
 from __future__ import annotations

@@ -122,3 +122,29 @@ def test_the_ladders_study() -> None:
     for line in shown:
         rung, _, _, *cells, _ = [cell.strip() for cell in line.strip("|").split("|")]
         assert cells == study.get(rung, ["-"] * 5)
+
+
+def test_rung_16_and_the_lamp() -> None:
+    levers = json.loads((ROOT / "benchmarks" / "levers.json").read_text("utf-8"))["levers"]
+    gain = levers["no discriminator"]["gain_wall"]
+    assert f"a step is {gain:.2f} times as fast (`benchmarks/levers.py`)" in " ".join(TEXT.split())
+    page = " ".join((ROOT / "docs" / "results.md").read_text("utf-8").split())
+    lamp = json.loads((ROOT / "benchmarks" / "lamp.json").read_text("utf-8"))["false_alarms"]
+
+    def worst(name: str, group: str, wanted: str) -> list[float]:
+        runs = [run for key, run in sorted(lamp.items()) if key.startswith(f"{name}-small")]
+        return [100 * max(run[group][wanted].values()) for run in runs]
+
+    for name in ("rail", "screw", "kolektor"):  # as they are under the usual light
+        runs = [run for key, run in lamp.items() if key.startswith(f"{name}-small")]
+        assert all(len(set(run["test good"]["wanted 1%"].values())) == 1 for run in runs)
+    first, second, third = worst("screw", "test good", "wanted 5%")
+    assert f"{first:.1f}, {second:.1f} and {third:.1f} % of the screws" in page
+    rail, kolektor = (max(worst(n, "test good", "wanted 5%")) for n in ("rail", "kolektor"))
+    assert f"at most {rail:.1f} % on rail, {kolektor:.1f} % on KolektorSDD" in page
+    held = [max(worst(n, "held-out good", "wanted 1%")) for n in ("rail", "magnetic_tile", "screw")]
+    assert (
+        f"at most {held[0]:.1f} % on rail, {held[1]:.1f} % on Magnetic Tile, {held[2]:.1f} % of "
+        "the screws and none of KolektorSDD" in page
+    )
+    assert not any(worst("kolektor", "held-out good", "wanted 1%"))
