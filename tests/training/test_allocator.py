@@ -28,26 +28,29 @@ def use():
 
 with freed_memory_kept() if sys.argv[1] == "kept" else nullcontext():
     use()
-    before = faults()
-    for _ in range(5):
-        use()
-    print(faults() - before, resident())
+    for _ in range(2):
+        before = faults()
+        for _ in range(5):
+            use()
+        print(faults() - before)
+    print(resident())
 print(resident())
 """
 
 
-def measured(mode: str) -> tuple[int, float, float]:
+def measured(mode: str) -> tuple[int, int, float, float]:
     command = [sys.executable, "-c", SCRIPT, mode]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    return int(out[0]), float(out[1]), float(out[2])
+    return int(out[0]), int(out[1]), float(out[2]), float(out[3])
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of the GNU C library")
 def test_memory_is_faulted_in_once_and_given_back_at_the_end() -> None:
-    faults, during, after = measured("kept")
-    plain, _, _ = measured("plain")
+    faults, later, during, after = measured("kept")
+    plain = measured("plain")[0]
     assert faults < 15_000  # of pages of 4 KiB; 5 x 104 MiB are 133,000
-    assert plain > 3 * faults
+    assert later < 100  # up to 11 blocks come anew until the heap has found its shape, then none
+    assert plain > max(faults, 30_000)  # 32,754 to 126,833 by where the heap happens to lie
     assert after < during - 80
 
 
