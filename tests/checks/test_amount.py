@@ -6,25 +6,36 @@ from pathlib import Path
 
 import pytest
 
-from burnish.detection.calibration import needed_images, promised_rate
+from burnish.detection.calibration import needed_parts, promised_rate
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.3, 0.2, 0.11, 0.1, 0.05, 0.01, 0.003])
 def test_needed_and_promised_are_those_of_calibration(clean: Path, found, rate: float) -> None:
     findings = found(clean, false_alarms=rate)
     held = 10  # of 24, as fewer than 10 parts promise little
-    if held >= needed_images(rate):
+    if held >= needed_parts(rate):
         assert "too-few-for-rate" not in findings
         return
     figures = findings["too-few-for-rate"].figures
     assert figures["held_out"] == held
-    assert figures["needed"] == needed_images(rate)
+    assert figures["needed"] == needed_parts(rate)
     assert figures["promised"] == pytest.approx(promised_rate(held, rate), abs=1e-6)
 
 
 def test_parts_are_held_out_whole(clean: Path, found) -> None:
     figures = found(clean, false_alarms=0.01, part=r"^\d")["too-few-for-rate"].figures
-    assert figures["held_out"] in (4, 10, 14)  # parts 0 and 1 have ten images, 2 has four
+    assert figures["held_out"] in (1, 2)  # parts 0 and 1 have ten images, 2 has four
+
+
+def test_parts_are_counted_not_images(clean: Path, found) -> None:
+    """24 images of 3 parts: two held out at most promise 33 %, however many images they have."""
+    finding = found(clean, false_alarms=0.4, part=r"^\d").get("too-few-for-rate")
+    held = found(clean, false_alarms=0.01, part=r"^\d")["too-few-for-rate"]
+    assert held.figures["promised"] == pytest.approx(1 / (1 + held.figures["held_out"]), abs=1e-6)
+    assert (finding is None) == (held.figures["held_out"] >= needed_parts(0.4))
+    assert "Too few good parts" in held.title
+    assert "24 good images of 3 parts" in held.message
+    assert "parts, hold out more" in held.advice
 
 
 def test_one_part_cannot_be_held_out(clean: Path, found) -> None:

@@ -13,8 +13,10 @@ from burnish.detection.calibration import (
     Calibration,
     conformal_p_value,
     conformal_threshold,
-    needed_images,
+    needed_parts,
+    part_weights,
     promised_rate,
+    ranked,
 )
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
@@ -77,8 +79,8 @@ def test_threshold_is_the_kth_smallest(n: int, alpha: float, k: int) -> None:
 @pytest.mark.parametrize(
     "alpha", [0.001, 0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 1 / 3, 0.5, 0.07, 1 / 49]
 )
-def test_needed_images_is_the_smallest_number_that_can_promise(alpha: float) -> None:
-    n = needed_images(alpha)
+def test_needed_parts_is_the_smallest_number_that_can_promise(alpha: float) -> None:
+    n = needed_parts(alpha)
     assert promised_rate(n, alpha) == alpha
     assert n == 1 or promised_rate(n - 1, alpha) > alpha
 
@@ -141,6 +143,86 @@ def test_the_promise_counts_parts_where_several_images_show_one() -> None:
     assert "99 (more good parts" in few
     single = calibration(scores=scores, false_alarms=0.01, parts=120).promise()
     assert single == calibration(scores=scores, false_alarms=0.01).promise()
+
+
+def parts_of_many_sizes(rng: np.random.Generator, count: int) -> list[np.ndarray]:
+    """Scores of `count` parts that differ more than the images of one: one image, or thirty."""
+    return [rng.normal() + 0.3 * rng.normal(size=rng.choice([1, 1, 30])) for _ in range(count)]
+
+
+@pytest.mark.parametrize(("count", "alpha"), [(12, 0.2), (20, 0.1), (10, 0.05)])
+def test_the_promise_is_kept_for_parts_of_several_images(count: int, alpha: float) -> None:
+    """A new part, any image of it. Counting images breaks the promise: parts with many decide."""
+    rng, draws = np.random.default_rng(count), 4000
+    by_part, by_image = 0.0, 0.0
+    for _ in range(draws):
+        *held, new = parts_of_many_sizes(rng, count + 1)
+        scores = np.concatenate(held).tolist()
+        weights = part_weights([n for n, part in enumerate(held) for _ in part])
+        by_part += (new > conformal_threshold(scores, alpha, weights)).mean()
+        by_image += (new > conformal_threshold(scores, alpha)).mean()
+    promised = promised_rate(count, alpha)
+    slack = 4 * math.sqrt(promised * (1 - promised) / draws)
+    assert by_part / draws <= promised + slack
+    assert by_image / draws > by_part / draws + slack
+    if promised == alpha:
+        assert by_image / draws > alpha + slack
+
+
+@pytest.mark.parametrize("alpha", [0.02, 0.1, 0.25, 0.5, 0.9])
+def test_weighted_threshold_by_its_definition(alpha: float) -> None:
+    """The smallest score that so many parts lie at or below, each by the share of its images."""
+    rng = np.random.default_rng(3)
+    for count in (1, 2, 9, 30):
+        parts = [np.round(part, 1) for part in parts_of_many_sizes(rng, count)]  # with ties
+        scores = np.concatenate(parts)
+        names = [n for n, part in enumerate(parts) for _ in part]
+        enough = [
+            s for s in scores
+            if sum((part <= s).mean() for part in parts) >= (count + 1) * (1 - alpha) - 1e-9
+        ]  # fmt: skip
+        expected = min(enough, default=scores.max())
+        order = rng.permutation(len(scores))
+        weights = part_weights([names[i] for i in order])
+        assert conformal_threshold(scores[order].tolist(), alpha, weights) == expected
+
+
+def test_weighted_p_value_by_counting_parts() -> None:
+    parts = {"a": [1.0, 4.0, 4.0, 6.0], "b": [4.0], "c": [2.0, 9.0]}
+    names = [name for name, scores in parts.items() for _ in scores]
+    ascending, weights = ranked([s for p in parts.values() for s in p], part_weights(names))
+    assert ascending == (1.0, 2.0, 4.0, 4.0, 4.0, 6.0, 9.0)
+    for score in (0, 1, 1.5, 4, 5, 9, 10):
+        above = sum(np.mean([s >= score for s in scores]) for scores in parts.values())
+        assert conformal_p_value(ascending, score, weights) == pytest.approx((1 + above) / 4)
+
+
+def test_weights_of_single_images_change_nothing() -> None:
+    rng = np.random.default_rng(1)
+    scores = rng.normal(size=40).round(1).tolist()
+    weights = part_weights(list(range(40)))
+    assert weights == [1.0] * 40
+    for alpha in (0.01, 0.05, 0.1, 0.3, 0.5, 0.99):
+        assert conformal_threshold(scores, alpha, weights) == conformal_threshold(scores, alpha)
+        assert conformal_p_value(sorted(scores), 0.3, weights) == conformal_p_value(
+            sorted(scores), 0.3
+        )
+
+
+def test_a_calibration_with_weights_uses_them_and_wants_one_for_each_score() -> None:
+    made = calibration(
+        scores=(1.0, 2.0, 3.0, 4.0), score_weights=(0.5, 0.5, 1.0, 1.0), parts=3,
+        peaks=(2.0, 3.0, 5.0, 9.0), peak_weights=(1.0, 1.0, 0.5, 0.5),
+    )  # fmt: skip
+    assert made.threshold == pytest.approx(1.001 * 3.0)  # 2 of 3 parts: ceil(4 * .5)
+    assert made.pixel_threshold == 3.0
+    assert made.p_value(3.5) == (1 + 1) / 4
+    assert made.p_value(1.5) == (1 + 2.5) / 4
+    for wrong in ((0.5, 0.5, 1.0), (0.5, 0.5, 1.0, 0.0), (0.5, 0.5, 1.0, 2.0)):
+        with pytest.raises(ValidationError, match="weights"):
+            calibration(score_weights=wrong)
+        with pytest.raises(ValidationError, match="weights"):
+            calibration(peak_weights=wrong)
 
 
 def test_heat_range_puts_the_pixel_threshold_in_the_middle() -> None:

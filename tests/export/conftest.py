@@ -43,17 +43,20 @@ def exports(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def coloured(metal: Path, micro: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder: RGB, a region of interest, an input that is no square, the paper's fusion."""
+    """A run folder: RGB, a region of interest, an input that is no square, the paper's fusion,
+    three images of each part."""
     folder = tmp_path_factory.mktemp("coloured")
     (folder / "good").mkdir()
     rng = np.random.default_rng(0)
-    for path in sorted((metal / "train" / "good").iterdir())[:12]:
+    for number, path in enumerate(sorted((metal / "train" / "good").iterdir())[:12]):
         grey = np.asarray(Image.open(path)).astype(int)[:, :48]
         tinted = np.stack([grey, grey - 20, grey + rng.integers(0, 9, grey.shape)], axis=2)
-        Image.fromarray(tinted.clip(0, 255).astype(np.uint8)).save(folder / "good" / path.name)
+        name = f"part{number // 3}_{path.name}"
+        Image.fromarray(tinted.clip(0, 255).astype(np.uint8)).save(folder / "good" / name)
     changes = {
         **micro, "steps": 6, "roi": "6,5 41,8 41,58 6,49", "aspect": "keep", "error": "absolute",
         "fusion": "paper", "reduction": "mean", "standardise": "none", "mask_channel": True,
+        "part_pattern": r"part\d",
     }  # fmt: skip
     Detector.train(folder / "good", "tiny", folder / "run", **changes)
     return folder / "run"

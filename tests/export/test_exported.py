@@ -93,6 +93,24 @@ def test_the_graph_itself_gives_verdict_and_p_value(exports: Path, detector: Det
         assert float(found["p_value"]) == pytest.approx(expected.p_value)
 
 
+@EVERY
+def test_the_p_value_of_a_graph_counts_parts(
+    coloured: Path, coloured_exports: Path, suffix: str
+) -> None:
+    model = Detector.load(coloured)
+    assert set(model.card.calibration.score_weights or ()) == {1 / 3}
+    exported = loaded(coloured_exports / f"model{suffix}")
+    seen = set()
+    for image in sorted((coloured.parent / "good").iterdir()):
+        pixels = np.array(Image.open(image))
+        expected = model.inspect(pixels)
+        scores = np.array(model.card.calibration.scores)
+        if abs(scores - expected.score).min() > 1e-4 * expected.score:  # no held-out image
+            assert float(exported.run(pixels)["p_value"]) == pytest.approx(expected.p_value)
+            seen.add(expected.p_value)
+    assert len(seen) > 1
+
+
 def test_another_false_alarm_rate(exports: Path, detector: Detector) -> None:
     exported = load_exported(exports / "model.onnx")
     for rate in (0.3, 0.9):

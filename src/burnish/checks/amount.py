@@ -22,7 +22,7 @@ def find_shortage(
 
     Args:
         images: those that could be read.
-        false_alarms: rate asked for, in (0, 1); n held-out images can promise 1 / (n + 1).
+        false_alarms: rate asked for, in (0, 1); n held-out parts can promise 1 / (n + 1).
         holdout: share of good images held out for it, part by part; or "auto".
     """
     good = [i for i in images if not i.subject.is_defect and i.subject.split != "test"]
@@ -52,25 +52,28 @@ def _hold_out(
 ) -> list[Finding]:
     parts = [image.subject.part or image.name for image in good]
     try:
-        held = len(split_by_part(parts, holdout, seed=0)[1])
+        held_images = split_by_part(parts, holdout, seed=0)[1]
     except BurnishError as error:
         return [Finding("one-part", "error", "All good images are of one part",
                         f"{str(error)[0].upper()}{str(error)[1:]}.")]  # fmt: skip
+    held = len({parts[i] for i in held_images})  # images of one part count once
     needed = math.ceil(1 / false_alarms - 1e-9) - 1
     if held >= needed:
         return []
-    by_part = f", held out by part ({len(set(parts)):,} parts)" if data.knows_parts else ""
-    share = USUAL_HOLDOUT if holdout == "auto" else holdout
     whole = "" if data.is_split else " if all were trained on"
+    total, unit = len(set(parts)), "part" if len(set(parts)) < len(good) else "image"
+    of_parts = f" of {total:,} parts" if unit == "part" else ""
+    left = f"those of {counted(held, 'part')}" if unit == "part" else f"{held:,}"
+    share = USUAL_HOLDOUT if holdout == "auto" else holdout
     return [
         Finding(
             "too-few-for-rate",
             "warning",
-            "Too few good images for the false-alarm rate asked for",
-            f"{counted(len(good), 'good image')}{by_part} leave {held:,} for calibration{whole}, "
-            f"which can promise {100 / (held + 1):.2g} % false alarms at best, not "
-            f"{100 * false_alarms:.2g} %: that takes {needed:,}.",
-            f"Take about {math.ceil(needed / share):,} good images, hold out more "
+            f"Too few good {unit}s for the false-alarm rate asked for",
+            f"{counted(len(good), 'good image')}{of_parts} leave {left} for calibration{whole}, "
+            f"which can promise {100 / (held + 1):.2g} % false alarms at "
+            f"best, not {100 * false_alarms:.2g} %: that takes {needed:,}.",
+            f"Take about {math.ceil(needed / share):,} good {unit}s, hold out more "
             "(--holdout, and --set holdout=... when training), or accept more false alarms "
             "(--false-alarms).",
             figures={"good_images": len(good), "held_out": held, "needed": needed,

@@ -2,14 +2,19 @@
 
 Split conformal prediction (Vovk et al. 2005; Lei et al. 2018): with n held-out good scores, the
 k-th smallest with k = ceil((n + 1)(1 - alpha)) is exceeded by a new good part with probability at
-most alpha, as long as new good parts are drawn as the held-out ones were.
+most alpha, as long as new good parts are drawn as the held-out ones were. Where several images
+show one part they score alike, and are not n draws: every part counts once then, whatever the
+number of its images (hierarchical conformal prediction: Dunn, Wasserman and Ramdas 2023; Lee,
+Barber and Willett 2023), which keeps the promise for any image of a new part.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from itertools import accumulate
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -18,32 +23,62 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 MARGIN = 1e-3
 
 
-def conformal_threshold(scores: Sequence[float], false_alarms: float) -> float:
-    """The k-th smallest score, k = ceil((n + 1)(1 - false_alarms)), at most the largest.
+def part_weights(parts: Sequence[Hashable]) -> list[float]:
+    """The share that every image has of its part, 1 / (images of that part); the sum is the number
+    of parts."""
+    images = Counter(parts)
+    return [1 / images[part] for part in parts]
+
+
+def ranked(
+    values: Sequence[float], weights: Sequence[float] | None
+) -> tuple[tuple[float, ...], tuple[float, ...] | None]:
+    """Values in ascending order, and their weights, if any, in that order."""
+    if weights is None:
+        return tuple(sorted(values)), None
+    ascending, along = zip(*sorted(zip(values, weights, strict=True)), strict=True)
+    return ascending, along
+
+
+def conformal_threshold(
+    scores: Sequence[float], false_alarms: float, weights: Sequence[float] | None = None
+) -> float:
+    """The smallest score that (n + 1)(1 - false_alarms) of n parts lie at or below, at most the
+    largest: with one image a part the k-th smallest, k = ceil((n + 1)(1 - false_alarms)).
 
     Args:
         scores: of held-out good images, any order, at least one.
         false_alarms: wanted rate in (0, 1).
+        weights: of every score, its share of its part (`part_weights`); None: each is a part.
     """
-    n = len(scores)
-    k = math.ceil((n + 1) * (1 - false_alarms) - 1e-9)
-    return sorted(scores)[min(max(k, 1), n) - 1]
+    ascending, along = ranked(scores, weights)
+    counts = list(accumulate(along or [1.0] * len(scores)))
+    needed = (counts[-1] + 1) * (1 - false_alarms) - 1e-9
+    return ascending[min(bisect_left(counts, needed), len(scores) - 1)]
 
 
 def promised_rate(count: int, false_alarms: float) -> float:
-    """The false-alarm rate that `count` held-out images can promise: at least 1 / (count + 1)."""
+    """The false-alarm rate that `count` held-out parts can promise: at least 1 / (count + 1)."""
     return max(false_alarms, 1 / (count + 1))
 
 
-def needed_images(false_alarms: float) -> int:
-    """Held-out good images needed to promise a false-alarm rate."""
+def needed_parts(false_alarms: float) -> int:
+    """Held-out good parts needed to promise a false-alarm rate."""
     return math.ceil(1 / false_alarms - 1e-9) - 1
 
 
-def conformal_p_value(sorted_scores: Sequence[float], score: float) -> float:
-    """(1 + number of held-out scores >= score) / (n + 1), in (0, 1]; scores sorted ascending."""
-    n = len(sorted_scores)
-    return (1 + n - bisect_left(sorted_scores, score)) / (n + 1)
+def conformal_p_value(
+    sorted_scores: Sequence[float], score: float, weights: Sequence[float] | None = None
+) -> float:
+    """(1 + number of held-out scores >= score) / (n + 1), in (0, 1]; scores sorted ascending.
+
+    With `weights` (as for `conformal_threshold`, in the order of the scores) n parts are counted,
+    each by the share of its images.
+    """
+    first, n = bisect_left(sorted_scores, score), len(sorted_scores)
+    if weights is None:
+        return (1 + n - first) / (n + 1)
+    return (1 + sum(weights[first:])) / (1 + sum(weights))
 
 
 class Calibration(BaseModel):
@@ -58,7 +93,9 @@ class Calibration(BaseModel):
         heat_low: anomaly-map value that 99 % of good pixels lie below; shown uncoloured.
         false_alarms: wanted rate of good parts called defective.
         parts: that the held-out images show; images of one part score alike, so that it is parts
-            that count for the promise. None, in files of before: every image is a part.
+            that count. None, in files of before: every image is a part.
+        score_weights, peak_weights: of every score and peak, its share of its part
+            (`part_weights`). None: each counts as a part, where all are or in files of before.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -70,6 +107,8 @@ class Calibration(BaseModel):
     heat_low: float
     false_alarms: float = Field(gt=0, lt=1)
     parts: int | None = Field(None, ge=1)
+    score_weights: tuple[float, ...] | None = None
+    peak_weights: tuple[float, ...] | None = None
 
     @model_validator(mode="after")
     def _is_sorted(self) -> Calibration:
@@ -79,18 +118,25 @@ class Calibration(BaseModel):
                 raise ValueError(f"{name} are not in ascending order")
         if len(self.mu) != len(self.sigma):
             raise ValueError("mu and sigma differ in length")
+        for values, weights in (
+            (self.scores, self.score_weights), (self.peaks, self.peak_weights)
+        ):  # fmt: skip
+            if weights is not None and (
+                len(weights) != len(values) or not all(0 < weight <= 1 for weight in weights)
+            ):
+                raise ValueError("weights are not one in (0, 1] for every score and peak")
         return self
 
     @property
     def threshold(self) -> float:
         """Image scores above it are called defective: `MARGIN` above the conformal one."""
-        threshold = conformal_threshold(self.scores, self.false_alarms)
+        threshold = conformal_threshold(self.scores, self.false_alarms, self.score_weights)
         return threshold + MARGIN * abs(threshold)
 
     @property
     def pixel_threshold(self) -> float:
         """Anomaly-map values above it are marked; good parts exceed it at the wanted rate."""
-        return conformal_threshold(self.peaks, self.false_alarms)
+        return conformal_threshold(self.peaks, self.false_alarms, self.peak_weights)
 
     @property
     def heat_range(self) -> tuple[float, float]:
@@ -100,7 +146,7 @@ class Calibration(BaseModel):
         return self.heat_low, self.heat_low + 2 * span
 
     def p_value(self, score: float) -> float:
-        return conformal_p_value(self.scores, score)
+        return conformal_p_value(self.scores, score, self.score_weights)
 
     def promise(self) -> str:
         """One sentence on the false-alarm rate for the user."""
@@ -113,7 +159,7 @@ class Calibration(BaseModel):
             return (
                 f"{held} can promise at most {100 / (n + 1):.2g} % false alarms, "
                 f"not the wanted {100 * self.false_alarms:.2g} %: that needs "
-                f"{needed_images(self.false_alarms)} (more good {unit}, or a larger holdout)"
+                f"{needed_parts(self.false_alarms)} (more good {unit}, or a larger holdout)"
             )
         return (
             f"at most {100 * self.false_alarms:.2g} % of good parts will be called defective "

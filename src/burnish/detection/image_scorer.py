@@ -6,7 +6,7 @@ A *prepared* image is uint8 (C, H, W) with the model's channels: at the model's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from burnish.detection.calibration import Calibration
+from burnish.detection.calibration import Calibration, part_weights, ranked
 from burnish.detection.scorer import Scorer, View
 from burnish.images.roi import Region, regions_at
 from burnish.images.tiles import Grid, Tile, cut, cut_region
@@ -148,11 +148,15 @@ class ImageScorer:
         filled[grid.tile - done :] = False
 
     def calibrate(
-        self, images: Images, tick: Callable[[], None] = lambda: None
+        self,
+        images: Images,
+        tick: Callable[[], None] = lambda: None,
+        parts: Sequence[str] | None = None,
     ) -> tuple[Calibration, list[float]]:
         """Calibrate on good prepared images, one in memory at a time.
 
         Args:
+            parts: what part each image shows; None: every image a part of its own.
             tick: called after every image of each pass (`calibration_passes`).
 
         Returns:
@@ -170,13 +174,21 @@ class ImageScorer:
             sample = values[:: max(1, values.size // QUANTILE_PIXELS)]
             quantiles.append(float(np.quantile(sample, 0.99)))
             tick()
+        weights = None
+        if parts is not None and len(set(parts)) < len(parts):
+            weights = part_weights(parts)
+        ascending, score_weights = ranked(scores, weights)
+        rising, peak_weights = ranked(peaks, weights)
         calibration = Calibration(
             mu=tuple(mu),
             sigma=tuple(sigma),
-            scores=tuple(sorted(scores)),
-            peaks=tuple(sorted(peaks)),
+            scores=ascending,
+            peaks=rising,
             heat_low=float(np.median(quantiles)),
             false_alarms=self.settings.false_alarms,
+            parts=len(scores if parts is None else set(parts)),
+            score_weights=score_weights,
+            peak_weights=peak_weights,
         )
         return calibration, scores
 

@@ -49,8 +49,9 @@ from burnish.method.whole import WholeModel
 from burnish.settings import Settings
 
 # 2: tiles, region of interest, ranges of the training images; 3: textures; 4: alignment, features;
-# 5: textures named one by one; 6: factors of textures; 7: lines; 8: whole; 9: extremes
-FORMAT = 9
+# 5: textures named one by one; 6: factors of textures; 7: lines; 8: whole; 9: extremes;
+# 10: weights of held-out scores
+FORMAT = 10
 KEY = "burnish-model"
 POSITION = ("position.mean", "position.deviation")
 ROI = "roi.png"

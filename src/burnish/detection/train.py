@@ -159,14 +159,14 @@ def train(
     )
     held_images = Subset(store, held)
     image_scorer = ImageScorer(scorer, settings, roi)
-    shown, names = len({parts[i] for i in held}), [store.paths[i].name for i in held]
+    shown, names = [parts[i] for i in held], [store.paths[i].name for i in held]
     judged, total = count(1), image_scorer.calibration_passes * len(held)
     calibration, scores = image_scorer.calibrate(
         held_images,
         lambda: tell(Stage("calibrate", done=LEARNING + (1 - LEARNING) * next(judged) / total)),
+        shown,
     )
-    calibration = calibration.model_copy(update={"parts": shown})
-    oddest = find_oddest(names, [parts[i] for i in held], scores, calibration.threshold)
+    oddest = find_oddest(names, shown, scores, calibration.threshold)
     watched = (store[i] for i in training[:: max(1, len(training) // RANGE_IMAGES)])
     ranges = learn_ranges(
         prepared_statistics(pixels, image_scorer.region(*pixels.shape[1:])) for pixels in watched
@@ -185,7 +185,7 @@ def train(
             "fingerprint": identity["fingerprint"],
             "training_images": len(training),
             "held_out_images": len(held),
-            "held_out_parts": shown,
+            "held_out_parts": len(set(shown)),
             "held_out": names,
             "oddest": None if oddest is None else asdict(oddest),
             "skipped": store.skipped,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from burnish.detection.calibration import needed_images
+from burnish.detection.calibration import needed_parts
 from burnish.evaluation import intervals
 from burnish.evaluation.record import Evaluation
 
@@ -114,9 +114,7 @@ def _unlike(e: Evaluation) -> str:
 def _too_many_false_alarms(e: Evaluation) -> str:
     assert e.false_alarm_interval is not None
     low, high = (percent(rate) for rate in e.false_alarm_interval)
-    held_out, unit = e.model.held_out_images, "images"
-    if e.model.held_out_parts is not None and e.model.held_out_parts < held_out:
-        held_out, unit = e.model.held_out_parts, "parts"  # images of one part score alike
+    held_out, unit = _held_out(e)
     chance = intervals.chance_of_calibration(
         e.false_alarms, e.n_good, held_out, e.false_alarm_rate_wanted
     )
@@ -134,12 +132,19 @@ def _too_strict(e: Evaluation) -> str:
         f"calling everything defective gives {e.all_positive_f1:.3f}, and some other threshold "
         f"{e.best_f1:.3f}."
     )
-    if e.model.held_out_images < needed_images(e.false_alarm_rate_wanted):
+    held_out, unit = _held_out(e)
+    if held_out < needed_parts(e.false_alarm_rate_wanted):
         text += (
-            f" It is the highest score of only {e.model.held_out_images} held-out good images, so "
+            f" It is the highest score of only {held_out} held-out good {unit}, so "
             "one odd image among them decides it."
         )
     return text
+
+
+def _held_out(e: Evaluation) -> tuple[int, str]:
+    """How many count for the threshold, and what: images of one part score alike."""
+    images, parts = e.model.held_out_images, e.model.held_out_parts
+    return (images, "images") if parts is None or parts == images else (parts, "parts")
 
 
 def percent(rate: float | None) -> str:

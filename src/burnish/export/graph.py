@@ -78,6 +78,7 @@ class InspectionGraph(nn.Module):
     sigma: Tensor
     threshold: Tensor
     scores: Tensor
+    weights: Tensor
     luma: Tensor
     first: Tensor
     colours: Tensor
@@ -142,6 +143,9 @@ class InspectionGraph(nn.Module):
         self.register_buffer("sigma", torch.tensor(calibration.sigma))
         self.register_buffer("threshold", torch.tensor(calibration.threshold))
         self.register_buffer("scores", torch.tensor(calibration.scores))
+        weights = calibration.score_weights or [1.0] * len(calibration.scores)
+        self.register_buffer("weights", torch.tensor(weights))
+        self.parts = sum(weights)
         self.register_buffer("luma", torch.tensor(LUMA, dtype=torch.float32))
         self.register_buffer("first", torch.tensor([1.0, 0.0, 0.0]))
         self.register_buffer("colours", torch.arange(3))
@@ -184,7 +188,7 @@ class InspectionGraph(nn.Module):
             whole = (whole - self.mu[-1]) / self.sigma[-1]
             score, alone = with_whole(score, whole), torch.cat([alone, whole])
         score = score[0]
-        exceed = (self.scores >= score).sum(dtype=torch.float32)
+        exceed = ((self.scores >= score) * self.weights).sum()
         model_map = fused[0]
         levels = (painted[0].index_select(0, scale)[0].clamp(-1, 1) + 1).mul(127.5).round()
         coldest = self._pixels(fused).amin(dim=1)[0]
@@ -204,7 +208,7 @@ class InspectionGraph(nn.Module):
         return (
             score,
             score > self.threshold,
-            (1 + exceed) / (len(self.scores) + 1),
+            (1 + exceed) / (1 + self.parts),
             anomaly_map,
             channels_last.to(torch.uint8),
             scale[0],
