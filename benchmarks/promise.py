@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from burnish import Detector
@@ -92,26 +93,31 @@ def flat(scores: Scores) -> list[float]:
     return [score for part in scores.values() for score in part]
 
 
-def threshold(held: Sequence[Sequence[float]], wanted: float, by_part: bool) -> float:
-    """As burnish sets it from the scores of each held-out part, or as if every image were one."""
-    weights = part_weights([number for number, part in enumerate(held) for _ in part])
-    scores = [score for part in held for score in part]
-    found = conformal_threshold(scores, wanted, weights if by_part else None)
-    return found + MARGIN * abs(found)
-
-
 def rates(run: dict[str, Any], wanted: float, by_part: bool) -> tuple[float, float]:
-    """False alarms on the good test images, and on average over `DRAWS` draws of which of all
-    unseen parts set the threshold: of the images of a part, and then over parts."""
-    held, tested = (list(run[group].values()) for group in ("held_out", "test_good"))
-    limit = threshold(held, wanted, by_part)
-    got = float(np.mean(np.array(flat(run["test_good"])) > limit))
-    rng, drawn = np.random.default_rng(0), []
-    parts = [np.array(part) for part in held + tested]
+    """Share of good test images above the threshold that the held-out parts set; and the average
+    over `DRAWS` draws of which of all unseen parts set it: of images of a part, then over parts.
+
+    Args:
+        by_part: as burnish sets it; or as if every image were a part.
+    """
+    parts = [*run["held_out"].values(), *run["test_good"].values()]
+    scores = np.concatenate(parts)
+    number = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    weights = np.array(part_weights(number.tolist()))
+
+    def alarms(setting: NDArray[np.intp]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which images are of other parts than those that set the threshold, which are above."""
+        sets = np.isin(number, setting)
+        counted = weights[sets].tolist() if by_part else None
+        limit = conformal_threshold(scores[sets].tolist(), wanted, counted)
+        return ~sets, scores > limit + MARGIN * abs(limit)
+
+    held, rng = len(run["held_out"]), np.random.default_rng(0)
+    others, above = alarms(np.arange(held))
+    got, drawn = float(above[others].mean()), []
     for _ in range(DRAWS):
-        order = rng.permutation(len(parts))
-        limit = threshold([parts[i].tolist() for i in order[: len(held)]], wanted, by_part)
-        drawn.append(np.mean([(parts[i] > limit).mean() for i in order[len(held) :]]))
+        others, above = alarms(rng.permutation(len(parts))[:held])
+        drawn.append((above * weights)[others].sum() / (len(parts) - held))
     return got, float(np.mean(drawn))
 
 
