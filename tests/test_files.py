@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from burnish.errors import BurnishError
-from burnish.files import atomic_path, atomic_write, save_tensors
+from burnish.files import atomic_path, atomic_write, check_writable, save_tensors
 
 
 def names(folder: Path) -> list[str]:
@@ -29,6 +29,20 @@ def test_write_and_overwrite(tmp_path: Path, content: str | bytes) -> None:
         assert names(path.parent) == ["a.txt"]
     atomic_write(str(path), "other")
     assert path.read_text() == "other"
+
+
+def test_what_cannot_be_written_is_told_at_once_and_nothing_is_left(tmp_path: Path) -> None:
+    kept = tmp_path / "a.txt"
+    kept.write_text("kept")
+    check_writable(kept)
+    check_writable(tmp_path / "new" / "b.txt")
+    assert kept.read_text() == "kept"
+    assert names(tmp_path) == ["a.txt", "new"]
+    assert names(tmp_path / "new") == []
+    for path in (kept / "b.txt", Path("/proc/burnish/b.txt")):  # in a file; no folder to be made
+        with pytest.raises(BurnishError, match=f"cannot write {path}: "):
+            check_writable(path)
+    assert kept.read_text() == "kept"
 
 
 def test_until_the_end_the_old_file_is_what_others_see(tmp_path: Path) -> None:

@@ -63,6 +63,21 @@ def atomic_write(path: str | Path, content: str | bytes, durable: bool = True) -
         beside.write_bytes(data)
 
 
+def check_writable(path: str | Path) -> None:
+    """Fail before long work, not after it, where `path` cannot be written.
+
+    Raises:
+        BurnishError: as `atomic_path`.
+    """
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.writable")
+    try:
+        atomic_write(beside, "")
+    except BurnishError as error:
+        raise BurnishError(str(error).replace(str(beside), str(path))) from error
+    beside.unlink()
+
+
 def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file in one step; see `atomic_path`."""
     from safetensors import SafetensorError

@@ -99,3 +99,22 @@ def test_wrong_arguments_are_told(
     code, _, err = burnish("evaluate", run_folder, metal, *arguments)
     assert code == 2
     assert told in err
+
+
+def test_a_place_for_the_report_that_cannot_be_is_told_before_any_image(
+    burnish, run_folder: Path, metal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("images were inspected")
+
+    monkeypatch.setattr("burnish.evaluation.evaluate.evaluate", never)
+    code, _, err = burnish("evaluate", run_folder, metal, "--report", tmp_path / "report.html")
+    assert code == 2
+    assert "is to be a folder" in err
+    assert f"give {tmp_path / 'report'}" in err.replace("\n", "")
+    assert not (tmp_path / "report.html").exists()
+    (tmp_path / "file").write_text("kept")
+    code, _, err = burnish("evaluate", run_folder, metal, "--report", tmp_path / "file")
+    assert code == 2
+    assert "cannot write" in err
+    assert (tmp_path / "file").read_text() == "kept"

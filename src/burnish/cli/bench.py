@@ -60,12 +60,10 @@ def bench(
 
     from burnish.bench.bench import bench_models, run_bench
     from burnish.cli.bench_tables import bench_tables
-    from burnish.files import atomic_write
+    from burnish.files import atomic_write, check_writable
 
     if as_json is not None and str(as_json) != "-":  # told before minutes of measuring, not after
-        beside = as_json.with_name(f".{as_json.name}.writable")
-        atomic_write(beside, "")
-        beside.unlink()
+        check_writable(as_json)
     console = Console(stderr=True)
     command = "burnish " + " ".join(sys.argv[1:])
     with console.status("") as status:

@@ -57,9 +57,19 @@ def evaluate(
     """
     from rich.console import Console
 
+    from burnish.errors import BurnishError
+    from burnish.files import check_writable
     from burnish.images.dataset import find_test_images
 
-    find_test_images(data)  # a wrong folder is told before torch takes its seconds
+    folder = report or (model if model.is_dir() else model.parent) / "evaluation"
+    if folder.suffix.lower() in (".html", ".htm") and not folder.is_dir():
+        raise BurnishError(
+            f"--report {folder} is to be a folder, which report.html, evaluation.json and "
+            f"scores.csv go into: give {folder.with_suffix('')}, say"
+        )
+    # A wrong folder is told before torch takes its seconds, and where nothing can be written to
+    # before all images are inspected.
+    find_test_images(data)
 
     from burnish.cli import tables
     from burnish.cli.progress import image_progress
@@ -72,7 +82,7 @@ def evaluate(
     detector = Detector.load(model, device)
     if false_alarms is not None:
         detector = detector.with_false_alarms(false_alarms)
-    folder = report or (model if model.is_dir() else model.parent) / "evaluation"
+    check_writable(folder / "report.html")
     messages = Console(stderr=True)
     with image_progress(messages, "evaluate") as on_image:
         evaluation = run_evaluation(

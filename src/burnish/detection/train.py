@@ -26,7 +26,7 @@ from burnish.detection.oddest import find_oddest
 from burnish.detection.ranges import learn_ranges, prepared_statistics
 from burnish.detection.scorer import Scorer, View
 from burnish.errors import BurnishError
-from burnish.files import atomic_write
+from burnish.files import atomic_write, check_writable
 from burnish.images.dataset import (
     MIN_GOOD,
     find_training_images,
@@ -220,8 +220,7 @@ def _claim(out: Path, resume: bool, overwrite: bool) -> None:
             f"{out} already holds {' and '.join(kept)}: --resume goes on with that run, "
             "--overwrite replaces it, or choose another --out"
         )
-    atomic_write(out / ".writable", "")
-    (out / ".writable").unlink()
+    check_writable(out / "model.safetensors")
     if overwrite and not resume:
         for name in kept:
             (out / name).unlink()
