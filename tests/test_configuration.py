@@ -82,6 +82,16 @@ def test_unknown_preset_offers_the_nearest() -> None:
             {"weight_adversarial": 0, "weight_latent": 0, "weight_consistency": 0},
             "nothing to learn",
         ),
+        (
+            {
+                "weight_adversarial": 0,
+                "weight_latent": 0,
+                "weight_l1": 0,
+                "weight_ssim": 0,
+                "weight_gradient": 0,
+            },
+            "nothing to learn",
+        ),
         ({"skip": "x", "batch": 0}, "skip.*; batch"),  # all mistakes at once
     ],
 )

@@ -62,7 +62,8 @@ def check_together(s: Settings) -> None:
         raise ValueError("width and disc_width must be multiples of 4 (sine positions)")
     if s.skip == "all" and s.depth_encoder != s.depth_decoder:
         raise ValueError("skip=all needs depth_encoder equal to depth_decoder")
-    if not (s.weight_adversarial or s.weight_latent or s.weight_consistency):
+    consistency = s.weight_consistency and (s.weight_l1 or s.weight_ssim or s.weight_gradient)
+    if not (s.weight_adversarial or s.weight_latent or consistency):
         raise ValueError("every loss weight is 0: there is nothing to learn")
     if s.epochs is None and s.steps is None and s.minutes is None:
         raise ValueError("one of epochs, steps and minutes must say when training ends")

@@ -76,6 +76,8 @@ class MedianDetector:
             ranges=learn_ranges(prepared_statistics(read_image(p)[None]) for p in good),
         )  # fmt: skip
 
+        self.threshold = self.card.calibration.threshold
+
     @staticmethod
     def error_map(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         grey = to_channels(image, 1)
@@ -97,7 +99,7 @@ class MedianDetector:
         regions, peak = find_regions(error, calibration.pixel_threshold, *image.shape[:2])
         return Result(
             path=path,
-            is_defect=score > calibration.threshold,
+            is_defect=score > self.threshold,
             score=score,
             threshold=calibration.threshold,
             p_value=calibration.p_value(score),

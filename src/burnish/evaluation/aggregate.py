@@ -53,7 +53,7 @@ def aggregate(detector: Inspector, data: Path, collected: Collected, equalised: 
     """
     card, rows = detector.card, collected.rows
     calibration = card.calibration
-    threshold = calibration.threshold
+    threshold = detector.threshold
     scores = np.array([row.score for row in rows])
     defect = np.array([row.is_defect for row in rows])
     parts = [row.part for row in rows]

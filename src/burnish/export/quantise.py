@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from burnish.detection.calibration import MARGIN
 from burnish.detection.detector import Detector
 from burnish.errors import BurnishError
 from burnish.export.runtimes import need
@@ -103,7 +104,8 @@ def raise_threshold(proto: Any, model: Detector, images: Sequence[Path]) -> floa
     """Raise the threshold in a quantised graph until good images that pass the model pass it too.
 
     Scores in 8 bits are a little off, and the threshold is close to the score of a good image. Only
-    images known to be good move it; the gate then tries it on others.
+    images known to be good move it, with the margin that thresholds have; the gate then tries it on
+    others.
 
     Returns:
         The threshold now in the graph.
@@ -116,7 +118,8 @@ def raise_threshold(proto: Any, model: Detector, images: Sequence[Path]) -> floa
         if model.inspect(image).is_defect:
             continue
         pixels = {"pixels": image.reshape(*image.shape[:2], -1)}
-        threshold = max(threshold, float(session.run(["score"], pixels)[0]))
+        score = float(session.run(["score"], pixels)[0])
+        threshold = max(threshold, score + MARGIN * abs(score))
     raised = onnx.numpy_helper.from_array(np.array(threshold, np.float32), "threshold")
     held.CopyFrom(raised)
     return threshold

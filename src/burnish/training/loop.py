@@ -236,8 +236,8 @@ class Trainer:
         numbers = dict(zip(self.update.names, values.tolist(), strict=True))
         if not all(map(math.isfinite, numbers.values())):
             raise BurnishError(
-                f"training diverged: loss {numbers} at step {self.progress.step}. The last good "
-                f"checkpoint {self.checkpoint} is intact; resume with a lower learning_rate"
+                f"training diverged: loss {numbers} at step {self.progress.step}. "
+                "Train again with --overwrite and a lower learning_rate"
             )
         self.progress.step += 1
         return numbers

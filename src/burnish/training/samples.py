@@ -122,6 +122,14 @@ class Samples:
                 best = (share, top, left, inside)
             if share >= ENOUGH:
                 break
+        if region is not None and region.any() and best[0] == 0.0:
+            seen = np.argwhere(region)  # a small region in a large image
+            middle = seen[rng.integers(len(seen))] - tile // 2
+            top, left = (
+                int(np.clip(start, 0, max(0, side - tile)))
+                for start, side in zip(middle, size, strict=True)
+            )
+            return top, left, cut_region(region, top, left, tile, size)
         return best[1], best[2], best[3]
 
     @cached_property

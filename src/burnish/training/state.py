@@ -63,8 +63,8 @@ def save_state(
     for key, value in tensors.items():
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise BurnishError(
-                f"training diverged: {key} is not finite at step {progress.step}. The last good "
-                f"checkpoint {path} is intact; resume with a lower learning_rate"
+                f"training diverged: {key} is not finite at step {progress.step}. "
+                "Train again with --overwrite and a lower learning_rate"
             )
     header = {"format": FORMAT, "progress": asdict(progress), **identity}
     save_tensors(path, tensors, {"burnish-state": json.dumps(header)})
