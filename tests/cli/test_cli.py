@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -271,3 +272,19 @@ def test_resume_with_other_scoring_calibrates_anew_without_training(
     cards = [Detector.load(tmp_path / name).card for name in ("direct", "changed")]
     assert cards[0].calibration == cards[1].calibration
     assert cards[0].settings == cards[1].settings
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_output_that_cannot_be_written_is_no_verdict() -> None:
+    """1 would say that a part is defective: a full disk, and a reader that left, end with 2."""
+    command = [sys.executable, "-c", "from burnish.cli.main import run; run()", "presets", "small"]
+    with Path("/dev/full").open("w") as full:
+        found = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert found.returncode == 2
+    assert "Traceback" not in found.stderr
+    reader, writer = os.pipe()
+    os.close(reader)
+    left = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert left.returncode == 2
+    assert left.stderr == ""

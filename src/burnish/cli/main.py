@@ -70,7 +70,10 @@ def run() -> None:
     except KeyboardInterrupt:
         print("burnish: interrupted", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # the reader of our output left, as `| head` does
+    except SystemExit as leaving:
+        if not isinstance(leaving.__context__, BrokenPipeError):
+            raise
+        # The reader of our output left, as `| head` does; typer's 1 would say "defect".
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(2)
     except OSError as error:  # 1 would say that a part is defective
