@@ -88,7 +88,7 @@ def on_scales(scales: Sequence[ScaleRow], fused_auroc: float | None) -> str:
     best, name = max(rated)
     if best > fused_auroc + AS_GOOD:
         return (
-            f"Blocks of {name} alone would rank these images better ({best:.3f}) than the fused "
+            f"Maps of {name} alone would rank these images better ({best:.3f}) than the fused "
             f"score ({fused_auroc:.3f}). That is known only from the test images: it is no reason "
             "to change a setting, but one to test on synthetic defects."
         )
