@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from burnish import Detector
+from burnish.cli import doctor, main
 
 SHORT = ["--preset", "tiny", "--set", "image_size=32", "--set", "mask_blocks=8,16", "--set",
          "width=32", "--set", "disc_width=32", "--set", "batch=4"]  # fmt: skip
@@ -259,6 +260,16 @@ def test_presets_and_doctor(burnish) -> None:
     assert "free" in burnish("doctor")[1]
 
 
+def test_doctor_tells_how_to_get_every_extra(capsys: pytest.CaptureFixture[str]) -> None:
+    """Brackets are markup to rich, which would swallow the name of the extra."""
+    report = doctor.examine()
+    report["optional"] = dict.fromkeys(report["optional"])
+    doctor._show(report)
+    text = " ".join(capsys.readouterr().out.split())
+    for extra in ("tensorboard", "export", "features"):
+        assert f"pip install 'burnish[{extra}]'" in text
+
+
 def test_resume_with_other_scoring_calibrates_anew_without_training(
     burnish, metal: Path, tmp_path: Path
 ) -> None:
@@ -288,3 +299,13 @@ def test_output_that_cannot_be_written_is_no_verdict() -> None:
     os.close(writer)
     assert left.returncode == 2
     assert left.stderr == ""
+
+
+def test_a_fault_of_burnish_is_no_verdict(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(main, "app", lambda: 1 // 0)
+    with pytest.raises(SystemExit) as left:
+        main.run()
+    assert left.value.code == 2
+    assert "ZeroDivisionError" in capsys.readouterr().err

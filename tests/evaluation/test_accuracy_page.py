@@ -76,10 +76,10 @@ def test_the_table_of_the_helping_hand(label: str) -> None:
     assert row[3:] == [short(mean(r["pixel_aupro"] for r in rs)) for rs in (helped, alone)]
 
 
-def test_float32_is_no_better() -> None:
+def test_float32_beside_bfloat16() -> None:
     exact = [short(r["image_auroc"]) for r in figures("kolektor", ["precision=float32"])]
-    short_ones = [short(r["image_auroc"]) for r in figures("kolektor", [])]
-    first, second = (f"{a}, {b} and {c}" for a, b, c in (exact, short_ones))
+    half = [short(r["image_auroc"]) for r in figures("kolektor", [])]
+    first, second = (f"{a}, {b} and {c}" for a, b, c in (exact, half))
     said = " ".join(TEXT.split())
     assert f"KolektorSDD has {first} (seeds 0, 1 and 2), in bfloat16 {second};" in said
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -60,7 +61,10 @@ app.add_typer(data)
 
 
 def run() -> None:
-    """Entry point: a user's mistake is one line on stderr and exit code 2, never a traceback."""
+    """Entry point: a user's mistake is one line on stderr and exit code 2, never a traceback.
+
+    Nothing but a verdict (`inspect`) or a finding (`data check`) ends with 1.
+    """
     try:
         app()
     except BurnishError as error:
@@ -73,13 +77,20 @@ def run() -> None:
     except SystemExit as leaving:
         if not isinstance(leaving.__context__, BrokenPipeError):
             raise
-        # The reader of our output left, as `| head` does; typer's 1 would say "defect".
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # its reader left, as `| head` does, and typer says 1
         sys.exit(2)
-    except OSError as error:  # 1 would say that a part is defective
+    except OSError as error:
         print(f"burnish: {error}", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(2)
+    except Exception:  # a defect of burnish
+        traceback.print_exc()
+        sys.exit(2)
+
+
+def _drop_output() -> None:
+    """What is still to be written would fail again when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

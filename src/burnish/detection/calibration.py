@@ -40,6 +40,11 @@ def ranked(
     return ascending, along
 
 
+def above(score: float) -> float:
+    """The threshold that a score, in the model's units, passes by `MARGIN` of its size."""
+    return score + MARGIN * abs(score)
+
+
 def conformal_threshold(
     scores: Sequence[float], false_alarms: float, weights: Sequence[float] | None = None
 ) -> float:
@@ -134,8 +139,7 @@ class Calibration(BaseModel):
     @property
     def threshold(self) -> float:
         """Image scores above it are called defective: `MARGIN` above the conformal one."""
-        threshold = conformal_threshold(self.scores, self.false_alarms, self.score_weights)
-        return threshold + MARGIN * abs(threshold)
+        return above(conformal_threshold(self.scores, self.false_alarms, self.score_weights))
 
     @property
     def pixel_threshold(self) -> float:

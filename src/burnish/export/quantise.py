@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from burnish.detection.calibration import MARGIN
+from burnish.detection.calibration import above
 from burnish.detection.detector import Detector
 from burnish.errors import BurnishError
 from burnish.export.runtimes import need
@@ -118,8 +118,7 @@ def raise_threshold(proto: Any, model: Detector, images: Sequence[Path]) -> floa
         if model.inspect(image).is_defect:
             continue
         pixels = {"pixels": image.reshape(*image.shape[:2], -1)}
-        score = float(session.run(["score"], pixels)[0])
-        threshold = max(threshold, score + MARGIN * abs(score))
+        threshold = max(threshold, above(float(session.run(["score"], pixels)[0])))
     raised = onnx.numpy_helper.from_array(np.array(threshold, np.float32), "threshold")
     held.CopyFrom(raised)
     return threshold

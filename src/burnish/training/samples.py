@@ -122,15 +122,15 @@ class Samples:
                 best = (share, top, left, inside)
             if share >= ENOUGH:
                 break
-        if region is not None and region.any() and best[0] == 0.0:
-            seen = np.argwhere(region)  # a small region in a large image
-            middle = seen[rng.integers(len(seen))] - tile // 2
-            top, left = (
-                int(np.clip(start, 0, max(0, side - tile)))
-                for start, side in zip(middle, size, strict=True)
-            )
-            return top, left, cut_region(region, top, left, tile, size)
-        return best[1], best[2], best[3]
+        if best[0] > 0 or region is None or not region.any():
+            return best[1], best[2], best[3]
+        seen = np.flatnonzero(region)  # a small region of a large image: round one of its pixels
+        pixel = divmod(int(rng.choice(seen)), size[1])
+        top, left = (
+            min(max(at - tile // 2, 0), max(side - tile, 0))
+            for at, side in zip(pixel, size, strict=True)
+        )
+        return top, left, cut_region(region, top, left, tile, size)
 
     @cached_property
     def _region_at(self) -> Callable[[int, int], Region | None]:
