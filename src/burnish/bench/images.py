@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from burnish.drawing import some_of
 from burnish.images.cache.room import ROOT_VARIABLE
 from burnish.images.dataset import find_training_images
 from burnish.images.synthetic.synth import write_dataset
 from burnish.settings import MOST_HELD_OUT, Settings
 
 MADE, MADE_SIZE = 32, (256, 256)  # images, and their height and width, px
-TAKEN = 64  # of the user's at most, evenly spread
+TAKEN = 64  # of the user's, drawn at random
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def pictures(data: Path | None, settings: Settings) -> Iterator[Path]:
         else:
             paths = find_training_images(data)
             good.mkdir()
-            for index, path in enumerate(paths[:: max(1, len(paths) // max(TAKEN, least))]):
+            for index, path in enumerate(some_of(paths, max(TAKEN, least))):
                 shutil.copyfile(path, good / f"{index:05}{path.suffix}")
         before = os.environ.get(ROOT_VARIABLE)
         os.environ[ROOT_VARIABLE] = str(work / "cache")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,38 +22,34 @@ def some_places(inside: Tensor | None, pixels: int, count: int, rng: torch.Gener
     return spots[torch.randint(len(spots), (count,), generator=rng)]
 
 
-class EvenViews:
-    """Tensors of views that lie evenly among all: when `MOST` are kept, every other one goes, and
-    from then on every other view is passed over.
+class SomeViews:
+    """Tensors of views drawn evenly from all that come (reservoir sampling, Vitter 1985).
 
     They are kept in one block a name: small tensors between the large ones of each view would leave
     holes that nothing fits into (40 MB a view, on glibc).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int = 0) -> None:
         self._rows: dict[str, Tensor] = {}
-        self._count, self._seen, self._every = 0, 0, 1
+        self._rng = np.random.default_rng((seed, 5))
+        self._seen, self._place = 0, 0
 
     def wants(self) -> bool:
         """Whether the view that comes now is one of them; to be asked once a view."""
-        wanted = self._seen % self._every == 0
+        fits = self._seen < MOST
+        self._place = self._seen if fits else int(self._rng.integers(self._seen + 1))
         self._seen += 1
-        if wanted and self._count == MOST:
-            for rows in self._rows.values():
-                rows[: MOST // 2] = rows[::2].clone()
-            self._count, self._every = MOST // 2, 2 * self._every
-        return wanted
+        return self._place < MOST
 
     def add(self, **rows: Tensor) -> None:
         """Keep these of a wanted view; of each the same names and shapes."""
         for name, row in rows.items():
             if name not in self._rows:
                 self._rows[name] = row.new_empty(MOST, *row.shape)
-            self._rows[name][self._count] = row
-        self._count += 1
+            self._rows[name][self._place] = row
 
     def __getitem__(self, name: str) -> Tensor:
-        return self._rows[name][: self._count]
+        return self._rows[name][: self._seen]
 
 
 class Moments:

@@ -17,11 +17,12 @@ from torch import Tensor
 
 from burnish.detection.calibration import Calibration, part_weights, ranked
 from burnish.detection.scorer import Scorer, View
+from burnish.drawing import draw
 from burnish.images.roi import Region, regions_at
 from burnish.images.tiles import Grid, Tile, cut, cut_region
 from burnish.settings import Settings
 
-REFERENCE_VIEWS = 1000  # tiles that mu and sigma are measured on, spread over all held-out images
+REFERENCE_VIEWS = 1000  # tiles that mu and sigma are measured on, of all held-out images
 QUANTILE_PIXELS = 1_000_000
 
 
@@ -201,14 +202,16 @@ class ImageScorer:
     def _measure_references(
         self, images: Images, tick: Callable[[], None]
     ) -> tuple[list[float], list[float]]:
-        """mu and sigma of each map over the pixels of all views, or of a spread of them."""
+        """mu and sigma of each map over the pixels of all images, or of some of their tiles."""
         sums = torch.zeros(2, self.scorer.maps, dtype=torch.float64)
         pixels, seen = 0, 0
-        stride = max(1, self._count_views(images) // REFERENCE_VIEWS)
+        total = self._count_views(images)
+        most = total if self.settings.tile == "full" else REFERENCE_VIEWS
+        chosen = set(draw(total, most, self.settings.seed).tolist())
         for index in range(len(images)):
             for _, view in self.views(images[index]):
                 seen += 1
-                if self.settings.tile != "full" and (seen - 1) % stride:
+                if seen - 1 not in chosen:
                     continue
                 errors = self.scorer.errors(view)[0][0].double().cpu().flatten(1)
                 if view.inside is not None:

@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from burnish.detection.gathering import EvenViews, Moments, inside_of, some_places
+from burnish.detection.gathering import Moments, SomeViews, inside_of, some_places
 from burnish.detection.learning_lines import learn_lines
 from burnish.detection.learning_textures import learn_textures
 from burnish.detection.scorer import Scorer, View, to_tensor
@@ -110,7 +110,7 @@ def learn_features(scorer: Scorer, views: Iterable[View]) -> FeatureModel:
     height, width = (-(-side // STRIDE) for side in (scorer.shape.height, scorer.shape.width))
     moments = Moments(FEATURES, height, width)
     rng = torch.Generator().manual_seed(scorer.settings.seed)
-    kept = EvenViews()
+    kept = SomeViews(scorer.settings.seed)
     for view in views:
         inside = None if view.inside is None else coarse_region(torch.from_numpy(view.inside))
         if inside is not None and not inside.any():
@@ -166,7 +166,7 @@ def learn_extremes(judges: Sequence[Judge]) -> Extremes:
     found, (first, _) = [], judges[0]
     spared = 0 if first.position is None else len(first.masks)
     for judge, views in judges:
-        kept = EvenViews()
+        kept = SomeViews(judge.settings.seed)
         for view in views():
             if kept.wants():
                 inside = inside_of(view, judge.device)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from burnish.detection.gathering import EvenViews, Moments, inside_of, some_places
+from burnish.detection.gathering import Moments, SomeViews, inside_of, some_places
 from burnish.detection.scorer import Scorer, View, to_tensor
 from burnish.method.cells import coarse_cells, stretch, to_cells
 from burnish.method.factors import Factors, find_factors, left_over
@@ -32,7 +32,7 @@ def learn_textures(
     them over the whole view if `Settings.judges_whole` asks for it."""
     wanted, shape = scorer.settings.textures, scorer.shape
     moments = [Moments(DESCRIPTORS, shape.height, shape.width) for _ in wanted]
-    kept = EvenViews()
+    kept = SomeViews(scorer.settings.seed)
     rng = torch.Generator().manual_seed(scorer.settings.seed)
     for view in views:
         inside = inside_of(view)

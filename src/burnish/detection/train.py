@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 import burnish
 from burnish.configuration import make_settings
 from burnish.detection.detector import pick_device
+from burnish.detection.gathering import MOST
 from burnish.detection.image_scorer import ImageScorer
 from burnish.detection.learning import learn_all, passes
 from burnish.detection.model_file import FORMAT, Model, ModelCard, load_model, save_model
 from burnish.detection.oddest import find_oddest
 from burnish.detection.ranges import learn_ranges, prepared_statistics
 from burnish.detection.scorer import Scorer, View
+from burnish.drawing import some_of
 from burnish.errors import BurnishError
 from burnish.files import atomic_write, check_writable
 from burnish.images.dataset import (
@@ -54,9 +56,10 @@ DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()
 
 
 SHOWN = 10  # files named that could not be read, or not whole
-RANGE_IMAGES = 500  # training images, at least, that ranges of trivial statistics come from
+RANGE_IMAGES = 1000  # training images, at most, that ranges of trivial statistics come from
 LEARNING = 0.8  # of calibration's progress: what good views teach; the rest, held-out images
-REFERENCE_VIEWS = 200  # training samples that the error's references by position come from
+LEAST_SAMPLES = 2  # one half judges the other
+REFERENCE_VIEWS = MOST  # training samples that all of calibration is learnt from
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,11 @@ def train(
     if not is_worker():
         atomic_write(out / "settings.json", json.dumps(identity, indent=1))
     samples = Samples(store, training, settings.tile, roi)
+    if len(samples) < LEAST_SAMPLES:
+        raise BurnishError(
+            f"holding out {len(held)} of {len(parts)} images leaves {len(samples)} to learn from; "
+            f"at least {LEAST_SAMPLES} are needed: lower holdout, or look at part_pattern"
+        )
     tell(Stage("data", _describe(store, samples, held, settings)))
     for kind, sentences in (("skipped", store.skipped), ("note", store.notes)):
         for sentence in sentences[:SHOWN]:
@@ -148,7 +156,7 @@ def train(
 
     tell(Stage("calibrate", f"calibrating on {len(held)} held-out good images"))
     scorer = Scorer(generator, settings, pick_device(settings.accelerator))
-    ticks, total = count(1), passes(settings) * len(samples.reference_numbers(REFERENCE_VIEWS))
+    ticks, total = count(1), passes(settings) * min(REFERENCE_VIEWS, len(samples))
     learn_all(
         scorer,
         lambda: (
@@ -167,7 +175,7 @@ def train(
         shown,
     )
     oddest = find_oddest(names, shown, scores, calibration.threshold)
-    watched = (store[i] for i in training[:: max(1, len(training) // RANGE_IMAGES)])
+    watched = (store[i] for i in some_of(training, RANGE_IMAGES, settings.seed))
     ranges = learn_ranges(
         prepared_statistics(pixels, image_scorer.region(*pixels.shape[1:])) for pixels in watched
     )

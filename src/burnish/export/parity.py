@@ -10,6 +10,7 @@ import numpy as np
 
 from burnish.detection.detector import Detector
 from burnish.detection.model_file import ModelCard
+from burnish.drawing import some_of
 from burnish.errors import BurnishError
 from burnish.images.dataset import GOOD, find_test_images, images_in
 
@@ -134,7 +135,7 @@ def gate_images(card: ModelCard, data: Path | None) -> GateImages:
             of its training images only those held out.
 
     Returns:
-        At most `MOST_IMAGES` paths of each, spread evenly.
+        At most `MOST_IMAGES` paths of each, drawn at random.
 
     Raises:
         BurnishError: there are none.
@@ -154,12 +155,7 @@ def gate_images(card: ModelCard, data: Path | None) -> GateImages:
     tested = [image.path for image in find_test_images(root)] if (root / "test").is_dir() else []
     if not good and not tested:
         raise BurnishError(f"{root} holds no image to compare on: give some with --data FOLDER")
-    return GateImages(_spread(good), _spread(tested))
-
-
-def _spread(paths: Sequence[Path]) -> tuple[Path, ...]:
-    step = max(1.0, len(paths) / MOST_IMAGES)
-    return tuple(paths[int(i * step)] for i in range(int(len(paths) / step)))
+    return GateImages(tuple(some_of(good, MOST_IMAGES)), tuple(some_of(tested, MOST_IMAGES)))
 
 
 def compare(

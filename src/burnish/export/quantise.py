@@ -20,6 +20,7 @@ from torch import nn
 
 from burnish.detection.calibration import above
 from burnish.detection.detector import Detector
+from burnish.drawing import some_of
 from burnish.errors import BurnishError
 from burnish.export.runtimes import need
 from burnish.images.reader import read_image
@@ -56,8 +57,7 @@ class _Reader:
     """Good images, one at a time, as onnxruntime's calibration wants them."""
 
     def __init__(self, images: Sequence[Path]) -> None:
-        step = max(1, len(images) // CALIBRATION_IMAGES)
-        self._images = _readable(images[::step][:CALIBRATION_IMAGES])
+        self._images = _readable(some_of(images, CALIBRATION_IMAGES))
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         image = next(self._images, None)
@@ -69,7 +69,7 @@ def quantise(proto: Any, generator: nn.Module, images: Sequence[Path]) -> Any:
 
     Args:
         proto: of the inspection graph, in float32.
-        images: good images; at most `CALIBRATION_IMAGES` of them, spread evenly, are looked at.
+        images: good images; at most `CALIBRATION_IMAGES` of them, drawn at random, are looked at.
 
     Raises:
         BurnishError: onnxruntime is not installed, or an image cannot be read.

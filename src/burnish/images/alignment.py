@@ -21,7 +21,7 @@ from burnish.images.pose import ODD, Pose, find_pose, silhouette
 from burnish.images.reader import resize, to_channels
 
 WORKING_SIDE = 128  # shorter side, px, at which outlines are looked for
-LOOKED_AT = 64  # training images that an alignment is learnt from
+LOOKED_AT = 128  # training images, at most, that an alignment is learnt from
 NEARLY_ALL = 0.95  # share of them in which the part must be found
 ELONGATED = 1.3  # ratio of the axes' lengths from which on a part has a direction
 MARGIN = 0.06  # of the part's length, round the farthest outlines
@@ -166,7 +166,7 @@ def look_at(images: Iterable[NDArray[np.uint8]]) -> list[Look]:
     Ends when so many show no part that there can be none: then few images need to be read.
 
     Args:
-        images: HxW or HxWx3, at most twice `LOOKED_AT`.
+        images: HxW or HxWx3, at most `LOOKED_AT`.
     """
     looks: list[Look] = []
     for image in images:
@@ -174,7 +174,7 @@ def look_at(images: Iterable[NDArray[np.uint8]]) -> list[Look]:
         scale = WORKING_SIDE / min(height, width)
         grey = resize(to_channels(image, 1), round(scale * height), round(scale * width))
         looks.append(Look((height, width), grey, find_part(image) is not None))
-        if sum(not look.has_part for look in looks) > (1 - NEARLY_ALL) * 2 * LOOKED_AT:
+        if sum(not look.has_part for look in looks) > (1 - NEARLY_ALL) * LOOKED_AT:
             break
     return looks
 

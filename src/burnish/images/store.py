@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from burnish.drawing import some_of
 from burnish.errors import BurnishError
 from burnish.images.alignment import LOOKED_AT, Alignment, learn_alignment, look_at, side_for
 from burnish.images.cache.cache import CachedImages, open_cache
@@ -130,7 +131,7 @@ def find_alignment(paths: Sequence[Path], settings: Settings) -> Alignment | Non
         return None
 
     def some() -> Iterator[NDArray[np.uint8]]:
-        for path in paths[:: max(1, len(paths) // LOOKED_AT)]:
+        for path in some_of(paths, LOOKED_AT):
             with suppress(BurnishError):  # such files are named when the store is loaded
                 yield read_image(path)
 

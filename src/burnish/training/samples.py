@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from burnish.drawing import draw
 from burnish.images.roi import Region, regions_at
 from burnish.images.tiles import cut, cut_region
 
@@ -83,16 +84,12 @@ class Samples:
         return pixels, np.stack(regions)[:, None]
 
     def references(self, count: int, seed: int) -> Iterator[tuple[int, Pixels, Region | None]]:
-        """About `count` samples spread evenly, one at a time, to measure typical errors on, each
-        with the number of its image."""
+        """`count` samples (all if they are fewer) in random order, one at a time, to measure
+        typical errors on, each with the number of its image."""
         rng = np.random.default_rng((seed, 3))
-        for number in self.reference_numbers(count):
+        for number in draw(len(self), count, seed):
             owner = int(self.owners[number])
             yield owner, *self._sample(owner, rng)
-
-    def reference_numbers(self, count: int) -> range:
-        """The numbers of the samples that `references` gives."""
-        return range(0, len(self), max(1, len(self) // count))
 
     def _sample(self, index: int, rng: np.random.Generator) -> tuple[Pixels, Region | None]:
         image = self.images[index]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from burnish.drawing import some_of
 from burnish.errors import BurnishError
 from burnish.images.cache.index import Layout, Record, read_content
 from burnish.images.reader import Header, read_header
@@ -122,7 +123,7 @@ def make_plan(paths: Sequence[str], recipe: Recipe, may_guess: bool) -> Plan:
             each of them twice would take a good part of the time that decoding takes.
     """
     if may_guess and len(paths) > 2 * SAMPLE:
-        sample = _headers(_looks(paths[:: len(paths) // SAMPLE]))
+        sample = _headers(_looks(some_of(paths, SAMPLE)))
         if sample and fmean(header.height * header.width for header in sample) < SMALL:
             layout = recipe.layout(sample)
             if layout.size is not None:
