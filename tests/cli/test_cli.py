@@ -18,6 +18,7 @@ from PIL import Image
 
 from burnish import Detector
 from burnish.cli import doctor, main
+from burnish.images.manifest import ManifestRow, write_manifest
 
 SHORT = ["--preset", "tiny", "--set", "image_size=32", "--set", "mask_blocks=8,16", "--set",
          "width=32", "--set", "disc_width=32", "--set", "batch=4"]  # fmt: skip
@@ -205,7 +206,58 @@ def test_a_finished_run_is_not_overwritten_unasked(burnish, metal: Path, tmp_pat
     code, _, err = burnish(*train, "--resume", "--set", "width=64")
     assert code == 2
     assert "width was 32, is 64" in err
-    assert burnish(*train, "--overwrite")[0] == 0
+    (out / "evaluation").mkdir()
+    (out / "model.onnx").touch()
+    code, _, err = burnish(*train, "--overwrite", "--seed", 1)
+    assert code == 0
+    assert "model.onnx, evaluation/ in" in err.replace("\n", " ")
+    assert "make them anew" in err.replace("\n", " ")
+
+
+def test_the_old_model_stays_until_the_new_one_is_whole(
+    burnish, metal: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    train = ("train", metal, "--out", out, *SHORT, "--epochs", 1)
+    assert burnish(*train)[0] == 0
+    before = (out / "model.safetensors").read_bytes()
+    (tmp_path / "empty").mkdir()
+    code, _, err = burnish(*train, "--overwrite", "--set", "weight_l1=1e38")  # it diverges
+    assert code == 2, err
+    assert (out / "model.safetensors").read_bytes() == before
+    (out / "checkpoint.safetensors").unlink(missing_ok=True)
+    code, _, err = burnish(*train, "--resume")
+    assert code == 2
+    assert "no checkpoint.safetensors to go on from" in err.replace("\n", " ")
+    assert (out / "model.safetensors").read_bytes() == before
+
+
+def test_a_resumed_run_holds_out_the_same_parts(burnish, metal: Path, tmp_path: Path) -> None:
+    """A manifest written in between would have images judged that were learnt from."""
+    data, out = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(metal, data)
+    (data / "manifest.csv").unlink(missing_ok=True)
+    train = ("train", data, "--out", out, *SHORT, "--epochs", 1)
+    assert burnish(*train)[0] == 0
+    names = sorted(path.name for path in (data / "train/good").iterdir())
+    write_manifest(data, [
+        ManifestRow(f"train/good/{name}", "", "train", "good", "good", "", f"part {i // 4}", name,
+                    64, 64)
+        for i, name in enumerate(names)
+    ])  # fmt: skip
+    code, _, err = burnish(*train, "--resume")
+    assert code == 2
+    assert "other images are held out" in err.replace("\n", " ")
+
+
+def test_a_holdout_that_leaves_one_image_to_learn_from(burnish, tmp_path: Path) -> None:
+    data = good_folder(tmp_path / "few", 8)
+    code, _, err = burnish(
+        "train", data, "--out", tmp_path / "run", "--preset", "tiny", "--epochs", 1,
+        "--set", "holdout=0.8", "--set", "batch=1",
+    )  # fmt: skip
+    assert code == 2
+    assert "leaves 1 to learn from" in err.replace("\n", " ")
 
 
 def test_resume_goes_on_to_more_epochs(burnish, metal: Path, tmp_path: Path) -> None:

@@ -25,10 +25,16 @@ from burnish.detection.learning import learn_all, passes
 from burnish.detection.model_file import FORMAT, Model, ModelCard, load_model, save_model
 from burnish.detection.oddest import find_oddest
 from burnish.detection.ranges import learn_ranges, prepared_statistics
+from burnish.detection.run_folder import (
+    claim,
+    made_with_another_model,
+    same_run,
+    settle_precision,
+)
 from burnish.detection.scorer import Scorer, View
 from burnish.drawing import some_of
 from burnish.errors import BurnishError
-from burnish.files import atomic_write, check_writable
+from burnish.files import atomic_write
 from burnish.images.dataset import (
     MIN_GOOD,
     find_training_images,
@@ -38,22 +44,11 @@ from burnish.images.dataset import (
 from burnish.images.roi import load_roi, pack_roi
 from burnish.images.store import ImageStore, load_store
 from burnish.method.backbone import load_backbone
-from burnish.setting_groups import GROUPS
 from burnish.settings import Settings
-from burnish.training.hardware import resolve_precision
 from burnish.training.loop import Trainer, TrainingEvent
 from burnish.training.process import is_worker
 from burnish.training.samples import Samples
 from burnish.training.state import read_header
-
-# What a resumed run may change: how long it goes on and how it scores, not what it learns. With
-# scoring alone changed, a finished run is calibrated anew without training.
-MAY_CHANGE = frozenset(
-    {"epochs", "steps", "minutes", "checkpoint_minutes", "false_alarms", "overlap",
-     *GROUPS["scoring"]}
-)  # fmt: skip
-DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
-
 
 SHOWN = 10  # files named that could not be read, or not whole
 RANGE_IMAGES = 1000  # training images, at most, that ranges of trivial statistics come from
@@ -106,12 +101,12 @@ def train(
     tell = on_stage if on_stage and not is_worker() else lambda stage: None
     model_path, checkpoint = out / "model.safetensors", out / "checkpoint.safetensors"
     before = read_header(checkpoint) if resume and checkpoint.exists() else None
-    settings = _settle_precision(make_settings(preset, changes), before)
+    settings = settle_precision(make_settings(preset, changes), before)
     if settings.features:
         load_backbone(settings.features)  # now, not when training is over
     paths = find_training_images(data)
     if not is_worker():
-        _claim(out, resume, overwrite)
+        claim(out, resume, overwrite)
     store = load_store(
         paths, settings, MIN_GOOD, lambda done, total: tell(Stage("data", done=done / total))
     )
@@ -123,9 +118,10 @@ def train(
         "settings": settings.model_dump(mode="json"),
         "fingerprint": store.fingerprint,
         "roi": None if roi is None else hashlib.sha256(pack_roi(roi).tobytes()).hexdigest(),
+        "held_out": hashlib.sha256(json.dumps(held).encode()).hexdigest(),
     }
     if before is not None:
-        _same_run(before, identity, checkpoint)
+        same_run(before, identity, checkpoint)
     if not is_worker():
         atomic_write(out / "settings.json", json.dumps(identity, indent=1))
     samples = Samples(store, training, settings.tile, roi)
@@ -214,50 +210,13 @@ def train(
         generator, card, scorer.position, roi, scorer.learnt, scorer.learnt_lines,
         scorer.features, scorer.whole, scorer.learnt_extremes,
     )  # fmt: skip
+    stale = made_with_another_model(out)
     save_model(model_path, model)
     trainer.wait()
+    if stale:
+        tell(Stage("done", f"note: {stale}"))
     tell(Stage("done", f"model written to {model_path}", done=1.0))
     return model, model_path
-
-
-def _claim(out: Path, resume: bool, overwrite: bool) -> None:
-    """Refuse to mix two runs in one folder; make sure it can be written to before training."""
-    kept = [n for n in ("model.safetensors", "checkpoint.safetensors") if (out / n).exists()]
-    if kept and not (resume or overwrite):
-        raise BurnishError(
-            f"{out} already holds {' and '.join(kept)}: --resume goes on with that run, "
-            "--overwrite replaces it, or choose another --out"
-        )
-    check_writable(out / "model.safetensors")
-    if overwrite and not resume:
-        for name in kept:
-            (out / name).unlink()
-
-
-def _settle_precision(settings: Settings, before: Mapping[str, Any] | None) -> Settings:
-    """A resumed run keeps the precision it began with, whatever this machine would choose now."""
-    kept = None if before is None else before.get("settings", {}).get("precision")
-    if settings.precision == "auto" and kept is not None:  # "auto" in checkpoints of before
-        return settings.model_copy(update={"precision": kept})
-    return resolve_precision(settings)
-
-
-def _same_run(header: Mapping[str, Any], identity: Mapping[str, Any], checkpoint: Path) -> None:
-    before, now = header.get("settings", {}), identity["settings"]
-    changed = [
-        f"{key} was {before.get(key, DEFAULTS[key])}, is {now[key]}"
-        for key in now
-        if key not in MAY_CHANGE and before.get(key, DEFAULTS[key]) != now[key]
-    ]
-    if header.get("roi") != identity["roi"]:
-        changed.append("the region of interest is not the same")
-    if header.get("fingerprint") != identity["fingerprint"]:
-        changed.append("the training images are not the same")
-    if changed:
-        raise BurnishError(
-            f"{checkpoint} is of another run ({'; '.join(changed)}): resume with the same settings "
-            "and data, or start anew with --overwrite"
-        )
 
 
 def _describe(store: ImageStore, samples: Samples, held: list[int], settings: Settings) -> str:

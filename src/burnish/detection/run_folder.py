@@ -1,0 +1,92 @@
+"""Whose a run folder is: a new run's, one's to go on with, or another's that is to stay as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from burnish.errors import BurnishError
+from burnish.files import check_writable
+from burnish.setting_groups import GROUPS
+from burnish.settings import Settings
+from burnish.training.hardware import resolve_precision
+
+# What a resumed run may change: how long it goes on and how it scores, not what it learns. With
+# scoring alone changed, a finished run is calibrated anew without training.
+MAY_CHANGE = frozenset(
+    {"epochs", "steps", "minutes", "checkpoint_minutes", "false_alarms", "overlap",
+     *GROUPS["scoring"]}
+)  # fmt: skip
+DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
+EXPORTED = (".onnx", ".xml", ".pt2")  # as `burnish.export` names its files
+MODEL, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
+
+
+def claim(out: Path, resume: bool, overwrite: bool) -> None:
+    """Refuse to mix two runs in one folder; make sure it can be written to before training.
+
+    A model that is to be replaced stays until the new one is whole; its checkpoint goes, so that
+    what is resumed later is the new run.
+
+    Raises:
+        BurnishError: the folder is another run's, or cannot be written to.
+    """
+    kept = [name for name in (MODEL, CHECKPOINT) if (out / name).exists()]
+    if kept and not (resume or overwrite):
+        raise BurnishError(
+            f"{out} already holds {' and '.join(kept)}: --resume goes on with that run, "
+            "--overwrite replaces it, or choose another --out"
+        )
+    if resume and not overwrite and kept == [MODEL]:
+        raise BurnishError(
+            f"{out} holds {MODEL}, but no {CHECKPOINT} to go on from: --overwrite trains anew and "
+            "replaces it, or choose another --out"
+        )
+    check_writable(out / MODEL)
+    if overwrite and not resume:
+        (out / CHECKPOINT).unlink(missing_ok=True)
+
+
+def settle_precision(settings: Settings, before: Mapping[str, Any] | None) -> Settings:
+    """A resumed run keeps the precision it began with, whatever this machine would choose now."""
+    kept = None if before is None else before.get("settings", {}).get("precision")
+    if settings.precision == "auto" and kept is not None:  # "auto" in checkpoints of before
+        return settings.model_copy(update={"precision": kept})
+    return resolve_precision(settings)
+
+
+def same_run(header: Mapping[str, Any], identity: Mapping[str, Any], checkpoint: Path) -> None:
+    """Refuse to go on with a checkpoint of something else.
+
+    Raises:
+        BurnishError: it is of other settings, images, region or hold-out than this run.
+    """
+    before, now = header.get("settings", {}), identity["settings"]
+    changed = [
+        f"{key} was {before.get(key, DEFAULTS[key])}, is {now[key]}"
+        for key in now
+        if key not in MAY_CHANGE and before.get(key, DEFAULTS[key]) != now[key]
+    ]
+    if header.get("roi") != identity["roi"]:
+        changed.append("the region of interest is not the same")
+    if header.get("fingerprint") != identity["fingerprint"]:
+        changed.append("the training images are not the same")
+    elif header.get("held_out", identity["held_out"]) != identity["held_out"]:
+        changed.append("other images are held out, as they show other parts than before")
+    if changed:
+        raise BurnishError(
+            f"{checkpoint} is of another run ({'; '.join(changed)}): resume with the same settings "
+            "and data, or start anew with --overwrite"
+        )
+
+
+def made_with_another_model(out: Path) -> str:
+    """What a model that is about to be replaced left in its folder: a sentence, or ""."""
+    if not (out / MODEL).exists():
+        return ""
+    exported = [path.name for path in sorted(out.glob("*")) if path.suffix in EXPORTED]
+    left = [*exported, *(["evaluation/"] if (out / "evaluation").is_dir() else [])]
+    if not left:
+        return ""
+    return f"{', '.join(left)} in {out} came from the model before this one: make them anew"
