@@ -127,6 +127,54 @@ def test_heatmaps_are_written_under_their_own_names(
     assert Image.open(tmp_path / "heat" / min(names)).size[0] >= 560
 
 
+def test_heatmaps_that_cannot_be_written_cost_no_verdict(
+    burnish, run_folder: Path, metal: Path, tmp_path: Path
+) -> None:
+    files = sorted((metal / "test/scratch").glob("*.png"))[:2]
+    (tmp_path / "file").touch()
+    code, text, err = burnish("inspect", run_folder, *files, "--heatmaps", tmp_path / "file")
+    assert (code, text) == (2, "")  # told before anything is judged
+    assert "cannot write" in err
+    # A folder stands where the second picture is to go: it is met only when that is written.
+    (tmp_path / "heat" / f"{files[1].name}.heatmap.png").mkdir(parents=True)
+    code, text, err = burnish(
+        "inspect", run_folder, *files, "--json", "--heatmaps", tmp_path / "heat"
+    )
+    assert code == 2
+    assert "cannot write" in err
+    assert [row["verdict"] for row in json.loads(text)] == [
+        Detector.load(run_folder).inspect(file).verdict.lower() for file in files
+    ]
+
+
+def test_what_could_not_be_judged_is_in_the_rows_and_counted(
+    burnish, run_folder: Path, metal: Path, tmp_path: Path
+) -> None:
+    good = next((metal / "test/good").glob("*.png"))
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    shutil.copy(good, folder / "a.png")
+    (folder / "b.png").symlink_to(tmp_path / "gone.png")
+    code, text, _ = burnish("inspect", run_folder, folder, f"{tmp_path}/none*.png", "--json")
+    assert code == 2
+    rows = {Path(row["path"]).name: row for row in json.loads(text)}
+    assert {name: row["verdict"] == "error" for name, row in rows.items()} == {
+        "none*.png": True, "a.png": False, "b.png": True,
+    }  # fmt: skip
+    assert "nothing matches" in rows["none*.png"]["error"]
+    code, _, err = burnish("inspect", run_folder, folder, f"{tmp_path}/none*.png")
+    defects = int(rows["a.png"]["verdict"] == "defect")
+    assert f"2 parts: {1 - defects} good, {defects} defective, 1 not read" in err
+
+
+def test_a_data_set_is_inspected_without_its_masks(burnish, run_folder: Path, metal: Path) -> None:
+    assert list((metal / "ground_truth").rglob("*.png"))
+    _, text, _ = burnish("inspect", run_folder, metal, "--json")
+    paths = [row["path"] for row in json.loads(text)]
+    assert paths
+    assert not [path for path in paths if "ground_truth" in path]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -135,7 +135,7 @@ def test_expand_paths(tmp_path: Path) -> None:
     touch(tmp_path / "deep" / "er", "d.png", ".e.png")
     paths, problems = expand_paths([tmp_path / "b.jpg", str(tmp_path), f"{tmp_path}/*.png"])
     assert [p.name for p in paths] == ["b.jpg", "[1].png", "a.png", "d.png"]  # no repeats
-    assert problems == []
+    assert problems == {}
     paths, problems = expand_paths([f"{tmp_path}/**/*.png"])
     assert sorted(p.name for p in paths) == ["[1].png", "a.png", "d.png"]
     paths, problems = expand_paths([f"{tmp_path}/[1].png"])  # a file's real name comes first
@@ -151,8 +151,8 @@ def test_expand_paths_tells_what_gave_nothing(tmp_path: Path) -> None:
     paths, problems = expand_paths([tmp_path / "empty", f"{tmp_path}/*.bmp", missing, "c.txt"])
     assert paths == [missing, Path("c.txt")]  # reported where they are read
     assert len(problems) == 2
-    assert "empty holds no image" in problems[0]
-    assert "nothing matches" in problems[1]
+    assert "empty holds no image" in problems[str(tmp_path / "empty")]
+    assert "nothing matches" in problems[f"{tmp_path}/*.bmp"]
 
 
 # --- split ----------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ def labelled(data: Path) -> tuple[list[Path], list[bool] | None]:
         return [image.path for image in images], [image.kind != GOOD for image in images]
     files, problems = expand_paths([data])
     if not files:
-        raise BurnishError("nothing to measure on: " + "; ".join(problems))
+        raise BurnishError("nothing to measure on: " + "; ".join(problems.values()))
     return files, None
 
 

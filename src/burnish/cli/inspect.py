@@ -33,19 +33,20 @@ def inspect(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
 ) -> None:
-    """Judge images. Exit code: 0 all good, 1 defects found, 2 something could not be read.
+    """Judge images. Exit code: 0 all good, 1 defects found, 2 something not read or not written.
 
     An image unlike the training images (brightness, contrast, sharpness, colour) is judged, and
     flagged: what the verdict is worth on it nobody knows.
     """
     from burnish.errors import BurnishError
+    from burnish.files import check_writable
     from burnish.images.dataset import expand_paths
 
     if as_json and as_csv:
         raise BurnishError("choose one of --json and --csv")
     files, problems = expand_paths(paths)
     if not files:
-        raise BurnishError("nothing to inspect: " + "; ".join(problems))
+        raise BurnishError("nothing to inspect: " + "; ".join(problems.values()))
 
     from burnish.detection.detector import Detector
     from burnish.training.allocator import keep_freed_memory
@@ -54,23 +55,22 @@ def inspect(
     detector = Detector.load(model, device)
     if false_alarms is not None:
         detector = detector.with_false_alarms(false_alarms)
-    for problem in problems:
-        print(f"burnish: {problem}", file=sys.stderr)
+    if heatmaps is not None:
+        check_writable(heatmaps / "heatmap.png")
     root = Path(os.path.commonpath([f.resolve().parent for f in files]))
     table = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
     if as_csv:
         table.writeheader()
-    rows: list[dict[str, Any]] = []
-    defects, errors, notes, unlike = 0, len(problems), 0, 0
+    rows = [_failed(source, problem) for source, problem in problems.items()]
+    if as_csv:
+        table.writerows(rows)
+    defects, errors, notes, unlike, unsaved = 0, 0, 0, 0, False
     for file in files:
         try:
             result = detector.inspect(file)
-            if heatmaps is not None:
-                _save_heatmap(result, heatmaps / file.resolve().relative_to(root))
         except BurnishError as error:
             errors += 1
-            print(f"burnish: {error}", file=sys.stderr)
-            row = {"path": str(file), "verdict": "error", "error": str(error)}
+            row = _failed(str(file), str(error))
         else:
             defects += result.is_defect
             unlike += bool(result.out_of_range)
@@ -80,6 +80,8 @@ def inspect(
             row = _row(result) if as_csv else result.to_dict()
             if not (as_json or as_csv):
                 print(_line(result), flush=True)
+            if heatmaps is not None:
+                unsaved |= not _save_heatmap(result, heatmaps / file.resolve().relative_to(root))
         if as_csv:
             table.writerow(row)
         rows.append(row)
@@ -88,13 +90,19 @@ def inspect(
     if as_json:
         print(json.dumps(rows, indent=1))
     elif not as_csv:
-        good = len(files) + len(problems) - defects - errors
+        good = len(files) - defects - errors
         print(f"{len(files)} parts: {good} good, {defects} defective, {errors} not read",
               file=sys.stderr)  # fmt: skip
         if unlike:
             print(f"burnish: {unlike} of them unlike the training images: check lamp, lens and "
                   "exposure before trusting their verdicts", file=sys.stderr)  # fmt: skip
-    raise typer.Exit(2 if errors else 1 if defects else 0)
+    raise typer.Exit(2 if errors or problems or unsaved else 1 if defects else 0)
+
+
+def _failed(source: str, problem: str) -> dict[str, Any]:
+    """The row of what could not be judged; people are told at once."""
+    print(f"burnish: {problem}", file=sys.stderr)
+    return {"path": source, "verdict": "error", "error": problem}
 
 
 def _line(result: Result) -> str:
@@ -126,6 +134,14 @@ def _row(result: Result) -> dict[str, Any]:
     }
 
 
-def _save_heatmap(result: Result, path: Path) -> None:
-    # The suffix stays in the name: part.png and part.jpg must not overwrite each other.
-    result.save(path.with_name(f"{path.name}.heatmap.png"))
+def _save_heatmap(result: Result, path: Path) -> bool:
+    """Whether the picture could be written; where not, the verdict stands all the same."""
+    from burnish.errors import BurnishError
+
+    try:
+        # The suffix stays in the name: part.png and part.jpg must not overwrite each other.
+        result.save(path.with_name(f"{path.name}.heatmap.png"))
+    except BurnishError as error:
+        print(f"burnish: {error}", file=sys.stderr)
+        return False
+    return True

@@ -145,7 +145,7 @@ class Result:
             "p_value": self.p_value,
             "regions": [asdict(region) for region in self.regions],
             "peak": list(self.peak),
-            "mask_block": self.block,
+            "reconstruction_block": self.block,
             "evidence": self.evidence,
             "scale_scores": list(self.scale_scores),
             "height": self.image.shape[0],

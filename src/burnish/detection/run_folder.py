@@ -1,4 +1,4 @@
-"""Whose a run folder is: a new run's, one's to go on with, or another's that is to stay as it is."""
+"""Whose a run folder is: a new run's, one to go on with, or another's that stays as it is."""
 
 from __future__ import annotations
 

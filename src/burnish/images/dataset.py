@@ -36,11 +36,13 @@ class TestImage:
 
 
 def images_in(folder: Path, recursive: bool = False) -> list[Path]:
-    """Image files of a folder by suffix, sorted; hidden files are left out."""
+    """Image files of a folder by suffix, sorted; hidden files are left out. A link to nothing is
+    one of them: who reads it tells that it is lost."""
     found = folder.rglob("*") if recursive else folder.glob("*")
     return sorted(
         p for p in found
-        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
+        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
+        and (p.is_file() or (p.is_symlink() and not p.exists()))
     )  # fmt: skip
 
 
@@ -103,27 +105,32 @@ def find_test_images(data: str | Path) -> list[TestImage]:
     return found
 
 
-def expand_paths(sources: Sequence[str | Path]) -> tuple[list[Path], list[str]]:
+def expand_paths(sources: Sequence[str | Path]) -> tuple[list[Path], dict[str, str]]:
     """Files, folders (searched through) and globs -> image paths in order, without repeats.
 
+    The masks of a data set (`ground_truth` beside `test`) are no images of parts.
+
     Returns:
-        The paths, and a message for every source that gave none.
+        The paths, and by source a message where it gave none.
     """
     paths: dict[Path, None] = {}
-    problems = []
+    problems = {}
     for source in sources:
         path = Path(source)
         if path.is_dir():
             inside = images_in(path, recursive=True)
+            if (path / "test").is_dir():
+                masks = path / "ground_truth"
+                inside = [image for image in inside if masks not in image.parents]
             if not inside:
-                problems.append(f"{path} holds no image ({', '.join(SUFFIXES)})")
+                problems[str(source)] = f"{path} holds no image ({', '.join(SUFFIXES)})"
         elif path.exists() or not glob.has_magic(str(source)):
             inside = [path]  # a missing file is reported where it is read
         else:
             matches = sorted(Path(m) for m in glob.glob(str(source), recursive=True))
             inside = [m for m in matches if m.is_file() and m.suffix.lower() in SUFFIXES]
             if not inside:
-                problems.append(f"nothing matches {source}")
+                problems[str(source)] = f"nothing matches {source}"
         paths.update(dict.fromkeys(inside))
     return list(paths), problems
 
