@@ -243,11 +243,11 @@ def test_verdict_in_words(evaluation: Evaluation) -> None:
 def test_more_false_alarms_than_chance_allows_is_said_with_its_cause(
     evaluation: Evaluation,
 ) -> None:
-    def words(false_alarms: int, held_out: int) -> str:
+    def words(false_alarms: int, held_out: int, worth: float | None = None) -> str:
         model = evaluation.model.model_copy(update={"held_out_images": held_out})
         rate = false_alarms / 100
         return " ".join(cautions(changed(
-            evaluation, model=model, n_good=100, false_alarms=false_alarms,
+            evaluation, model=model, n_good=100, independent_good=worth, false_alarms=false_alarms,
             false_alarm_rate_got=rate, false_alarm_rate_wanted=0.01,
             false_alarm_interval=(rate / 2, 2 * rate),
         )))  # fmt: skip
@@ -255,6 +255,7 @@ def test_more_false_alarms_than_chance_allows_is_said_with_its_cause(
     assert "than wanted" not in words(3, 500)  # chance: .079
     assert "differ from the good images calibrated on" in words(9, 500)
     assert "10 held-out good images are few" in words(9, 10)  # a tenth is what ten can promise
+    assert "than wanted" not in words(9, 500, worth=5)  # all nine of one part, it may be
 
 
 def test_an_f1_no_better_than_calling_all_defective_is_said(evaluation: Evaluation) -> None:

@@ -7,27 +7,73 @@ import math
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import binom
+from scipy.stats import binom, binomtest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from burnish.detection.calibration import conformal_threshold
 from burnish.evaluation import intervals
 
 
-def test_binomial_interval_holds_the_rates_that_fit_the_count() -> None:
-    interval = intervals.binomial_interval(3, 40)
+def test_rate_interval_holds_the_rates_that_fit_the_count() -> None:
+    interval = intervals.rate_interval(3 / 40, 40)
     assert interval is not None
     low, high = interval
     assert binom.sf(2, 40, low) == pytest.approx(0.025)  # 3 or more at the lower end
     assert binom.cdf(3, 40, high) == pytest.approx(0.025)  # 3 or fewer at the upper end
-    assert intervals.binomial_interval(0, 0) is None
-    assert intervals.binomial_interval(0, 10)[0] == 0.0  # type: ignore[index]
+    assert interval == pytest.approx(tuple(binomtest(3, 40).proportion_ci(0.95, "exact")))
+    assert intervals.rate_interval(0, 0) is None
+    for rate in (0, 1):
+        expected = tuple(binomtest(10 * rate, 10).proportion_ci(0.95, "exact"))
+        assert intervals.rate_interval(rate, 10) == pytest.approx(expected)
 
 
 def test_chance_of_rate_sums_the_binomial_tail() -> None:
     expected = sum(math.comb(20, k) * 0.1**k * 0.9 ** (20 - k) for k in range(4, 21))
-    assert intervals.chance_of_rate(4, 20, 0.1) == pytest.approx(expected)
-    assert intervals.chance_of_rate(0, 0, 0.1) == 1.0
+    assert intervals.chance_of_rate(4 / 20, 20, 0.1) == pytest.approx(expected)
+    assert intervals.chance_of_rate(0, 20, 0.1) == intervals.chance_of_rate(0, 0, 0.1) == 1.0
+
+
+def test_images_of_one_part_are_worth_less_the_more_alike_they_are_called() -> None:
+    parts = [f"part {i // 5}" for i in range(100)]  # 20 parts of 5 images
+
+    def worth(called: list[bool]) -> float:
+        return intervals.independent_images(called, parts)
+
+    copies = [i // 5 in (3, 8, 9, 15) for i in range(100)]
+    freedom = (1.984217 / 2.093024) ** 2  # quantiles of t for 99 and 19, from a table
+    assert worth(copies) == pytest.approx(19 * freedom, rel=1e-4)
+    spread = [i % 5 == 0 for i in range(100)]  # one of each: no part differs from another
+    assert worth(spread) == 100
+    assert 20 < worth([i in (1, 2, 40, 41, 77, 90) for i in range(100)]) < 100
+    assert worth([False] * 100) == worth([True] * 100) == 20  # nothing to tell it by
+    assert intervals.independent_images([True, False, False], ["a", "b", "c"]) == 3
+    assert intervals.independent_images([True, False, False], ["a", "a", "a"]) == 1
+    assert intervals.independent_images([], []) == 0
+
+
+@pytest.mark.parametrize(("parts", "images", "alike"), [(20, 5, 0.6), (12, 10, 0.2), (30, 8, 0.6)])
+def test_intervals_of_rates_hold_the_truth_where_parts_differ(
+    parts: int, images: int, alike: float
+) -> None:
+    """False alarms drawn by part (beta-binomial, intraclass correlation `alike`)."""
+    rng, rate, draws = np.random.default_rng(0), 0.05, 600
+    names = np.repeat(np.arange(parts), images).astype(str).tolist()
+    odds = (1 - alike) / alike
+    by_part = by_image = 0
+
+    def holds(got: float, total: float) -> bool:
+        interval = intervals.rate_interval(got, total)
+        assert interval is not None
+        return interval[0] <= rate <= interval[1]
+
+    for _ in range(draws):
+        own = np.repeat(rng.beta(rate * odds, (1 - rate) * odds, parts), images)
+        called = rng.random(len(own)) < own
+        got = float(called.mean())
+        by_part += holds(got, intervals.independent_images(called.tolist(), names))
+        by_image += holds(got, len(called))
+    assert by_part / draws > 0.88
+    assert by_image / draws < 0.85
 
 
 def test_chance_of_calibration_agrees_with_drawing() -> None:
@@ -40,7 +86,7 @@ def test_chance_of_calibration_agrees_with_drawing() -> None:
         alarms[i] = (rng.random(total) > threshold).sum()
     for count in (0, 2, 4, 7):
         seen = (alarms >= count).mean()
-        expected = intervals.chance_of_calibration(count, total, held_out, rate)
+        expected = intervals.chance_of_calibration(count / total, total, held_out, rate)
         assert seen == pytest.approx(expected, abs=0.015)
 
 
@@ -134,3 +180,7 @@ def test_too_few_parts_of_a_class_give_a_reason_not_an_interval() -> None:
     found, missing = intervals.image_intervals(scores[10:], defect[10:], only_bad, 12.5)
     assert set(found) == {"f1", "recall", "escape_rate"}
     assert "the good test images show 0 parts" in missing["image_auroc"]
+    names = [f"good {i % 4}" for i in range(10)] + only_bad
+    found, missing = intervals.image_intervals(scores, defect, names, 9.5)
+    assert set(found) == {"recall", "escape_rate"}
+    assert "the good test images show 4 parts; at least 5" in missing["f1"]

@@ -58,6 +58,8 @@ def aggregate(detector: Inspector, data: Path, collected: Collected, equalised: 
     defect = np.array([row.is_defect for row in rows])
     parts = [row.part for row in rows]
     counts = metrics.confusion_at(scores, defect, threshold)
+    good = [(row.called_defective, row.part) for row in rows if not row.is_defect]
+    worth = intervals.independent_images([c for c, _ in good], [part for _, part in good])
     best = metrics.best_f1(scores, defect)
     timing = _timing(collected.speeds)
     sure, unsure = intervals.image_intervals(scores, defect, parts, threshold)
@@ -94,7 +96,8 @@ def aggregate(detector: Inspector, data: Path, collected: Collected, equalised: 
         escape_rate=counts.escape_rate,
         false_alarm_rate_wanted=calibration.false_alarms,
         false_alarm_rate_got=counts.false_alarm_rate,
-        false_alarm_interval=intervals.binomial_interval(counts.false_alarms, counts.good),
+        independent_good=worth,
+        false_alarm_interval=intervals.rate_interval(counts.false_alarm_rate or 0.0, worth),
         best_f1=best[0] if best else None,
         best_f1_threshold=best[1] if best else None,
         all_positive_f1=metrics.all_positive_f1(defect),

@@ -1,4 +1,4 @@
-"""How sure a figure is: exact intervals of rates, and bootstrap intervals by part.
+"""How sure a figure is: intervals of rates, and bootstrap intervals, both by part.
 
 Images of one part are not independent, so whole parts are drawn with replacement, never images
 (the cluster bootstrap; Davison & Hinkley 1997, 3.8). The interval is the central 95 % of 1000
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import betabinom, binomtest
+from scipy.stats import beta, betabinom, t
 
 from burnish.evaluation import ranking
 
@@ -23,31 +23,62 @@ MIN_PARTS = 5  # fewer parts of a class say next to nothing of how parts differ
 BLOCK = 4_000_000  # weights held at once
 
 
-def binomial_interval(count: int, total: int, level: float = LEVEL) -> tuple[float, float] | None:
-    """Exact (Clopper-Pearson) interval of a rate seen `count` times in `total`; None for total 0.
+def independent_images(called: Sequence[bool], parts: Sequence[str]) -> float:
+    """How many independent images these are worth, of which some were called defective.
 
-    Images of one part are not independent; then the interval is too narrow.
+    Images of one part are called alike: ten of one part say little more than one. The variance
+    between parts tells how little (Korn & Graubard 1998, with their degrees of freedom). Where none
+    or all are called it cannot be told, and every part counts as if its images were copies.
+
+    Returns:
+        At most their number, and just that if every part has one; 0 for none.
     """
+    _, part_of = np.unique(np.asarray(parts), return_inverse=True)
+    sizes = np.bincount(part_of)
+    images, count, clusters = len(called), int(np.sum(called)), len(sizes)
+    if images == clusters:
+        return float(images)
+    if count in (0, images) or clusters < 2:
+        return float(images**2 / np.square(sizes).sum())
+    rate = count / images
+    apart = np.bincount(part_of, np.asarray(called, np.float64)) - rate * sizes
+    variance = clusters / (clusters - 1) * np.square(apart).sum() / images**2
+    if variance == 0:
+        return float(images)
+    middle = (1 + LEVEL) / 2
+    freedom = (t.ppf(middle, images - 1) / t.ppf(middle, clusters - 1)) ** 2
+    return float(min(images, rate * (1 - rate) / variance * freedom))
+
+
+def rate_interval(rate: float, total: float, level: float = LEVEL) -> tuple[float, float] | None:
+    """Clopper-Pearson interval of a `rate` seen in `total` independent images; None for total 0."""
     if total == 0:
         return None
-    interval = binomtest(count, total).proportion_ci(level, method="exact")
-    return float(interval.low), float(interval.high)
+    count, tail = rate * total, (1 - level) / 2
+    low = beta.ppf(tail, count, total - count + 1) if count > 0 else 0.0
+    high = beta.ppf(1 - tail, count + 1, total - count) if rate < 1 else 1.0
+    return float(low), float(high)
 
 
-def chance_of_rate(count: int, total: int, rate: float) -> float:
-    """Chance of at least `count` false alarms among `total` good images at a true `rate`."""
-    return float(binomtest(count, total, rate, alternative="greater").pvalue) if total else 1.0
+def chance_of_rate(got: float, total: float, rate: float) -> float:
+    """Chance of false alarms in at least a share `got` of `total` independent good images, at a
+    true `rate`."""
+    count = got * total
+    return float(beta.cdf(rate, count, total - count + 1)) if count > 0 else 1.0
 
 
-def chance_of_calibration(count: int, total: int, held_out: int, rate: float) -> float:
-    """Chance of at least `count` false alarms when test and held-out good images are alike.
+def chance_of_calibration(got: float, total: float, held_out: int, rate: float) -> float:
+    """Chance of at least as many false alarms when test and held-out good images are alike.
 
     The threshold is itself drawn: with the k-th smallest of n held-out scores, the false-alarm
     rate is Beta(n + 1 - k, k), so the count is beta-binomial (Vovk 2012, conditional validity).
     A small chance says that the good test images differ from the ones calibrated on.
+
+    Args:
+        got: share of `total` independent good test images.
     """
     k = min(max(math.ceil((held_out + 1) * (1 - rate) - 1e-9), 1), held_out)
-    return float(betabinom.sf(count - 1, total, held_out + 1 - k, k))
+    return float(betabinom.sf(round(got * total) - 1, round(total), held_out + 1 - k, k))
 
 
 def draw_parts(parts: int, per_draw: int, seed: int = 0) -> Iterator[NDArray[np.int64]]:
@@ -81,7 +112,8 @@ def image_intervals(
     score, defect = np.asarray(scores, np.float64), np.asarray(is_defect, bool)
     names, part_of = np.unique(np.asarray(parts), return_inverse=True)
     needs = {
-        "image_auroc": (True, True), "average_precision": (True, True), "f1": (False, True),
+        "image_auroc": (True, True), "average_precision": (True, True),
+        "f1": (not defect.all(), True),  # with no good images at all it is one of recall
         "recall": (False, True), "escape_rate": (False, True),
     }  # fmt: skip
     reasons = _too_few(part_of, defect, needs)

@@ -50,7 +50,9 @@ class Evaluation(Frozen):
         n_parts: parts that the test images show; intervals are drawn over them.
         intervals: 95 % bootstrap by part, of image_auroc, average_precision, f1 and escape_rate;
             what cannot be had is left out and stands in `not_available` as `intervals.<name>`.
-        false_alarm_interval: exact 95 % interval of the false-alarm rate got.
+        independent_good: independent images that the good ones are worth, as those of one part are
+            called alike; None in old records.
+        false_alarm_interval: 95 % interval of the false-alarm rate got, of so many images.
         escapes_at: at 0, 1 and 5 % false alarms on the good test images; empty for one class.
         median_score_good: raw, as every score here.
         trivial: the strongest first; empty for one class.
@@ -80,6 +82,7 @@ class Evaluation(Frozen):
     escape_rate: float | None
     false_alarm_rate_wanted: float
     false_alarm_rate_got: float | None
+    independent_good: float | None = None
     false_alarm_interval: Interval | None
     best_f1: float | None
     best_f1_threshold: float | None

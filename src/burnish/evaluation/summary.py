@@ -64,8 +64,7 @@ def cautions(evaluation: Evaluation) -> list[str]:
         found.append("There are no defective test images, so nothing is known of missed defects.")
     if not e.n_good:
         found.append("There are no good test images, so nothing is known of false alarms.")
-    by_chance = intervals.chance_of_rate(e.false_alarms, e.n_good, e.false_alarm_rate_wanted)
-    if by_chance < UNLIKELY:
+    if e.n_good and intervals.chance_of_rate(*_good_worth(e), e.false_alarm_rate_wanted) < UNLIKELY:
         found.append(_too_many_false_alarms(e))
     if e.image_auroc is not None and e.image_auroc < WEAK_AUROC:
         found.append(
@@ -115,9 +114,7 @@ def _too_many_false_alarms(e: Evaluation) -> str:
     assert e.false_alarm_interval is not None
     low, high = (percent(rate) for rate in e.false_alarm_interval)
     held_out, unit = _held_out(e)
-    chance = intervals.chance_of_calibration(
-        e.false_alarms, e.n_good, held_out, e.false_alarm_rate_wanted
-    )
+    chance = intervals.chance_of_calibration(*_good_worth(e), held_out, e.false_alarm_rate_wanted)
     why = (
         "the good test images differ from the good images calibrated on"
         if chance < UNLIKELY
@@ -139,6 +136,12 @@ def _too_strict(e: Evaluation) -> str:
             "one odd image among them decides it."
         )
     return text
+
+
+def _good_worth(e: Evaluation) -> tuple[float, float]:
+    """Share of false alarms, and how many independent good images it was seen in."""
+    worth = e.n_good if e.independent_good is None else e.independent_good
+    return e.false_alarms / e.n_good, worth
 
 
 def _held_out(e: Evaluation) -> tuple[int, str]:
