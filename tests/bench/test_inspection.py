@@ -48,6 +48,17 @@ def test_inspection_figures(detector: Detector, metal: Path) -> None:
     assert 0 < p.share < 1
 
 
+def test_a_batch_of_a_tiled_model_is_one_of_tiles(metal: Path, tmp_path: Path) -> None:
+    tiled = Detector.train(
+        metal, "tiny", tmp_path / "run", tile=32, overlap=8, epochs=1, batch=4,
+        mask_blocks=[8, 16], width=32, disc_width=32,
+    )  # fmt: skip
+    files, _ = labelled(metal)
+    found = measure_inspection(tiled, files[:2], 0.02)
+    assert found.source_size == (64, 64)
+    assert all(rate > 0 for rate in found.batches.values())
+
+
 def test_models_side_by_side(detector: Detector, metal: Path, tmp_path: Path) -> None:
     strict = detector.with_false_alarms(0.9)
     first, second = (

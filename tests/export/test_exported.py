@@ -26,17 +26,20 @@ def assert_same(model: Detector, exported: Detector, source: object) -> None:
     assert two.is_defect == one.is_defect
     assert two.threshold == one.threshold
     assert two.scale_scores == pytest.approx(one.scale_scores, rel=1e-4, abs=1e-4)
-    assert two.block == one.block
+    scales = sorted(one.scale_scores[: len(model.card.settings.mask_blocks)])
+    tied = scales[-1] - scales[-2] < 1e-6 * scales[-1]  # either may be shown
+    assert tied or two.block == one.block
     assert two.peak == one.peak
     assert len(two.regions) == len(one.regions)
     assert two.anomaly_map.dtype == np.float32
     height = float(np.abs(one.anomaly_map).max())
     np.testing.assert_allclose(two.anomaly_map, one.anomaly_map, atol=1e-4 * height)
     assert two.reconstruction.shape == one.reconstruction.shape
-    levels = np.abs(two.reconstruction.astype(int) - one.reconstruction.astype(int))
-    assert levels.max() <= 1
-    if one.image.shape[0] >= 32:  # see resize_levels: lower than the model's input
-        assert (levels > 0).mean() < 0.02
+    if two.block == one.block:
+        levels = np.abs(two.reconstruction.astype(int) - one.reconstruction.astype(int))
+        assert levels.max() <= 1
+        if one.image.shape[0] >= 32:  # see resize_levels: lower than the model's input
+            assert (levels > 0).mean() < 0.02
     assert [str(u) for u in two.out_of_range] == [str(u) for u in one.out_of_range]
     assert (one.inside is None) == (two.inside is None)
     if one.inside is not None:
@@ -143,6 +146,18 @@ def test_a_flipped_byte_is_found(exports: Path, tmp_path: Path, suffix: str, whe
     broken.write_bytes(data)
     with pytest.raises(BurnishError, match=r"damaged|changed|not loaded|metadata"):
         load_exported(tmp_path / f"model{suffix}")
+
+
+def test_bytes_put_behind_an_onnx_file_are_found(exports: Path, tmp_path: Path) -> None:
+    """Protobuf takes the last of two entries: a threshold could be replaced by appending one."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.ModelProto()
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "burnish", "{}"
+    for more in (b"\x00", model.SerializeToString()):
+        (tmp_path / "model.onnx").write_bytes((exports / "model.onnx").read_bytes() + more)
+        with pytest.raises(BurnishError, match=r"damaged or was changed"):
+            load_exported(tmp_path / "model.onnx")
 
 
 @EVERY

@@ -183,6 +183,8 @@ def test_a_curve_needs_a_constant_learning_rate(study_file: Callable[..., Path])
     curve = ("paper_says", 'kind = "curve"\npaper_says')
     points = ("seeds = [0]", "seeds = [0]\npoints = [1, 2]")
     assert load_study(study_file(curve, points, rows=rows)).kind == "curve"
+    with pytest.raises(BurnishError, match="a study of kind curve has one row"):
+        load_study(study_file(curve, points, rows=rows + '[[row]]\nlabel = "another"\n'))
     with pytest.raises(BurnishError, match="needs schedule = 'constant'"):
         load_study(study_file(curve, points, ("constant", "cosine"), rows=rows))
     with pytest.raises(BurnishError, match="growing epochs"):

@@ -19,6 +19,7 @@ import pytest
 from filelock import FileLock
 from safetensors.torch import load_file
 
+from burnish.errors import BurnishError
 from burnish.studies import run as run_module
 from burnish.studies.cells import Cell
 from burnish.studies.file import load_study
@@ -106,6 +107,19 @@ def test_a_study_stopped_killed_and_resumed_gives_the_table_of_one_never_disturb
     assert told == []
     assert {f: f.stat().st_mtime_ns for f in stamps} == stamps
     assert table(rough) == expected
+
+
+def test_a_damaged_cell_is_told_before_the_others_are_run(
+    study_file: Callable[..., Path], studies_data: Path, tmp_path: Path
+) -> None:
+    plan = make_plan(load_study(study_file()), "micro", studies_data, tmp_path)
+    last = plan.cells[-1].folder
+    last.mkdir(parents=True)
+    (last / "cell.json").write_text("[]")
+    told: list[News] = []
+    with pytest.raises(BurnishError, match=f"{last / 'cell.json'} is damaged"):
+        run_study(plan, 2, "burnish study", told.append)
+    assert told == []
 
 
 def hear_interrupts() -> None:

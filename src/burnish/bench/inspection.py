@@ -89,7 +89,8 @@ def measure_batches(detector: Detector, file: Path, seconds: float) -> dict[int,
     """Views per second that the networks and the scoring reach, by batch."""
     scorer = detector.scorer.scorer
     pixels, _ = detector.prepare(read_image(file))
-    view = to_tensor(pixels[None], scorer.device)
+    _, first = next(detector.scorer.views(pixels))
+    view = to_tensor(first.pixels[None], scorer.device)
     known = detector.card.calibration
     mu, sigma = scorer.references(known.mu, known.sigma)
     sizes = BATCHES.get(scorer.device.type, BATCHES["cpu"])

@@ -187,11 +187,13 @@ def _histogram(
     axes: Axes, scores: NDArray[np.float64], defect: NDArray[np.bool_], log: bool
 ) -> None:
     edges = np.histogram_bin_edges(np.log10(scores) if log else scores, bins=30)
-    bins = (10**edges if log else edges).tolist()
+    bins = 10**edges if log else edges
+    # Rounding would leave out the very ends.
+    bins[[0, -1]] = min(bins[0], scores.min()), max(bins[-1], scores.max())
     for values, colour in ((scores[~defect], GOOD), (scores[defect], DEFECT)):
         if len(values):
-            axes.hist(values, bins, color=colour, histtype="stepfilled", alpha=0.4)
-            axes.hist(values, bins, color=colour, histtype="step", linewidth=1.2)
+            axes.hist(values, bins.tolist(), color=colour, histtype="stepfilled", alpha=0.4)
+            axes.hist(values, bins.tolist(), color=colour, histtype="step", linewidth=1.2)
     axes.set_ylabel("images")
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.spines[["top", "right"]].set_visible(False)

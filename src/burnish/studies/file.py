@@ -111,6 +111,8 @@ class Study(Strict):
                 raise ValueError(f"scale {name}: `turns` and `turn_steps` go with kind cost only")
         if self.kind == "cost" and len(self.rows) != 2:
             raise ValueError("a study of kind cost compares two rows")
+        if self.kind == "curve" and len(self.rows) != 1:
+            raise ValueError("a study of kind curve has one row: write a study for each setting")
         return self
 
     def row(self, label: str) -> Row:

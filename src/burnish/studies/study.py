@@ -104,7 +104,10 @@ def run_study(
 
     Raises:
         Interrupted: stopped by SIGINT; what is done is kept.
+        BurnishError: a finished cell is damaged, or of other settings.
     """
+    for cell in planned.cells:
+        cell.result()  # a damaged one is told now, not after days of the others
     if planned.study.kind == "cost":
         tasks = [lambda task=task: task for task in planned.missing_tasks]
         failed = run_tasks(tasks, 1, on_news)

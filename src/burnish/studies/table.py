@@ -144,11 +144,15 @@ def _runs(cells: Sequence[Cell], results: Results) -> Table:
             rows.append((cell.label, cell.dataset, str(cell.seed), "not run", *[""] * 7))
             continue
         f = result["figures"]
-        shares = [f"{100 * f[n]:.1f} %" for n in ("false_alarm_rate_got", "escape_rate")]
+        shares = [
+            "–" if f[n] is None else f"{100 * f[n]:.1f} %"
+            for n in ("false_alarm_rate_got", "escape_rate")
+        ]
         rows.append(
             (
                 cell.label, cell.dataset, str(cell.seed),
-                *(f"{f[n]:.3f}" for n in ("image_auroc", "best_f1", "f1")), *shares,
+                *("–" if f[n] is None else f"{f[n]:.3f}" for n in ("image_auroc", "best_f1", "f1")),
+                *shares,
                 f"{result['train_seconds']:.0f}", f"{result['evaluate_seconds']:.0f}",
                 " ".join(result["commits"]),
             )
