@@ -185,7 +185,7 @@ class Settings(BaseModel):
         "image's usual error, so that dark, bright and rough images share one yardstick",
     )
     smoothing: float = Field(
-        4.0, ge=0, description="Gaussian sigma on the error maps, px of the model's input"
+        4.0, ge=0, le=64, description="Gaussian sigma on the error maps, px of the model's input"
     )
     standardise: Literal["none", "position"] = Field(
         "none",

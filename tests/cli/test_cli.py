@@ -308,6 +308,25 @@ def test_a_holdout_that_leaves_one_image_to_learn_from(burnish, tmp_path: Path) 
     assert "leaves 1 to learn from" in err.replace("\n", " ")
 
 
+def test_a_pattern_for_parts_that_does_not_fit(burnish, metal: Path, tmp_path: Path) -> None:
+    train = ("train", metal, "--out", tmp_path / "run", *SHORT, "--epochs", 1)
+    code, _, err = burnish(*train, "--part", r"camera(\d)")
+    assert code == 2
+    assert "is found in none of the" in err.replace("\n", " ")
+    assert burnish("data", "check", metal, "--part", r"camera(\d)")[0] == 2
+    code, _, err = burnish(*train, "--part", r"0[01](\d)")  # 24 images: it fits 20
+    assert code == 0, err
+    assert "does not fit 4 of 24 file names" in err.replace("\n", " ")
+
+
+def test_a_tile_far_larger_than_the_images(burnish, metal: Path, tmp_path: Path) -> None:
+    code, _, err = burnish(
+        "train", metal, "--out", tmp_path / "run", "--preset", "tiny", "--tile", 4096
+    )
+    assert code == 2
+    assert "at least twice as large as the largest image (64 x 64 px)" in err.replace("\n", " ")
+
+
 def test_resume_goes_on_to_more_epochs(burnish, metal: Path, tmp_path: Path) -> None:
     for name, steps in (("once", ["2"]), ("twice", ["1", "2"])):
         for epochs in steps:

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from burnish import Detector
+
+
+def test_an_exported_model_tells_of_itself(
+    run_folder: Path, metal: Path, tmp_path: Path, burnish: Callable
+) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    model = tmp_path / "model.onnx"
+    code, _, err = burnish("export", run_folder, "--to", "onnx", "--out", model, "--data", metal)
+    assert code == 0, err
+    code, text, _ = burnish("info", model)
+    assert code == 0
+    assert "model.onnx" in text
+    assert f"{Detector.load(run_folder).threshold:.5g}" in text
+    own, exported = (json.loads(burnish("info", m, "--json")[1]) for m in (run_folder, model))
+    assert exported.pop("file_bytes") == model.stat().st_size
+    assert own.pop("parameters") > 0
+    del own["file_bytes"]
+    assert exported == own
 
 
 def test_a_defective_part_among_the_good_ones_is_named(

@@ -24,6 +24,13 @@ def many(bolt: Bolt, count: int = 24, **changes: float) -> Iterator[NDArray[np.u
         yield bolt((240, 300), middle, rng.uniform(-np.pi, np.pi), 160, seed=index, **changes)
 
 
+def test_a_strip_is_looked_at_without_enlarging_it() -> None:
+    """2 x 60,000 px at the working size would be 128 x 3,840,000."""
+    (look,) = look_at([np.full((2, 60_000), 100, dtype=np.uint8)])
+    assert (look.size, look.has_part) == ((2, 60_000), False)
+    assert look.grey.size < 100
+
+
 @pytest.fixture(scope="module")
 def alignment(bolt: Bolt) -> Alignment:
     found = learn_alignment(look_at(many(bolt)), (64, 64), 8, square=False)

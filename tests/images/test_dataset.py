@@ -17,6 +17,7 @@ from burnish.images.dataset import (
     part_of,
     parts_of,
     split_by_part,
+    unmatched,
 )
 from burnish.images.manifest import ManifestRow, write_manifest
 
@@ -195,6 +196,20 @@ def test_parts_come_from_the_pattern_then_the_manifest_then_the_name(tmp_path: P
     )
     assert parts_of(paths, "", tmp_path) == ["first", "first", own[2]]  # b1 came later
     assert parts_of(paths, r"\d", tmp_path) == ["1", "2", "1"]
+    assert parts_of(paths, r"b\d", tmp_path) == ["first", "first", "b1"]  # where it fits
+    folder = tmp_path / "train" / "good"
+    assert parts_of(paths, "", folder) == ["first", "first", own[2]]  # the manifest lies above
+    (tmp_path / "link").symlink_to(tmp_path)
+    linked = [tmp_path / "link" / path.relative_to(tmp_path) for path in paths]
+    assert parts_of(linked, "", tmp_path / "link") == ["first", "first", own[2]]
+
+
+def test_a_pattern_that_fits_no_name_is_a_slip() -> None:
+    paths = [Path("a1.png"), Path("a2.png"), Path("b.png")]
+    assert unmatched(paths, r"\d") == [paths[2]]
+    assert unmatched(paths, "") == []
+    with pytest.raises(BurnishError, match=r"'kos\\d' is found in none of the 3 file names .*'a1'"):
+        unmatched(paths, r"kos\d")
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.9])

@@ -32,6 +32,12 @@ def test_the_mean_is_kept(sigma: float) -> None:
     )
 
 
+def test_a_tiny_sigma_changes_as_good_as_nothing() -> None:
+    maps = torch.rand(1, 8, 9)
+    for sigma in (1e-160, 1e-3, 0.1):
+        assert torch.equal(gaussian_smooth(maps, sigma), maps)
+
+
 def test_sigma_0_changes_nothing() -> None:
     maps = torch.rand(2, 8, 8)
     assert torch.equal(gaussian_smooth(maps, 0), maps)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from burnish.checks.subject import DataSet, Listed, Split, Subject
 from burnish.errors import BurnishError
 from burnish.images.archives.archive import open_source
-from burnish.images.dataset import GOOD, images_in, part_of
+from burnish.images.dataset import GOOD, images_in, part_of, unmatched
 from burnish.images.formats import format_named, guess
 from burnish.images.formats.base import Options
 from burnish.images.formats.masks import mask_of_file
@@ -105,9 +105,10 @@ def _layout(root: Path, part: str) -> DataSet:
                     continue
                 mask = masks.get(f"{path.stem}_mask", masks.get(path.stem))
                 mask = mask if side == "test" else None
-                known = part_of(path, part) if part else parts.get(name, "")
+                known = _named(path, part) or parts.get(name, "")
                 used |= {name, *([_relative(mask, root)] if mask else [])}
                 subjects.append(_file(path, name, side, folder.name, known, mask))
+    unmatched([root / subject.name for subject in subjects], part)
     files = _files(root, skip={MANIFEST})
     images = [n for n in files if n not in used and Path(n).suffix.lower() in SUFFIXES]
     lone = [name for name in images if name.startswith(f"{MASKS}/")]
@@ -128,14 +129,19 @@ def _layout(root: Path, part: str) -> DataSet:
 
 def _plain(root: Path, part: str) -> DataSet:
     subjects = tuple(
-        _file(path, path.name, "train", GOOD, part_of(path, part) if part else "", None)
-        for path in images_in(root)
+        _file(path, path.name, "train", GOOD, _named(path, part), None) for path in images_in(root)
     )
+    unmatched([root / subject.name for subject in subjects], part)
     files = _files(root, skip=set())
     used = {subject.name for subject in subjects}
     unseen = [n for n in files if n not in used and Path(n).suffix.lower() in SUFFIXES]
     form = "a plain folder of good images"
     return DataSet(root, form, subjects, unseen=tuple(unseen), others=_suffixes(files))
+
+
+def _named(path: Path, part: str) -> str:
+    """The part that the file name tells; "" where the pattern does not fit."""
+    return part_of(path, part) if part and re.search(part, path.stem) else ""
 
 
 def _file(path: Path, name: str, split: Split, kind: str, part: str, mask: Path | None) -> Subject:

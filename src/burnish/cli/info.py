@@ -10,18 +10,20 @@ import typer
 
 
 def info(
-    model: Annotated[Path, typer.Argument(help="Model file or run folder.")],
+    model: Annotated[Path, typer.Argument(help="Model file, run folder or exported model.")],
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
     """Settings, the data it saw, calibration, versions and size of a model."""
-    from burnish.detection.model_file import card_summary, load_model
+    from burnish.detection.detector import Detector
+    from burnish.detection.model_file import card_summary
 
-    loaded = load_model(model)
-    card = loaded.card
+    detector = Detector.load(model)
+    card = detector.card
     file = model / "model.safetensors" if model.is_dir() else model
-    parameters = sum(p.numel() for p in loaded.generator.parameters())
+    size: dict[str, int] = {"file_bytes": file.stat().st_size}
+    if (scorer := getattr(detector, "scorer", None)) is not None:  # an exported model has none
+        size["parameters"] = sum(p.numel() for p in scorer.scorer.generator.parameters())
     if as_json:
-        size = {"file_bytes": file.stat().st_size, "parameters": parameters}
         print(json.dumps(card_summary(card) | size, indent=1))
         return
 
@@ -33,8 +35,7 @@ def info(
 
     c, shape, data = card.calibration, card.shape, card.data
     facts = {
-        "file": f"{file} ({file.stat().st_size / 1e6:.1f} MB, {parameters / 1e6:.2f} M parameters, "
-        f"format {card.format})",
+        "file": f"{file} ({', '.join(_size_of(size))}, format {card.format})",
         "preset": card.preset,
         "input": f"{shape.width} x {shape.height} px, {'grey' if shape.channels == 1 else 'RGB'}",
         "data": f"{data['training_images']} good images learnt, {data['held_out_images']} held out "
@@ -43,7 +44,7 @@ def info(
         "skipped": f"{len(data['skipped'])} files that could not be read",
         "training": f"{card.training['steps']} steps in {card.training['seconds']:.0f} s on "
         f"{card.training['device']} ({card.training['precision']}), seed {card.settings.seed}",
-        "threshold": f"{c.threshold:.5g} (wanted false alarms {100 * c.false_alarms:.2g} %)",
+        "threshold": f"{detector.threshold:.5g} (wanted false alarms {100 * c.false_alarms:.2g} %)",
         "promise": c.promise(),
         "good scores": f"{c.scores[0]:.4g} to {c.scores[-1]:.4g}, median "
         f"{c.scores[len(c.scores) // 2]:.4g}",
@@ -58,3 +59,8 @@ def info(
         values = "  ".join(f"{key}={getattr(card.settings, key)}" for key in keys)
         table.add_row(f"[bold]{group}", values)
     Console().print(table, highlight=False)
+
+
+def _size_of(size: dict[str, int]) -> list[str]:
+    units = {"file_bytes": "MB", "parameters": "M parameters"}
+    return [f"{value / 1e6:.2f} {units[name]}" for name, value in size.items()]

@@ -19,6 +19,7 @@ from burnish.detection.locate import find_regions, upsample
 from burnish.detection.model_file import Model, load_model, save_model
 from burnish.detection.ranges import find_unlike, prepared_statistics
 from burnish.detection.result import Result, Speed, map_names
+from burnish.detection.run_folder import EXPORTED
 from burnish.detection.scorer import Scorer
 from burnish.errors import BurnishError
 from burnish.images.pose import Pose
@@ -26,9 +27,6 @@ from burnish.images.reader import prepare, read_image, read_with_header, resize,
 
 if TYPE_CHECKING:
     from burnish.detection.train import Stage
-
-
-EXPORTED = (".onnx", ".xml", ".pt2")  # suffixes of what `burnish export` writes
 
 
 class Detector:

@@ -19,7 +19,7 @@ MAY_CHANGE = frozenset(
      *GROUPS["scoring"]}
 )  # fmt: skip
 DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
-EXPORTED = (".onnx", ".xml", ".pt2")  # as `burnish.export` names its files
+EXPORTED = (".onnx", ".xml", ".pt2")  # suffixes of what `burnish export` writes
 MODEL, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
 
 

@@ -40,6 +40,7 @@ from burnish.images.dataset import (
     find_training_images,
     parts_of,
     split_by_part,
+    unmatched,
 )
 from burnish.images.roi import load_roi, pack_roi
 from burnish.images.store import ImageStore, load_store
@@ -105,12 +106,19 @@ def train(
     if settings.features:
         load_backbone(settings.features)  # now, not when training is over
     paths = find_training_images(data)
+    nameless = unmatched(paths, settings.part_pattern)
     if not is_worker():
         claim(out, resume, overwrite)
     store = load_store(
         paths, settings, MIN_GOOD, lambda done, total: tell(Stage("data", done=done / total))
     )
     parts = parts_of(store.paths, settings.part_pattern, data)
+    if settings.tile != "full" and settings.tile >= 2 * max(max(size) for size in store.sizes):
+        height, width = max(store.sizes, key=max)
+        raise BurnishError(
+            f"tile={settings.tile} is at least twice as large as the largest image ({width} x "
+            f"{height} px): choose a smaller tile, or tile=full"
+        )
     training, held = split_by_part(parts, settings.holdout, settings.seed)
     roi = load_roi(settings.roi, store.sizes) if settings.roi else None
     identity = {
@@ -131,6 +139,14 @@ def train(
             f"at least {LEAST_SAMPLES} are needed: lower holdout, or look at part_pattern"
         )
     tell(Stage("data", _describe(store, samples, held, settings)))
+    if nameless:
+        tell(
+            Stage(
+                "data",
+                f"note: the pattern for parts does not fit {len(nameless)} of "
+                f"{len(paths)} file names, {nameless[0].name} say: each is a part of its own",
+            )
+        )
     for kind, sentences in (("skipped", store.skipped), ("note", store.notes)):
         for sentence in sentences[:SHOWN]:
             tell(Stage("data", f"{kind}: {sentence}"))

@@ -172,8 +172,11 @@ def look_at(images: Iterable[NDArray[np.uint8]]) -> list[Look]:
     for image in images:
         height, width = image.shape[:2]
         scale = WORKING_SIDE / min(height, width)
-        grey = resize(to_channels(image, 1), round(scale * height), round(scale * width))
-        looks.append(Look((height, width), grey, find_part(image) is not None))
+        if scale * max(height, width) > LONGEST:
+            looks.append(Look((height, width), np.zeros((1, 1), dtype=np.uint8), False))
+        else:
+            grey = resize(to_channels(image, 1), round(scale * height), round(scale * width))
+            looks.append(Look((height, width), grey, find_part(image) is not None))
         if sum(not look.has_part for look in looks) > (1 - NEARLY_ALL) * LOOKED_AT:
             break
     return looks

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from burnish.errors import BurnishError
-from burnish.images.manifest import read_manifest
+from burnish.images.manifest import MANIFEST, read_manifest
 from burnish.images.reader import SUFFIXES
 from burnish.settings import LEAST_PARTS, MOST_HELD_OUT, USUAL_HOLDOUT, Holdout
 
@@ -143,18 +143,39 @@ def part_of(path: Path, pattern: str) -> str:
     return (found.group(1) if found.groups() else None) or found.group(0)
 
 
+def unmatched(paths: Sequence[Path], pattern: str) -> list[Path]:
+    """Which of the file names a pattern for parts does not fit; none where there is no pattern.
+
+    Raises:
+        BurnishError: it fits none at all: a slip, by which every image would be a part of its own.
+    """
+    odd = [path for path in paths if pattern and not re.search(pattern, path.stem)]
+    if paths and len(odd) == len(paths):
+        raise BurnishError(
+            f"the pattern for parts '{pattern}' is found in none of the {len(paths)} file names "
+            f"(the first is '{paths[0].stem}')"
+        )
+    return odd
+
+
 def parts_of(paths: Sequence[Path], pattern: str, data: str | Path) -> list[str]:
-    """The part each image shows: by `pattern` if given, else as `data/manifest.csv` says, else
-    every image is a part of its own (test/dent/000 is another than test/good/000)."""
-    known = {}
-    if not pattern:
-        known = {row.path: row.part for row in read_manifest(Path(data)) or ()}
+    """The part each image shows: by `pattern` where it fits, else as manifest.csv says, else it is
+    a part of its own (test/dent/000 is another than test/good/000).
+
+    Args:
+        data: folder of the data set, or its train/good.
+    """
+    root = Path(os.path.abspath(data))
+    if root.parts[-2:] == ("train", GOOD) and (root.parents[1] / MANIFEST).exists():
+        root = root.parents[1]
+    fits = [bool(pattern and re.search(pattern, path.stem)) for path in paths]
+    rows = [] if all(fits) else read_manifest(root) or ()
+    known = {row.path: row.part for row in rows}
     parts = []
-    for path in paths:
-        relative = os.path.relpath(path, data).replace(os.sep, "/")
-        fits = pattern and re.search(pattern, path.stem)
-        own = part_of(path, pattern) if fits else os.path.splitext(relative)[0]
-        parts.append(known.get(relative) or own)
+    for path, matched in zip(paths, fits, strict=True):
+        relative = os.path.relpath(path, root).replace(os.sep, "/")
+        listed = known.get(relative) or os.path.splitext(relative)[0]
+        parts.append(part_of(path, pattern) if matched else listed)
     return parts
 
 

@@ -75,6 +75,10 @@ def read_image(source: str | Path | Image.Image | NDArray[Any]) -> NDArray[np.ui
             raise
         except Exception as error:  # decoding starts only here, and fails in any way there is
             raise BurnishError(f"the image cannot be read: {error}") from error
+    if not isinstance(source, str | Path):
+        raise BurnishError(
+            f"a file, a PIL image or an array is needed, not {type(source).__name__}"
+        )
     return _read(Path(source), str(source))
 
 

@@ -76,7 +76,8 @@ def gaussian_band(size: int, sigma: float, radius: int, pad: bool) -> Band:
     Returns:
         (size, size) or (size - 2 * radius, size); rows sum to 1.
     """
-    taps = torch.tensor([math.exp(-0.5 * (k / sigma) ** 2) for k in range(-radius, radius + 1)])
+    far = (min(abs(k) / sigma, 40.0) for k in range(-radius, radius + 1))  # beyond it exp gives 0
+    taps = torch.tensor([math.exp(-0.5 * x**2) for x in far])
     taps = (taps.double() / taps.double().sum()).float()
     rows = range(size) if pad else range(radius, size - radius)
     band = torch.zeros(len(rows), size)
