@@ -319,6 +319,20 @@ def test_a_pattern_for_parts_that_does_not_fit(burnish, metal: Path, tmp_path: P
     assert "does not fit 4 of 24 file names" in err.replace("\n", " ")
 
 
+def test_copies_on_both_sides_of_the_hold_out_are_told(burnish, tmp_path: Path) -> None:
+    data = good_folder(tmp_path / "good", 8)
+    for index in range(8):
+        shutil.copy(data / f"{index}.png", data / f"{index}_again.png")
+    train = ("train", data, "--out", tmp_path / "run", *SHORT, "--epochs", 1)
+    code, _, err = burnish(*train, "--set", "batch=2")
+    assert code == 0, err
+    assert "held-out images are copies of ones learnt from" in err.replace("\n", " ")
+    assert " = " in err
+    code, _, err = burnish(*train, "--overwrite", "--set", "batch=2", "--part", r"^(\d)")
+    assert code == 0, err
+    assert "copies" not in err  # a part and its copy lie on one side
+
+
 def test_a_tile_far_larger_than_the_images(burnish, metal: Path, tmp_path: Path) -> None:
     code, _, err = burnish(
         "train", metal, "--out", tmp_path / "run", "--preset", "tiny", "--tile", 4096

@@ -139,15 +139,8 @@ def train(
             f"at least {LEAST_SAMPLES} are needed: lower holdout, or look at part_pattern"
         )
     tell(Stage("data", _describe(store, samples, held, settings)))
-    if nameless:
-        tell(
-            Stage(
-                "data",
-                f"note: the pattern for parts does not fit {len(nameless)} of "
-                f"{len(paths)} file names, {nameless[0].name} say: each is a part of its own",
-            )
-        )
-    for kind, sentences in (("skipped", store.skipped), ("note", store.notes)):
+    warned = _warnings(store, training, held, nameless)
+    for kind, sentences in (("skipped", store.skipped), ("note", [*warned, *store.notes])):
         for sentence in sentences[:SHOWN]:
             tell(Stage("data", f"{kind}: {sentence}"))
         if len(sentences) > SHOWN:
@@ -251,3 +244,25 @@ def _describe(store: ImageStore, samples: Samples, held: list[int], settings: Se
         f"{len(samples.chosen)} good images to learn from, {len(held)} held out for calibration; "
         f"{many}, {seen}"
     )
+
+
+def _warnings(
+    store: ImageStore, training: list[int], held: list[int], nameless: list[Path]
+) -> list[str]:
+    """What makes the hold-out less than it seems."""
+    found, learnt = [], {store.contents[i]: store.paths[i].name for i in training}
+    if nameless:
+        found.append(
+            f"the pattern for parts does not fit {len(nameless)} of {len(store.paths)} file names "
+            f"({nameless[0].name}, say): each of these counts as a part of its own, unless "
+            "manifest.csv names one"
+        )
+    copies = [i for i in held if store.contents[i] in learnt]
+    if copies:
+        first = f"{store.paths[copies[0]].name} = {learnt[store.contents[copies[0]]]}"
+        found.append(
+            f"{len(copies)} of {len(held)} held-out images are copies of ones learnt from "
+            f"({first}, say), so that the threshold is too low: `burnish data check` names copies; "
+            "leave one of each"
+        )
+    return found

@@ -37,6 +37,7 @@ class ImageStore:
         notes: what reading leaves out of a file (further pages, lower bits), as sentences.
         sizes: (height, width) of each of the N files, px.
         channels: 1 or 3.
+        contents: SHA-256 of each of the N files.
         fingerprint: SHA-256 over names and contents of `paths`, so that a model can tell whether it
             saw these images.
         alignment: how parts are brought into one view; None: images are taken as they lie.
@@ -47,6 +48,7 @@ class ImageStore:
     notes: list[str]
     sizes: list[tuple[int, int]]
     channels: int
+    contents: list[str]
     fingerprint: str
     alignment: Alignment | None
     _cache: CachedImages
@@ -202,6 +204,7 @@ def load_store(
         notes=[note for record in good for note in record.notes],
         sizes=[record.source for record in good if record.source is not None],
         channels=1 if grey else cache.layout.channels,
+        contents=[record.content for record in good],
         fingerprint=digest.hexdigest(),
         alignment=alignment,
         _cache=cache,
