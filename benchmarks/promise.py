@@ -37,7 +37,7 @@ from real import commit, log_line
 
 OUT = Path(__file__).with_suffix(".json")
 WANTED = (0.01, 0.05, 0.1, 0.2)
-DRAWS = 400  # of which unseen parts set the threshold
+DRAWS = 2000  # of which unseen parts set the threshold
 SETS = {
     "rail": ["RailHead.zip", "--split", "part", "--part", r"\d{6,}"],
     "kolektor": ["KolektorSDD.zip", "--train", "0.5", "--part", r"(kos3)[89]|kos\d+"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 from statistics import mean
@@ -26,14 +27,19 @@ def promise(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("promise")
 
 
+@lru_cache(maxsize=1)
+def table(promise: ModuleType) -> list[str]:
+    return list(promise.table(RECORD))
+
+
 def test_the_table_is_of_the_committed_scores(promise: ModuleType) -> None:
-    lines = promise.table(RECORD)
+    lines = table(promise)
     assert "\n".join(lines) in (ROOT / "docs" / "calibration.md").read_text("utf-8")
     assert len(lines) == 2 + len(promise.SETS) * len(promise.WANTED)
 
 
 def test_drawn_anew_the_promise_is_kept_by_parts_and_not_by_images(promise: ModuleType) -> None:
-    cells = [[c.strip() for c in line.strip("|").split("|")] for line in promise.table(RECORD)[2:]]
+    cells = [[c.strip() for c in line.strip("|").split("|")] for line in table(promise)[2:]]
     share = [[float(cell.removesuffix("%")) for cell in row[3:]] for row in cells]
     assert all(drawn <= promised for _, promised, _, drawn, _, _ in share)
     assert all(got <= promised for wanted, promised, got, *_ in share if wanted <= 5)
