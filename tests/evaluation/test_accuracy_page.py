@@ -173,11 +173,13 @@ def test_rung_16_and_the_lamp() -> None:
         assert len(runs) == 3
         return [list(run["test good"][wanted].values()) for run in runs]
 
-    for name in ("rail", "screw"):  # as they are under the usual light
-        assert all(len(set(run)) == 1 for run in under(name, "wanted 1%"))
+    assert all(len(set(run)) == 1 for run in under("screw", "wanted 1%"))  # as by the usual one
+    rails = [[round(197 * (usual - rate)) for rate in (less, more)]
+             for less, usual, more in under("rail", "wanted 1%")]  # fmt: skip
+    assert sorted(rails) == [[0, 0], [0, 0], [1, 0]]
     fewer = [[round(160 * (usual - rate)) for rate in (less, more)]
              for less, usual, more in under("kolektor", "wanted 1%")]  # fmt: skip
-    assert sorted(fewer) == [[0, 0], [0, 1], [0, 1]]
+    assert sorted(fewer) == [[0, -2], [0, 0], [0, 1]]
     tiles = [f"{100 * usual:.1f} to {100 * less:.1f} and {100 * more:.1f} %"
              for less, usual, more in under("magnetic_tile", "wanted 1%")]  # fmt: skip
     assert f"from {tiles[0]}, {tiles[1]} and {tiles[2]} on Magnetic Tile" in page
