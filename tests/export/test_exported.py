@@ -26,20 +26,17 @@ def assert_same(model: Detector, exported: Detector, source: object) -> None:
     assert two.is_defect == one.is_defect
     assert two.threshold == one.threshold
     assert two.scale_scores == pytest.approx(one.scale_scores, rel=1e-4, abs=1e-4)
-    scales = sorted(one.scale_scores[: len(model.card.settings.mask_blocks)])
-    tied = scales[-1] - scales[-2] < 1e-6 * scales[-1]  # either may be shown
-    assert tied or two.block == one.block
+    assert two.block == one.block
     assert two.peak == one.peak
     assert len(two.regions) == len(one.regions)
     assert two.anomaly_map.dtype == np.float32
     height = float(np.abs(one.anomaly_map).max())
     np.testing.assert_allclose(two.anomaly_map, one.anomaly_map, atol=1e-4 * height)
     assert two.reconstruction.shape == one.reconstruction.shape
-    if two.block == one.block:
-        levels = np.abs(two.reconstruction.astype(int) - one.reconstruction.astype(int))
-        assert levels.max() <= 1
-        if one.image.shape[0] >= 32:  # see resize_levels: lower than the model's input
-            assert (levels > 0).mean() < 0.02
+    levels = np.abs(two.reconstruction.astype(int) - one.reconstruction.astype(int))
+    assert levels.max() <= 1
+    if one.image.shape[0] >= 32:  # see resize_levels: lower than the model's input
+        assert (levels > 0).mean() < 0.02
     assert [str(u) for u in two.out_of_range] == [str(u) for u in one.out_of_range]
     assert (one.inside is None) == (two.inside is None)
     if one.inside is not None:
@@ -60,7 +57,7 @@ def test_every_image_of_a_set(exports: Path, detector: Detector, metal: Path, su
 def test_any_size_and_colour(
     exports: Path, detector: Detector, suffix: str, size: tuple[int, int], colours: int
 ) -> None:
-    rng = np.random.default_rng(sum(size))
+    rng = np.random.default_rng(sum(size) + 1)  # where no two scales tie to the last digit
     image = rng.integers(0, 256, (*size, colours), dtype=np.uint8)
     exported = loaded(exports / f"model{suffix}")
     assert_same(detector, exported, image[..., 0] if colours == 1 else image)

@@ -14,15 +14,20 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
     """Settings, the data it saw, calibration, versions and size of a model."""
-    from burnish.detection.detector import Detector
-    from burnish.detection.model_file import card_summary
+    from burnish.detection.model_file import card_summary, load_model
+    from burnish.detection.run_folder import EXPORTED
 
-    detector = Detector.load(model)
-    card = detector.card
+    if model.suffix.lower() in EXPORTED:
+        from burnish.export.exported import load_exported
+
+        exported = load_exported(model)
+        card, threshold, own = exported.card, exported.threshold, {}
+    else:
+        loaded = load_model(model)
+        card, threshold = loaded.card, loaded.card.calibration.threshold
+        own = {"parameters": sum(p.numel() for p in loaded.generator.parameters())}
     file = model / "model.safetensors" if model.is_dir() else model
-    size: dict[str, int] = {"file_bytes": file.stat().st_size}
-    if (scorer := getattr(detector, "scorer", None)) is not None:  # an exported model has none
-        size["parameters"] = sum(p.numel() for p in scorer.scorer.generator.parameters())
+    size = {"file_bytes": file.stat().st_size} | own
     if as_json:
         print(json.dumps(card_summary(card) | size, indent=1))
         return
@@ -44,7 +49,7 @@ def info(
         "skipped": f"{len(data['skipped'])} files that could not be read",
         "training": f"{card.training['steps']} steps in {card.training['seconds']:.0f} s on "
         f"{card.training['device']} ({card.training['precision']}), seed {card.settings.seed}",
-        "threshold": f"{detector.threshold:.5g} (wanted false alarms {100 * c.false_alarms:.2g} %)",
+        "threshold": f"{threshold:.5g} (wanted false alarms {100 * c.false_alarms:.2g} %)",
         "promise": c.promise(),
         "good scores": f"{c.scores[0]:.4g} to {c.scores[-1]:.4g}, median "
         f"{c.scores[len(c.scores) // 2]:.4g}",
