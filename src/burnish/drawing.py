@@ -1,5 +1,5 @@
-"""Some of many, drawn at random: names in order show views, cameras or lots in turns, so that every
-second or fourth of them may be of one kind alone."""
+"""Some of many, drawn at random and evenly: names in order show views or cameras in turns, so that
+every second or fourth of them may be of one kind alone, and lots or series one after the other."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ T = TypeVar("T")
 
 
 def draw(total: int, count: int, seed: int = 0) -> NDArray[np.int64]:
-    """`count` of the numbers below `total` in random order, each once; all if they are fewer."""
-    return np.random.default_rng((seed, 3)).permutation(total)[:count]
+    """`count` of the numbers below `total` in random order, each once; all if they are fewer.
+
+    One of each of `count` runs of neighbours (stratified sampling): names in order show series and
+    lots one after the other too, and each gives its share.
+    """
+    rng = np.random.default_rng((seed, 3))
+    edges = np.arange(min(count, total) + 1) * total // max(1, min(count, total))
+    return rng.permutation(rng.integers(edges[:-1], edges[1:]))
 
 
 def some_of(items: Sequence[T], count: int, seed: int = 0) -> list[T]:
