@@ -77,8 +77,8 @@ class Settings(BaseModel):
     )
     holdout: Holdout = Field(
         "auto",
-        description="share of good parts kept from training, for calibration; auto: a fifth, and "
-        f"up to two fifths as long as it is fewer than {LEAST_PARTS} parts",
+        description="share of good images, by whole parts, kept from training, for calibration; "
+        f"auto: a fifth, and up to two fifths as long as it is fewer than {LEAST_PARTS} parts",
     )
     false_alarms: float = Field(
         0.01, gt=0, lt=1, description="share of good parts that may be called defective"

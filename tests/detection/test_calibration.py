@@ -143,6 +143,13 @@ def test_the_promise_counts_parts_where_several_images_show_one() -> None:
     assert "99 (more good parts" in few
     single = calibration(scores=scores, false_alarms=0.01, parts=120).promise()
     assert single == calibration(scores=scores, false_alarms=0.01).promise()
+    assert "at most 1 % of good parts will" in single
+    weights = (0.5,) * 240
+    pairs = calibration(
+        scores=tuple(map(float, range(240))), false_alarms=0.01, parts=120,
+        score_weights=weights, peak_weights=None,
+    )  # fmt: skip
+    assert "at most 1 % of images of new good parts will" in pairs.promise()
 
 
 def parts_of_many_sizes(rng: np.random.Generator, count: int) -> list[np.ndarray]:

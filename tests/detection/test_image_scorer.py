@@ -119,6 +119,20 @@ def test_calibration_on_tiles_against_numpy(roi: np.ndarray | None) -> None:
     assert found.heat_low == pytest.approx(heat_low, rel=1e-6)
 
 
+def test_references_of_tiles_count_those_of_the_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With fewer tiles taken than there are: numbers are drawn of those that hold the region."""
+    monkeypatch.setattr("burnish.detection.image_scorer.MEASURED_TILES", 2)
+    small = np.zeros((75, 110), bool)
+    small[60:70, 100:108] = True
+    made, tiled = scorers(small)
+    measured = []
+    errors = made.errors
+    monkeypatch.setattr(made, "errors", lambda view: measured.append(view) or errors(view))
+    mu, sigma = tiled._measure_references(BIG, lambda: None)
+    assert len(measured) == 2
+    assert np.isfinite([*mu, *sigma]).all()
+
+
 def test_a_flaw_of_three_pixels_raises_the_score_and_is_found_where_it_is() -> None:
     made, tiled = scorers(smoothing=0.5)
     smooth = np.full((1, 300, 400), 120, dtype=np.uint8)

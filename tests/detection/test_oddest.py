@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from burnish.detection.calibration import above, conformal_threshold
 from burnish.detection.oddest import Oddest, find_oddest
 
 NAMES = [f"{number}.png" for number in range(8)]
@@ -29,6 +30,17 @@ def test_one_that_stands_apart() -> None:
 )
 def test_none_that_does(scores: list[float], parts: str, threshold: float) -> None:
     assert found(scores, parts, threshold) is None
+
+
+@pytest.mark.parametrize(("count", "rate"), [(99, 0.01), (199, 0.01), (298, 0.01), (20, 0.1)])
+def test_of_many_parts_one_alone_sets_no_threshold(count: int, rate: float) -> None:
+    """From 199 parts on the second highest score is the threshold for 1 %."""
+    scores = [5 + number / count for number in range(count - 1)] + [60.0]
+    names = [f"{number}.png" for number in range(count)]
+    threshold = above(conformal_threshold(scores, rate))
+    alone = conformal_threshold(scores, rate) == 60
+    assert alone == (count == 99)
+    assert (find_oddest(names, names, scores, threshold) is not None) == alone
 
 
 def test_images_of_one_part_are_no_company() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from burnish import Detector
@@ -63,10 +62,4 @@ def test_every_format_judges_alike(
         assert parity.worst.by < 0.1 * parity.tolerance
         highest = max(abs(value) for value in detector.card.calibration.peaks)
         share = 1e-3 if detector.card.alignment is None else 1e-2
-        for image in parity.images:
-            if image.map < share * highest:
-                continue
-            # Where a turned view ends, a pixel may lie just in or just out.
-            assert detector.card.alignment is not None
-            maps = [model.inspect(image.path).anomaly_map for model in (detector, exported)]
-            assert (np.abs(maps[0] - maps[1]) >= share * highest).sum() <= 2
+        assert parity.map_difference < share * highest

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from burnish.images.alignment import Alignment, learn_alignment, look_at, sample
+from burnish.images.pose import Pose
 from burnish.images.reader import resize
 from burnish.images.synthetic.surfaces import SURFACES, make_surface
 
@@ -91,8 +92,8 @@ def test_what_is_found_goes_back_to_its_place(
     bright = (view[0] > 180) & (np.arange(alignment.size[0])[:, None] > 0)
     bright[: alignment.size[0] // 3] = bright[-alignment.size[0] // 3 :] = False
     found = ndimage.gaussian_filter(bright.astype(np.float32), 1)
-    back, seen = alignment.put_back(found[None], pose, 240, 300)
-    back = np.where(seen, back[0], 0)
+    back, weight = alignment.put_back(found[None], pose, 240, 300)
+    back = back[0] * weight
     part = np.hypot(*(np.mgrid[:240, :300] - np.array([y, x])[:, None, None])) < 30
     row, column = np.unravel_index(np.argmax(back * part), back.shape)
     assert np.hypot(row - y, column - x) < 6
@@ -103,15 +104,33 @@ def test_a_picture_survives_the_way_there_and_back(
 ) -> None:
     image = bolt((240, 300), (140, 125), 0.5, 160)
     view, pose = alignment.view(image, 1)
-    back, seen = alignment.put_back(view.astype(np.float32), pose, 240, 300)
+    back, weight = alignment.put_back(view.astype(np.float32), pose, 240, 300)
     monkeypatch.setattr("burnish.images.alignment.AT_ONCE", 7 * 300)  # in bands of seven rows
     again, same = alignment.put_back(view.astype(np.float32), pose, 240, 300)
     assert np.array_equal(back, again)
-    assert np.array_equal(seen, same)
+    assert np.array_equal(weight, same)
     part = image < 150
-    assert seen[part].all(), "the view holds the whole part"
-    assert 0.1 < seen.mean() < 0.7
-    assert np.abs(back[0] - image)[seen].mean() < 6
+    assert (weight[part] == 1).all(), "the view holds the whole part"
+    assert 0.1 < weight.mean() < 0.7
+    assert np.abs(back[0] - image)[weight > 0].mean() < 6
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.5, 2.0])
+def test_the_view_ends_without_a_step(alignment: Alignment, angle: float) -> None:
+    """From 1 to 0 over half a pixel of the view, by the distance to its outline."""
+    size, pose = (480, 600), Pose(80.0, 64.0, (math.cos(angle), math.sin(angle)))
+    view = np.zeros((1, *alignment.size), dtype=np.float32)
+    _, weight = alignment.put_back(view, pose, *size)
+    tall, wide = alignment.size
+    for row, column in np.random.default_rng(0).integers(0, size, (500, 2)).tolist():
+        dx = (column + 0.5) * alignment.width / size[1] - pose.x
+        dy = (row + 0.5) * alignment.height / size[0] - pose.y
+        t = (dx * pose.along[0] + dy * pose.along[1] - alignment.left) * alignment.scale
+        u = (dy * pose.along[0] - dx * pose.along[1] - alignment.top) * alignment.scale
+        expected = np.clip(2 * min(t, wide - t, u, tall - u), 0, 1)
+        assert weight[row, column] == pytest.approx(expected, abs=1e-3)
+    assert 0 < weight.mean() < 1
+    assert ((weight > 0) & (weight < 1)).any()
 
 
 @pytest.mark.parametrize("seed", range(3))

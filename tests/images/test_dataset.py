@@ -20,6 +20,7 @@ from burnish.images.dataset import (
     unmatched,
 )
 from burnish.images.manifest import ManifestRow, write_manifest
+from burnish.settings import Holdout
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -257,6 +258,24 @@ def test_auto_holds_out_a_fifth_and_more_of_few_parts(sides: int, held_out: int)
     assert len(training) + len(held) == len(paths)
     if held_out == sides / 5:  # where a fifth is enough, it is the very one
         assert (training, held) == split_by_part(commutators(paths), 0.2, 3)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(("share", "most"), [("auto", 0.4), (0.2, 0.2)])
+def test_a_large_part_does_not_swallow_the_training_images(
+    share: Holdout, most: float, seed: int
+) -> None:
+    """One part of 60 images, twenty of 2."""
+    parts = ["large"] * 60 + [f"part {number // 2}" for number in range(40)]
+    training, held = split_by_part(parts, share, seed)
+    assert "large" not in {parts[index] for index in held}
+    assert 0.2 * 100 <= len(held) <= most * 100 + 100 / 21
+    assert sorted(training + held) == list(range(100))
+
+
+def test_of_large_parts_the_smallest_is_held_out() -> None:
+    parts = ["a"] * 90 + ["b"] * 10 + ["c"] * 80
+    assert split_by_part(parts, 0.01, 0)[1] == list(range(90, 100))
 
 
 @pytest.mark.parametrize("share", [0.001, 0.999])

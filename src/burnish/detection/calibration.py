@@ -5,7 +5,7 @@ k-th smallest with k = ceil((n + 1)(1 - alpha)) is exceeded by a new good part w
 most alpha, as long as new good parts are drawn as the held-out ones were. Where several images
 show one part they score alike, and are not n draws: every part counts once then, whatever the
 number of its images (hierarchical conformal prediction: Dunn, Wasserman and Ramdas 2023; Lee,
-Barber and Willett 2023), which keeps the promise for any image of a new part.
+Barber and Willett 2023), which keeps the promise for one image, any, of a new part.
 """
 
 from __future__ import annotations
@@ -160,9 +160,9 @@ class Calibration(BaseModel):
         """One sentence on the false-alarm rate for the user."""
         images = len(self.scores)
         n = images if self.parts is None else min(images, self.parts)
-        held, unit = f"{images} held-out good images", "images"
+        held, unit, called = f"{images} held-out good images", "images", "good parts"
         if n < images:
-            held, unit = f"{held} of {n} parts", "parts"
+            held, unit, called = f"{held} of {n} parts", "parts", "images of new good parts"
         if promised_rate(n, self.false_alarms) > self.false_alarms:
             return (
                 f"{held} can promise at most {100 / (n + 1):.2g} % false alarms, "
@@ -170,6 +170,6 @@ class Calibration(BaseModel):
                 f"{needed_parts(self.false_alarms)} (more good {unit}, or a larger holdout)"
             )
         return (
-            f"at most {100 * self.false_alarms:.2g} % of good parts will be called defective "
+            f"at most {100 * self.false_alarms:.2g} % of {called} will be called defective "
             f"(conformal, from {held})"
         )

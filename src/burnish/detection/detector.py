@@ -190,12 +190,13 @@ class Detector:
         assert self.card.alignment is not None
         height, width = image.shape[:2]
         maps = np.concatenate([scored.anomaly_map[None], scored.reconstruction.astype(np.float32)])
-        back, seen = self.card.alignment.put_back(maps, pose, height, width)
-        anomaly_map = np.where(seen, back[0], scored.anomaly_map.min())
-        painted = np.floor(back[1:] + np.float32(0.5)).astype(np.uint8)
-        own = to_channels(image, len(painted))
-        levels = painted[0] if len(painted) == 1 else painted.transpose(1, 2, 0)
-        return anomaly_map, np.where(seen if levels.ndim == 2 else seen[..., None], levels, own)
+        back, weight = self.card.alignment.put_back(maps, pose, height, width)
+        anomaly_map = back[0] * weight + scored.anomaly_map.min() * (1 - weight)
+        own = to_channels(image, len(back) - 1)
+        levels = back[1] if own.ndim == 2 else back[1:].transpose(1, 2, 0)
+        weight = weight if own.ndim == 2 else weight[..., None]
+        painted = np.floor(levels * weight + own * (1 - weight) + np.float32(0.5))
+        return anomaly_map, painted.astype(np.uint8)
 
     def _result(
         self,

@@ -22,7 +22,7 @@ from burnish.images.roi import Region, regions_at
 from burnish.images.tiles import Grid, Tile, cut, cut_region
 from burnish.settings import Settings
 
-REFERENCE_VIEWS = 1000  # tiles that mu and sigma are measured on, of all held-out images
+MEASURED_TILES = 1000  # tiles that mu and sigma are measured on, of all held-out images
 QUANTILE_PIXELS = 1_000_000
 
 
@@ -70,17 +70,21 @@ class ImageScorer:
 
     def views(self, image: NDArray[np.uint8]) -> Iterator[tuple[Tile, View]]:
         """Every view of a prepared image that holds a pixel of the region."""
-        height, width = image.shape[1:]
+        for tile, inside in self._tiles(*image.shape[1:]):
+            whole = self.settings.tile == "full"
+            pixels = image if whole else cut(image, tile.top, tile.left, self.settings.tile)
+            yield tile, View(pixels, inside)
+
+    def _tiles(self, height: int, width: int) -> Iterator[tuple[Tile, Region | None]]:
+        """Where each view of an image lies, and the region in it."""
         region = self.region(height, width)
         if self.settings.tile == "full":
-            yield Tile(0, 0, 0, 0), View(image, region)
+            yield Tile(0, 0, 0, 0), region
             return
-        grid = self.grid(height, width)
-        side = grid.tile
-        for tile in grid:
-            inside = cut_region(region, tile.top, tile.left, side, (height, width))
+        for tile in self.grid(height, width):
+            inside = cut_region(region, tile.top, tile.left, self.settings.tile, (height, width))
             if inside is None or inside.any():
-                yield tile, View(cut(image, tile.top, tile.left, side), inside)
+                yield tile, inside
 
     def score(self, image: NDArray[np.uint8], mu: Tensor, sigma: Tensor) -> ScoredImage:
         """Score a prepared image against the references mu and sigma (S,)."""
@@ -205,8 +209,10 @@ class ImageScorer:
         """mu and sigma of each map over the pixels of all images, or of some of their tiles."""
         sums = torch.zeros(2, self.scorer.maps, dtype=torch.float64)
         pixels, seen = 0, 0
-        total = self._count_views(images)
-        most = total if self.settings.tile == "full" else REFERENCE_VIEWS
+        total = most = len(images)
+        if self.settings.tile != "full":
+            sizes = (images[index].shape[1:] for index in range(len(images)))
+            total, most = sum(1 for size in sizes for _ in self._tiles(*size)), MEASURED_TILES
         chosen = set(draw(total, most, self.settings.seed).tolist())
         for index in range(len(images)):
             for _, view in self.views(images[index]):
@@ -222,12 +228,6 @@ class ImageScorer:
         mean, square = sums / pixels
         deviation = (square - mean**2).clamp_min(1e-20).sqrt()
         return mean.tolist(), deviation.tolist()
-
-    def _count_views(self, images: Images) -> int:
-        if self.settings.tile == "full":
-            return len(images)
-        grids = (self.grid(*images[index].shape[1:]) for index in range(len(images)))
-        return sum(len(grid.rows) * len(grid.columns) for grid in grids)
 
 
 def _grey_levels(image: Tensor) -> Tensor:

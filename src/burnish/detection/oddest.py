@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from burnish.detection.calibration import above
+
 APART = 2.0  # times as far above the median as the next part
 FEWEST = 5  # parts: of fewer, nobody can say which is odd
 
@@ -51,7 +53,7 @@ def find_oddest(
     top = max(range(len(scores)), key=lambda index: scores[index])
     next_score = max(s for s, part in zip(scores, parts, strict=True) if part != parts[top])
     usual = median(scores)
-    sets_it = next_score < threshold
+    sets_it = above(next_score) < threshold  # as it would be without that part
     if not sets_it or scores[top] - usual <= APART * (next_score - usual):
         return None
     return Oddest(names[top], scores[top], next_score)

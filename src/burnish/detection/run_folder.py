@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from burnish.errors import BurnishError
-from burnish.files import check_writable
+from burnish.files import atomic_write, check_writable
 from burnish.setting_groups import GROUPS
 from burnish.settings import Settings
 from burnish.training.hardware import resolve_precision
@@ -23,15 +27,36 @@ EXPORTED = (".onnx", ".xml", ".pt2")  # suffixes of what `burnish export` writes
 MODEL, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
 
 
-def claim(out: Path, resume: bool, overwrite: bool) -> None:
-    """Refuse to mix two runs in one folder; make sure it can be written to before training.
-
-    A model that is to be replaced stays until the new one is whole; its checkpoint goes, so that
-    what is resumed later is the new run.
+@contextmanager
+def claimed(out: Path, resume: bool, overwrite: bool) -> Iterator[None]:
+    """Refuse to mix two runs in one folder, one after the other or both at once; make sure it can
+    be written to before training.
 
     Raises:
         BurnishError: the folder is another run's, or cannot be written to.
     """
+    check_writable(out / MODEL)
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        _lock(folder, out)
+        _refuse_other_runs(out, resume, overwrite)
+        yield
+    finally:
+        os.close(folder)  # which gives the lock back, as the end of the process would
+
+
+def _lock(folder: int, out: Path) -> None:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise BurnishError(
+            f"another run is at work in {out}: wait for its end, or choose another --out"
+        ) from error
+    except OSError:
+        pass  # some network file systems know no such locks
+
+
+def _refuse_other_runs(out: Path, resume: bool, overwrite: bool) -> None:
     kept = [name for name in (MODEL, CHECKPOINT) if (out / name).exists()]
     if kept and not (resume or overwrite):
         raise BurnishError(
@@ -43,9 +68,17 @@ def claim(out: Path, resume: bool, overwrite: bool) -> None:
             f"{out} holds {MODEL}, but no {CHECKPOINT} to go on from: --overwrite trains anew and "
             "replaces it, or choose another --out"
         )
-    check_writable(out / MODEL)
-    if overwrite and not resume:
+
+
+def begin(out: Path, identity: Mapping[str, Any], resume: bool) -> None:
+    """Last step before training: the folder is this run's from now on.
+
+    A model that is to be replaced stays until the new one is whole; its checkpoint goes, so that
+    what is resumed later is the new run.
+    """
+    if not resume:
         (out / CHECKPOINT).unlink(missing_ok=True)
+    atomic_write(out / "settings.json", json.dumps(identity, indent=1))
 
 
 def settle_precision(settings: Settings, before: Mapping[str, Any] | None) -> Settings:
@@ -78,6 +111,20 @@ def same_run(header: Mapping[str, Any], identity: Mapping[str, Any], checkpoint:
         raise BurnishError(
             f"{checkpoint} is of another run ({'; '.join(changed)}): resume with the same settings "
             "and data, or start anew with --overwrite"
+        )
+
+
+def not_beyond(header: Mapping[str, Any], steps: int, checkpoint: Path) -> None:
+    """Refuse to call a longer training a shorter one.
+
+    Raises:
+        BurnishError: the checkpoint is past the last step that is asked for.
+    """
+    done = header["progress"]["step"]
+    if done > steps:
+        raise BurnishError(
+            f"{checkpoint} has gone {done} steps, more than the {steps} asked for: ask for as many "
+            "at least, or train anew with --overwrite or in another --out"
         )
 
 

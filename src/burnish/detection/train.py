@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
@@ -26,15 +27,18 @@ from burnish.detection.model_file import FORMAT, Model, ModelCard, load_model, s
 from burnish.detection.oddest import find_oddest
 from burnish.detection.ranges import learn_ranges, prepared_statistics
 from burnish.detection.run_folder import (
-    claim,
+    CHECKPOINT,
+    MODEL,
+    begin,
+    claimed,
     made_with_another_model,
+    not_beyond,
     same_run,
     settle_precision,
 )
 from burnish.detection.scorer import Scorer, View
 from burnish.drawing import some_of
 from burnish.errors import BurnishError
-from burnish.files import atomic_write
 from burnish.images.dataset import (
     MIN_GOOD,
     find_training_images,
@@ -100,15 +104,29 @@ def train(
 ) -> tuple[Model, Path]:
     """See `Detector.train`; returns the model and its file's path."""
     tell = on_stage if on_stage and not is_worker() else lambda stage: None
-    model_path, checkpoint = out / "model.safetensors", out / "checkpoint.safetensors"
+    checkpoint = out / CHECKPOINT
     before = read_header(checkpoint) if resume and checkpoint.exists() else None
     settings = settle_precision(make_settings(preset, changes), before)
     if settings.features:
         load_backbone(settings.features)  # now, not when training is over
     paths = find_training_images(data)
-    nameless = unmatched(paths, settings.part_pattern)
-    if not is_worker():
-        claim(out, resume, overwrite)
+    unmatched(paths, settings.part_pattern)
+    with nullcontext() if is_worker() else claimed(out, resume, overwrite):
+        return _train_into(out, data, paths, preset, settings, before, resume, tell)
+
+
+def _train_into(
+    out: Path,
+    data: Path,
+    paths: list[Path],
+    preset: str,
+    settings: Settings,
+    before: Mapping[str, Any] | None,
+    resume: bool,
+    tell: Callable[[Stage], None],
+) -> tuple[Model, Path]:
+    """Train in a folder that is this run's; `before` is the header of its checkpoint."""
+    model_path, checkpoint = out / MODEL, out / CHECKPOINT
     store = load_store(
         paths, settings, MIN_GOOD, lambda done, total: tell(Stage("data", done=done / total))
     )
@@ -130,8 +148,6 @@ def train(
     }
     if before is not None:
         same_run(before, identity, checkpoint)
-    if not is_worker():
-        atomic_write(out / "settings.json", json.dumps(identity, indent=1))
     samples = Samples(store, training, settings.tile, roi)
     if len(samples) < LEAST_SAMPLES:
         raise BurnishError(
@@ -139,6 +155,7 @@ def train(
             f"at least {LEAST_SAMPLES} are needed: lower holdout, or look at part_pattern"
         )
     tell(Stage("data", _describe(store, samples, held, settings)))
+    nameless = unmatched(store.paths, settings.part_pattern)
     warned = _warnings(store, training, held, nameless)
     for kind, sentences in (("skipped", store.skipped), ("note", [*warned, *store.notes])):
         for sentence in sentences[:SHOWN]:
@@ -153,6 +170,10 @@ def train(
         identity,
         lambda event: tell(Stage("train", done=event.share_done, event=event)),
     )
+    if before is not None:
+        not_beyond(before, trainer.total_steps, checkpoint)
+    if trainer.is_main:
+        begin(out, identity, resume)
     tell(Stage("train", f"training on {trainer.describe()}"))
     generator = trainer.fit(resume)
     if not trainer.is_main:

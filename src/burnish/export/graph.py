@@ -232,9 +232,9 @@ class InspectionGraph(nn.Module):
         """Map and reconstruction as they lie on the image (C, H, W)."""
         assert self.alignment is not None
         maps = torch.cat([model_map[None], levels])
-        back, seen = put_back(maps, turn, self.alignment, *image.shape[1:])
-        painted = torch.where(seen, torch.floor(back[1:] + 0.5), image)
-        return torch.where(seen, back[0], coldest), painted
+        back, weight = put_back(maps, turn, self.alignment, *image.shape[1:])
+        painted = torch.floor(back[1:] * weight + image * (1 - weight) + 0.5)
+        return back[0] * weight + coldest * (1 - weight), painted
 
     def _textures(self) -> list[TextureModel]:
         found = []

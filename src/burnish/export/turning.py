@@ -91,7 +91,7 @@ def turned_view(large: Tensor, turn: Turn, alignment: Alignment) -> Tensor:
 def put_back(
     maps: Tensor, turn: Turn, alignment: Alignment, height: int, width: int
 ) -> tuple[Tensor, Tensor]:
-    """`Alignment.put_back`: maps (K, V, U) -> (K, height, width), and where the view reaches."""
+    """`Alignment.put_back`: maps (K, V, U) -> (K, height, width), and how much the view counts."""
     columns_of = torch.arange(width, dtype=torch.int32).float() + 0.5
     rows_of = torch.arange(height, dtype=torch.int32).float() + 0.5
     x = columns_of / (_length(columns_of) / alignment.width) - turn.x
@@ -100,10 +100,10 @@ def put_back(
     columns = (t - alignment.left) * alignment.scale - 0.5
     rows = (u - alignment.top) * alignment.scale - 0.5
     within = [
-        torch.logical_and(places >= -0.5, places <= length - 0.5)
+        torch.minimum(places + 0.5, (length - 0.5) - places)
         for places, length in zip((rows, columns), alignment.size, strict=True)
     ]
-    return _sample(maps, rows, columns), torch.logical_and(*within)
+    return _sample(maps, rows, columns), (2 * torch.minimum(*within)).clamp(0, 1)
 
 
 def _silhouette(small: Tensor) -> Tensor:

@@ -99,7 +99,7 @@ class Alignment(BaseModel):
 
     def put_back(
         self, maps: NDArray[np.float32], pose: Pose, height: int, width: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Maps of the view as they lie on the image.
 
         Args:
@@ -107,11 +107,12 @@ class Alignment(BaseModel):
             pose: of the part in the image.
 
         Returns:
-            float32 (K, height, width), and where the view reaches, bool (height, width); outside
-            of it, the maps' edge is continued.
+            float32 (K, height, width), outside of the view its edge continued, and how much the
+            view counts at each pixel, float32 (height, width): 0 outside of it, 1 from the middle
+            of its outermost pixels on. Were it in or out, the last digit could decide it.
         """
         back = np.empty((len(maps), height, width), dtype=_F)
-        inside = np.empty((height, width), dtype=np.bool_)
+        weight = np.empty((height, width), dtype=_F)
         scale, (cos, sin) = _F(self.scale), map(_F, pose.along)
         x = (np.arange(width, dtype=_F) + _F(0.5)) * _F(self.width / width) - _F(pose.x)
         y = (np.arange(height, dtype=_F) + _F(0.5)) * _F(self.height / height) - _F(pose.y)
@@ -122,9 +123,12 @@ class Alignment(BaseModel):
             columns = (x * cos + down * sin - _F(self.left)) * scale - _F(0.5)
             rows = (down * cos - x * sin - _F(self.top)) * scale - _F(0.5)
             back[:, some] = sample(maps, rows, columns)
-            inside[some] = (columns >= -0.5) & (columns <= self.size[1] - 0.5)
-            inside[some] &= (rows >= -0.5) & (rows <= self.size[0] - 0.5)
-        return back, inside
+            within = [
+                np.minimum(places + _F(0.5), _F(length - 0.5) - places)
+                for places, length in zip((rows, columns), self.size, strict=True)
+            ]
+            weight[some] = (2 * np.minimum(*within)).clip(0, 1)
+        return back, weight
 
 
 def sample(

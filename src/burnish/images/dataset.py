@@ -184,7 +184,9 @@ def split_by_part(parts: Sequence[str], share: Holdout, seed: int) -> tuple[list
 
     Parts are drawn at random until at least `share` of the images are held out; both sides keep
     at least one part. With "auto" the share is a fifth, and more as long as fewer than 10 parts
-    are held out (n parts promise a false-alarm rate of 1 / (n + 1)), up to two fifths.
+    are held out (n parts promise a false-alarm rate of 1 / (n + 1)), up to two fifths. A part of
+    so many images that with it the share (two fifths) would be passed by more than an average part
+    is left to training.
 
     Args:
         parts: the part of each image.
@@ -202,12 +204,19 @@ def split_by_part(parts: Sequence[str], share: Holdout, seed: int) -> tuple[list
         )
     names = sorted(members)
     order = np.random.default_rng(seed).permutation(len(names))
+    total, average = len(parts), len(parts) / len(members)
+    most = (MOST_HELD_OUT if share == "auto" else share) * total + average
     held: list[int] = []
-    for drawn, position in enumerate(order[:-1]):
+    drawn = 0
+    for position in order:
         auto = USUAL_HOLDOUT if drawn >= LEAST_PARTS else MOST_HELD_OUT
         wanted = auto if share == "auto" else share
-        if len(held) >= wanted * len(parts):
+        if len(held) >= wanted * total or drawn == len(members) - 1:
             break
-        held += members[names[position]]
+        if len(held) + len(members[names[position]]) <= most:
+            held += members[names[position]]
+            drawn += 1
+    if not held:  # every part is a large one
+        held = min((members[names[position]] for position in order), key=len)
     chosen = set(held)
     return [i for i in range(len(parts)) if i not in chosen], sorted(held)

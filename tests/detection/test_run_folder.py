@@ -1,0 +1,72 @@
+"""Whose a run folder is."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from burnish import BurnishError, Detector
+from burnish.detection.run_folder import claimed
+
+
+def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with claimed(out, resume=False, overwrite=False):
+        asked = "from pathlib import Path; from burnish.detection.run_folder import claimed\n"
+        asked += f"with claimed(Path({str(out)!r}), False, True): print('mine')"
+        found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True)
+        assert "mine" not in found.stdout
+        assert f"another run is at work in {out}" in found.stderr
+    with claimed(out, resume=False, overwrite=False):
+        pass
+    assert list(out.iterdir()) == []
+
+
+def test_where_there_are_no_locks_a_run_is_let_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some network file systems answer ENOLCK."""
+
+    def none(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with claimed(tmp_path, resume=False, overwrite=False):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"roi": "0,0 5,5 9,oops"}, "neither a file nor a polygon"),
+        ({"tile": 512}, "twice as large"),
+        ({"holdout": 0.95}, "at least 2 are needed"),
+    ],
+)
+def test_a_slip_costs_no_checkpoint(
+    metal: Path, micro: dict, tmp_path: Path, changes: dict, message: str
+) -> None:
+    """What is wrong is told before anything of the run that is to be replaced is touched."""
+    run = tmp_path / "run"
+    Detector.train(metal, "tiny", run, steps=2, **micro)
+    kept = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    with pytest.raises(BurnishError, match=message):
+        Detector.train(metal, "tiny", run, overwrite=True, steps=2, **micro | changes)
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == kept
+    Detector.train(metal, "tiny", run, resume=True, steps=3, **micro)
+
+
+def test_a_longer_training_is_not_called_a_shorter_one(
+    metal: Path, micro: dict, tmp_path: Path
+) -> None:
+    Detector.train(metal, "tiny", tmp_path, steps=4, **micro)
+    with pytest.raises(BurnishError, match="has gone 4 steps, more than the 3 asked for"):
+        Detector.train(metal, "tiny", tmp_path, resume=True, steps=3, **micro)
+    assert json.loads((tmp_path / "settings.json").read_text())["settings"]["steps"] == 4
+    again = Detector.train(metal, "tiny", tmp_path, resume=True, steps=4, smoothing=1, **micro)
+    assert again.card.training["steps"] == 4
