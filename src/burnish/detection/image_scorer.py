@@ -70,9 +70,9 @@ class ImageScorer:
 
     def views(self, image: NDArray[np.uint8]) -> Iterator[tuple[Tile, View]]:
         """Every view of a prepared image that holds a pixel of the region."""
+        side = self.settings.tile
         for tile, inside in self._tiles(*image.shape[1:]):
-            whole = self.settings.tile == "full"
-            pixels = image if whole else cut(image, tile.top, tile.left, self.settings.tile)
+            pixels = image if side == "full" else cut(image, tile.top, tile.left, side)
             yield tile, View(pixels, inside)
 
     def _tiles(self, height: int, width: int) -> Iterator[tuple[Tile, Region | None]]:
