@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -158,3 +161,42 @@ def test_calibration_shows_how_far_it_is(metal: Path, micro: dict, tmp_path: Pat
     assert shares == sorted(shares)
     assert np.diff(shares).max() < 0.1
     assert shares[-1] == 1
+
+
+def test_a_detector_travels_to_other_processes(detector: Detector, metal: Path) -> None:
+    part = find_test_images(metal)[0].path
+    stricter = detector.with_false_alarms(0.3)
+    for other in (pickle.loads(pickle.dumps(stricter)), copy.deepcopy(stricter)):
+        one, two = stricter.inspect(part), other.inspect(part)
+        assert (one.score, one.threshold, one.p_value) == (two.score, two.threshold, two.p_value)
+        assert np.array_equal(one.anomaly_map, two.anomaly_map)
+        assert one == one
+        assert one != two  # results are compared by identity: arrays have no one answer
+
+
+def test_an_image_of_another_shape_is_told(
+    detector: Detector, metal: Path, micro: dict, tmp_path: Path
+) -> None:
+    part = np.asarray(Image.open(find_test_images(metal)[0].path).convert("L"))
+    assert part.shape == (64, 64)
+    assert detector.inspect(part).notes == ()
+    assert detector.inspect(part[:63]).notes == ()
+    (note,) = detector.inspect(part[:32]).notes
+    assert note.startswith("the image is 64x32 px, of another shape than the training images")
+    tiled = Detector.train(metal, "tiny", tmp_path / "a", steps=2, **micro, tile=32, overlap=0)
+    assert tiled.inspect(part[:32]).notes == ()
+    boxed = Detector.train(
+        metal, "tiny", tmp_path / "b", steps=2, **micro, tile=32, overlap=0, roi="0,0 60,0 60,60"
+    )
+    assert len(boxed.inspect(part[:32]).notes) == 1
+
+
+def test_images_that_are_not_learnt_from_are_told(metal: Path, micro: dict, tmp_path: Path) -> None:
+    shutil.copytree(metal / "train" / "good", tmp_path / "data")
+    shutil.copytree(metal / "train" / "good", tmp_path / "data" / "more")
+    told: list[str] = []
+    Detector.train(
+        tmp_path / "data", "tiny", tmp_path / "run", steps=2, **micro,
+        on_stage=lambda stage: told.append(stage.message),
+    )  # fmt: skip
+    assert any("24 images in subfolders of" in message for message in told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import sys
 from functools import lru_cache
@@ -207,3 +208,9 @@ def test_a_foreign_onnx_file(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "other.onnx")
     with pytest.raises(BurnishError, match="not written by `burnish export`"):
         load_exported(tmp_path / "other.onnx")
+
+
+def test_it_travels_to_other_processes(exports: Path, metal: Path) -> None:
+    exported = load_exported(exports / "model.onnx").with_false_alarms(0.3)
+    part = metal / "test" / "good" / "000.png"
+    assert_same(exported, pickle.loads(pickle.dumps(exported)), part)

@@ -287,3 +287,13 @@ def test_both_sides_keep_at_least_one_part(share: float) -> None:
 def test_images_of_one_part_cannot_be_split() -> None:
     with pytest.raises(BurnishError, match="all 8 images are of one part, 'kos00'"):
         split_by_part(commutators(eight_sides(1)), 0.2, 0)
+
+
+def test_masks_of_data_sets_below_a_folder_are_no_parts(tmp_path: Path) -> None:
+    for name in ("metal", "rail"):
+        touch(tmp_path / name / "test" / "dent", "a.png")
+        touch(tmp_path / name / "ground_truth" / "dent", "a_mask.png")
+    touch(tmp_path / "other" / "ground_truth", "b.png")  # somebody's name for a folder
+    found, problems = expand_paths([tmp_path])
+    assert [path.name for path in found] == ["a.png", "b.png", "a.png"]
+    assert not problems

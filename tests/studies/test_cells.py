@@ -143,3 +143,17 @@ def test_a_result_that_is_not_this_cells_is_told(
     stored["settings"]["precision"] = "float32"  # what auto meant on that machine
     (cell.folder / "cell.json").write_text(json.dumps(stored))
     assert cell.result() == stored
+
+
+def test_another_mask_of_the_same_name_is_another_cell(
+    study_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    mask = tmp_path / "masks" / "roi.png"
+    mask.parent.mkdir()
+    change = ("steps = 40", f"steps = 40, roi = '{mask}'")
+    folders = []
+    for content in (b"one", b"two", b"one"):
+        mask.write_bytes(content)
+        folders.append(micro(study_file, tmp_path, change).folder)
+    assert folders[0] == folders[2] != folders[1]
+    assert folders[0].parent == tmp_path / "cells"

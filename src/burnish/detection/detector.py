@@ -49,6 +49,10 @@ class Detector:
         self.threshold = calibration.threshold
         self._references = scorer.references(calibration.mu, calibration.sigma)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For worker processes and deep copies: what cannot travel is made anew there."""
+        return type(self), (self.model, self.path, str(self.scorer.scorer.device))
+
     @classmethod
     def train(
         cls,
@@ -137,6 +141,7 @@ class Detector:
         result = self._result(path, image, pose, scored, statistics, times)
         if pose is not None and not pose.found:
             notes += ("no part was found in the image: it was judged as it lies",)
+        notes += self._stretched(*image.shape[:2])
         return replace(result, notes=notes) if notes else result
 
     def prepare(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Pose | None]:
@@ -155,6 +160,17 @@ class Detector:
         whole = self.card.settings.tile == "full"
         size = (shape.height, shape.width) if whole else image.shape[:2]
         return prepare(image, shape.channels, *size), None
+
+    def _stretched(self, height: int, width: int) -> tuple[str, ...]:
+        """A note where the image has another shape than any training image, and that matters."""
+        low, high = self.card.data.get("aspects", (0.0, float("inf")))  # not there in older files
+        fits = 0.97 * low < height / width < 1.03 * high  # as `load_roi` has it
+        if fits or (self.card.settings.tile != "full" and not self.card.settings.roi):
+            return ()
+        return (
+            f"the image is {width}x{height} px, of another shape than the training images: what "
+            "was learnt of theirs was stretched to it",
+        )
 
     def _score(self, image: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> ScoredImage:
         """Score an image, given as read and prepared."""

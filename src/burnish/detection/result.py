@@ -65,7 +65,7 @@ def map_names(
     return [*names, WHOLE] if whole else names
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no one answer to ==
 class Result:
     """One part: verdict, evidence and pictures.
 

@@ -45,6 +45,7 @@ from burnish.images.dataset import (
     parts_of,
     split_by_part,
     unmatched,
+    unused_below,
 )
 from burnish.images.roi import load_roi, pack_roi
 from burnish.images.store import ImageStore, load_store
@@ -208,6 +209,7 @@ def _train_into(
     tell(Stage("calibrate", calibration.promise(), done=1.0))
     if oddest is not None:
         tell(Stage("calibrate", str(oddest), done=1.0))
+    aspects = [height / width for height, width in store.sizes]
     card = ModelCard(
         format=FORMAT,
         preset=preset,
@@ -223,6 +225,7 @@ def _train_into(
             "held_out": names,
             "oddest": None if oddest is None else asdict(oddest),
             "skipped": store.skipped,
+            "aspects": [min(aspects), max(aspects)],  # height / width
             "sizes": [list(size) for size in sorted(set(store.sizes))[:20]],
         },
         training=trainer.summary(),
@@ -270,8 +273,14 @@ def _describe(store: ImageStore, samples: Samples, held: list[int], settings: Se
 def _warnings(
     store: ImageStore, training: list[int], held: list[int], nameless: list[Path]
 ) -> list[str]:
-    """What makes the hold-out less than it seems."""
+    """What makes the images learnt from, or the hold-out, less than they seem."""
     found, learnt = [], {store.contents[i]: store.paths[i].name for i in training}
+    below = unused_below(store.paths)
+    if below:
+        found.append(
+            f"{below} images in subfolders of {store.paths[0].parent} are not learnt from: only "
+            "those in the folder itself are"
+        )
     if nameless:
         found.append(
             f"the pattern for parts does not fit {len(nameless)} of {len(store.paths)} file names "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,13 @@ def load_exported(path: str | Path, device: str = "auto") -> ExportedDetector:
     return ExportedDetector(Path(path))
 
 
+def _reopened(path: Path, false_alarms: float) -> ExportedDetector:
+    opened = ExportedDetector(path)
+    if opened.card.calibration.false_alarms == false_alarms:
+        return opened
+    return opened.with_false_alarms(false_alarms)
+
+
 class ExportedDetector(Detector):
     """Inspects with an exported model.
 
@@ -51,6 +57,9 @@ class ExportedDetector(Detector):
         self.card, self.path, self.threshold = self.metadata.card, path, self.metadata.threshold
         self._region_at = regions_at(self.metadata.region)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, (self.path, self.card.calibration.false_alarms)
+
     def save(self, path: str | Path) -> Path:
         raise BurnishError(f"{self.path} is an exported model: copy the file")
 
@@ -58,7 +67,8 @@ class ExportedDetector(Detector):
         """The same model with the threshold of another wanted false-alarm rate in (0, 1)."""
         if not 0 < rate < 1:
             raise BurnishError(f"false alarms must lie between 0 and 1, not {rate}")
-        other = copy.copy(self)
+        other = ExportedDetector.__new__(ExportedDetector)
+        other.__dict__ |= self.__dict__  # one runtime
         calibration = self.card.calibration.model_copy(update={"false_alarms": rate})
         other.card = self.card.model_copy(update={"calibration": calibration})
         above = self.threshold - self.card.calibration.threshold  # as the export found it needed

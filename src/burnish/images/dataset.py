@@ -80,6 +80,12 @@ def find_training_images(data: str | Path) -> list[Path]:
     return paths
 
 
+def unused_below(paths: Sequence[Path]) -> int:
+    """How many images lie in subfolders of the training images' folder."""
+    folder = paths[0].parent
+    return len(images_in(folder, recursive=True)) - len(images_in(folder))
+
+
 def find_test_images(data: str | Path) -> list[TestImage]:
     """Everything under `data/test/<kind>` with its mask under `data/ground_truth/<kind>`.
 
@@ -108,7 +114,8 @@ def find_test_images(data: str | Path) -> list[TestImage]:
 def expand_paths(sources: Sequence[str | Path]) -> tuple[list[Path], dict[str, str]]:
     """Files, folders (searched through) and globs -> image paths in order, without repeats.
 
-    The masks of a data set (`ground_truth` beside `test`) are no images of parts.
+    The masks of a data set (`ground_truth` beside `test`), the folder's own or one below, are no
+    images of parts.
 
     Returns:
         The paths, and by source a message where it gave none.
@@ -119,9 +126,12 @@ def expand_paths(sources: Sequence[str | Path]) -> tuple[list[Path], dict[str, s
         path = Path(source)
         if path.is_dir():
             inside = images_in(path, recursive=True)
-            if (path / "test").is_dir():
-                masks = path / "ground_truth"
-                inside = [image for image in inside if masks not in image.parents]
+            masks = {
+                folder for folder in (path / "ground_truth", *path.rglob("ground_truth"))
+                if folder.is_dir() and (folder.parent / "test").is_dir()
+            }  # fmt: skip
+            if masks:
+                inside = [image for image in inside if not masks.intersection(image.parents)]
             if not inside:
                 problems[str(source)] = f"{path} holds no image ({', '.join(SUFFIXES)})"
         elif path.exists() or not glob.has_magic(str(source)):

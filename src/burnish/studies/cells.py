@@ -153,14 +153,20 @@ def make_cell(study: Study, scale: Scale, row: Row, dataset: Dataset, seed: int,
         for name, value in settings.model_dump(mode="json", exclude_defaults=True).items()
         if name not in NO_RESULT
     }
-    shared = {"data": dataset.fingerprint, "threads": scale.threads}
+    shared: dict[str, Any] = {"data": dataset.fingerprint, "threads": scale.threads}
+    shared |= {  # another mask or network under the same name is another cell
+        name: hashlib.sha256(Path(values[name]).read_bytes()).hexdigest()
+        for name in ("roi", "features")
+        if values.get(name) and Path(values[name]).is_file()
+    }
     if study.kind == "curve":
         shared |= {"curve": list(scale.points)}
     learnt = {name: value for name, value in values.items() if name not in SCORING}
     scored = {name: value for name, value in values.items() if name in SCORING}
     training_key = _short(shared | {"settings": learnt})
     key = f"{training_key}-{_short(scored)[:4]}"
-    readable = "-".join([dataset.name, scale.preset, *_differences(scale, settings)])[:NAME_LENGTH]
+    readable = "-".join([dataset.name, scale.preset, *_differences(scale, settings)])
+    readable = readable.replace("/", "_")[:NAME_LENGTH]
     name = f"{readable}-seed{seed}-{key}"
     folder = next(iter(sorted((out / "cells").glob(f"*-{key}"))), out / "cells" / name)
     return Cell(
