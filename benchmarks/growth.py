@@ -26,10 +26,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from burnish.bench.flops import count_inspection, count_step
+from burnish.bench.flops import count_step
+from burnish.bench.inspection import count_inspection
 from burnish.configuration import make_settings
 from burnish.detection.learning import learn_all
-from burnish.detection.scorer import Scorer, View
+from burnish.detection.scorer import Scorer, View, to_tensor
 from burnish.method.generator import Generator, InputShape
 from burnish.settings import Settings
 from burnish.training.allocator import freed_memory_kept
@@ -84,6 +85,10 @@ class Row:
         self.scorer.score(View(self.images[0]), *known)
         self.inspect_s.append(time.perf_counter() - start)
 
+    def inspection_flops(self) -> int:
+        view = to_tensor(self.images[0][None], CPU)
+        return count_inspection(self.scorer, view, *self.scorer.references(*self.scorer.units))
+
     def figures(self) -> dict[str, Any]:
         batch = self.trainer.batch
         step = 1000 * statistics.median(self.step_s[1:] or self.step_s)
@@ -97,7 +102,7 @@ class Row:
             "train_gflop_an_image": round(
                 count_step(self.settings, self.shape, batch).flops / batch / 1e9, 2
             ),
-            "inference_gflop": round(count_inspection(self.settings, self.shape) / 1e9, 2),
+            "inference_gflop": round(self.inspection_flops() / 1e9, 2),
             "turns": max(1, len(self.step_s) - 1),
         }
 

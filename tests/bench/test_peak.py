@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
-from burnish.bench.flops import count_inspection, count_step, run_inspection, run_step
+from burnish.bench.flops import count_step, run_step
+from burnish.bench.inspection import count_inspection, score_batch
 from burnish.bench.peak import Product, products_peak, record_products, square_peak
 from burnish.configuration import make_settings
-from burnish.method.generator import InputShape
+from burnish.detection.learning_textures import learn_textures
+from burnish.detection.scorer import Scorer, View
+from burnish.method.generator import Generator, InputShape
 from burnish.settings import Settings
 
 CPU = torch.device("cpu")
@@ -21,6 +25,17 @@ SHAPE = InputShape(1, 32, 32)
 @pytest.fixture
 def settings(micro: dict) -> Settings:
     return make_settings("tiny", micro)
+
+
+def a_view(settings: Settings) -> tuple[Scorer, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A scorer, an image, and units of its maps."""
+    scorer = Scorer(Generator(settings, SHAPE), settings, CPU)
+    if settings.texture:
+        rng = np.random.default_rng(0)
+        views = [View(rng.integers(0, 256, (1, 32, 32), dtype=np.uint8)) for _ in range(8)]
+        learn_textures(scorer, views)
+    mu, sigma = scorer.references([0.0] * scorer.maps, [1.0] * scorer.maps)
+    return scorer, torch.zeros(1, 1, 32, 32), mu, sigma
 
 
 def test_products_are_recorded_with_shape_and_strides() -> None:
@@ -41,9 +56,10 @@ def test_products_are_recorded_with_shape_and_strides() -> None:
 
 
 def test_the_recorded_products_are_nearly_all_the_flops_counted(settings: Settings) -> None:
+    judged = a_view(settings.model_copy(update={"texture": ("residual:1", "image:2")}))
     for counted, work in (
         (count_step(settings, SHAPE, 4).flops, lambda: run_step(settings, SHAPE, 4)),
-        (count_inspection(settings, SHAPE), lambda: run_inspection(settings, SHAPE)),
+        (count_inspection(*judged), lambda: score_batch(*judged)),
     ):
         own = sum(product.flops * times for product, times in record_products(work).items())
         assert 0.98 * counted < own <= counted  # the rest: a 3x3 convolution of one channel
@@ -56,7 +72,14 @@ def test_inspection_is_counted_as_by_hand(settings: Settings) -> None:
     blocks = s.depth_encoder + s.depth_middle + s.depth_decoder
     around = n * p * d + n * d * d + n * 2 * d * d + n * d * p  # embed, linear, join, to_pixels
     one = 2 * (blocks * block + around) + 2 * 9 * 32 * 32  # and the 3x3 head
-    assert count_inspection(s, SHAPE) == 2 * len(s.mask_blocks) * one
+    networks = 2 * len(s.mask_blocks) * one
+    bare = s.model_copy(update={"smoothing": 0.0})
+    assert count_inspection(*a_view(bare)) == networks
+    # Smoothing of each scale's error map, down and across: a block of 16 rows mixes its own and,
+    # beyond its one inner border, as many as the Gaussian reaches (4 sigma).
+    reach = 16 + int(4 * s.smoothing + 0.5)
+    blurs = len(s.mask_blocks) * 2 * 2 * reach * 32**2
+    assert count_inspection(*a_view(s)) == networks + blurs
 
 
 def test_a_product_that_repeats_counts_by_how_often() -> None:

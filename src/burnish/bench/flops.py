@@ -1,4 +1,4 @@
-"""Floating-point operations of a training step and of an inspection, counted without computing.
+"""Floating-point operations of a training step, counted without computing.
 
 The networks are built and run on torch's meta device, where tensors have shapes but no numbers:
 the count is the same on every machine and takes seconds at any size.
@@ -17,7 +17,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from burnish.method.discriminator import Discriminator
 from burnish.method.generator import Encoder, Generator, InputShape
 from burnish.method.masks import complementary_masks
-from burnish.method.reconstruction import reconstruct
 from burnish.method.tome import merged_count
 from burnish.settings import Settings
 from burnish.training.step import discriminator_step, generator_losses, generator_pass
@@ -59,24 +58,6 @@ def tokens_of(settings: Settings, shape: InputShape) -> list[int]:
     for _ in range(settings.disc_depth):
         counts.append(merged_count(counts[-1], settings.tome_r))
     return counts
-
-
-def count_inspection(settings: Settings, shape: InputShape) -> int:
-    """FLOPs of inspecting one view of `shape`: every mask of every scale, painted once."""
-    with FlopCounterMode(display=False) as counter:
-        run_inspection(settings, shape)
-    return counter.get_total_flops()
-
-
-def run_inspection(settings: Settings, shape: InputShape) -> None:
-    """The generator's work on one view, without numbers."""
-    s = settings
-    with torch.device("meta"):
-        generator = Generator(s, shape).eval()
-        images = torch.empty(1, shape.channels, shape.height, shape.width)
-    masks = complementary_masks(shape.height, shape.width, s.mask_blocks).to("meta")
-    with sdpa_kernel(SDPBackend.MATH), torch.no_grad():
-        reconstruct(generator, images, masks)
 
 
 def _flops(s: Settings, shape: InputShape, batch: int) -> int:

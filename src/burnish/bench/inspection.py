@@ -8,9 +8,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from burnish.bench.clock import best_seconds, percentile
-from burnish.bench.flops import count_inspection, run_inspection
 from burnish.bench.memory import peak_mib, reset_peak
 from burnish.bench.peak import products_peak, record_products, square_peak
 from burnish.bench.record import InspectionFigures, Products, Quantiles
@@ -30,15 +31,17 @@ def measure_inspection(
 ) -> InspectionFigures:
     """Judge the files over and over for about `seconds`, at least 20 images."""
     scorer, settings = detector.scorer.scorer, detector.card.settings
-    device, shape = scorer.device, detector.card.shape
+    device = scorer.device
     with tensor_cores(device):  # as the networks have it
         before = square_peak(device, torch.float32, seconds / 20)
     with freed_memory_kept():  # as `burnish inspect` does
         stages, source, memory = _judge(detector, files, seconds)
         batches = measure_batches(detector, files[0], seconds)
     quantiles = {k: Quantiles(percentile(v, 0.5), percentile(v, 0.99)) for k, v in stages.items()}
-    flops = count_inspection(settings, shape)
-    own = record_products(lambda: run_inspection(settings, shape))
+    mu, sigma = scorer.references(detector.card.calibration.mu, detector.card.calibration.sigma)
+    view = _a_view(detector, files[0])
+    flops = count_inspection(scorer, view, mu, sigma)
+    own = record_products(lambda: score_batch(scorer, view, mu, sigma))
     with tensor_cores(device):
         after = square_peak(device, torch.float32, seconds / 20)
         alone = products_peak(own, device, torch.float32, seconds / 5)
@@ -87,10 +90,7 @@ def _judge(
 
 def measure_batches(detector: Detector, file: Path, seconds: float) -> dict[int, float]:
     """Views per second that the networks and the scoring reach, by batch."""
-    scorer = detector.scorer.scorer
-    pixels, _ = detector.prepare(read_image(file))
-    _, first = next(detector.scorer.views(pixels))
-    view = to_tensor(first.pixels[None], scorer.device)
+    scorer, view = detector.scorer.scorer, _a_view(detector, file)
     known = detector.card.calibration
     mu, sigma = scorer.references(known.mu, known.sigma)
     sizes = BATCHES.get(scorer.device.type, BATCHES["cpu"])
@@ -104,6 +104,21 @@ def measure_batches(detector: Detector, file: Path, seconds: float) -> dict[int,
         )
         found[size] = size / spent
     return found
+
+
+def _a_view(detector: Detector, file: Path) -> Tensor:
+    """The image as the network sees it, or its first tile: (1, C, H, W) in [-1, 1]."""
+    pixels, _ = detector.prepare(read_image(file))
+    _, first = next(detector.scorer.views(pixels))
+    return to_tensor(first.pixels[None], detector.scorer.scorer.device)
+
+
+def count_inspection(scorer: Scorer, images: Tensor, mu: Tensor, sigma: Tensor) -> int:
+    """FLOPs of judging images (B, C, H, W): of the networks, and of the blurs, textures and lines
+    that they are compared by, as far as these are products or convolutions."""
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        score_batch(scorer, images, mu, sigma)
+    return counter.get_total_flops()
 
 
 @torch.inference_mode()

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import bmm_flop, mm_flop
 
@@ -49,6 +50,11 @@ class _Recorder(TorchDispatchMode):
         if func in PLACES:
             left, right = args[PLACES[func] : PLACES[func] + 2]
             self.found[Product(_layout(left), _layout(right))] += 1
+        else:
+            with self:  # in inference mode operations arrive whole, products and all
+                found = func.decompose(*args, **(kwargs or {}))
+            if found is not NotImplemented:
+                return found
         return func(*args, **(kwargs or {}))
 
 
@@ -57,8 +63,11 @@ def _layout(tensor: Tensor) -> Layout:
 
 
 def record_products(work: Callable[[], object]) -> Counter[Product]:
-    """Every matrix product that `work` does, with how often; for free on the meta device."""
-    with _Recorder() as recorder:
+    """Every matrix product that `work` does, with how often; for free on the meta device.
+
+    Attention counts as the plain products that it stands for, not as one fused kernel.
+    """
+    with sdpa_kernel(SDPBackend.MATH), _Recorder() as recorder:
         work()
     return recorder.found
 
