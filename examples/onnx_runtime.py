@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 if len(sys.argv) != 4:
     sys.exit(__doc__)
@@ -19,9 +19,11 @@ about = json.loads(session.get_modelmeta().custom_metadata_map["burnish"])
 
 # The graph takes the camera's pixels as they are: uint8, height x width x 1 (grey) or 3 (RGB).
 # Of 16 bits give the upper 8.
-image = Image.open(picture)
+image = ImageOps.exif_transpose(Image.open(picture))  # as it was held; so were those of training
 if image.mode.startswith("I;16"):
     image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+elif image.mode in ("I", "F"):
+    sys.exit(f"{picture} has 32 bits a pixel: give 8 or 16")
 image = image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
 pixels = np.asarray(image).reshape(image.height, image.width, -1)
 

@@ -16,7 +16,11 @@ int main(int argc, char** argv) {
     std::ifstream file(argv[2], std::ios::binary);
     std::string magic;
     size_t width = 0, height = 0, most = 0;
-    file >> magic >> width >> height >> most;
+    file >> magic;
+    for (size_t* number : {&width, &height, &most}) {
+        while ((file >> std::ws).peek() == '#') file.ignore(1 << 20, '\n');  // comments, as GIMP's
+        file >> *number;
+    }
     const size_t channels = magic == "P6" ? 3 : 1;
     if (!file.ignore(1) || (magic != "P5" && magic != "P6") || most != 255)
         return std::cerr << argv[2] << " is no binary PGM or PPM of 8 bits\n", 2;

@@ -76,13 +76,17 @@ def validate_settings(values: Mapping[str, Any]) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        problems = []
+        problems: dict[tuple[str, str], str] = {}
         for problem in error.errors():
             name = ".".join(str(p) for p in problem["loc"][:1])
             given = f" (given: {problem['input']!r})" if name else ""
             message = problem["msg"].removeprefix("Value error, ")
-            problems.append(f"{name}: {message}{given}" if name else message)
-        raise BurnishError("settings do not fit: " + "; ".join(problems)) from error
+            if (name, given) in problems:  # a setting that may be a word or a number
+                before = problems[name, given]
+                message = f"{before} or {message.removeprefix('Input should be ')}"
+            problems[name, given] = message
+        told = [f"{n}: {m}{given}" if n else m for (n, given), m in problems.items()]
+        raise BurnishError("settings do not fit: " + "; ".join(told)) from error
 
 
 def parse_assignments(assignments: list[str]) -> dict[str, Any]:

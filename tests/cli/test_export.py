@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from burnish import Detector
 
@@ -87,7 +87,7 @@ def test_errors_are_one_line(burnish: Callable, run_folder: Path, tmp_path: Path
     assert "is damaged, or no ONNX file" in err
 
 
-@pytest.mark.parametrize("kind", ["grey", "rgb", "16 bits"])
+@pytest.mark.parametrize("kind", ["grey", "rgb", "16 bits", "turned"])
 def test_the_example_judges_as_burnish_does(
     run_folder: Path, onnx_file: Path, metal: Path, tmp_path: Path, kind: str
 ) -> None:
@@ -96,9 +96,12 @@ def test_the_example_judges_as_burnish_does(
         "grey": grey,
         "rgb": np.stack([grey, grey // 2, 255 - grey], axis=2),
         "16 bits": grey.astype(np.uint16) * 256 + 9,
+        "turned": grey[:, :50],
     }[kind]
     part, heat = tmp_path / "part.png", tmp_path / "heat.png"
-    Image.fromarray(image).save(part)
+    held = Image.Exif()
+    held[ExifTags.Base.Orientation] = 6 if kind == "turned" else 1
+    Image.fromarray(image).save(part, exif=held)
     done = subprocess.run(
         [sys.executable, "-c", BLOCKED, str(EXAMPLE), str(onnx_file), str(part), str(heat)],
         capture_output=True,
@@ -112,7 +115,8 @@ def test_the_example_judges_as_burnish_does(
     assert verdict == expected.verdict
     assert float(score.removeprefix("score=")) == pytest.approx(expected.score, rel=3e-5)
     with Image.open(heat) as picture:
-        assert picture.size == grey.shape[::-1]
+        assert picture.size == expected.image.shape[1::-1]
+        assert (picture.size[1] == 50) == (kind == "turned")
         assert picture.mode == "RGB"
 
 
@@ -139,6 +143,8 @@ def test_the_cpp_example_judges_as_burnish_does(
     model = export_model(run_folder, "openvino", tmp_path / "m.xml").files[0]
     for source in (metal / "test" / "good" / "000.png", metal / "train" / "good" / "003.png"):
         Image.open(source).save(part)
+        head, pixels = part.read_bytes().split(b"\n", 1)
+        part.write_bytes(head + b"\n# made by hand\n" + pixels)
         done = subprocess.run(
             [program, model, part, tmp_path / "heat.pgm"],
             capture_output=True, text=True, check=False, timeout=60,

@@ -30,7 +30,11 @@ def test_an_exported_model_tells_of_itself(
     assert exported.pop("file_bytes") == model.stat().st_size
     assert own.pop("parameters") > 0
     del own["file_bytes"]
+    about = exported.pop("export")
     assert exported == own
+    assert about["threshold"] == Detector.load(run_folder).threshold
+    assert about["precision"] == "float32"
+    assert f"float32; scores within {100 * about['tolerance']:g} % of the threshold" in text
 
 
 def test_a_defective_part_among_the_good_ones_is_named(

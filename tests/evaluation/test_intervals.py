@@ -113,8 +113,7 @@ def test_bootstrap_is_the_slow_loop_over_parts(seed: int, monkeypatch: pytest.Mo
     members = [np.flatnonzero(np.array(names) == name) for name in distinct]
     drawn = np.concatenate(list(intervals.draw_parts(len(distinct), 1)))
     assert drawn.shape == (60, len(distinct))
-    figures: dict[str, list[float]] = {"image_auroc": [], "average_precision": [], "f1": [],
-                                       "escape_rate": []}  # fmt: skip
+    figures: dict[str, list[float]] = {"image_auroc": [], "average_precision": [], "f1": []}
     for counts in drawn:
         chosen = np.concatenate([np.tile(m, c) for m, c in zip(members, counts, strict=True)])
         s, d = scores[chosen], defect[chosen]
@@ -123,12 +122,26 @@ def test_bootstrap_is_the_slow_loop_over_parts(seed: int, monkeypatch: pytest.Mo
             figures["average_precision"].append(average_precision_score(d, s))
         if d.any():
             figures["f1"].append(f1_score(d, s > threshold))
-            figures["escape_rate"].append((s[d] <= threshold).mean())
     found, missing = intervals.image_intervals(scores, defect, names, threshold)
     assert missing == {}
     for name, values in figures.items():
         expected = np.quantile(values, [0.025, 0.975])
         assert found[name] == pytest.approx(tuple(expected), abs=1e-12), name
+
+
+@pytest.mark.parametrize("caught", [0, 4, 10])
+def test_escapes_have_the_interval_of_a_rate(caught: int) -> None:
+    """Of ten defective parts; none missed does not say that none is ever missed."""
+    scores = np.r_[np.zeros(6), np.where(np.arange(10) < caught, 2.0, 0.5)]
+    defect = np.arange(16) >= 6
+    found, missing = intervals.image_intervals(scores, defect, list(map(str, range(16))), 1.0)
+    exact = binomtest(10 - caught, 10).proportion_ci(method="exact")
+    assert found["escape_rate"] == pytest.approx((exact.low, exact.high))
+    assert found["recall"] == pytest.approx((1 - exact.high, 1 - exact.low))
+    if caught == 10:
+        assert found["escape_rate"][1] == pytest.approx(0.308, abs=1e-3)
+    assert "image_auroc" not in found  # 1 in every resample: that is no interval
+    assert "every resample gives the same" in missing["image_auroc"]
 
 
 def test_draws_do_not_depend_on_the_block() -> None:

@@ -80,6 +80,9 @@ def test_the_models_own_images_are_those_held_out(run_folder: Path, metal: Path)
     own = gate_images(card, None)
     assert [p.name for p in own.good] == card.data["held_out"]
     assert len(own.tested) == 16
+    assert not own.stand_in
+    gone = card.model_copy(update={"data": card.data | {"held_out": ["gone.png"]}})
+    assert gate_images(gone, None).stand_in
     others = gate_images(card, metal / "test" / "good")
     assert [p.parent.name for p in others.good] == ["good"] * 6
     assert others.tested == ()

@@ -73,6 +73,9 @@ def test_pickles_are_not_read(exports: Path, tmp_path: Path) -> None:
     [
         ("Symbol('s", "__import__('os').system('touch ran')or Symbol('s"),
         ("Integer(", "().__class__.__mro__[1](Integer("),
+        ("Symbol('s", "Pow(Integer(9), Pow(Integer(9), Integer(9)))+Symbol('s"),
+        ("Symbol('s", "Mul(Pow(Integer(9), Integer(99999999)), Symbol('s"),
+        ("Integer(", "Integer(99999999999"),
         ("torch.ops.aten.floor.default", "torch.hub.load"),
         ("torch.ops.aten.floor.default", "torch.ops.load_library"),
         ("torch.ops.aten.floor.default", "torch.ops.aten.from_file.default"),
@@ -101,6 +104,16 @@ def test_compiled_libraries_and_doubled_members_are_not_read(exports: Path, tmp_
     with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "a") as archive:
         archive.writestr("model/models/model.json", b"{}")
     with pytest.raises(BurnishError, match=r"models/model\.json.*could run code"):
+        load_exported(path)
+
+
+def test_compressed_members_are_not_unpacked(exports: Path, tmp_path: Path) -> None:
+    """A few bytes could fill the memory."""
+    members, path = read_members(exports / "model.pt2"), tmp_path / "m.pt2"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(f"model/{name}", content)
+    with pytest.raises(BurnishError, match=r"compressed members.*does not write"):
         load_exported(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,7 +33,8 @@ def demo(
     changes: dict[str, Any] = parse_assignments(assignments or []) | {"seed": seed}
     make_settings("tiny", changes)
     console = Console()
-    console.print(f"making {TRAIN + GOOD + DEFECTS} images of {surface} metal in {out / 'data'}")
+    making = f"making {TRAIN + GOOD + DEFECTS} images of {surface} metal in {out / 'data'}"
+    console.print(making, markup=False)
 
     from burnish.cli.progress import image_progress, training_progress
     from burnish.cli.tables import by_kind, overall
@@ -60,10 +62,12 @@ def demo(
         console.print(table, highlight=False)
     console.print()
     console.print(summary(evaluation), highlight=False, markup=False, soft_wrap=True)
-    console.print(f"\nreport:  {page}\nresults: {out / 'results.json'}", highlight=False)
-    console.print(
-        f"try:     burnish inspect {out / 'run'} {folder / 'test'}", highlight=False, soft_wrap=True
-    )
+    run, test = (shlex.quote(str(path)) for path in (out / "run", folder / "test"))
+    for line in (
+        f"\nreport:  {page}\nresults: {out / 'results.json'}",
+        f"try:     burnish inspect {run} {test}",
+    ):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _save_results(evaluation: Any, path: Path) -> None:

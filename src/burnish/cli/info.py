@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,7 +21,9 @@ def info(
         from burnish.export.exported import load_exported
 
         exported = load_exported(model)
-        card, threshold, own = exported.card, exported.threshold, {}
+        record = exported.metadata
+        card, threshold = record.card, record.threshold
+        own: dict[str, Any] = {"export": record.model_dump(mode="json", exclude={"card", "roi"})}
     else:
         loaded = load_model(model)
         card, threshold = loaded.card, loaded.card.calibration.threshold
@@ -33,6 +35,7 @@ def info(
         return
 
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from burnish.detection.oddest import Oddest
@@ -56,16 +59,21 @@ def info(
     }
     if data.get("oddest"):  # not there in older files
         facts["odd one out"] = str(Oddest(**data["oddest"]))
+    if "export" in own:
+        facts["export"] = (
+            f"{record.precision}; scores within {100 * record.tolerance:g} % of the threshold of "
+            f"those of the model with SHA-256 {record.model_sha256[:16]}"
+        )
     facts["versions"] = ", ".join(f"{k} {v}" for k, v in card.versions.items())
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in facts.items():
-        table.add_row(f"[bold]{name}", value)
+        table.add_row(f"[bold]{name}", escape(value))
     for group, keys in GROUPS.items():
         values = "  ".join(f"{key}={getattr(card.settings, key)}" for key in keys)
-        table.add_row(f"[bold]{group}", values)
+        table.add_row(f"[bold]{group}", escape(values))
     Console().print(table, highlight=False)
 
 
-def _size_of(size: dict[str, int]) -> list[str]:
+def _size_of(size: dict[str, Any]) -> list[str]:
     units = {"file_bytes": "MB", "parameters": "M parameters"}
-    return [f"{value / 1e6:.2f} {units[name]}" for name, value in size.items()]
+    return [f"{size[name] / 1e6:.2f} {unit}" for name, unit in units.items() if name in size]

@@ -57,7 +57,13 @@ def inspect(
         detector = detector.with_false_alarms(false_alarms)
     if heatmaps is not None:
         check_writable(heatmaps / "heatmap.png")
-    root = Path(os.path.commonpath([f.resolve().parent for f in files]))
+        # Pictures of an earlier run are no parts, though they lie in a folder of parts.
+        files, pictures = _without(files, heatmaps)
+        if pictures:
+            print(f"burnish: note: {pictures} pictures in {heatmaps} are left out", file=sys.stderr)
+        if not files:
+            raise BurnishError(f"nothing to inspect: all images lie in {heatmaps}")
+    root = os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
     table = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
     if as_csv:
         table.writeheader()
@@ -65,9 +71,17 @@ def inspect(
     if as_csv:
         table.writerows(rows)
     defects, errors, notes, unlike, unsaved = 0, 0, 0, 0, False
+
+    def print_json() -> None:
+        if as_json:
+            print(json.dumps(rows, indent=1))
+
     for file in files:
         try:
             result = detector.inspect(file)
+        except (KeyboardInterrupt, SystemExit):
+            print_json()  # what was judged so far
+            raise
         except BurnishError as error:
             errors += 1
             row = _failed(str(file), str(error))
@@ -81,15 +95,14 @@ def inspect(
             if not (as_json or as_csv):
                 print(_line(result), flush=True)
             if heatmaps is not None:
-                unsaved |= not _save_heatmap(result, heatmaps / file.resolve().relative_to(root))
+                unsaved |= not _save_heatmap(result, heatmaps / os.path.relpath(file, root))
         if as_csv:
             table.writerow(row)
         rows.append(row)
     if notes > NOTES:
         print(f"burnish: and {notes - NOTES} more notes; --json has all", file=sys.stderr)
-    if as_json:
-        print(json.dumps(rows, indent=1))
-    elif not as_csv:
+    print_json()
+    if not (as_json or as_csv):
         good = len(files) - defects - errors
         print(f"{len(files)} parts: {good} good, {defects} defective, {errors} not read",
               file=sys.stderr)  # fmt: skip
@@ -97,6 +110,13 @@ def inspect(
             print(f"burnish: {unlike} of them unlike the training images: check lamp, lens and "
                   "exposure before trusting their verdicts", file=sys.stderr)  # fmt: skip
     raise typer.Exit(2 if errors or problems or unsaved else 1 if defects else 0)
+
+
+def _without(files: list[Path], folder: Path) -> tuple[list[Path], int]:
+    """The files that do not lie in the folder, and how many do."""
+    inside = os.path.abspath(folder) + os.sep
+    kept = [file for file in files if not os.path.abspath(file).startswith(inside)]
+    return kept, len(files) - len(kept)
 
 
 def _failed(source: str, problem: str) -> dict[str, Any]:

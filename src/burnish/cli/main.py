@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import sys
+import threading
 import traceback
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -65,6 +68,12 @@ def run() -> None:
 
     Nothing but a verdict (`inspect`) or a finding (`data check`) ends with 1.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file's name may not fit the terminal's letters
+            utf8 = stream.encoding.lower().replace("-", "") == "utf8"
+            stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _end)
     try:
         app()
     except BurnishError as error:
@@ -75,6 +84,8 @@ def run() -> None:
         print("burnish: interrupted", file=sys.stderr)
         sys.exit(130)
     except SystemExit as leaving:
+        if leaving.code == 130:  # typer has made it of Ctrl-C
+            print("burnish: interrupted", file=sys.stderr)
         if not isinstance(leaving.__context__, BrokenPipeError):
             raise
         _drop_output()  # its reader left, as `| head` does, and typer says 1
@@ -86,6 +97,11 @@ def run() -> None:
     except Exception:  # a defect of burnish
         traceback.print_exc()
         sys.exit(2)
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    """Asked to end: what cleans up behind itself does so."""
+    sys.exit(128 + number)
 
 
 def _drop_output() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,4 +77,5 @@ def train(
             data, preset, out, resume=resume, overwrite=overwrite, on_stage=on_stage, **changes
         )
     if not is_worker():
-        console.print(f"next: burnish inspect {out} IMAGES", highlight=False, soft_wrap=True)
+        words = f"next: burnish inspect {shlex.quote(str(out))} IMAGES"
+        console.print(words, highlight=False, markup=False, soft_wrap=True)

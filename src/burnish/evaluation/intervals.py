@@ -2,14 +2,15 @@
 
 Images of one part are not independent, so whole parts are drawn with replacement, never images
 (the cluster bootstrap; Davison & Hinkley 1997, 3.8). The interval is the central 95 % of 1000
-resamples. Where every resample gives the same (AUROC 1, no escape) it has no width: then the parts
-are too few to show what they hide, not proof that nothing is hidden.
+resamples. Where every resample gives the same (AUROC 1) there is none: the parts are too few to
+show what they hide. Of rates (escapes, false alarms) it is Clopper's and Pearson's, for as many
+independent images as the parts are worth: no escape among ten is no proof that nothing escapes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,7 +24,7 @@ MIN_PARTS = 5  # fewer parts of a class say next to nothing of how parts differ
 BLOCK = 4_000_000  # weights held at once
 
 
-def independent_images(called: Sequence[bool], parts: Sequence[str]) -> float:
+def independent_images(called: Sequence[bool], parts: Sequence[Hashable]) -> float:
     """How many independent images these are worth, of which some were called defective.
 
     Images of one part are called alike: ten of one part say little more than one. The variance
@@ -98,7 +99,7 @@ def draw_parts(parts: int, per_draw: int, seed: int = 0) -> Iterator[NDArray[np.
 def image_intervals(
     scores: ArrayLike, is_defect: ArrayLike, parts: Sequence[str], threshold: float
 ) -> tuple[dict[str, tuple[float, float]], dict[str, str]]:
-    """95 % bootstrap intervals by part of image_auroc, average_precision, f1, recall, escape_rate.
+    """95 % intervals by part of image_auroc, average_precision, f1, recall and escape_rate.
 
     Args:
         scores: finite, (N,).
@@ -135,11 +136,18 @@ def image_intervals(
                 "image_auroc": ranking.auroc(fine_at, bad_at),
                 "average_precision": ranking.average_precision(fine_at, bad_at),
                 "f1": np.where(all_bad > 0, 2 * caught / (caught + alarms + all_bad), np.nan),
-                "recall": caught / all_bad,
-                "escape_rate": 1 - caught / all_bad,
             }
 
     found = bootstrap(figures, len(names), 4 * len(score))
+    for name, (low, high) in found.items():
+        if low == high:
+            reasons.setdefault(
+                name, "every resample gives the same: the parts are too few to show what they hide"
+            )
+    if defect.any():
+        worth = independent_images(called[defect].tolist(), part_of[defect].tolist())
+        low, high = rate_interval(float(called[defect].mean()), worth) or (0.0, 1.0)
+        found |= {"recall": (low, high), "escape_rate": (1 - high, 1 - low)}
     return {name: interval for name, interval in found.items() if name not in reasons}, reasons
 
 

@@ -117,10 +117,15 @@ class Parity:
 
 @dataclass(frozen=True)
 class GateImages:
-    """What to compare on: good images that were not learnt, and a data set's test images."""
+    """What to compare on: good images that were not learnt, and a data set's test images.
+
+    Attributes:
+        stand_in: the held-out images are gone; the good ones are those that were learnt from.
+    """
 
     good: tuple[Path, ...]
     tested: tuple[Path, ...]
+    stand_in: bool = False
 
     @property
     def all(self) -> tuple[Path, ...]:
@@ -149,13 +154,16 @@ def gate_images(card: ModelCard, data: Path | None) -> GateImages:
         )
     folder = root / "train" / GOOD
     good = images_in(folder if folder.is_dir() else root)
-    held = set(card.data.get("held_out", ()))
+    names, stand_in = set(card.data.get("held_out", ())), False
     if data is None or root.resolve() == Path(card.data["folder"]).resolve():
-        good = [path for path in good if path.name in held] or good
+        held = [path for path in good if path.name in names]
+        stand_in = bool(good) and not held
+        good = held or good
     tested = [image.path for image in find_test_images(root)] if (root / "test").is_dir() else []
     if not good and not tested:
         raise BurnishError(f"{root} holds no image to compare on: give some with --data FOLDER")
-    return GateImages(tuple(some_of(good, MOST_IMAGES)), tuple(some_of(tested, MOST_IMAGES)))
+    chosen = [tuple(some_of(paths, MOST_IMAGES)) for paths in (good, tested)]
+    return GateImages(chosen[0], chosen[1], stand_in)
 
 
 def compare(

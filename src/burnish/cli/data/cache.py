@@ -46,6 +46,7 @@ def cache(
 def _table(found: list[Entry]) -> Table:
     from datetime import datetime
 
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0))
@@ -60,7 +61,7 @@ def _table(found: list[Entry]) -> Table:
             files,
             f"{entry.size / 1e6:,.1f}",
             "in use" if entry.in_use else used,
-            entry.data or "(not finished; the next training on it goes on from here)",
+            escape(entry.data or "(not finished; the next training on it goes on from here)"),
         )
     return table
 

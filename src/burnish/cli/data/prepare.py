@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,8 +122,9 @@ def _print(prepared: Prepared) -> None:
             say(f"    {name}: {why}")
         if len(prepared.left_out) > SHOWN:
             say(f"    and {len(prepared.left_out) - SHOWN} more, see {prepared.out}/.prepare.json")
-    say(f"next: burnish data check {prepared.out}")
-    say(f"      burnish train {prepared.out} --out runs/{prepared.out.name}")
+    data, run = (shlex.quote(str(path)) for path in (prepared.out, Path("runs", prepared.out.name)))
+    say(f"next: burnish data check {data}")
+    say(f"      burnish train {data} --out {run}")
 
 
 def _table(prepared: Prepared) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -97,6 +98,7 @@ def stain(
 
 def _print(stained: Prepared) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console(highlight=False)
@@ -114,7 +116,7 @@ def _print(stained: Prepared) -> None:
     table.add_row("[bold]good", str(stained.train), str(stained.test.get("good", 0)))
     for kind, count in stained.test.items():
         if kind != "good":
-            table.add_row(kind, "", str(count))
+            table.add_row(escape(kind), "", str(count))
     table.add_row("[bold]parts", str(stained.parts["train"]), str(stained.parts["test"]))
     console.print(table)
     for note in stained.notes:
@@ -125,5 +127,6 @@ def _print(stained: Prepared) -> None:
             say(f"    {name}: {why}")
         if len(stained.left_out) > SHOWN:
             say(f"    and {len(stained.left_out) - SHOWN} more; --json names them all")
-    say(f"next: burnish train {stained.out} --out runs/{stained.out.name}")
-    say(f"      burnish evaluate runs/{stained.out.name} {stained.out}")
+    data, run = (shlex.quote(str(path)) for path in (stained.out, Path("runs", stained.out.name)))
+    say(f"next: burnish train {data} --out {run}")
+    say(f"      burnish evaluate {run} {data}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -50,13 +51,14 @@ def synth(
         print(json.dumps(facts | {"train": train, "good": good, "defects": defects}, indent=1))
         return
     console = Console(highlight=False)
+    data, run = (shlex.quote(str(path)) for path in (out, Path("runs", out.name)))
     for line in (
         f"{out}: {surface} metal, {height}x{width} px (height x width), seed {seed}",
         f"  train/good    {train:6,}",
         f"  test/good     {good:6,}",
         f"  test/<defect> {defects:6,}  {', '.join(DEFECTS)}; masks in ground_truth/",
-        f"next: burnish data check {out}",
-        f"      burnish train {out} --out runs/{out.name}",
+        f"next: burnish data check {data}",
+        f"      burnish train {data} --out {run}",
     ):
         console.print(line, markup=False, soft_wrap=True)
 

@@ -99,7 +99,7 @@ class FolderSource:
 
     def _admit(self, inside: Path) -> None:
         path, raw = self.path / inside, inside.as_posix()
-        if path.is_symlink() and not path.resolve().is_relative_to(self._root):
+        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(self._root):
             self._listing.refuse(raw, "is a link that leads out of the folder")
         try:
             found = path.stat()
