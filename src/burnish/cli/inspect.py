@@ -6,6 +6,8 @@ import csv
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,36 +74,29 @@ def inspect(
         table.writerows(rows)
     defects, errors, notes, unlike, unsaved = 0, 0, 0, 0, False
 
-    def print_json() -> None:
-        if as_json:
-            print(json.dumps(rows, indent=1))
-
-    for file in files:
-        try:
-            result = detector.inspect(file)
-        except (KeyboardInterrupt, SystemExit):
-            print_json()  # what was judged so far
-            raise
-        except BurnishError as error:
-            errors += 1
-            row = _failed(str(file), str(error))
-        else:
-            defects += result.is_defect
-            unlike += bool(result.out_of_range)
-            for note in result.notes[: max(0, NOTES - notes)]:
-                print(f"burnish: note: {note}", file=sys.stderr)
-            notes += len(result.notes)
-            row = _row(result) if as_csv else result.to_dict()
-            if not (as_json or as_csv):
-                print(_line(result), flush=True)
-            if heatmaps is not None:
-                unsaved |= not _save_heatmap(result, heatmaps / os.path.relpath(file, root))
-        if as_csv:
-            table.writerow(row)
-        rows.append(row)
+    with _as_json(rows) if as_json else nullcontext():
+        for file in files:
+            try:
+                result = detector.inspect(file)
+            except BurnishError as error:
+                errors += 1
+                row = _failed(str(file), str(error))
+            else:
+                defects += result.is_defect
+                unlike += bool(result.out_of_range)
+                for note in result.notes[: max(0, NOTES - notes)]:
+                    print(f"burnish: note: {note}", file=sys.stderr)
+                notes += len(result.notes)
+                row = _row(result) if as_csv else result.to_dict()
+                if not (as_json or as_csv):
+                    print(_line(result), flush=True)
+                if heatmaps is not None:
+                    unsaved |= not _save_heatmap(result, heatmaps / os.path.relpath(file, root))
+            if as_csv:
+                table.writerow(row)
+            rows.append(row)
     if notes > NOTES:
         print(f"burnish: and {notes - NOTES} more notes; --json has all", file=sys.stderr)
-    print_json()
     if not (as_json or as_csv):
         good = len(files) - defects - errors
         print(f"{len(files)} parts: {good} good, {defects} defective, {errors} not read",
@@ -110,6 +105,15 @@ def inspect(
             print(f"burnish: {unlike} of them unlike the training images: check lamp, lens and "
                   "exposure before trusting their verdicts", file=sys.stderr)  # fmt: skip
     raise typer.Exit(2 if errors or problems or unsaved else 1 if defects else 0)
+
+
+@contextmanager
+def _as_json(rows: list[dict[str, Any]]) -> Iterator[None]:
+    """Print the rows at the end; also at an early one, by Ctrl-C say: what was judged so far."""
+    try:
+        yield
+    finally:
+        print(json.dumps(rows, indent=1))
 
 
 def _without(files: list[Path], folder: Path) -> tuple[list[Path], int]:

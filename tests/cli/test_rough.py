@@ -1,0 +1,132 @@
+"""The command line under rough handling: signals, links in circles, odd names, odd places."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+BURNISH = [sys.executable, "-m", "burnish.cli.main"]
+
+
+@pytest.fixture
+def part(metal: Path) -> Path:
+    return metal / "test" / "good" / "000.png"
+
+
+def test_a_link_to_itself_costs_no_verdict(
+    burnish: Callable, run_folder: Path, part: Path, tmp_path: Path
+) -> None:
+    shutil.copy(part, tmp_path / "a.png")
+    (tmp_path / "l.png").symlink_to("l.png")
+    code, out, err = burnish("inspect", run_folder, tmp_path)
+    assert code == 2
+    assert "a.png" in out
+    assert "l.png" in err
+    assert "1 not read" in err
+
+
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict", "latin-1:strict"])
+def test_names_that_the_terminal_cannot_show(
+    run_folder: Path, part: Path, tmp_path: Path, encoding: str
+) -> None:
+    for name in (b"lat\xe9n.png", "中文.png".encode(), b"zz.png"):
+        shutil.copy(part, os.path.join(os.fsencode(tmp_path), name))
+    done = subprocess.run(
+        [*BURNISH, "inspect", run_folder, tmp_path], capture_output=True, check=False,
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+    )  # fmt: skip
+    assert b"Traceback" not in done.stderr
+    assert done.returncode in (0, 1)
+    assert len(done.stdout.splitlines()) == 3
+    assert b"zz.png" in done.stdout
+
+
+def test_heat_maps_of_the_last_run_are_no_parts(
+    burnish: Callable, run_folder: Path, part: Path, tmp_path: Path
+) -> None:
+    shutil.copy(part, tmp_path / "a.png")
+    command = ("inspect", run_folder, tmp_path, "--heatmaps", tmp_path / "heat")
+    first = burnish(*command)
+    code, out, err = burnish(*command)
+    assert (code, out) == (first[0], first[1])
+    assert "1 pictures in" in err
+    assert "1 parts" in err
+    assert [path.name for path in (tmp_path / "heat").iterdir()] == ["a.png.heatmap.png"]
+    code, _, err = burnish("inspect", run_folder, tmp_path / "heat", "--heatmaps", tmp_path)
+    assert code == 2
+    assert "nothing to inspect" in err
+
+
+def test_heat_maps_of_links_are_named_after_the_links(
+    burnish: Callable, run_folder: Path, part: Path, tmp_path: Path
+) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / "links" / folder).mkdir(parents=True)
+        (tmp_path / "links" / folder / "p.png").symlink_to(part)
+    burnish("inspect", run_folder, tmp_path / "links", "--heatmaps", tmp_path / "heat")
+    found = sorted(p.relative_to(tmp_path / "heat") for p in (tmp_path / "heat").rglob("*.png"))
+    assert list(map(str, found)) == ["a/p.png.heatmap.png", "b/p.png.heatmap.png"]
+
+
+def test_an_out_folder_may_have_any_name(burnish: Callable, metal: Path, tmp_path: Path) -> None:
+    out = tmp_path / "my [/x] [red]run"
+    code, _, err = burnish(
+        "train", metal, "--out", out, "--preset", "tiny", "--set", "steps=2",
+        "--set", "image_size=32", "--set", "mask_blocks=8,16",
+    )  # fmt: skip
+    assert code == 0, err
+    assert f"next: burnish inspect '{out}' IMAGES" in err
+    code, text, _ = burnish("info", out)
+    assert code == 0
+    assert "my [/x] [red]run/model.safetensors" in text.replace("\n", "")
+
+
+@pytest.mark.parametrize(("kind", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_was_judged_before_a_signal_is_told(
+    run_folder: Path, part: Path, tmp_path: Path, kind: signal.Signals, code: int
+) -> None:
+    for number in range(3000):
+        (tmp_path / f"{number:04}.png").symlink_to(part)
+    heat = tmp_path / "heat"
+    process = subprocess.Popen(
+        [*BURNISH, "inspect", run_folder, tmp_path, "--json", "--heatmaps", heat],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not (heat.exists() and any(heat.iterdir())):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(kind)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in err
+    assert 0 < len(json.loads(out)) < 3000
+    if kind == signal.SIGINT:
+        assert "burnish: interrupted" in err
+
+
+def test_an_export_asked_to_end_leaves_nothing(run_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    out = tmp_path / "out" / "m.onnx"
+    process = subprocess.Popen([*BURNISH, "export", run_folder, "--to", "onnx", "--out", out])
+    while not (out.parent.exists() and any(out.parent.iterdir())):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=120) == 143
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_wrong_value_has_one_complaint(burnish: Callable, metal: Path, tmp_path: Path) -> None:
+    code, _, err = burnish("train", metal, "--out", tmp_path, "--tile", 10)
+    assert code == 2
+    assert "tile: Input should be 'full' or greater than or equal to 16 (given: 10)" in err
