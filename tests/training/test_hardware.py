@@ -1,5 +1,8 @@
 """Which precision is chosen, and that it stays."""
 
+import time
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -7,7 +10,13 @@ from burnish import Detector
 from burnish.configuration import make_settings
 from burnish.errors import BurnishError
 from burnish.training import hardware
-from burnish.training.hardware import bfloat16_pays, resolve_precision, training_precision
+from burnish.training.hardware import (
+    bfloat16_pays,
+    cores_taken,
+    crowded,
+    resolve_precision,
+    training_precision,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -68,3 +77,34 @@ def test_a_resumed_run_keeps_its_precision(monkeypatch, tmp_path, metal):
     assert again.card.settings.precision == "float32"
     with pytest.raises(BurnishError, match="precision was float32, is bfloat16"):
         Detector.train(metal, "tiny", tmp_path / "run", resume=True, steps=3, precision="bfloat16")
+
+
+STAT = """cpu  {} 0 0 {} {} 0 0 0 0 0
+cpu0 0 0 0 0 0 0 0 0 0 0
+cpu1 0 0 0 0 0 0 0 0 0 0
+intr 5
+"""
+
+
+def test_cores_taken_by_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 40 ticks of two cores 15 are spent, 20 idle and 5 waiting for a disk."""
+    stat = tmp_path / "stat"
+    stat.write_text(STAT.format(100, 900, 7))
+    monkeypatch.setattr(time, "sleep", lambda _: stat.write_text(STAT.format(115, 920, 12)))
+    taken, cores = cores_taken(stat)
+    assert (taken, cores) == (pytest.approx(2 * 15 / 40), 2)
+    assert cores_taken(tmp_path / "none") is None
+    stat.write_text("something else")
+    assert cores_taken(stat) is None
+
+
+def test_a_busy_machine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    for taken, told in ((0.1, 0), (0.4, 0), (0.9, 1)):
+        monkeypatch.setattr(hardware, "cores_taken", lambda taken=taken: (taken, 2))
+        assert len(crowded("auto")) == told
+    assert "other programs keep about 0.9 of 2 cores busy" in crowded("cpu")[0]
+    assert crowded("mps") == []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert crowded("cpu") == []

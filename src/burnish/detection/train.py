@@ -51,6 +51,7 @@ from burnish.images.roi import load_roi, pack_roi
 from burnish.images.store import ImageStore, load_store
 from burnish.method.backbone import load_backbone
 from burnish.settings import Settings
+from burnish.training.hardware import crowded
 from burnish.training.loop import Trainer, TrainingEvent
 from burnish.training.process import is_worker
 from burnish.training.samples import Samples
@@ -157,7 +158,7 @@ def _train_into(
         )
     tell(Stage("data", _describe(store, samples, held, settings)))
     nameless = unmatched(store.paths, settings.part_pattern)
-    warned = _warnings(store, training, held, nameless)
+    warned = [*_warnings(store, training, held, nameless), *crowded(settings.accelerator)]
     for kind, sentences in (("skipped", store.skipped), ("note", [*warned, *store.notes])):
         for sentence in sentences[:SHOWN]:
             tell(Stage("data", f"{kind}: {sentence}"))

@@ -1,9 +1,10 @@
-"""Which precision this machine trains fastest in."""
+"""Which precision this machine trains fastest in, and whether it has its cores for it."""
 
 from __future__ import annotations
 
 import time
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 
@@ -46,6 +47,42 @@ def matmul_seconds(*kinds: torch.dtype) -> list[float]:
                 torch.mm(left, right)
                 times[kind].append(time.perf_counter() - start)
     return [min(times[kind][1:]) for kind in kinds]  # the first one sets up
+
+
+def cores_taken(stat: Path = Path("/proc/stat"), seconds: float = 0.2) -> tuple[float, int] | None:
+    """How many cores other programs keep busy while this one sleeps, and how many there are; None
+    where the system does not say so (it is Linux that does)."""
+
+    def ticks() -> tuple[int, int, int]:
+        lines = stat.read_text().splitlines()
+        spent = list(map(int, lines[0].split()[1:9]))
+        return spent[3] + spent[4], sum(spent), sum(line[:3] == "cpu" for line in lines) - 1
+
+    try:
+        idle, total, _ = ticks()
+        time.sleep(seconds)
+        idle_after, total_after, cores = ticks()
+    except (OSError, ValueError, IndexError):
+        return None
+    return cores * (1 - (idle_after - idle) / max(1, total_after - total)), cores
+
+
+def crowded(accelerator: str) -> list[str]:
+    """A note where a processor is to train and has fewer free cores than threads, else none.
+
+    Threads wait for each other at the end of every product, and so all for the one that waits for
+    its core: a step may take ten times as long, where one thread would lose next to nothing.
+    """
+    threads = torch.get_num_threads()
+    elsewhere = accelerator not in ("auto", "cpu") or torch.cuda.is_available()
+    found = None if threads == 1 or elsewhere else cores_taken()
+    if found is None or found[1] - found[0] > threads - 0.5:
+        return []
+    return [
+        f"other programs keep about {found[0]:.1f} of {found[1]} cores busy: {threads} threads "
+        "that wait for each other may then be several times slower than fewer "
+        "(OMP_NUM_THREADS=1 before the command sets their number)"
+    ]
 
 
 def resolve_precision(settings: Settings) -> Settings:
