@@ -58,12 +58,15 @@ def test_heat_maps_of_the_last_run_are_no_parts(
     first = burnish(*command)
     code, out, err = burnish(*command)
     assert (code, out) == (first[0], first[1])
-    assert "1 pictures in" in err
+    assert "1 heat maps in" in err
     assert "1 parts" in err
     assert [path.name for path in (tmp_path / "heat").iterdir()] == ["a.png.heatmap.png"]
     code, _, err = burnish("inspect", run_folder, tmp_path / "heat", "--heatmaps", tmp_path)
     assert code == 2
-    assert "nothing to inspect" in err
+    assert "nothing to inspect but heat maps" in err
+    (tmp_path / "heat" / "a.png.heatmap.png").unlink()
+    code, out, _ = burnish("inspect", run_folder, tmp_path / "a.png", "--heatmaps", tmp_path)
+    assert "a.png" in out  # though it lies in that folder
 
 
 def test_heat_maps_of_links_are_named_after_the_links(

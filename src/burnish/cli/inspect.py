@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     "path", "verdict", "score", "threshold", "p_value", "where", "out_of_range", "ms", "error",
 )  # fmt: skip
+HEATMAP = ".heatmap.png"
 NOTES = 5  # shown; a camera of 16 bits would give one an image
 
 
@@ -62,9 +63,9 @@ def inspect(
         # Pictures of an earlier run are no parts, though they lie in a folder of parts.
         files, pictures = _without(files, heatmaps)
         if pictures:
-            print(f"burnish: note: {pictures} pictures in {heatmaps} are left out", file=sys.stderr)
+            print(f"burnish: note: {pictures} heat maps in {heatmaps} left out", file=sys.stderr)
         if not files:
-            raise BurnishError(f"nothing to inspect: all images lie in {heatmaps}")
+            raise BurnishError(f"nothing to inspect but heat maps in {heatmaps}")
     root = os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
     table = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
     if as_csv:
@@ -117,9 +118,12 @@ def _as_json(rows: list[dict[str, Any]]) -> Iterator[None]:
 
 
 def _without(files: list[Path], folder: Path) -> tuple[list[Path], int]:
-    """The files that do not lie in the folder, and how many do."""
+    """The files without the heat maps in the folder, and how many these are."""
     inside = os.path.abspath(folder) + os.sep
-    kept = [file for file in files if not os.path.abspath(file).startswith(inside)]
+    kept = [
+        file for file in files
+        if not (file.name.endswith(HEATMAP) and os.path.abspath(file).startswith(inside))
+    ]  # fmt: skip
     return kept, len(files) - len(kept)
 
 
@@ -164,7 +168,7 @@ def _save_heatmap(result: Result, path: Path) -> bool:
 
     try:
         # The suffix stays in the name: part.png and part.jpg must not overwrite each other.
-        result.save(path.with_name(f"{path.name}.heatmap.png"))
+        result.save(path.with_name(f"{path.name}{HEATMAP}"))
     except BurnishError as error:
         print(f"burnish: {error}", file=sys.stderr)
         return False

@@ -8,6 +8,8 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, NoReturn
 
 import typer
@@ -72,10 +74,9 @@ def run() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a file's name may not fit the terminal's letters
             utf8 = stream.encoding.lower().replace("-", "") == "utf8"
             stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _end)
     try:
-        app()
+        with _clean_end():
+            app()
     except BurnishError as error:
         interrupted = type(error).__name__ == "Interrupted"
         print(f"burnish: {error}", file=sys.stderr)
@@ -99,9 +100,21 @@ def run() -> None:
         sys.exit(2)
 
 
-def _end(number: int, frame: object) -> NoReturn:
-    """Asked to end: what cleans up behind itself does so."""
-    sys.exit(128 + number)
+@contextmanager
+def _clean_end() -> Iterator[None]:
+    """Asked to end by SIGTERM, what cleans up behind itself does so. Main thread only."""
+
+    def end(number: int, frame: object) -> NoReturn:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _drop_output() -> None:
