@@ -125,9 +125,11 @@ class Collector:
             self._digest.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
             result = self.detector.inspect(image.path)
         except (BurnishError, OSError) as error:
-            kind = printable(image.kind)
+            kind, problem = printable(image.kind), str(error)
+            if isinstance(error, OSError):  # of Python itself, with a number before its words
+                problem = f"{image.path} cannot be read: {error.strerror}"
             collected.unreadable.append(
-                Unreadable(path=name, kind=kind, problem=printable(str(error)))
+                Unreadable(path=name, kind=kind, problem=printable(problem))
             )
             return
         row = _row(image, name, part, result)
