@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from burnish.drawing import deal, draw, some_of
+from burnish.drawing import draw, some_of
 
 
 @pytest.mark.parametrize(("total", "count"), [(1, 5), (5, 5), (1000, 100)])
@@ -39,21 +39,6 @@ def test_each_run_of_neighbours_gives_its_share(total: int, count: int) -> None:
         for start in range(0, total - 50, 25):
             inside = ((drawn >= start) & (drawn < start + 50)).sum()
             assert abs(inside - 50 * count / total) <= 2
-
-
-@pytest.mark.parametrize("hands", [2, 3])
-def test_names_are_dealt_out_evenly(hands: int) -> None:
-    """No hand gets more of any stretch of names than its share, but for the groups it cuts."""
-    names = [f"series{number // 10:02} {number % 10}" for number in range(100)]
-    dealt = deal(reversed(names), hands, 1)
-    assert list(dealt) == names
-    for start in range(0, 90, 5):
-        counts = np.bincount([dealt[name] for name in names[start : start + 10]], minlength=hands)
-        assert counts.max() - counts.min() <= 2
-    assert dealt == deal(names, hands, 1) != deal(names, hands, 2)
-    firsts = [deal(names, hands, seed)[names[0]] for seed in range(300)]
-    assert np.bincount(firsts).min() > 0.7 * 300 / hands
-    assert deal(["a"], hands, 0).keys() == {"a"}
 
 
 def test_every_number_is_drawn_equally_often() -> None:

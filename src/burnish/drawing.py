@@ -3,7 +3,7 @@ every second or fourth of them may be of one kind alone, and lots or series one 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -21,17 +21,6 @@ def draw(total: int, count: int, seed: int = 0) -> NDArray[np.int64]:
     rng = np.random.default_rng((seed, 3))
     edges = np.arange(min(count, total) + 1) * total // max(1, min(count, total))
     return rng.permutation(rng.integers(edges[:-1], edges[1:]))
-
-
-def deal(names: Iterable[str], hands: int, seed: int = 0) -> dict[str, int]:
-    """Which hand, from 0, each name goes to: of every `hands` neighbours in order one to each, at
-    random, so that every hand gets its share of each series of names."""
-    rng, ordered = np.random.default_rng((seed, 7)), sorted(set(names))
-    dealt: dict[str, int] = {}
-    for first in range(0, len(ordered), hands):
-        order = rng.permutation(hands).tolist()
-        dealt |= dict(zip(ordered[first : first + hands], order, strict=False))
-    return dealt
 
 
 def some_of(items: Sequence[T], count: int, seed: int = 0) -> list[T]:

@@ -17,7 +17,6 @@ from burnish.detection.gathering import Moments, SomeViews, inside_of, some_plac
 from burnish.detection.learning_lines import learn_lines
 from burnish.detection.learning_textures import learn_textures
 from burnish.detection.scorer import Scorer, View, to_tensor
-from burnish.drawing import deal
 from burnish.method.backbone import FEATURES, load_backbone
 from burnish.method.extremes import Extremes, cell_values, find_extremes, sparing
 from burnish.method.features import STRIDE, FeatureModel, coarse_region, precision_of
@@ -134,19 +133,20 @@ def learn_features(scorer: Scorer, views: Iterable[View]) -> FeatureModel:
 
 
 def cross_fitted(scorer: Scorer, views: Views) -> list[Judge]:
-    """Half of the parts, dealt out evenly over their names, judge the other half, in turns.
+    """Half of the parts judge the other half, in turns.
 
     A map with many numbers knows the very parts it was learnt from, finds all of them alike, and
     would make too much of how new ones differ.
     """
-    parts = (_part_of(view, number) for number, view in enumerate(views()))
-    folds = deal(parts, FOLDS, scorer.settings.seed)
-    whole = len(folds) < FOLDS  # one part: views stand in for parts
+    places: dict[str, int] = {}
+    for number, view in enumerate(views()):
+        places.setdefault(_part_of(view, number), len(places))
+    whole = len(places) < FOLDS  # one part: views stand in for parts
 
     def in_fold(fold: int, wanted: bool) -> Iterable[View]:
         for number, view in enumerate(views()):
-            own = number % FOLDS if whole else folds[_part_of(view, number)]
-            if (own == fold) == wanted:
+            place = number if whole else places[_part_of(view, number)]
+            if (place % FOLDS == fold) == wanted:
                 yield view
 
     judges: list[Judge] = []
