@@ -103,6 +103,8 @@ def test_what_was_judged_before_a_signal_is_told(
     process = subprocess.Popen(
         [*BURNISH, "inspect", run_folder, tmp_path, "--json", "--heatmaps", heat],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # Whoever runs the tests in the background may have had Ctrl-C ignored, for children too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     while not (heat.exists() and any(heat.iterdir())):
         assert process.poll() is None, process.communicate()
