@@ -19,7 +19,8 @@ def draw(total: int, count: int, seed: int = 0) -> NDArray[np.int64]:
     lots one after the other too, and each gives its share.
     """
     rng = np.random.default_rng((seed, 3))
-    edges = np.arange(min(count, total) + 1) * total // max(1, min(count, total))
+    count = min(count, total)
+    edges = np.arange(count + 1) * total // max(1, count)
     return rng.permutation(rng.integers(edges[:-1], edges[1:]))
 
 

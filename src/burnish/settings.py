@@ -81,7 +81,7 @@ class Settings(BaseModel):
         f"auto: a fifth, and up to two fifths as long as it is fewer than {LEAST_PARTS} parts",
     )
     false_alarms: float = Field(
-        0.01, gt=0, lt=1, description="share of good parts that may be called defective"
+        0.01, gt=0, lt=1, description="share of good parts' images that may be called defective"
     )
 
     # --- masks (2.2, Fig. 5) ------------------------------------------------------------------

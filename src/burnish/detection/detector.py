@@ -164,12 +164,14 @@ class Detector:
     def _stretched(self, height: int, width: int) -> tuple[str, ...]:
         """A note where the image has another shape than any training image, and that matters."""
         low, high = self.card.data.get("aspects", (0.0, float("inf")))  # not there in older files
+        settings, whole = self.card.settings, self.card.settings.tile == "full"
         fits = 0.97 * low < height / width < 1.03 * high  # as `load_roi` has it
-        if fits or (self.card.settings.tile != "full" and not self.card.settings.roi):
+        if fits or not (whole or settings.roi):
             return ()
+        stretched = "it was stretched to theirs" if whole else "the roi was stretched to it"
         return (
-            f"the image is {width}x{height} px, of another shape than the training images: what "
-            "was learnt of theirs was stretched to it",
+            f"the image is {width}x{height} px, of another shape than the training images: "
+            f"{stretched}",
         )
 
     def _score(self, image: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> ScoredImage:

@@ -112,7 +112,7 @@ def train(
     if settings.features:
         load_backbone(settings.features)  # now, not when training is over
     paths = find_training_images(data)
-    unmatched(paths, settings.part_pattern)
+    unmatched(paths, settings.part_pattern)  # a slip is told before images are read
     with nullcontext() if is_worker() else claimed(out, resume, overwrite):
         return _train_into(out, data, paths, preset, settings, before, resume, tell)
 

@@ -47,9 +47,10 @@ class Evaluation(Frozen):
     Attributes:
         not_available: why a number is None, by field name.
         test_fingerprint: SHA-256 over names and contents of the test images.
-        n_parts: parts that the test images show; intervals are drawn over them.
-        intervals: 95 % bootstrap by part, of image_auroc, average_precision, f1 and escape_rate;
-            what cannot be had is left out and stands in `not_available` as `intervals.<name>`.
+        n_parts: parts that the test images show; intervals go by them.
+        intervals: 95 %, by part, of image_auroc, average_precision, f1 (bootstrap) and escape_rate
+            (Clopper-Pearson); what cannot be had is left out and stands in `not_available` as
+            `intervals.<name>`.
         independent_good: independent images that the good ones are worth, as those of one part are
             called alike; None in old records.
         false_alarm_interval: 95 % interval of the false-alarm rate got, of so many images.

@@ -82,8 +82,9 @@ def find_training_images(data: str | Path) -> list[Path]:
 
 def unused_below(paths: Sequence[Path]) -> int:
     """How many images lie in subfolders of the training images' folder."""
-    folder = paths[0].parent
-    return len(images_in(folder, recursive=True)) - len(images_in(folder))
+    with os.scandir(paths[0].parent) as entries:
+        below = [Path(entry.path) for entry in entries if entry.is_dir()]
+    return sum(len(images_in(folder, recursive=True)) for folder in below)
 
 
 def find_test_images(data: str | Path) -> list[TestImage]:
@@ -126,12 +127,12 @@ def expand_paths(sources: Sequence[str | Path]) -> tuple[list[Path], dict[str, s
         path = Path(source)
         if path.is_dir():
             inside = images_in(path, recursive=True)
+            folders = {folder for image in inside for folder in image.relative_to(path).parents}
             masks = {
-                folder for folder in (path / "ground_truth", *path.rglob("ground_truth"))
-                if folder.is_dir() and (folder.parent / "test").is_dir()
+                path / folder for folder in folders
+                if folder.name == "ground_truth" and (path / folder.parent / "test").is_dir()
             }  # fmt: skip
-            if masks:
-                inside = [image for image in inside if not masks.intersection(image.parents)]
+            inside = [image for image in inside if masks.isdisjoint(image.parents)]
             if not inside:
                 problems[str(source)] = f"{path} holds no image ({', '.join(SUFFIXES)})"
         elif path.exists() or not glob.has_magic(str(source)):
