@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
+from burnish.bench import peak
 from burnish.bench.flops import count_step, run_step
 from burnish.bench.inspection import count_inspection, score_batch
 from burnish.bench.peak import Product, products_peak, record_products, square_peak
@@ -89,3 +92,21 @@ def test_a_product_that_repeats_counts_by_how_often() -> None:
     mixed = products_peak(Counter({small: 1, large: 100}), CPU, torch.float32, 0.1)
     assert mixed > 3 * slow  # a product of 8 x 8 is all overhead
     assert square_peak(CPU, torch.float32, 0.05) > 3 * slow
+
+
+@pytest.mark.parametrize(("speed", "side"), [(1e12, 2048), (2 * 1024**3 / 0.4, 1024), (1e6, 256)])
+def test_a_slow_machine_multiplies_smaller_squares(
+    monkeypatch: pytest.MonkeyPatch, speed: float, side: int
+) -> None:
+    """Where bfloat16 is emulated, one product of full size takes half a minute."""
+    counted: list[int] = []
+
+    def by_flops(work: Callable[[], object], device: torch.device, seconds: float) -> float:
+        with FlopCounterMode(display=False) as counter:
+            work()
+        counted.append(counter.get_total_flops())
+        return counted[-1] / speed
+
+    monkeypatch.setattr(peak, "best_seconds", by_flops)
+    assert square_peak(CPU, torch.float32, 0.1) == pytest.approx(speed)
+    assert counted == [2 * peak.SMALLEST**3, 2 * side**3]

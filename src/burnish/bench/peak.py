@@ -23,6 +23,8 @@ Layout = tuple[tuple[int, ...], tuple[int, ...]]  # shape and strides
 aten = torch.ops.aten
 PLACES = {aten.mm.default: 0, aten.addmm.default: 1, aten.bmm.default: 0, aten.baddbmm.default: 1}
 SIDES = {"cpu": 2048, "cuda": 8192}
+SMALLEST = 256  # of them
+LEAST = 0.5  # seconds that one of their products may always take
 REPEATS = 20  # of a product in a CUDA graph
 
 
@@ -73,10 +75,18 @@ def record_products(work: Callable[[], object]) -> Counter[Product]:
 
 
 def square_peak(device: torch.device, kind: torch.dtype, seconds: float) -> float:
-    """FLOP/s of a large square product, the best of about `seconds`."""
+    """FLOP/s of a large square product, the best of about `seconds`.
+
+    The side is halved while one product would take longer than that: without hardware for it,
+    bfloat16 takes minutes at full size.
+    """
     side = SIDES.get(device.type, 4096)
-    left, right = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
     with torch.inference_mode():
+        trial = torch.randn(SMALLEST, SMALLEST, device=device).to(kind)
+        expected = best_seconds(lambda: torch.mm(trial, trial), device, 0.0)
+        while side > SMALLEST and expected * (side / SMALLEST) ** 3 > max(seconds, LEAST):
+            side //= 2
+        left, right = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
         return 2 * side**3 / best_seconds(lambda: torch.mm(left, right), device, seconds)
 
 
