@@ -210,13 +210,27 @@ def test_the_unit_is_a_standard_deviation() -> None:
     np.testing.assert_allclose(np.add(mu, ORDINARY * np.array(unit)), 20, rtol=0.01)
 
 
-@pytest.mark.parametrize("parts", ["aabbbcc", "abcdefg", ""])
-def test_units_come_from_parts_that_the_maps_do_not_know(parts: str) -> None:
-    """By hand: the first, third ... part's views by what the others taught, and the reverse."""
+FOURTHS = [[0, 4], [1, 5], [2, 6], [3]]  # of seven parts
+THIRDS = [[0, 1], [2, 3, 4], [5, 6]]  # of aabbbcc: each part
+
+
+@pytest.mark.parametrize(
+    ("parts", "folds"),
+    [
+        ("aabbbcc", THIRDS),
+        ("aabbaab", [[0, 1, 4, 5], [2, 3, 6]]),
+        ("abcdefg", FOURTHS),
+        ("", FOURTHS),
+        ("aaaaaaa", FOURTHS),
+    ],
+)
+def test_units_come_from_parts_that_the_maps_do_not_know(
+    parts: str, folds: list[list[int]]
+) -> None:
+    """By hand: the first, fifth ... part's views by what the others taught, and so on."""
     seen = [View(image, part=part) for image, part in zip(PIXELS, parts or [""] * 7, strict=True)]
-    even = {"aabbbcc": [0, 1, 5, 6], "abcdefg": [0, 2, 4, 6], "": [0, 2, 4, 6]}[parts]
     made, found = textured(), []
-    for judged in (even, [n for n in range(7) if n not in even]):
+    for judged in folds:
         learn_maps(made, lambda judged=judged: [v for n, v in enumerate(seen) if n not in judged])
         found.append(map_scores(made, [seen[n] for n in judged]))
     assert units_by_others(made, lambda: seen) == units_of(torch.cat(found))
@@ -289,7 +303,7 @@ def test_the_whole_adds_to_the_score_what_it_has_above_the_ordinary() -> None:
 def test_units_of_the_whole_come_from_other_parts_too() -> None:
     made, found = whole(), []
     seen = [View(image, part=part) for image, part in zip(PIXELS, "aabbbcc", strict=True)]
-    for judged in ([0, 1, 5, 6], [2, 3, 4]):
+    for judged in THIRDS:
         learn_maps(made, lambda judged=judged: [v for n, v in enumerate(seen) if n not in judged])
         found.append(map_scores(made, [seen[n] for n in judged]))
     scores = torch.cat(found)
@@ -309,7 +323,7 @@ def test_extremes_come_from_parts_that_the_maps_do_not_know() -> None:
     seen = [View(image, part=part) for image, part in zip(PIXELS, "aabbbcc", strict=True)]
     made, maps = textured(), []
     made.settings = made.settings.model_copy(update={"extremes": True})
-    for judged in ([0, 1, 5, 6], [2, 3, 4]):
+    for judged in THIRDS:
         learn_maps(made, lambda judged=judged: [v for n, v in enumerate(seen) if n not in judged])
         maps += [made.errors(seen[n]).errors for n in judged]
     expected = find_extremes(torch.cat([cell_values(one).transpose(0, 1) for one in maps]))
@@ -421,7 +435,7 @@ def test_held_out_images_do_not_touch_the_units() -> None:
     ticks: list[None] = []
     learn_all(made, views, lambda: ticks.append(None))
     # Parts; for each fold two passes that teach and one that judges; the two that stay.
-    assert len(ticks) == (1 + 2 * 3 + 2) * len(PIXELS) == passes(made.settings) * len(PIXELS)
+    assert len(ticks) == (1 + 4 * 3 + 2) * len(PIXELS) == passes(made.settings) * len(PIXELS)
     assert made.units is not None
     scorer, ticks = ImageScorer(made, made.settings), []
     calibration, scores = scorer.calibrate(PIXELS[:3], lambda: ticks.append(None))

@@ -26,7 +26,7 @@ from burnish.settings import Settings
 
 PLACES = 300  # of each view that the correlation of features is measured on
 LEAST_UNIT = 0.05  # of the median score: the least a map's scores are taken to scatter
-FOLDS = 2
+FOLDS = 4  # of the parts; each is judged by what is learnt of the others
 NORMAL = 1.4826  # standard deviations in a median absolute deviation, if normally distributed
 LEAST_LOCAL = 0.1  # the least that the highest scores of maps are taken to scatter, units
 LEAST_WHOLE = 1e-3  # the same of the surface as a whole, of its logarithm
@@ -61,7 +61,7 @@ def learn_all(scorer: Scorer, views: Views, tick: Callable[[], None] = lambda: N
 
 
 def passes(settings: Settings) -> int:
-    """How often `learn_all` goes through the views."""
+    """How often `learn_all` goes through the views, at most: few parts make fewer folds."""
     by_position = settings.standardise == "position"
     asked = (settings.texture, by_position, settings.lines, settings.features)
     maps = sum(1 for one in asked if one)
@@ -133,24 +133,27 @@ def learn_features(scorer: Scorer, views: Iterable[View]) -> FeatureModel:
 
 
 def cross_fitted(scorer: Scorer, views: Views) -> list[Judge]:
-    """Half of the parts judge the other half, in turns.
+    """A quarter of the parts is judged by what is learnt of the others, in turns.
 
     A map with many numbers knows the very parts it was learnt from, finds all of them alike, and
     would make too much of how new ones differ.
     """
     places: dict[str, int] = {}
+    total = 0
     for number, view in enumerate(views()):
         places.setdefault(_part_of(view, number), len(places))
-    whole = len(places) < FOLDS  # one part: views stand in for parts
+        total += 1
+    whole = len(places) == 1  # views stand in for parts
+    folds = min(FOLDS, total if whole else len(places))
 
     def in_fold(fold: int, wanted: bool) -> Iterable[View]:
         for number, view in enumerate(views()):
             place = number if whole else places[_part_of(view, number)]
-            if (place % FOLDS == fold) == wanted:
+            if (place % folds == fold) == wanted:
                 yield view
 
     judges: list[Judge] = []
-    for fold in range(FOLDS):
+    for fold in range(folds):
         judge = copy(scorer)  # one generator; each learns maps of its own
         learn_maps(judge, partial(in_fold, fold, False))
         judges.append((judge, partial(in_fold, fold, True)))
