@@ -4,9 +4,9 @@
     python benchmarks/export_formats.py time rail=RUN kolektor=RUN --out FOLDER
 
 `prepare` exports through the gate and keeps what it says, with the AUROC of the model's whole test
-set; `time` runs all formats on the same images in turns (image 1 with each, image 2 with
+set; `time` inspects the same images with all formats in turns (image 1 with each, image 2 with
 each, ...) and gives medians, with one thread and with two in a process each. Every step adds to
-benchmarks/export_formats.json, or to --json.
+benchmarks/export_formats.json, or to --json, and then writes the tables of docs/export.md anew.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from burnish.export.parity import Difference
 
 OUT = Path(__file__).with_suffix(".json")
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "export.md"
 FORMATS = {
     "onnx": ("onnx", False),
     "openvino": ("openvino", False),
@@ -60,6 +61,7 @@ def prepare(runs: dict[str, Path], folder: Path, found: dict[str, Any], file: Pa
                 rows["torch"]["auroc"] = auroc(made.parity.images, "score")
                 row.pop("refused", None)
             except BurnishError as error:
+                row.clear()
                 row["refused"] = str(error).splitlines()[0]
             print(name, label, row, flush=True)
             file.write_text(json.dumps(found, indent=1) + "\n")
@@ -87,21 +89,73 @@ def measure(run: Path, name: str, folder: Path) -> dict[str, float]:
     model = Detector.load(run)
     paths = [image.path for image in find_test_images(model.card.data["folder"])]
     images = [read_image(path) for path in paths[:: max(1, len(paths) // ROUNDS)]][:ROUNDS]
-    runs = {"torch": lambda image: model.inspect(image)}
+    judges = {"torch": model}
     for label in FORMATS:
         file = file_of(folder, name, label)
         if file.exists():
-            runs[label] = Detector.load(file).run  # type: ignore[attr-defined]
-    for call in runs.values():
+            judges[label] = Detector.load(file)
+    for judge in judges.values():
         for image in images[:3]:
-            call(image)
-    times: dict[str, list[float]] = {label: [] for label in runs}
+            judge.inspect(image)
+    times: dict[str, list[float]] = {label: [] for label in judges}
     for image in images:
-        for label, call in runs.items():
+        for label, judge in judges.items():
             start = time.perf_counter()
-            call(image)
+            judge.inspect(image)
             times[label].append(1000 * (time.perf_counter() - start))
     return {label: round(float(np.median(values)), 2) for label, values in times.items()}
+
+
+def parity_table(found: dict[str, Any]) -> list[str]:
+    """Lines of Markdown: what the gate said, or why it refused."""
+    lines = [
+        "| model | format | size, MB | AUROC | largest score difference, of the threshold "
+        "| allowed | largest map difference | verdicts that differ |",
+        "|" + " --- |" * 8,
+    ]
+    for name, model in found["models"].items():
+        for label, row in model["formats"].items():
+            if label == "torch":
+                own = f"{row['bytes'] / 1e6:.1f} | {row['auroc']:.3f}"
+                lines.append(f"| {name} | burnish itself | {own} | | | | |")
+            elif "refused" in row:
+                lines.append(f"| {name} | {label} | refused | | | | | |")
+            else:
+                p = row["parity"]
+                share = p["largest_score_difference"] / p["threshold"]
+                lines.append(
+                    f"| {name} | {label} | {row['bytes'] / 1e6:.1f} | {row['auroc']:.3f} "
+                    f"| {100 * share:.2g} % | {100 * p['score_tolerance'] / p['threshold']:.2g} % "
+                    f"| {p['largest_map_difference']:.2g} | {p['verdicts_that_differ']} |"
+                )
+    return lines
+
+
+def time_table(found: dict[str, Any]) -> list[str]:
+    """Lines of Markdown: milliseconds an image, one thread and two."""
+    labels = [label for label in ("torch", *FORMATS) if any(
+        "ms_1_threads" in model["formats"].get(label, {}) for model in found["models"].values()
+    )]  # fmt: skip
+    heads = ["burnish itself" if label == "torch" else label for label in labels]
+    lines = [f"| model | {' | '.join(heads)} |", "|" + " --- |" * (1 + len(labels))]
+    for name, model in found["models"].items():
+        cells = []
+        for label in labels:
+            row = model["formats"].get(label, {})
+            times = [row.get(f"ms_{threads}_threads") for threads in (1, 2)]
+            cells.append("-" if None in times else ", ".join(f"{ms:.0f}" for ms in times))
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def write_page(found: dict[str, Any]) -> None:
+    """Both tables into docs/export.md, each between its two markers."""
+    text = PAGE.read_text()
+    for name, lines in (("parity", parity_table(found)), ("times", time_table(found))):
+        start, end = f"<!-- {name}: benchmarks/export_formats.py -->", f"<!-- end of {name} -->"
+        before, rest = text.split(start, 1)
+        text = before + "\n".join([start, "", *lines, "", end]) + rest.split(end, 1)[1]
+    PAGE.write_text(text)
 
 
 def main() -> None:
@@ -143,6 +197,8 @@ def main() -> None:
     else:
         prepare(runs, given.out, found, given.json)
     given.json.write_text(json.dumps(found, indent=1) + "\n")
+    if given.json == OUT:
+        write_page(found)
 
 
 if __name__ == "__main__":
