@@ -82,6 +82,7 @@ def test_models_side_by_side(detector: Detector, metal: Path, tmp_path: Path) ->
     assert a.image_auroc == pytest.approx(sum(pairs) / len(pairs))
     assert a.size_mib == pytest.approx(first.stat().st_size / 2**20)
     assert a.images == len(files) == 16
+    assert a.device == b.device == str(detector.scorer.scorer.device)
 
 
 def test_a_folder_without_labels_gives_no_auroc(detector: Detector, metal: Path) -> None:

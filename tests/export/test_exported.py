@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from burnish import BurnishError, Detector
+from burnish.bench.models import compare_models
 from burnish.export.exported import ExportedDetector, load_exported
 
 EVERY = pytest.mark.parametrize("suffix", [".onnx", ".xml", ".pt2"])
@@ -50,6 +51,12 @@ def test_every_image_of_a_set(exports: Path, detector: Detector, metal: Path, su
     assert isinstance(exported, ExportedDetector)
     for path in sorted((metal / "test").rglob("*.png")):
         assert_same(detector, exported, path)
+
+
+def test_a_bench_says_where_exports_run(exports: Path, run_folder: Path, metal: Path) -> None:
+    files = sorted((metal / "test" / "good").iterdir())[:1]
+    for figures in compare_models([run_folder, exports / "model.onnx"], files, None)[1:]:
+        assert figures.device == "cpu"
 
 
 @EVERY

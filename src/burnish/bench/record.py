@@ -135,12 +135,14 @@ class FormatFigures:
     """One model file beside others, on the same images in turns.
 
     Attributes:
+        device: that it ran on: exported models run on the processor, whatever the others do.
         score_difference: largest, from the first model's scores.
         verdicts_differ: images that the first model judges differently.
         image_auroc: on the data's test images; None without both kinds.
     """
 
     path: str
+    device: str
     size_mib: float
     ms: Quantiles
     images_per_second: float

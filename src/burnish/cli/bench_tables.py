@@ -140,13 +140,14 @@ def _against(a: Against) -> Table:
 
 
 def _models(models: list[FormatFigures]) -> Table:
-    table = _figures(f"models side by side, {models[0].images} images in turns", "model", "MiB",
+    table = _figures(f"models side by side, {models[0].images} images in turns", "model", "on", "MiB",
                      "p50 ms", "p99 ms", "images/s", "AUROC", "score differs by",
                      "verdicts differ")  # fmt: skip
     for m in models:
         path = Path(m.path)
         table.add_row(
             str(Path(path.parent.name) / path.name),
+            m.device,
             f"{m.size_mib:.1f}",
             f"{m.ms.p50:.2f}",
             f"{m.ms.p99:.2f}",
