@@ -140,8 +140,8 @@ def _against(a: Against) -> Table:
 
 
 def _models(models: list[FormatFigures]) -> Table:
-    table = _figures(f"models side by side, {models[0].images} images in turns", "model", "on", "MiB",
-                     "p50 ms", "p99 ms", "images/s", "AUROC", "score differs by",
+    table = _figures(f"models side by side, {models[0].images} images in turns", "model", "on",
+                     "MiB", "p50 ms", "p99 ms", "images/s", "AUROC", "score differs by",
                      "verdicts differ")  # fmt: skip
     for m in models:
         path = Path(m.path)
