@@ -15,8 +15,8 @@ from burnish.configuration import make_settings
 from burnish.detection.image_scorer import ImageScorer
 from burnish.detection.learning import (
     LEAST_UNIT,
+    CrossFitted,
     Views,
-    cross_fitted,
     cross_fitted_units,
     learn_all,
     learn_maps,
@@ -99,7 +99,7 @@ def views() -> list[View]:
 
 
 def units_by_others(made: Scorer, seen: Views) -> tuple[list[float], list[float]]:
-    return cross_fitted_units(made.settings, cross_fitted(made, seen))
+    return cross_fitted_units(made.settings, CrossFitted(made, seen))
 
 
 def test_textures_against_numpy() -> None:

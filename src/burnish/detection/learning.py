@@ -6,9 +6,10 @@ comparable with those of new parts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,8 +21,11 @@ from burnish.detection.scorer import Scorer, View, to_tensor
 from burnish.method.backbone import FEATURES, load_backbone
 from burnish.method.extremes import Extremes, cell_values, find_extremes, sparing
 from burnish.method.features import STRIDE, FeatureModel, coarse_region, precision_of
+from burnish.method.lines import LineModel
 from burnish.method.mahalanobis import SLACK
 from burnish.method.scoring import ORDINARY, image_score
+from burnish.method.texture import TextureModel
+from burnish.method.whole import WholeModel
 from burnish.settings import Settings
 
 PLACES = 300  # of each view that the correlation of features is measured on
@@ -33,8 +37,6 @@ LEAST_WHOLE = 1e-3  # the same of the surface as a whole, of its logarithm
 
 Views = Callable[[], Iterable[View]]
 """Gives the same good training views, in the same order, each time it is called."""
-Judge = tuple[Scorer, Views]
-"""A scorer, and the views of parts that it has not learnt from."""
 
 
 def learn_all(scorer: Scorer, views: Views, tick: Callable[[], None] = lambda: None) -> None:
@@ -51,7 +53,7 @@ def learn_all(scorer: Scorer, views: Views, tick: Callable[[], None] = lambda: N
 
     units = extremes = None
     if scorer.settings.in_units:
-        judges = cross_fitted(scorer, ticking)
+        judges = CrossFitted(scorer, ticking)
         if scorer.settings.knows_extremes:
             extremes = learn_extremes(judges)
         units = cross_fitted_units(scorer.settings, judges, extremes)
@@ -71,21 +73,40 @@ def passes(settings: Settings) -> int:
     return maps + 1 + FOLDS * (maps + judged)
 
 
+class Maps(NamedTuple):
+    """What parts are compared with, as a `Scorer` has it."""
+
+    position: tuple[Tensor, Tensor] | None = None
+    textures: Sequence[TextureModel] = ()
+    lines: Sequence[LineModel] = ()
+    features: FeatureModel | None = None
+    whole: WholeModel | None = None
+
+
+def learnt_maps(scorer: Scorer) -> Maps:
+    """What a scorer compares with."""
+    return Maps(scorer.position, scorer.learnt, scorer.learnt_lines, scorer.features, scorer.whole)
+
+
+def use_maps(scorer: Scorer, maps: Maps) -> None:
+    """A scorer compares with these from now on, and with no units or extremes."""
+    scorer.position, scorer.units = maps.position, None
+    scorer.use_textures(maps.textures)
+    scorer.use_lines(maps.lines)
+    scorer.use_features(maps.features)
+    scorer.use_whole(maps.whole)
+    scorer.use_extremes(None)
+
+
 def learn_maps(scorer: Scorer, views: Views) -> None:
     """What parts are compared with: positions, textures, the whole, lines, features."""
-    scorer.position, scorer.textures, scorer.units = None, [], None
-    scorer.lines, scorer.features, scorer.whole = [], None, None
-    scorer.use_extremes(None)
+    use_maps(scorer, Maps())
     settings = scorer.settings
     textures, whole = learn_textures(scorer, views()) if settings.texture else ([], None)
-    if settings.standardise == "position":
-        learn_positions(scorer, views())
+    position = learn_positions(scorer, views()) if settings.standardise == "position" else None
     lines = learn_lines(scorer, views()) if settings.lines else []
     features = learn_features(scorer, views()) if settings.features else None
-    scorer.use_textures(textures)
-    scorer.use_whole(whole)
-    scorer.use_lines(lines)
-    scorer.use_features(features)
+    use_maps(scorer, Maps(position, textures, lines, features, whole))
 
 
 def learn_positions(scorer: Scorer, views: Iterable[View]) -> tuple[Tensor, Tensor]:
@@ -132,43 +153,52 @@ def learn_features(scorer: Scorer, views: Iterable[View]) -> FeatureModel:
     )
 
 
-def cross_fitted(scorer: Scorer, views: Views) -> list[Judge]:
-    """A quarter of the parts is judged by what is learnt of the others, in turns.
+class CrossFitted:
+    """Each fold of the parts, in turns, with a scorer that has learnt from the others.
 
     A map with many numbers knows the very parts it was learnt from, finds all of them alike, and
     would make too much of how new ones differ.
-    """
-    places: dict[str, int] = {}
-    total = 0
-    for number, view in enumerate(views()):
-        places.setdefault(_part_of(view, number), len(places))
-        total += 1
-    whole = len(places) == 1  # views stand in for parts
-    folds = min(FOLDS, total if whole else len(places))
 
-    def in_fold(fold: int, wanted: bool) -> Iterable[View]:
+    It is one scorer that takes on what each fold's others taught, while that fold is looked at: by
+    cells that is little, stretched to every pixel of large images it would fill the memory.
+    """
+
+    def __init__(self, scorer: Scorer, views: Views) -> None:
+        self._judge, self._views = copy(scorer), views
+        self._places: dict[str, int] = {}
+        total = 0
         for number, view in enumerate(views()):
-            place = number if whole else places[_part_of(view, number)]
-            if (place % folds == fold) == wanted:
+            self._places.setdefault(_part_of(view, number), len(self._places))
+            total += 1
+        self._whole = len(self._places) == 1  # views stand in for parts
+        self._folds = min(FOLDS, total if self._whole else len(self._places))
+        self._taught = []
+        for fold in range(self._folds):
+            learn_maps(self._judge, partial(self._fold, fold, False))
+            self._taught.append(learnt_maps(self._judge))
+
+    def __iter__(self) -> Iterator[tuple[Scorer, Views]]:
+        for fold, maps in enumerate(self._taught):
+            use_maps(self._judge, maps)
+            yield self._judge, partial(self._fold, fold, True)
+
+    def _fold(self, fold: int, wanted: bool) -> Iterator[View]:
+        """The views of a fold's parts, or all others."""
+        for number, view in enumerate(self._views()):
+            place = number if self._whole else self._places[_part_of(view, number)]
+            if (place % self._folds == fold) == wanted:
                 yield view
 
-    judges: list[Judge] = []
-    for fold in range(folds):
-        judge = copy(scorer)  # one generator; each learns maps of its own
-        learn_maps(judge, partial(in_fold, fold, False))
-        judges.append((judge, partial(in_fold, fold, True)))
-    return judges
 
-
-def learn_extremes(judges: Sequence[Judge]) -> Extremes:
+def learn_extremes(judges: CrossFitted) -> Extremes:
     """How high maps get on good views of parts that they were not learnt from.
 
     Maps standardised by position are left out: that keeps them even on good parts, and in shares of
     their extremes, which shrink their units, a dimmer lamp moves them much further.
     """
-    found, (first, _) = [], judges[0]
-    spared = 0 if first.position is None else len(first.masks)
+    found, spared = [], 0
     for judge, views in judges:
+        spared = 0 if judge.position is None else len(judge.masks)
         kept = SomeViews(judge.settings.seed)
         for view in views():
             if kept.wants():
@@ -179,16 +209,16 @@ def learn_extremes(judges: Sequence[Judge]) -> Extremes:
 
 
 def cross_fitted_units(
-    settings: Settings, judges: Sequence[Judge], extremes: Extremes | None = None
+    settings: Settings, judges: CrossFitted, extremes: Extremes | None = None
 ) -> tuple[list[float], list[float]]:
     """mu and sigma of each map (`units_of`), from the scores of views of parts that the map was
     not learnt from."""
-    found = []
+    found, maps = [], 0
     for judge, views in judges:
         judge.use_extremes(extremes)
         found.append(map_scores(judge, views()))
+        maps = judge.maps
     scores = torch.cat(found)
-    maps = judges[0][0].maps
     mu, sigma = units_of(scores[:, :maps])
     if settings.judges_whole:
         middle, unit = unit_of_whole(scores, mu, sigma)
