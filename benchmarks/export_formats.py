@@ -150,12 +150,14 @@ def time_table(found: dict[str, Any]) -> list[str]:
 
 def write_page(found: dict[str, Any]) -> None:
     """Both tables into docs/export.md, each between its two markers."""
+    from burnish.files import atomic_write
+
     text = PAGE.read_text()
     for name, lines in (("parity", parity_table(found)), ("times", time_table(found))):
         start, end = f"<!-- {name}: benchmarks/export_formats.py -->", f"<!-- end of {name} -->"
         before, rest = text.split(start, 1)
         text = before + "\n".join([start, "", *lines, "", end]) + rest.split(end, 1)[1]
-    PAGE.write_text(text)
+    atomic_write(PAGE, text)
 
 
 def main() -> None:

@@ -86,6 +86,15 @@ def test_these_machines() -> None:
     for bench in (both, found["bf16_1_thread"]):
         naive = bench["naive"]
         assert f"({naive['train_speedup']:.2f} and {naive['inspect_speedup']:.2f})" in FLOWING
+    without = [found[name] for name in ("2_threads", "1_thread")]  # AVX-512
+    training, inspecting, share = zip(
+        *((b["naive"]["train_speedup"], b["naive"]["inspect_speedup"],
+           100 * b["training"]["products"]["share"]) for b in without),
+        strict=True,
+    )  # fmt: skip
+    assert f"on two threads, {training[0]:.2f} and {inspecting[0]:.2f}," in FLOWING
+    assert f"just missed at {share[0]:.1f} %" in FLOWING
+    assert f"(one thread: {training[1]:.2f}, {inspecting[1]:.2f} and {share[1]:.0f} %)" in FLOWING
     assert f"inspects {single['naive']['inspect_speedup']:.2f} times as fast" in FLOWING
     faster = single["training"]["step_ms"] / both["training"]["step_ms"]
     assert f"a step is {faster:.1f} times as fast again" in FLOWING

@@ -12,7 +12,6 @@ from burnish.bench.clock import percentile
 from burnish.bench.record import FormatFigures, Quantiles
 from burnish.detection.detector import Detector
 from burnish.errors import BurnishError
-from burnish.export.exported import ExportedDetector
 from burnish.images.dataset import GOOD, expand_paths, find_test_images
 
 WARM_UP = 2  # images
@@ -57,7 +56,7 @@ def compare_models(
     return [
         FormatFigures(
             path=str(path),
-            device=_device(detector),
+            device=detector.device,
             size_mib=_size(path) / 2**20,
             ms=Quantiles(percentile(ms.tolist(), 0.5), percentile(ms.tolist(), 0.99)),
             images_per_second=1000 / percentile(ms.tolist(), 0.5),
@@ -70,11 +69,6 @@ def compare_models(
             models, detectors, spent, scores, verdicts, strict=True
         )
     ]
-
-
-def _device(detector: Detector) -> str:
-    exported = isinstance(detector, ExportedDetector)
-    return "cpu" if exported else str(detector.scorer.scorer.device)
 
 
 def _auroc(scores: np.ndarray, defective: Sequence[bool] | None) -> float | None:

@@ -77,17 +77,19 @@ def record_products(work: Callable[[], object]) -> Counter[Product]:
 def square_peak(device: torch.device, kind: torch.dtype, seconds: float) -> float:
     """FLOP/s of a large square product, the best of about `seconds`.
 
-    The side is halved while one product would take longer than that: without hardware for it,
-    bfloat16 takes minutes at full size.
+    The side doubles, up to that of `SIDES`, as long as one product of the next would take no longer
+    than that: without hardware for it, bfloat16 takes minutes at full size.
     """
-    side = SIDES.get(device.type, 4096)
-    with torch.inference_mode():
-        trial = torch.randn(SMALLEST, SMALLEST, device=device).to(kind)
-        expected = best_seconds(lambda: torch.mm(trial, trial), device, 0.0)
-        while side > SMALLEST and expected * (side / SMALLEST) ** 3 > max(seconds, LEAST):
-            side //= 2
+
+    def shortest(side: int, seconds: float) -> float:
         left, right = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
-        return 2 * side**3 / best_seconds(lambda: torch.mm(left, right), device, seconds)
+        return best_seconds(lambda: torch.mm(left, right), device, seconds)
+
+    side, largest = SMALLEST, SIDES.get(device.type, 4096)
+    with torch.inference_mode():
+        while side < largest and 2**3 * shortest(side, 0.0) <= max(seconds, LEAST):
+            side *= 2
+        return 2 * side**3 / shortest(side, seconds)
 
 
 def products_peak(

@@ -51,7 +51,7 @@ class Detector:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For worker processes and deep copies: what cannot travel is made anew there."""
-        return type(self), (self.model, self.path, str(self.scorer.scorer.device))
+        return type(self), (self.model, self.path, self.device)
 
     @classmethod
     def train(
@@ -83,6 +83,11 @@ class Detector:
 
         return cls(*train(Path(data), preset, Path(out), changes, resume, overwrite, on_stage))
 
+    @property
+    def device(self) -> str:
+        """What it runs on: "cpu", "cuda:0", ..."""
+        return str(self.scorer.scorer.device)
+
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> Detector:
         """Read a model file, the one in a run folder, or a model that `burnish export` wrote.
@@ -112,7 +117,7 @@ class Detector:
             raise BurnishError(f"false alarms must lie between 0 and 1, not {rate}")
         calibration = self.card.calibration.model_copy(update={"false_alarms": rate})
         card = self.card.model_copy(update={"calibration": calibration})
-        return Detector(replace(self.model, card=card), self.path, str(self.scorer.scorer.device))
+        return Detector(replace(self.model, card=card), self.path, self.device)
 
     def inspect(self, source: str | Path | Image.Image | NDArray[Any]) -> Result:
         """Judge one image: a file, a PIL image or an array (see `read_image`).

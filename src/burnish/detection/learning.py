@@ -159,6 +159,7 @@ class CrossFitted:
     A map with many numbers knows the very parts it was learnt from, finds all of them alike, and
     would make too much of how new ones differ.
 
+    Iterating gives, for each fold, the scorer and the fold's views, which it has not learnt from.
     It is one scorer that takes on what each fold's others taught, while that fold is looked at: by
     cells that is little, stretched to every pixel of large images it would fill the memory.
     """

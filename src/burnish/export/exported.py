@@ -60,6 +60,10 @@ class ExportedDetector(Detector):
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopened, (self.path, self.card.calibration.false_alarms)
 
+    @property
+    def device(self) -> str:
+        return "cpu"
+
     def save(self, path: str | Path) -> Path:
         raise BurnishError(f"{self.path} is an exported model: copy the file")
 

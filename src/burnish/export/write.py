@@ -76,7 +76,7 @@ def _tidy(model: Any) -> None:
     """Fold what does not depend on the image, an `onnx_ir.Model`, in place.
 
     What `torch.onnx.export` does by itself, without its rules of rewriting: they take minutes (300
-    s of 370 where the machine is busy), and the runtimes do as much when they load the file.
+    s of 390 where the machine is busy), and the runtimes do as much when they load the file.
     """
     from onnx_ir.passes import Sequential, common
     from onnxscript.optimizer import fold_constants
