@@ -36,11 +36,11 @@ def augment(
         pixels = _mirror(pixels, wanted)
         inside = None if inside is None else _mirror(inside, wanted)
     inside = None if inside is None else inside.to(device)
-    images = pixels.to(device).float() / 127.5 - 1
+    images = pixels.to(device).float().div_(127.5).sub_(1)
     if jitter:
         shift, scale = torch.from_numpy(lamp).float().to(device)
         middle = images.mean(dim=(1, 2, 3), keepdim=True)
-        images = (middle + (images - middle) * (1 + scale) + 2 * shift).clamp(-1, 1)
+        images.sub_(middle).mul_(1 + scale).add_(middle).add_(2 * shift).clamp_(-1, 1)
     return images, inside
 
 

@@ -53,10 +53,11 @@ class Update:
                 fabric.backward,
             )  # fmt: skip
             discriminator.requires_grad_(False)
+        encoder = self.wrapped.get("encoder")
+        kept = None if encoder is None else generator.kept(masks)
         terms |= generator_losses(
-            images, painted, bottleneck, self.wrapped.get("encoder"), discriminator, s,
-            fabric.autocast, inside, generator.kept(masks),
-        )  # fmt: skip
+            images, painted, bottleneck, encoder, discriminator, s, fabric.autocast, inside, kept
+        )
         self.stepping["adam_g"].zero_grad()
         fabric.backward(terms["total"])
         if s.clip_gradient:
