@@ -42,8 +42,9 @@ def draw(runs: Path, out: Path) -> None:
             axes.axhline(1, color=FAINT, linewidth=1, linestyle="--")
             axes.set_xticks(range(len(kinds)), [shorten(k, 18) for k in kinds], rotation=35,
                             ha="right", fontsize=8)  # fmt: skip
-            axes.set_title(f"{name}, AUROC {found['image_auroc']:.3f}", fontsize=10)
+            axes.set_title(f"{name}, seed 0, AUROC {found['image_auroc']:.3f}", fontsize=10)
             axes.spines[["top", "right"]].set_visible(False)
+        axes.set_yticks([0, 0.5, 1, 1.5, MOST], ["0", "0.5", "1", "1.5", f"≥ {MOST:g}"])
         figure.axes[0].set_ylabel("score / threshold")
         atomic_write(out, drawn(figure).png)
 

@@ -26,7 +26,7 @@ from typing import Any
 
 from burnish import BurnishError, Detector
 from burnish.configuration import parse_assignments
-from burnish.detection.train import Stage
+from burnish.detection.stages import Stage
 from burnish.evaluation.evaluate import evaluate
 from burnish.evaluation.record import save_json
 from burnish.evaluation.report import write_report

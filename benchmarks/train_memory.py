@@ -43,7 +43,7 @@ def make_images(folder: Path, count: int) -> None:
 def measure(folder: str, steps: int) -> dict[str, Any]:
     """Train in this fresh process."""
     from burnish import Detector
-    from burnish.detection.train import Stage
+    from burnish.detection.stages import Stage
 
     os.environ["BURNISH_CACHE"] = str(Path(folder) / "cache")
     seen: dict[str, list[float]] = {"read": [], "train": [], "calibrate": []}

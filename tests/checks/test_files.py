@@ -82,6 +82,12 @@ def test_deep_images_that_use_few_bits(tmp_path: Path, found, surface) -> None:
     finding = found(tmp_path)["dim"]
     assert finding.severity == "warning"
     assert finding.figures["brightest"] <= 15
+    assert finding.message.startswith("10 of 10 images")
+
+    Image.fromarray(surface(10).astype(np.uint16) << 8).save(tmp_path / "full.png")
+    finding = found(tmp_path)["dim"]  # one that uses all of its bits does not speak for the others
+    assert finding.images == tuple(f"{i}.png" for i in range(10))
+    assert finding.message.startswith("10 of 11 images")
 
 
 def test_a_folder_that_left_its_manifest(clean: Path, found, surface, save) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,38 @@ def test_models_are_shown_side_by_side(burnish: Call, run_folder: Path, metal: P
     assert "AUROC" in out
 
 
+def test_an_image_that_cannot_be_read_is_left_out(
+    burnish: Call, run_folder: Path, metal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(metal, data)
+    broken = min((data / "test").rglob("*.png"))
+    broken.write_bytes(broken.read_bytes()[:300])
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, err = burnish("--model", run_folder, "--model", run_folder, "--data", data)
+    assert code == 0
+    assert f"not used: {broken}" in err
+    assert "models side by side, 15 images" in out
+    lines = [line.split() for line in out.splitlines() if line.strip()]
+    assert lines[-1][-2:] == ["0", "0"]  # the last columns are whole at 80 characters
+
+
+def test_parts_that_are_turned_are_not_raced(burnish: Call, short: list[str], bolts: Path) -> None:
+    options = [*short, "--data", bolts, "--set", "align=auto"]
+    code, _, err = burnish(*options, "--against", "naive")
+    assert code == 2
+    assert "--set align=none" in err
+
+
+def test_parts_are_told_by_the_users_own_names(
+    burnish: Call, short: list[str], metal: Path
+) -> None:
+    first = min((metal / "train/good").iterdir()).stem
+    pattern = f"part_pattern=^{first[:-1]}"  # fits the first ten names alone
+    code, _, err = burnish(*short, "--data", metal, "--set", pattern)
+    assert code == 0, err
+
+
 def test_models_need_images(burnish: Call, run_folder: Path) -> None:
     code, _, err = burnish("--model", run_folder)
     assert code == 2
@@ -110,7 +143,11 @@ def test_models_need_images(burnish: Call, run_folder: Path) -> None:
         (("--data", "/no/such/folder"), "there is no /no/such/folder"),
         (("--json", "/proc/none/bench.json"), "cannot write /proc/none"),
         (("--model", "/no/model", "--data", "/"), "there is no /no/model"),
-        (("--model", "x", "--against", "naive"), "leave --against, --set out"),
+        (("--model", "x", "--against", "naive"), "leave --against out"),
+        (
+            ("--model", "x", "--preset", "tiny", "--set", "batch=4", "--seconds", "1"),
+            "leave --preset, --seconds, --set out",
+        ),
         (("--set", "mask_channel=true", "--against", "naive"), "knows no mask_channel=True"),
         (("--set", "tile=128", "--against", "naive"), "knows no tile=128"),
         (

@@ -164,7 +164,7 @@ def test_what_could_not_be_judged_is_in_the_rows_and_counted(
     assert "nothing matches" in rows["none*.png"]["error"]
     code, _, err = burnish("inspect", run_folder, folder, f"{tmp_path}/none*.png")
     defects = int(rows["a.png"]["verdict"] == "defect")
-    assert f"2 parts: {1 - defects} good, {defects} defective, 1 not read" in err
+    assert f"2 images: {1 - defects} good, {defects} defective, 1 not read" in err
 
 
 def test_a_data_set_is_inspected_without_its_masks(burnish, run_folder: Path, metal: Path) -> None:
@@ -383,6 +383,7 @@ def test_presets_and_doctor(burnish) -> None:
     assert code == 0
     assert all(name in text for name in ("paper", "small", "tiny"))
     code, text, _ = burnish("presets", "small")
+    assert "pip install 'burnish[features]'" in " ".join(text.split())
     assert code == 0
     assert "tome_r" in text
     code, text, _ = burnish("doctor", "--json")
@@ -442,3 +443,67 @@ def test_a_fault_of_burnish_is_no_verdict(
         main.run()
     assert left.value.code == 2
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_too_few_parts_for_a_wanted_rate_are_told(
+    burnish, run_folder: Path, metal: Path, tmp_path: Path
+) -> None:
+    held = len(Detector.load(run_folder).card.calibration.scores)
+    best = f"{held} held-out good images can promise at most {100 / (held + 1):.2g} % false alarms"
+    picture = next((metal / "test/good").glob("*.png"))
+    _, _, err = burnish("inspect", run_folder, picture, "--false-alarms", 0.0001)
+    assert best in err
+    report = ["--report", tmp_path / "e"]
+    _, _, err = burnish("evaluate", run_folder, metal, "--false-alarms", 0.0001, *report)
+    assert best in err
+    _, _, err = burnish("inspect", run_folder, picture, "--false-alarms", 0.5)
+    assert "at most 50 % of good parts" in err
+    _, _, err = burnish("inspect", run_folder, picture)
+    assert "promise" not in err
+
+
+def test_what_lies_where_a_model_was_expected_is_told(burnish, metal: Path, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"")
+    picture = next((metal / "test/good").glob("*.png"))
+    code, _, err = burnish("inspect", tmp_path, picture)
+    assert code == 2
+    assert "holds an unfinished training" in err
+    code, _, err = burnish("info", metal / "test/good")
+    assert code == 2
+    assert "holds images: the model comes first" in err
+
+
+def test_a_run_stopped_while_calibrating_goes_on(
+    burnish, metal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    command = ["train", metal, "--out", tmp_path / "run", *SHORT, "--set", "steps=2"]
+    with monkeypatch.context() as patch:
+        patch.setattr("burnish.detection.train.learn_all", stopped)
+        code, _, err = burnish(*command)
+    assert code == 130
+    assert "the same command with --resume goes on" in err
+    code, _, err = burnish(*command, "--resume")
+    assert code == 0, err
+
+
+def test_a_log_tells_how_far_calibration_is(
+    burnish, metal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("burnish.cli.progress.LOG_EVERY", 0.0)
+    command = ["train", metal, "--out", tmp_path / "run", *SHORT, "--set", "steps=2"]
+    _, _, err = burnish(*command)
+    shares = [line.split()[1] for line in err.splitlines() if line.startswith("calibrate")]
+    assert len(shares) > 10
+    assert shares == sorted(shares, key=int)
+    assert shares[-1] == "100"
+
+
+def test_notes_name_their_image(burnish, run_folder: Path, tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        Image.new("L", (300, 40)).save(tmp_path / name)
+    _, _, err = burnish("inspect", run_folder, tmp_path)
+    for name in ("a.png", "b.png"):
+        assert f"note: {tmp_path / name}: the image is 300x40 px" in err

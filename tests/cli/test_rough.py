@@ -58,8 +58,8 @@ def test_heat_maps_of_the_last_run_are_no_parts(
     first = burnish(*command)
     code, out, err = burnish(*command)
     assert (code, out) == (first[0], first[1])
-    assert "1 heat maps in" in err
-    assert "1 parts" in err
+    assert "1 heat map in" in err
+    assert "1 image:" in err
     assert [path.name for path in (tmp_path / "heat").iterdir()] == ["a.png.heatmap.png"]
     code, _, err = burnish("inspect", run_folder, tmp_path / "heat", "--heatmaps", tmp_path)
     assert code == 2

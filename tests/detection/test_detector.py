@@ -200,3 +200,18 @@ def test_images_that_are_not_learnt_from_are_told(metal: Path, micro: dict, tmp_
         on_stage=lambda stage: told.append(stage.message),
     )  # fmt: skip
     assert any("24 images in subfolders of" in message for message in told)
+
+
+def test_without_a_listener_what_to_look_at_is_a_warning(
+    metal: Path, micro: dict, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = tmp_path / "good"
+    shutil.copytree(metal / "train/good", good)
+    (good / "zz.png").write_bytes(b"no picture")
+    with caplog.at_level("INFO", logger="burnish"):
+        Detector.train(good, "tiny", tmp_path / "run", **micro)
+    warned = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    told = [r.getMessage() for r in caplog.records if r.levelname == "INFO"]
+    assert any("zz.png" in message for message in warned)
+    assert any("can promise at most" in message for message in warned)
+    assert any(message.startswith("training on cpu") for message in told)

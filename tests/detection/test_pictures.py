@@ -81,9 +81,10 @@ def test_outline_draws_each_region() -> None:
     part = result(regions=(Region(3, 4, 6, 5, 9.0), Region(20, 10, 2, 2, 5.0)))
     drawn = np.asarray(outline(Image.new("RGB", (30, 20)), part))[..., 0] > 0
     expected = np.zeros((20, 30), bool)
-    expected[4:9, 3:9] = True
-    expected[5:8, 4:8] = False
-    expected[10:12, 20:22] = True
+    expected[3:10, 2:10] = True  # round the region, which stays in sight
+    expected[4:9, 3:9] = False
+    expected[9:13, 19:23] = True
+    expected[10:12, 20:22] = False
     assert np.array_equal(drawn, expected)
 
 
@@ -170,7 +171,10 @@ def test_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     [
         ({}, ""),
         ({"is_defect": True, "peak": (3, 9)}, "near 3,9"),
-        ({"is_defect": True, "evidence": "whole surface"}, "whole surface"),
+        (
+            {"is_defect": True, "evidence": "whole surface", "peak": (3, 9)},
+            "whole surface, most near 3,9",
+        ),
         ({"is_defect": True, "regions": (Region(3, 4, 6, 5, 9.0),)}, "3,4 6x5"),
         ({"is_defect": True, "regions": (Region(3, 4, 6, 5, 9.0),) * 3}, "3,4 6x5 (+2)"),
         ({"regions": (Region(3, 4, 6, 5, 9.0),)}, ""),  # a good part has no defect's place
@@ -215,3 +219,15 @@ def test_a_surface_that_is_wrong_as_a_whole_says_so_in_its_picture() -> None:
     below = np.asarray(told)[40 + 18 :, : plain.width]
     np.testing.assert_array_equal(below, np.asarray(plain)[40:])
     assert (np.asarray(told)[36:54] < 200).any(axis=2).sum() > 150  # ink
+
+
+@pytest.mark.parametrize("name", ["Teil ü 3.png", "odd\udcff.png", "long" * 50 + ".png"])
+def test_the_picture_names_its_file(name: str) -> None:
+    told, plain = (np.asarray(panels(result(path=p))) for p in (Path(name), None))
+    assert told.shape == plain.shape
+    changed = (told != plain).any(axis=2)
+    assert changed.sum() > 30  # ink
+    rows, columns = np.nonzero(changed)
+    assert rows.max() < 40
+    verdict = np.nonzero((plain[:36] < 200).any(axis=(0, 2)))[0].max()
+    assert columns.min() > verdict

@@ -31,7 +31,7 @@ LEAST, TURN, BLOCK = 4, 2, 8  # steps timed at least, steps in a turn, images in
 TIE = 1e-4  # nearer to the threshold than this share of it, rounding decides
 UNKNOWN: dict[str, tuple[object, ...]] = {  # what the plain version does not do
     "roi": ("",), "tile": ("full",), "mask_channel": (False,), "features": ("",),
-    "align": ("none", "auto"),  # the bench's surfaces hold nothing to align
+    "align": ("none", "auto"),  # whether "auto" found parts is known when the images are read
 }  # fmt: skip
 
 

@@ -68,6 +68,11 @@ def run_bench(
     ):
         work = Path(name)
         store = load_images(good, settings)
+        if plain is not None and store.alignment is not None:
+            raise BurnishError(
+                "these images show parts that are found and turned, which the plain version does "
+                "not do: --set align=none, or leave --against naive out"
+            )
         tell("training: timing steps")
         trainer = make_trainer(settings, store, work / "timed")
         training = measure_training(trainer, seconds)
@@ -96,19 +101,27 @@ def run_bench(
 
 
 def bench_models(
-    models: Sequence[Path], data: Path | None, threads: int | None, command: str, tell: Tell
+    models: Sequence[Path],
+    data: Path | None,
+    threads: int | None,
+    command: str,
+    tell: Tell,
+    left_out: Tell = lambda problem: None,
 ) -> Bench:
     """Model files side by side on the images of `data`.
 
+    Args:
+        left_out: told of each image that cannot be read.
+
     Raises:
-        BurnishError: no data, or a model or image cannot be read.
+        BurnishError: no data, a model that cannot be read, or no image that can.
     """
     if data is None:
         raise BurnishError("--model is compared on real images: name their folder with --data")
     files, defective = labelled(data)
     with threads_of(threads) as count:
         tell(f"{len(models)} models judge {len(files)} images, in turns")
-        figures = compare_models(models, files, defective)
+        figures = compare_models(models, files, defective, left_out)
     return Bench(
         command=command,
         preset="",

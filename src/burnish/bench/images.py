@@ -40,8 +40,8 @@ def pictures(data: Path | None, settings: Settings) -> Iterator[Path]:
         else:
             paths = find_training_images(data)
             good.mkdir()
-            for index, path in enumerate(some_of(paths, max(TAKEN, least))):
-                shutil.copyfile(path, good / f"{index:05}{path.suffix}")
+            for path in some_of(paths, max(TAKEN, least)):
+                shutil.copyfile(path, good / path.name)  # named as before: `part_pattern` reads it
         before = os.environ.get(ROOT_VARIABLE)
         os.environ[ROOT_VARIABLE] = str(work / "cache")
         try:

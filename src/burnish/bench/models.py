@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,25 +34,35 @@ def labelled(data: Path) -> tuple[list[Path], list[bool] | None]:
 
 
 def compare_models(
-    models: Sequence[Path], files: Sequence[Path], defective: Sequence[bool] | None
+    models: Sequence[Path],
+    files: Sequence[Path],
+    defective: Sequence[bool] | None,
+    left_out: Callable[[str], None] = lambda problem: None,
 ) -> list[FormatFigures]:
     """Every model judges every image, in turns image by image; the first one is the reference.
 
+    Args:
+        left_out: told of each image that cannot be read, or not judged by every model.
+
     Raises:
-        BurnishError: a model or an image cannot be read.
+        BurnishError: a model cannot be read, or no image can.
     """
     detectors = [Detector.load(path) for path in models]
-    for detector in detectors:
-        for file in files[:WARM_UP]:
-            detector.inspect(file)
-    shape = (len(models), len(files))
-    scores, verdicts, spent = np.zeros(shape), np.zeros(shape, np.bool_), np.zeros(shape)
-    for column, file in enumerate(files):
-        for row, detector in enumerate(detectors):
-            start = time.perf_counter()
-            result = detector.inspect(file)
-            spent[row, column] = 1000 * (time.perf_counter() - start)
-            scores[row, column], verdicts[row, column] = result.score, result.is_defect
+    judged: dict[int, list[tuple[float, bool, float]]] = {}
+    for index, file in enumerate(files):
+        try:
+            if len(judged) < WARM_UP:
+                for detector in detectors:
+                    detector.inspect(file)
+            judged[index] = [_judge(detector, file) for detector in detectors]
+        except BurnishError as error:
+            left_out(str(error))
+    if not judged:
+        raise BurnishError("none of the images can be judged")
+    columns = np.array(list(judged.values())).transpose(2, 1, 0)  # of models, then images
+    scores, verdicts, spent = columns[0], columns[1].astype(np.bool_), columns[2]
+    if defective is not None:
+        defective = [defective[index] for index in judged]
     return [
         FormatFigures(
             path=str(path),
@@ -61,14 +71,21 @@ def compare_models(
             ms=Quantiles(percentile(ms.tolist(), 0.5), percentile(ms.tolist(), 0.99)),
             images_per_second=1000 / percentile(ms.tolist(), 0.5),
             score_difference=float(np.abs(own - scores[0]).max()),
-            verdicts_differ=int((judged != verdicts[0]).sum()),
+            verdicts_differ=int((called != verdicts[0]).sum()),
             image_auroc=_auroc(own, defective),
-            images=len(files),
+            images=len(judged),
         )
-        for path, detector, ms, own, judged in zip(
+        for path, detector, ms, own, called in zip(
             models, detectors, spent, scores, verdicts, strict=True
         )
     ]
+
+
+def _judge(detector: Detector, file: Path) -> tuple[float, bool, float]:
+    """Score, verdict and ms."""
+    start = time.perf_counter()
+    result = detector.inspect(file)
+    return result.score, result.is_defect, 1000 * (time.perf_counter() - start)
 
 
 def _auroc(scores: np.ndarray, defective: Sequence[bool] | None) -> float | None:

@@ -11,7 +11,7 @@ from burnish.checks.measure import Measured
 from burnish.checks.subject import DataSet
 from burnish.images.reader import Header
 
-DIM = 32  # grey levels of 255; 16-bit images that stay below it use few of their bits
+DIM = 32  # grey levels of 255; a 16-bit image that stays below it uses few of its bits
 
 
 def find_file_problems(data: DataSet, images: Sequence[Measured]) -> list[Finding]:
@@ -210,18 +210,21 @@ def _pages(read: Sequence[Measured]) -> list[Finding]:
 
 def _dim(read: Sequence[Measured]) -> list[Finding]:
     deep = [image for image in read if image.header is not None and image.header.bits >= 16]
-    if not deep or max(image.statistics["bright"] for image in deep) >= DIM:
+    # Image by image: one that uses all of its bits says nothing of the others.
+    dim = [image for image in deep if image.statistics["bright"] < DIM]
+    if not dim:
         return []
-    most = max(image.statistics["brightest"] for image in deep)
+    most = max(image.statistics["brightest"] for image in dim)
+    said = f": {some([image.name for image in dim])}" if len(dim) < len(deep) else ""
     return [
         Finding(
             "dim",
             "warning",
             "16-bit images that use few of their bits",
-            f"{counted(len(deep), 'image')} with 16 bits come out nearly black: of 255 grey levels "
-            f"they reach {most:.0f}, for only the upper 8 bits are read.",
+            f"{len(dim):,} of {counted(len(deep), 'image')} with 16 bits come out nearly black: of "
+            f"255 grey levels they reach {most:.0f}, for only the upper 8 bits are read{said}.",
             "Scale them to the full range, all by one factor, before they are used.",
-            tuple(image.name for image in deep),
+            tuple(image.name for image in dim),
             figures={"brightest": most},
         )
     ]

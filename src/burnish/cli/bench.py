@@ -10,6 +10,7 @@ import typer
 
 
 def bench(
+    context: typer.Context,
     preset: Annotated[str, typer.Option(help="paper, small or tiny.")] = "small",
     data: Annotated[
         Path | None,
@@ -49,8 +50,13 @@ def bench(
 
     if against not in (None, "naive"):
         raise BurnishError(f"--against '{against}': there is only 'naive'")
-    if models and (against or assignments):
-        raise BurnishError("--model compares model files as they are: leave --against, --set out")
+    others = ("preset", "against", "seconds", "assignments")
+    given = [n for n in others if (s := context.get_parameter_source(n)) and s.name != "DEFAULT"]
+    if models and given:
+        named = ", ".join("--set" if name == "assignments" else f"--{name}" for name in given)
+        raise BurnishError(
+            f"--model compares model files as they are, each image once: leave {named} out"
+        )
     changes: dict[str, Any] = parse_assignments(assignments or [])
     make_settings(preset, changes)
     missing = [str(path) for path in (*(models or ()), *([data] if data else ()))
@@ -72,7 +78,11 @@ def bench(
             status.update(text)
 
         if models:
-            found = bench_models(models, data, threads, command, tell)
+            found = bench_models(
+                models, data, threads, command, tell,
+                lambda problem: console.print(f"not used: {problem}", highlight=False,
+                                              markup=False, soft_wrap=True),
+            )  # fmt: skip
         else:
             found = run_bench(
                 preset, changes, data, threads, seconds, against == "naive", command, tell

@@ -141,8 +141,8 @@ def _against(a: Against) -> Table:
 
 def _models(models: list[FormatFigures]) -> Table:
     table = _figures(f"models side by side, {models[0].images} images in turns", "model", "on",
-                     "MiB", "p50 ms", "p99 ms", "images/s", "AUROC", "score differs by",
-                     "verdicts differ")  # fmt: skip
+                     "MiB", "p50 ms", "p99 ms", "AUROC", "score\ndiffers by",
+                     "verdicts\ndiffer")  # fmt: skip
     for m in models:
         path = Path(m.path)
         table.add_row(
@@ -151,7 +151,6 @@ def _models(models: list[FormatFigures]) -> Table:
             f"{m.size_mib:.1f}",
             f"{m.ms.p50:.2f}",
             f"{m.ms.p99:.2f}",
-            f"{m.images_per_second:.1f}",
             "n/a" if m.image_auroc is None else f"{m.image_auroc:.4f}",
             f"{m.score_difference:.2g}",
             str(m.verdicts_differ),

@@ -84,6 +84,9 @@ def evaluate(
         detector = detector.with_false_alarms(false_alarms)
     check_writable(folder / "report.html")
     messages = Console(stderr=True)
+    if false_alarms is not None:
+        promise = detector.card.calibration.promise()
+        messages.print(promise, highlight=False, markup=False, soft_wrap=True)
     with image_progress(messages, "evaluate") as on_image:
         evaluation = run_evaluation(
             detector,

@@ -41,6 +41,7 @@ def inspect(
     An image unlike the training images (brightness, contrast, sharpness, colour) is judged, and
     flagged: what the verdict is worth on it nobody knows.
     """
+    from burnish.checks.finding import counted
     from burnish.errors import BurnishError
     from burnish.files import check_writable
     from burnish.images.dataset import expand_paths
@@ -58,12 +59,14 @@ def inspect(
     detector = Detector.load(model, device)
     if false_alarms is not None:
         detector = detector.with_false_alarms(false_alarms)
+        print(f"burnish: {detector.card.calibration.promise()}", file=sys.stderr)
     if heatmaps is not None:
         check_writable(heatmaps / "heatmap.png")
         # Pictures of an earlier run are no parts, though they lie in a folder of parts.
         files, pictures = _without(files, heatmaps)
         if pictures:
-            print(f"burnish: note: {pictures} heat maps in {heatmaps} left out", file=sys.stderr)
+            count = counted(pictures, "heat map")
+            print(f"burnish: note: {count} in {heatmaps} left out", file=sys.stderr)
         if not files:
             raise BurnishError(f"nothing to inspect but heat maps in {heatmaps}")
     root = os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
@@ -86,7 +89,8 @@ def inspect(
                 defects += result.is_defect
                 unlike += bool(result.out_of_range)
                 for note in result.notes[: max(0, NOTES - notes)]:
-                    print(f"burnish: note: {note}", file=sys.stderr)
+                    named = note if file.name in note else f"{file}: {note}"
+                    print(f"burnish: note: {named}", file=sys.stderr)
                 notes += len(result.notes)
                 row = _row(result) if as_csv else result.to_dict()
                 if not (as_json or as_csv):
@@ -97,11 +101,12 @@ def inspect(
                 table.writerow(row)
             rows.append(row)
     if notes > NOTES:
-        print(f"burnish: and {notes - NOTES} more notes; --json has all", file=sys.stderr)
+        more = counted(notes - NOTES, "more note")
+        print(f"burnish: and {more}; --json has all", file=sys.stderr)
     if not (as_json or as_csv):
         good = len(files) - defects - errors
-        print(f"{len(files)} parts: {good} good, {defects} defective, {errors} not read",
-              file=sys.stderr)  # fmt: skip
+        print(f"{counted(len(files), 'image')}: {good} good, {defects} defective, "
+              f"{errors} not read", file=sys.stderr)  # fmt: skip
         if unlike:
             print(f"burnish: {unlike} of them unlike the training images: check lamp, lens and "
                   "exposure before trusting their verdicts", file=sys.stderr)  # fmt: skip
@@ -134,10 +139,8 @@ def _failed(source: str, problem: str) -> dict[str, Any]:
 
 
 def _line(result: Result) -> str:
-    from burnish.detection.result import WHOLE
-
     sign = ">" if result.is_defect else "<="
-    at = "" if result.where == WHOLE else "at "
+    at = "" if result.all_over else "at "
     where = f"  {at}{result.where}" if result.where else ""
     if result.out_of_range:
         more = f" (+{len(result.out_of_range) - 1})" if len(result.out_of_range) > 1 else ""

@@ -12,6 +12,7 @@ def presets(
 ) -> None:
     """List the presets, or all settings of one with their meaning (for --set)."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from burnish.configuration import make_settings, preset_names, preset_summary
@@ -43,7 +44,8 @@ def presets(
         for key in keys:
             value, paper = getattr(settings, key), getattr(make_settings("paper"), key)
             meaning = Settings.model_fields[key].description or ""
-            table.add_row(f"  {key}", _text(value), "" if value == paper else _text(paper), meaning)
+            shown = (f"  {key}", _text(value), "" if value == paper else _text(paper), meaning)
+            table.add_row(*map(escape, shown))
     console.print(table, highlight=False)
 
 

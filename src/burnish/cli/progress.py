@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from burnish.detection.train import Stage
+    from burnish.detection.stages import Stage
 
+STAGES = {"data": "read", "train": "train", "calibrate": "calibrate"}  # and their bars
 LOG_EVERY = 20.0  # s between lines where there is no terminal
 SHOWN = {"total": "loss", "l1": "L1", "ssim": "SSIM", "gradient": "grad", "adversarial": "adv",
          "latent": "enc", "discriminator": "D"}  # fmt: skip
@@ -50,18 +51,20 @@ def training_progress(console: Console) -> Iterator[Callable[[Stage], None]]:
             nonlocal last
             if stage.message:
                 console.print(stage.message, highlight=False, markup=False, soft_wrap=True)
-            if stage.name not in ("read", "train", "calibrate"):
+            step = not stage.message or stage.done > 0
+            if stage.name not in STAGES or not step:
                 return
             if stage.name not in tasks:
-                tasks[stage.name] = bar.add_task(stage.name, total=1.0, note="")
+                tasks[stage.name] = bar.add_task(STAGES[stage.name], total=1.0, note="")
             note = ""
             if stage.event is not None:
                 left = clock(stage.event.seconds_left)
                 note = f"epoch {stage.event.epoch}  {loss_text(stage.event.losses)}  {left} left"
             bar.update(tasks[stage.name], completed=stage.done, note=note)  # type: ignore[arg-type]
-            if stage.event and not console.is_terminal and time.monotonic() - last > LOG_EVERY:
+            if not (console.is_terminal or stage.message) and time.monotonic() - last > LOG_EVERY:
                 last = time.monotonic()
-                console.print(f"{100 * stage.done:3.0f} %  {note}", highlight=False, soft_wrap=True)
+                line = f"{STAGES[stage.name]} {100 * stage.done:3.0f} %  {note}".rstrip()
+                console.print(line, highlight=False, soft_wrap=True)
 
         yield on_stage
 

@@ -69,13 +69,23 @@ def train(
 
     from burnish.cli.progress import training_progress
     from burnish.detection.detector import Detector
+    from burnish.detection.run_folder import CHECKPOINT
+    from burnish.training.loop import Interrupted
     from burnish.training.process import is_worker
 
     console = Console(stderr=True)
-    with training_progress(console) as on_stage:
-        Detector.train(
-            data, preset, out, resume=resume, overwrite=overwrite, on_stage=on_stage, **changes
-        )
+    try:
+        with training_progress(console) as on_stage:
+            Detector.train(
+                data, preset, out, resume=resume, overwrite=overwrite, on_stage=on_stage, **changes
+            )
+    except KeyboardInterrupt as stop:  # while reading or calibrating; training itself sees to it
+        if not (out / CHECKPOINT).exists():
+            raise
+        raise Interrupted(
+            f"interrupted; what was trained is saved in {out}: the same command with --resume "
+            "goes on"
+        ) from stop
     if not is_worker():
         words = f"next: burnish inspect {shlex.quote(str(out))} IMAGES"
         console.print(words, highlight=False, markup=False, soft_wrap=True)

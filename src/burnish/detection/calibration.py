@@ -156,14 +156,24 @@ class Calibration(BaseModel):
     def p_value(self, score: float) -> float:
         return conformal_p_value(self.scores, score, self.score_weights)
 
+    @property
+    def _counted(self) -> int:
+        """Held-out parts, or images where each is one."""
+        images = len(self.scores)
+        return images if self.parts is None else min(images, self.parts)
+
+    @property
+    def keeps_promise(self) -> bool:
+        """Whether there are parts enough to promise the wanted false-alarm rate."""
+        return promised_rate(self._counted, self.false_alarms) <= self.false_alarms
+
     def promise(self) -> str:
         """One sentence on the false-alarm rate for the user."""
-        images = len(self.scores)
-        n = images if self.parts is None else min(images, self.parts)
+        images, n = len(self.scores), self._counted
         held, unit, called = f"{images} held-out good images", "images", "good parts"
         if n < images:
             held, unit, called = f"{held} of {n} parts", "parts", "images of new good parts"
-        if promised_rate(n, self.false_alarms) > self.false_alarms:
+        if not self.keeps_promise:
             return (
                 f"{held} can promise at most {100 / (n + 1):.2g} % false alarms, "
                 f"not the wanted {100 * self.false_alarms:.2g} %: that needs "

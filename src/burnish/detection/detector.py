@@ -26,7 +26,7 @@ from burnish.images.pose import Pose
 from burnish.images.reader import prepare, read_image, read_with_header, resize, to_channels
 
 if TYPE_CHECKING:
-    from burnish.detection.train import Stage
+    from burnish.detection.stages import Stage
 
 
 class Detector:
@@ -73,7 +73,8 @@ class Detector:
             out: run folder: model, checkpoint, losses.csv.
             resume: go on with an interrupted run in `out`; starts anew if there is none.
             overwrite: replace what `out` holds.
-            on_stage: told of progress; by default nothing is printed.
+            on_stage: told of progress (`burnish.detection.stages.Stage`); by default messages go
+                to the logger "burnish", what to look at as warnings.
             changes: single settings, e.g. `epochs=50, false_alarms=0.005`.
 
         Raises:
@@ -134,6 +135,8 @@ class Detector:
             notes = header.notes
         else:
             image = read_image(source)
+            if isinstance(source, np.ndarray) and source.dtype == np.uint16:
+                notes = ("the array has 16 bits a channel; the upper 8 are read",)
         read = time.perf_counter()
         pixels, pose = self.prepare(image)
         prepared = time.perf_counter()

@@ -39,6 +39,7 @@ from burnish.detection.stored_parts import (
 from burnish.errors import BurnishError
 from burnish.files import save_tensors
 from burnish.images.alignment import Alignment
+from burnish.images.reader import SUFFIXES
 from burnish.images.roi import Region, pack_roi, unpack_roi
 from burnish.method.extremes import Extremes
 from burnish.method.features import FeatureModel
@@ -152,7 +153,7 @@ def load_model(path: Path) -> Model:
     if path.is_dir():
         path = path / "model.safetensors"
     if not path.exists():
-        raise BurnishError(f"no such model: {path}")
+        raise BurnishError(f"no such model: {path}{_instead(path.parent)}")
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -196,6 +197,18 @@ def load_model(path: Path) -> Model:
         generator.eval(), card, position, roi, tuple(textures), tuple(lines), features, whole,
         extremes,
     )  # fmt: skip
+
+
+def _instead(folder: Path) -> str:
+    """What a folder without a model holds, as the rest of a sentence."""
+    if (folder / "checkpoint.safetensors").exists():
+        return (
+            f"; {folder} holds an unfinished training: the command that began it, with --resume, "
+            "goes on with it"
+        )
+    if folder.is_dir() and any(p.suffix.lower() in SUFFIXES for p in folder.iterdir()):
+        return f"; {folder} holds images: the model comes first, then what it is to inspect"
+    return ""
 
 
 def _read_card(path: Path, text: str) -> ModelCard:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from burnish.detection.result import WHOLE, Result
+from burnish.detection.result import Result
 from burnish.errors import BurnishError
 from burnish.files import atomic_path
 from burnish.images.reader import SUFFIXES, to_channels
@@ -60,8 +60,10 @@ def outline(picture: Image.Image, result: Result) -> Image.Image:
     draw = ImageDraw.Draw(picture)
     line = max(1, round(max(picture.size) / 200))
     for region in result.regions:
-        right, bottom = region.x + region.width - 1, region.y + region.height - 1
-        draw.rectangle((region.x, region.y, right, bottom), outline=(255, 40, 40), width=line)
+        # Round the region, not over it: a flaw of few px would lie under the line.
+        left, top = region.x - line, region.y - line
+        right, bottom = region.x + region.width - 1 + line, region.y + region.height - 1 + line
+        draw.rectangle((left, top, right, bottom), outline=(255, 40, 40), width=line)
     return picture
 
 
@@ -82,8 +84,9 @@ def panels(result: Result) -> Image.Image:
     zoom = PANEL_SIDE / max(height, width)
     size = (max(1, round(width * zoom)), max(1, round(height * zoom)))
     says = [f"unlike training: {unlike}" for unlike in result.out_of_range]
-    if result.where == WHOLE:
-        says.insert(0, "the surface as a whole is unlike good parts; no place stands out")
+    if result.all_over:
+        near = f"most of all near {result.peak[0]},{result.peak[1]}"
+        says.insert(0, f"the surface as a whole is unlike good parts, {near}")
     small = ImageFont.load_default(13)
     gap, foot = 12, 26
     head = 40 + 18 * len(says)
@@ -96,7 +99,13 @@ def panels(result: Result) -> Image.Image:
         f"p-value {result.p_value:.3g}"
     )
     ink = (190, 20, 20) if result.is_defect else (20, 120, 50)
-    draw.text((gap, 11), line, fill=ink, font=ImageFont.load_default(17))
+    large = ImageFont.load_default(17)
+    draw.text((gap, 11), line, fill=ink, font=large)
+    name = "" if result.path is None else result.path.name.encode("utf-8", "replace").decode()
+    room = full[0] - 4 * gap - large.getlength(line)
+    while name and small.getlength(name) > room:
+        name = name[1:]
+    draw.text((full[0] - gap, 14), name, fill=(70, 70, 70), font=small, anchor="ra")
     for index, text in enumerate(says):
         draw.text((gap, 36 + 18 * index), text, fill=AMBER, font=small)
     for index, (name, picture) in enumerate(pictures.items()):

@@ -123,16 +123,20 @@ class Result:
 
     @property
     def where(self) -> str:
-        """The worst region as `x,y wxh` in px; when none stands out `WHOLE`, or the peak."""
+        """The worst region as `x,y wxh` in px; when none stands out the peak."""
         if not self.is_defect:
             return ""
         if self.regions:
             worst = self.regions[0]
             more = f" (+{len(self.regions) - 1})" if len(self.regions) > 1 else ""
             return f"{worst.x},{worst.y} {worst.width}x{worst.height}{more}"
-        if self.evidence == WHOLE:
-            return WHOLE
-        return f"near {self.peak[0]},{self.peak[1]}"
+        near = f"near {self.peak[0]},{self.peak[1]}"
+        return f"{WHOLE}, most {near}" if self.all_over else near
+
+    @property
+    def all_over(self) -> bool:
+        """Whether a defect shows in the surface as a whole, and at no place beyond good parts'."""
+        return self.is_defect and not self.regions and self.evidence == WHOLE
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the pixels, JSON-ready."""

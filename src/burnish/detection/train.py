@@ -37,6 +37,7 @@ from burnish.detection.run_folder import (
     settle_precision,
 )
 from burnish.detection.scorer import Scorer, View
+from burnish.detection.stages import Stage, describe, find_warnings, log_stage
 from burnish.drawing import some_of
 from burnish.errors import BurnishError
 from burnish.images.dataset import (
@@ -45,14 +46,13 @@ from burnish.images.dataset import (
     parts_of,
     split_by_part,
     unmatched,
-    unused_below,
 )
 from burnish.images.roi import load_roi, pack_roi
 from burnish.images.store import ImageStore, load_store
 from burnish.method.backbone import load_backbone
 from burnish.settings import Settings
 from burnish.training.hardware import crowded
-from burnish.training.loop import Trainer, TrainingEvent
+from burnish.training.loop import Trainer
 from burnish.training.process import is_worker
 from burnish.training.samples import Samples
 from burnish.training.state import read_header
@@ -78,23 +78,6 @@ class Subset:
         return self.store[self.chosen[index]]
 
 
-@dataclass(frozen=True)
-class Stage:
-    """Progress of `train`: a message at the start of a stage, then steps with an optional event.
-
-    Attributes:
-        name: "read", "data", "train", "calibrate" or "done".
-        message: for people; empty on mere steps.
-        done: share of the stage in [0, 1].
-        event: the training step's details in stage "train".
-    """
-
-    name: str
-    message: str = ""
-    done: float = 0.0
-    event: TrainingEvent | None = None
-
-
 def train(
     data: Path,
     preset: str,
@@ -105,7 +88,7 @@ def train(
     on_stage: Callable[[Stage], None] | None,
 ) -> tuple[Model, Path]:
     """See `Detector.train`; returns the model and its file's path."""
-    tell = on_stage if on_stage and not is_worker() else lambda stage: None
+    tell = (lambda stage: None) if is_worker() else on_stage or log_stage
     checkpoint = out / CHECKPOINT
     before = read_header(checkpoint) if resume and checkpoint.exists() else None
     settings = settle_precision(make_settings(preset, changes), before)
@@ -156,14 +139,15 @@ def _train_into(
             f"holding out {len(held)} of {len(parts)} images leaves {len(samples)} to learn from; "
             f"at least {LEAST_SAMPLES} are needed: lower holdout, or look at part_pattern"
         )
-    tell(Stage("data", _describe(store, samples, held, settings)))
+    tell(Stage("data", describe(store, samples, held, settings)))
     nameless = unmatched(store.paths, settings.part_pattern)
-    warned = [*_warnings(store, training, held, nameless), *crowded(settings.accelerator)]
+    warned = [*find_warnings(store, training, held, nameless), *crowded(settings.accelerator)]
     for kind, sentences in (("skipped", store.skipped), ("note", [*warned, *store.notes])):
         for sentence in sentences[:SHOWN]:
-            tell(Stage("data", f"{kind}: {sentence}"))
+            tell(Stage("data", f"{kind}: {sentence}", warns=True))
         if len(sentences) > SHOWN:
-            tell(Stage("data", f"{kind}: and {len(sentences) - SHOWN} more like these"))
+            more = f"{kind}: and {len(sentences) - SHOWN} more like these"
+            tell(Stage("data", more, warns=True))
 
     trainer = Trainer(
         settings,
@@ -207,9 +191,9 @@ def _train_into(
     ranges = learn_ranges(
         prepared_statistics(pixels, image_scorer.region(*pixels.shape[1:])) for pixels in watched
     )
-    tell(Stage("calibrate", calibration.promise(), done=1.0))
+    tell(Stage("calibrate", calibration.promise(), done=1.0, warns=not calibration.keeps_promise))
     if oddest is not None:
-        tell(Stage("calibrate", str(oddest), done=1.0))
+        tell(Stage("calibrate", str(oddest), done=1.0, warns=True))
     aspects = [height / width for height, width in store.sizes]
     card = ModelCard(
         format=FORMAT,
@@ -248,52 +232,6 @@ def _train_into(
     save_model(model_path, model)
     trainer.wait()
     if stale:
-        tell(Stage("done", f"note: {stale}"))
+        tell(Stage("done", f"note: {stale}", warns=True))
     tell(Stage("done", f"model written to {model_path}", done=1.0))
     return model, model_path
-
-
-def _describe(store: ImageStore, samples: Samples, held: list[int], settings: Settings) -> str:
-    channels, height, width = samples.shape
-    sizes = sorted(set(store.sizes))
-    many = f"{len(sizes)} sizes" if len(sizes) > 1 else f"{sizes[0][1]}x{sizes[0][0]} px"
-    seen = f"seen as {width}x{height} px {'grey' if channels == 1 else 'RGB'}"
-    if settings.tile != "full":
-        seen += f" tiles at full resolution ({len(samples)} an epoch)"
-    elif store.alignment is not None:
-        turned = "turned to one direction" if store.alignment.turned else "moved to one place"
-        seen += f" (parts are found, {turned} and cut out)"
-    elif settings.aspect == "square" and any(max(s) > 1.1 * min(s) for s in sizes):
-        seen += " (squashed to a square: aspect=keep keeps their shape)"
-    return (
-        f"{len(samples.chosen)} good images to learn from, {len(held)} held out for calibration; "
-        f"{many}, {seen}"
-    )
-
-
-def _warnings(
-    store: ImageStore, training: list[int], held: list[int], nameless: list[Path]
-) -> list[str]:
-    """What makes the images learnt from, or the hold-out, less than they seem."""
-    found, learnt = [], {store.contents[i]: store.paths[i].name for i in training}
-    below = unused_below(store.paths)
-    if below:
-        found.append(
-            f"{below} images in subfolders of {store.paths[0].parent} are not learnt from: only "
-            "those in the folder itself are"
-        )
-    if nameless:
-        found.append(
-            f"the pattern for parts does not fit {len(nameless)} of {len(store.paths)} file names "
-            f"({nameless[0].name}, say): each of these counts as a part of its own, unless "
-            "manifest.csv names one"
-        )
-    copies = [i for i in held if store.contents[i] in learnt]
-    if copies:
-        first = f"{store.paths[copies[0]].name} = {learnt[store.contents[copies[0]]]}"
-        found.append(
-            f"{len(copies)} of {len(held)} held-out images are copies of ones learnt from "
-            f"({first}, say), so that the threshold is too low: `burnish data check` names copies; "
-            "leave one of each"
-        )
-    return found

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy import ndimage
 
 from burnish.detection.pictures import heatmap, outline, residual
-from burnish.detection.result import WHOLE, Result
+from burnish.detection.result import Result
 from burnish.errors import BurnishError
 from burnish.evaluation.collect import Inspector, name_of, read_mask
 from burnish.evaluation.record import Evaluation, ImageRow, printable
@@ -197,10 +197,10 @@ def _where(result: Result) -> str:
     if not result.is_defect:
         return ""
     scale = f"{result.evidence} stood out"
-    if result.where == WHOLE:
-        return "all over; no place stood out"
+    x, y = result.peak
+    if result.all_over:
+        return f"all over, most at ({x}, {y})"
     if not result.regions:
-        x, y = result.peak
         return f"thinly spread, hottest at ({x}, {y}); {scale}"
     worst, count = result.regions[0], len(result.regions)
     several = "the one region" if count == 1 else f"worst of {count} regions"

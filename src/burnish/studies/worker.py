@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from burnish.detection.train import Stage
+    from burnish.detection.stages import Stage
 
 Tell = Callable[..., None]  # keyword facts, sent as one line
 EVERY = 1.0  # s between lines of progress

@@ -81,6 +81,12 @@ def guess(source: Source) -> Format:
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
+        if all(is_image(name) and "/" not in name for name in names):
+            raise BurnishError(
+                f"{source.path} is a plain folder of images: if all show good parts, `burnish "
+                "train` takes it as it is; `--from folder --good '*'` splits them, and --bad or "
+                "--good with a pattern tells the defective ones"
+            )
         raise BurnishError(
             f"{source.path} looks like none of the formats {', '.join(sorted(known))}: name one "
             "with --from (`burnish data formats` describes them); for a table of files, csv"

@@ -1,0 +1,88 @@
+"""What training tells on its way: progress, what it learns from, and what to look at."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from burnish.images.dataset import unused_below
+from burnish.images.store import ImageStore
+from burnish.settings import Settings
+from burnish.training.loop import TrainingEvent
+from burnish.training.samples import Samples
+
+LOG = logging.getLogger("burnish")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Progress of `train`: a message at the start of a stage, then steps with an optional event.
+
+    Attributes:
+        name: "data", "train", "calibrate" or "done".
+        message: for people; empty on mere steps.
+        done: share of the stage in [0, 1].
+        event: the training step's details in stage "train".
+        warns: whether the message is of something to look at.
+    """
+
+    name: str
+    message: str = ""
+    done: float = 0.0
+    event: TrainingEvent | None = None
+    warns: bool = False
+
+
+def log_stage(stage: Stage) -> None:
+    """Messages to the logger "burnish": what to look at as warnings, which Python shows unasked;
+    the rest as information."""
+    if stage.message:
+        LOG.log(logging.WARNING if stage.warns else logging.INFO, "%s", stage.message)
+
+
+def describe(store: ImageStore, samples: Samples, held: list[int], settings: Settings) -> str:
+    """One sentence on what is learnt from and held out, and how the network sees it."""
+    channels, height, width = samples.shape
+    sizes = sorted(set(store.sizes))
+    many = f"{len(sizes)} sizes" if len(sizes) > 1 else f"{sizes[0][1]}x{sizes[0][0]} px"
+    seen = f"seen as {width}x{height} px {'grey' if channels == 1 else 'RGB'}"
+    if settings.tile != "full":
+        seen += f" tiles at full resolution ({len(samples)} an epoch)"
+    elif store.alignment is not None:
+        turned = "turned to one direction" if store.alignment.turned else "moved to one place"
+        seen += f" (parts are found, {turned} and cut out)"
+    elif settings.aspect == "square" and any(max(s) > 1.1 * min(s) for s in sizes):
+        seen += " (squashed to a square: aspect=keep keeps their shape)"
+    return (
+        f"{len(samples.chosen)} good images to learn from, {len(held)} held out for calibration; "
+        f"{many}, {seen}"
+    )
+
+
+def find_warnings(
+    store: ImageStore, training: list[int], held: list[int], nameless: list[Path]
+) -> list[str]:
+    """What makes the images learnt from, or the hold-out, less than they seem."""
+    found, learnt = [], {store.contents[i]: store.paths[i].name for i in training}
+    below = unused_below(store.paths)
+    if below:
+        found.append(
+            f"{below} images in subfolders of {store.paths[0].parent} are not learnt from: only "
+            "those in the folder itself are"
+        )
+    if nameless:
+        found.append(
+            f"the pattern for parts does not fit {len(nameless)} of {len(store.paths)} file names "
+            f"({nameless[0].name}, say): each of these counts as a part of its own, unless "
+            "manifest.csv names one"
+        )
+    copies = [i for i in held if store.contents[i] in learnt]
+    if copies:
+        first = f"{store.paths[copies[0]].name} = {learnt[store.contents[copies[0]]]}"
+        found.append(
+            f"{len(copies)} of {len(held)} held-out images are copies of ones learnt from "
+            f"({first}, say), so that the threshold is too low: `burnish data check` names copies; "
+            "leave one of each"
+        )
+    return found
