@@ -140,7 +140,7 @@ def _failed(source: str, problem: str) -> dict[str, Any]:
 
 def _line(result: Result) -> str:
     sign = ">" if result.is_defect else "<="
-    at = "" if result.all_over else "at "
+    at = "at " if result.regions else ""
     where = f"  {at}{result.where}" if result.where else ""
     if result.out_of_range:
         more = f" (+{len(result.out_of_range) - 1})" if len(result.out_of_range) > 1 else ""

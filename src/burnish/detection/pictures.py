@@ -59,10 +59,10 @@ def outline(picture: Image.Image, result: Result) -> Image.Image:
     """Draw the regions' boxes onto a picture of the input's size, in place."""
     draw = ImageDraw.Draw(picture)
     line = max(1, round(max(picture.size) / 200))
+    away = max(line, round(max(picture.size) / 60))  # a flaw of few px would lie under the line
     for region in result.regions:
-        # Round the region, not over it: a flaw of few px would lie under the line.
-        left, top = region.x - line, region.y - line
-        right, bottom = region.x + region.width - 1 + line, region.y + region.height - 1 + line
+        left, top = region.x - away, region.y - away
+        right, bottom = region.x + region.width - 1 + away, region.y + region.height - 1 + away
         draw.rectangle((left, top, right, bottom), outline=(255, 40, 40), width=line)
     return picture
 
