@@ -66,6 +66,20 @@ def test_different_test_sets_are_said(two: list[Path], record: Evaluation, tmp_p
     assert json.loads(done.stdout)["same_test_set"] is False
 
 
+def test_other_training_images_are_said(
+    two: list[Path], record: Evaluation, metal: Path, tmp_path: Path
+) -> None:
+    model = record.model.model_copy(update={"training_fingerprint": "f" * 64})
+    save_json(record.model_copy(update={"model": model}), tmp_path / "other/evaluation.json")
+    done = burnish("compare-runs", two[0], tmp_path / "other")
+    assert done.returncode == 0
+    assert done.stderr.startswith("careful: These models did not learn from the same images: one")
+    assert done.stderr.count("careful") == 1
+    learnt = record.model.training_images
+    assert f"images learnt from {learnt} {learnt}" in " ".join(done.stdout.split())
+    assert "f" * 16 in done.stdout
+
+
 def test_a_run_without_evaluation_is_told_how(two: list[Path], run_folder: Path) -> None:
     for arguments, said in (
         ((two[0], run_folder), f"burnish evaluate {run_folder} DATA"),

@@ -44,9 +44,10 @@ def compare_runs(
     from burnish.evaluation.compare import by_test_set
     from burnish.evaluation.compare_page import as_json as to_json
     from burnish.evaluation.compare_page import warning, write_comparison
+    from burnish.evaluation.compare_training import training_warning
 
     messages = Console(stderr=True)
-    if said := warning(by_test_set(loaded)):
+    for said in filter(None, (warning(by_test_set(loaded)), training_warning(loaded))):
         messages.print(f"careful: {said}", highlight=False, markup=False, soft_wrap=True)
     page = None if out is None else write_comparison(loaded, out)
     if as_json:
@@ -58,12 +59,13 @@ def compare_runs(
 
 
 def table_of(runs: Sequence[Run]) -> Table:
-    """One column a run, one line a figure, then the settings that differ."""
+    """One column a run, one line a figure, then what was learnt from and settings that differ."""
     from rich.markup import escape
     from rich.table import Table
 
     from burnish.evaluation.compare import by_test_set, differing_settings, lines, over_seeds_of
     from burnish.evaluation.compare_page import mean_of, range_of, text_of
+    from burnish.evaluation.compare_training import training_facts
     from burnish.evaluation.pages import plain
 
     sets = by_test_set(runs)
@@ -95,6 +97,10 @@ def table_of(runs: Sequence[Run]) -> Table:
         if over:
             cells.append(mean_of(line, over))
         table.add_row(f"[bold]{line.name}", *cells)
+    table.add_section()
+    table.add_row("data learnt from")
+    for name, values in training_facts(runs).items():
+        table.add_row(f"[bold]  {name}", *(escape(value) for value in values))
     differing = differing_settings(runs)
     if differing:
         table.add_section()

@@ -120,6 +120,7 @@ def aggregate(detector: Inspector, data: Path, collected: Collected, equalised: 
 def _model_facts(detector: Inspector) -> ModelFacts:
     card = detector.card
     seconds, fingerprint = card.training.get("seconds"), card.data.get("fingerprint")
+    folder = card.data.get("folder")
     return ModelFacts(
         path=None if detector.path is None else printable(str(detector.path)),
         preset=card.preset,
@@ -136,6 +137,7 @@ def _model_facts(detector: Inspector) -> ModelFacts:
         whole=card.settings.judges_whole,
         settings=card.settings.model_dump(mode="json"),
         training_fingerprint=None if fingerprint is None else str(fingerprint),
+        training_folder=None if folder is None else printable(str(folder)),
         versions=dict(card.versions),
     )
 

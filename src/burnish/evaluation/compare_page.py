@@ -18,6 +18,12 @@ from burnish.evaluation.compare import (
     over_seeds_of,
 )
 from burnish.evaluation.compare_figures import pr_curves, roc_curves
+from burnish.evaluation.compare_training import (
+    FACTS,
+    same_training_data,
+    training_facts,
+    training_warning,
+)
 from burnish.evaluation.pages import duration, number, plain, render
 from burnish.evaluation.parts import csv_text, write_figures
 from burnish.evaluation.record import printable
@@ -42,7 +48,8 @@ def write_comparison(runs: Sequence[Run], out: str | Path) -> Path:
         "compare.html.j2",
         runs=runs,
         sets=sets,
-        warning=warning(sets),
+        warnings=[said for said in (warning(sets), training_warning(runs)) if said],
+        learnt_from=training_facts(runs),
         settings={k: [plain(v) for v in row] for k, row in differing_settings(runs).items()},
         unknown_settings=[run.name for run in runs if not run.evaluation.model.settings],
         table=[_shown(line, len(sets) == 1, over) for line in table],
@@ -79,6 +86,7 @@ def as_json(runs: Sequence[Run]) -> dict[str, Any]:
                 "evaluation": printable(str(run.path)),
                 "model": run.evaluation.model.path,
                 "preset": run.evaluation.model.preset,
+                **{key: getattr(run.evaluation.model, key) for key in FACTS},
                 "data": run.evaluation.data,
                 "test_set": next(s.number for s in sets if run.name in s.runs),
                 "n_good": run.evaluation.n_good,
@@ -94,6 +102,7 @@ def as_json(runs: Sequence[Run]) -> dict[str, Any]:
             for place, run in enumerate(runs)
         ],
         "same_test_set": len(sets) == 1,
+        "same_training_data": same_training_data(runs),
         "over_seeds": {key: asdict(value) for key, value in over_seeds_of(runs).items()},
         "differing_settings": differing_settings(runs),
     }

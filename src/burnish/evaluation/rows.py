@@ -212,6 +212,7 @@ class ModelFacts(Frozen):
         whole: whether the surface as a whole is compared.
         settings: all of them, as plain values.
         training_fingerprint: SHA-256 over names and contents of the training images.
+        training_folder: where they lay; None: not known, as in older records.
     """
 
     path: str | None
@@ -229,6 +230,7 @@ class ModelFacts(Frozen):
     whole: bool = False
     settings: dict[str, Any] = Field(default_factory=dict)
     training_fingerprint: str | None = None
+    training_folder: str | None = None
     versions: dict[str, str] = Field(default_factory=dict)
 
 
