@@ -117,29 +117,3 @@ def test_a_copy_s_copies_are_not_paired_again(clean: Path, found, save) -> None:
     findings = found(clean)
     assert findings["duplicates"].figures["repeats"] == 3
     assert findings["near-duplicates"].figures["pairs"] == 1
-
-
-def test_a_part_on_both_sides(clean: Path, found) -> None:
-    finding = found(clean, part=r"^\d")["same-part-on-both-sides"]  # 0 and 1; 2 only in train
-    assert finding.severity == "error"
-    assert finding.figures == {"parts": ["0", "1"], "test_images": 24}
-    assert "0 (10 in train, 20 in test)" in finding.message
-
-
-def test_parts_come_from_the_manifest(clean: Path, found) -> None:
-    from burnish.images.manifest import ManifestRow, write_manifest
-
-    rows = []
-    for side in ("train", "test"):
-        for path in (clean / side).rglob("*.png"):
-            import hashlib
-
-            name, kind = path.relative_to(clean).as_posix(), path.parent.name
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            part = "p1" if name in ("train/good/00.png", "test/good/00.png") else name
-            label = "good" if kind == "good" else "defect"
-            rows.append(ManifestRow(name, digest, side, label, kind, "", part, "", 96, 96))
-    write_manifest(clean, rows)
-    findings = found(clean)
-    assert list(findings) == ["same-part-on-both-sides"]
-    assert findings["same-part-on-both-sides"].figures["parts"] == ["p1"]

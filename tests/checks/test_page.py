@@ -86,7 +86,8 @@ def test_nothing_is_asked_of_the_network(clean: Path, page) -> None:
 
 def test_a_clean_set_has_a_page_too(clean: Path, page) -> None:
     found = page(clean)
-    assert "Nothing wrong was found in 48 images (0 notes)." in found.words
+    assert "Nothing wrong was found in 48 images (1 note)." in found.words  # parts are not known
+    assert found.words.count("unknown") == 3  # train, test good, test scratch
     assert found.images == {}
 
 

@@ -54,6 +54,18 @@ def test_json_is_complete_and_alone_on_stdout(burnish, copied: Path) -> None:
     assert told["asked"] == {"false_alarms": 0.01, "holdout": "auto"}
 
 
+def test_parts_that_nobody_named_are_unknown(burnish, metal: Path, copied: Path) -> None:
+    for root in (metal, copied):  # with a manifest, where each image is a part, and without
+        _, out, _ = burnish(root, "--false-alarms", 0.3)
+        rows = [line.split() for line in out.splitlines()[1:4]]
+        assert rows[0] == ["train", "good", "24", "parts", "unknown"]
+        assert "Which images show one part is not known" in out
+    _, out, _ = burnish(copied, "--part", "^(.)", "--json")
+    assert "unknown-parts" not in {f["code"] for f in json.loads(out)["findings"]}
+    _, out, _ = burnish(copied, "--part", r"^(\d\d)")
+    assert out.splitlines()[1].split() == ["train", "good", "24", "3", "parts"]
+
+
 def test_asking_for_a_rate(burnish, copied: Path) -> None:
     _, out, _ = burnish(copied, "--json", "--false-alarms", 0.05)
     (finding,) = (f for f in json.loads(out)["findings"] if f["code"] == "too-few-for-rate")

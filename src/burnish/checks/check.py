@@ -16,6 +16,7 @@ from burnish.checks.finding import Finding, by_severity, counted, printable
 from burnish.checks.looks import find_outliers
 from burnish.checks.masks import find_mask_problems
 from burnish.checks.measure import measure_all
+from burnish.checks.parts import find_part_problems
 from burnish.checks.shortcuts import Contrasts, contrasts_of, find_shift, find_shortcuts
 from burnish.checks.subject import DataSet
 from burnish.settings import Holdout
@@ -113,6 +114,7 @@ def check(
     findings = [
         *find_file_problems(data, images),
         *find_copies(read),
+        *find_part_problems(data, read),
         *find_mask_problems(data, read),
         *find_outliers(read),
         *find_shortcuts(data, contrasts),

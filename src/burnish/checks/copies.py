@@ -1,4 +1,4 @@
-"""Findings about images that are copies of each other, and parts on both sides of a split."""
+"""Findings about images that are copies of each other."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def find_copies(images: Sequence[Measured]) -> list[Finding]:
         pairs = [NearPair(alone[p.first], alone[p.second], p.correlation, p.distance)
                  for p in pairs]  # fmt: skip
         findings += _near(images, pairs, limit)
-    return findings + _parts_across(images)
+    return findings
 
 
 def _names(images: Sequence[Measured], group: Sequence[int]) -> tuple[str, ...]:
@@ -250,36 +250,3 @@ def _pairs(
             "distance": [pair.distance for pair in pairs],
         },
     )
-
-
-def _parts_across(images: Sequence[Measured]) -> list[Finding]:
-    sides: dict[str, dict[str, list[str]]] = {}
-    for image in images:
-        subject = image.subject
-        if subject.part and subject.split:
-            sides.setdefault(subject.part, {}).setdefault(subject.split, []).append(image.name)
-    crossing = {part: found for part, found in sides.items() if len(found) > 1}
-    if not crossing:
-        return []
-    groups = tuple(
-        tuple(name for side in ("train", "test") for name in found[side])
-        for found in crossing.values()
-    )
-    said = [f"{part} ({len(found['train'])} in train, {len(found['test'])} in test)"
-            for part, found in crossing.items()]  # fmt: skip
-    tested = sum(len(found["test"]) for found in crossing.values())
-    return [
-        Finding(
-            "same-part-on-both-sides",
-            "error",
-            "The same part in train and test",
-            f"{counted(len(crossing), 'part')} of {len(sides):,} "
-            f"{'lies' if len(crossing) == 1 else 'lie'} on both sides, with "
-            f"{counted(tested, 'test image')}: {some(said, SHOWN)}.",
-            "Split by part (`burnish data prepare ... --split part`): figures on parts seen in "
-            "training flatter.",
-            _all(groups),
-            groups,
-            {"parts": sorted(crossing), "test_images": tested},
-        )
-    ]

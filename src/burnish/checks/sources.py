@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,10 +53,10 @@ def open_data(path: Path, form: str = "", part: str = "", category: str = "") ->
         if not any(path.iterdir()):
             raise BurnishError(f"{path} is empty: nothing to check")
         if any((path / side).is_dir() for side in SIDES):
-            yield _some(_layout(path, part))
+            yield _some(_layout(path, part), part)
             return
         if images_in(path):
-            yield _some(_plain(path, part))
+            yield _some(_plain(path, part), part)
             return
     with open_source(path) as source:
         names: list[str] = []
@@ -72,7 +73,8 @@ def open_data(path: Path, form: str = "", part: str = "", category: str = "") ->
             )
             for item in items
         )
-        yield _some(DataSet(path, f"raw, read as '{known.name}'", subjects, notes=tuple(names)))
+        raw = DataSet(path, f"raw, read as '{known.name}'", subjects, notes=tuple(names))
+        yield _some(raw, part)
 
 
 def _compiled(part: str) -> re.Pattern[str] | None:
@@ -82,13 +84,13 @@ def _compiled(part: str) -> re.Pattern[str] | None:
         raise BurnishError(f"--part '{part}' is no regular expression: {error}") from error
 
 
-def _some(data: DataSet) -> DataSet:
+def _some(data: DataSet, part: str) -> DataSet:
     if not data.subjects:
         raise BurnishError(
             f"{data.path} holds no image where one is looked for ({', '.join(SUFFIXES)} in "
             "train/good and test/<kind>, or in the folder itself)"
         )
-    return data
+    return replace(data, parts_named=bool(part))
 
 
 def _layout(root: Path, part: str) -> DataSet:

@@ -66,6 +66,7 @@ class DataSet:
         train_defects: image files under train, but not in train/good.
         manifest: what it lists by image name; None without one.
         notes: what the format said while it read the source.
+        parts_named: whether the user said how to find the parts.
     """
 
     path: Path
@@ -77,6 +78,14 @@ class DataSet:
     train_defects: tuple[str, ...] = ()
     manifest: Mapping[str, Listed] | None = None
     notes: tuple[str, ...] = ()
+    parts_named: bool = False
+
+    @property
+    def parts_known(self) -> bool:
+        """Whether some images show one part, or the user named the parts; else each image counts
+        as a part of its own, which nobody may have looked at."""
+        parts = [subject.part for subject in self.subjects if subject.part]
+        return self.parts_named or len(set(parts)) < len(parts)
 
     @property
     def is_split(self) -> bool:

@@ -120,6 +120,7 @@ def _tell(result: Check, console: Console) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for row in result.counts():
         parts = counted(row["parts"], "part") if row["parts"] else ""
+        parts = parts if result.data.parts_known else "parts unknown"
         table.add_row(row["split"], Text(row["kind"]), f"{row['images']:,}", parts)
     console.print(table, highlight=False)
     console.print()
