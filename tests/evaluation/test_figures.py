@@ -102,7 +102,11 @@ def test_training_curves_from_losses(tmp_path: Path) -> None:
     for text in ("", "epoch,step\n", "what,is,this\n1,2,3\n", "epoch,step,seconds,total\n1,10\n"):
         path.write_text(text)
         assert figures.training_curves(path) is None
+        assert figures.why_no_curves(path) == (
+            "losses.csv beside the model holds no losses that can be drawn"
+        )
     assert figures.training_curves(tmp_path / "none.csv") is None
+    assert figures.why_no_curves(None) == "there is no losses.csv beside the model"
 
 
 def test_labels_are_pushed_apart_within_the_axes() -> None:

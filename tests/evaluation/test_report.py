@@ -221,6 +221,31 @@ def test_a_trained_model_end_to_end(
     assert "Loss terms during training" in alts
 
 
+@pytest.mark.parametrize(
+    ("losses", "said"),
+    [
+        (None, "No training curves: there is no losses.csv beside the model."),
+        (
+            "epoch,step,seconds,total\n1,50,2.5,13.9\n",
+            "No training curves: losses.csv holds one epoch only, and a curve needs two.",
+        ),
+        ("epoch,step,seconds,total\n1,50,2.5,13.9\n2,100,5,9.1\n", ""),
+    ],
+)
+def test_no_training_curves_has_the_true_reason(
+    hostile_metal: Path, simple: Simple, evaluation: Evaluation, tmp_path: Path,
+    losses: str | None, said: str,
+) -> None:  # fmt: skip
+    detector = simple(hostile_metal, path=tmp_path / "run/model.safetensors")
+    (tmp_path / "run").mkdir()
+    if losses is not None:
+        (tmp_path / "run/losses.csv").write_text(losses)
+    page = write_report(evaluation, detector, hostile_metal, tmp_path / "r.html", gallery=0)
+    text = Page(page.read_text()).text
+    assert said in text
+    assert ("No training curves" in text) == bool(said)
+
+
 def full(e: Evaluation) -> Evaluation:
     """The same with a stress table and a mask problem, which the simple run has not."""
     common = {"n_good": 12, "n_defect": 17}

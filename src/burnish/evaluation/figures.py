@@ -144,6 +144,20 @@ def training_curves(losses: Path) -> Drawing | None:
         return drawn(figure)
 
 
+def why_no_curves(losses: Path | None) -> str:
+    """Why `training_curves` gives None, as the end of a sentence.
+
+    Args:
+        losses: None for a model that has no folder.
+    """
+    if losses is None or not losses.exists():
+        return "there is no losses.csv beside the model"
+    steps, terms = read_losses(losses)
+    if len(steps) == 1 and terms:
+        return "losses.csv holds one epoch only, and a curve needs two"
+    return "losses.csv beside the model holds no losses that can be drawn"
+
+
 def read_losses(path: Path) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
     """Steps and loss terms of a `losses.csv`; both empty when it is missing or no such table."""
     nothing: tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]] = (np.empty(0), {})

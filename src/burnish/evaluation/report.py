@@ -61,8 +61,9 @@ def write_report(
         "scale_auroc": figures_more.scale_auroc(scales, e.image_auroc),
         "training": None,
     }
-    if detector.path is not None:
-        drawings["training"] = figures.training_curves(_run_folder(detector.path) / "losses.csv")
+    losses = None if detector.path is None else _run_folder(detector.path) / "losses.csv"
+    if losses is not None:
+        drawings["training"] = figures.training_curves(losses)
     galleries = make_galleries(e, detector, data, gallery) if gallery > 0 else []
     page = render(
         "report.html.j2",
@@ -98,6 +99,7 @@ def write_report(
         },
         card_data=facts(card.data),
         training=facts(card.training),
+        why_no_curves=figures.why_no_curves(losses),
         versions=facts(card.versions),
     )
     _write_parts(out.parent, e, drawings, galleries)
