@@ -78,7 +78,7 @@ def run(name: str, data: Path, runs: Path, preset: str, seed: int, assignments: 
     training = detector.card.training
     entry = {"dataset": name, "preset": preset, "seed": seed, "changes": assignments}
     entry |= {figure: getattr(evaluation, figure) for figure in FIGURES}
-    trivial = max(evaluation.trivial, key=lambda row: row.auroc, default=None)
+    trivial = evaluation.best_trivial
     equalised, pixels = evaluation.equalised, evaluation.pixels
     entry |= {
         "image_auroc_interval": evaluation.intervals.get("image_auroc"),

@@ -95,6 +95,65 @@ def test_another_size_is_a_shortcut_and_a_shift(clean: Path, found) -> None:
     assert {"width", "area"} <= {e["statistic"] for e in findings["shift"].figures["statistics"]}
 
 
+@pytest.fixture
+def repeated(clean: Path) -> Path:
+    """Flaws that no statistic of the pixels sees: four rows repeated, which takes fewer bytes."""
+    for path in sorted((clean / "test/scratch").glob("*.png")):
+        pixels = np.asarray(Image.open(clean / "test/good" / path.name)).copy()[::-1]
+        pixels[20:76] = np.tile(pixels[20:24], (14, 1))
+        Image.fromarray(pixels).save(path)
+    for path in sorted((clean / "ground_truth/scratch").glob("*.png")):
+        mask = np.zeros((96, 96), np.uint8)
+        mask[20:76] = 255
+        Image.fromarray(mask).save(path)
+    return clean
+
+
+def test_file_size_of_one_lossless_format_is_a_note(repeated: Path, checked) -> None:
+    result = checked(repeated)
+    (finding,) = result.findings
+    assert (finding.code, finding.severity) == ("file-size", "note")
+    assert [e["statistic"] for e in finding.figures["statistics"]] == ["file_bytes"]
+    sizes = [[p.stat().st_size for p in (repeated / f).glob("*.png")] for f in FOLDERS[1:]]
+    truth = [0] * 12 + [1] * 12
+    assert finding.figures["statistics"][0]["auroc"] == pytest.approx(
+        roc_auc_score(truth, sizes[0] + sizes[1]), abs=1e-4
+    )
+    assert "The file size alone tells good from defective test images" in finding.message
+    assert "no proof of a shortcut" in finding.advice
+    assert result.is_clean
+
+
+def test_file_size_of_mixed_sizes_is_a_warning(repeated: Path, found) -> None:
+    path = repeated / "train/good/00.png"
+    Image.open(path).crop((0, 0, 90, 96)).save(path)
+    findings = found(repeated)
+    assert findings["shortcut"].figures["statistics"][0]["statistic"] == "file_bytes"
+    assert "file-size" not in findings
+
+
+@pytest.mark.parametrize(("suffix", "options"), [("webp", {"lossless": True}), ("jpg", {})])
+def test_file_size_of_other_formats_is_a_warning(
+    repeated: Path, found, suffix: str, options: dict[str, bool]
+) -> None:
+    for path in sorted(p for folder in FOLDERS for p in (repeated / folder).glob("*.png")):
+        packed = options or {"quality": 80 if path.parent.name == "scratch" else 95}
+        Image.open(path).save(path.with_suffix(f".{suffix}"), **packed)
+        path.unlink()
+    findings = found(repeated)
+    assert "file_bytes" in {e["statistic"] for e in findings["shortcut"].figures["statistics"]}
+    assert findings["shortcut"].severity == "warning"
+    assert "file-size" not in findings
+
+
+def test_file_size_takes_no_part_in_another_shortcut(repeated: Path, found) -> None:
+    brighten(repeated, "test/scratch", 40)
+    (finding,) = found(repeated).values()
+    assert (finding.code, finding.severity) == ("shortcut", "warning")
+    assert finding.message.startswith("The mean brightness alone")
+    assert "file_bytes" not in {e["statistic"] for e in finding.figures["statistics"]}
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_few_images_prove_nothing(tmp_path: Path, found, surface, save, seed: int) -> None:
     for i in range(10):

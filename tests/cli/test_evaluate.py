@@ -20,7 +20,10 @@ def test_every_table_shows_what_the_record_holds(
     saved = json.loads((tmp_path / "evaluation.json").read_text())
     low, high = saved["intervals"]["image_auroc"]
     assert f"{saved['image_auroc']:.3f} [{low:.3f} to {high:.3f}]" in text
-    best = saved["trivial"][0]
+    first = saved["trivial"][0]  # of PNGs of one size: no statistic to beat
+    assert (first["statistic"], first["follows_pixels"]) == ("file_bytes", True)
+    assert f"file size (does not count)  {first['auroc']:.3f}" in text
+    best = saved["trivial"][1]
     assert f"AUROC {best['auroc']:.3f}: {best['label']}" in text
     assert f"AUROC {saved['equalised']['image_auroc']:.3f}, false alarms" in text
     assert re.search(

@@ -16,6 +16,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from burnish import Detector
 from burnish.errors import BurnishError
 from burnish.evaluation.evaluate import evaluate
+from burnish.evaluation.findings import on_trivial
 from burnish.evaluation.record import Evaluation
 from burnish.evaluation.stress import CHANGES
 from burnish.evaluation.summary import summary
@@ -170,6 +171,39 @@ def test_brightness_as_the_only_difference_is_found_and_taken_away(
     assert e.equalised is not None
     assert e.equalised.image_auroc == pytest.approx(0.5, abs=0.1)  # nothing else to tell them by
     assert "this test set cannot show that defects are seen" in summary(e)
+
+
+def test_file_size_counts_only_where_it_is_more_than_texture(copy: Path, simple: Simple) -> None:
+    """Defective images are good ones with rows repeated, which takes fewer bytes."""
+    shutil.rmtree(copy / "ground_truth")
+    for folder in (copy / "test").iterdir():
+        if folder.name != "good":
+            shutil.rmtree(folder)
+    (copy / "test/copied").mkdir()
+    for path in sorted((copy / "test/good").iterdir()):
+        pixels = read_image(path).copy()
+        pixels[16:48] = np.concatenate([pixels[16:24]] * 4)
+        Image.fromarray(pixels).save(copy / "test/copied" / path.name)
+    e = evaluate(simple(copy), copy)
+    row = e.trivial[0]
+    sizes = [(copy / image.path).stat().st_size for image in e.images]
+    truth = [image.is_defect for image in e.images]
+    assert (row.statistic, row.follows_pixels) == ("file_bytes", True)
+    assert row.auroc == pytest.approx(1 - roc_auc_score(truth, sizes))
+    assert e.image_auroc is not None
+    assert row.auroc > e.image_auroc
+    assert e.best_trivial == e.trivial[1]
+    assert [r.statistic for r in e.trivial if r.follows_pixels] == ["file_bytes"]
+    assert "File size alone" not in summary(e)
+    assert f"File size alone reaches {row.auroc:.3f} and does not count here" in on_trivial(e)
+    first = copy / "test/good/000.png"
+    Image.open(first).save(first.with_suffix(".bmp"))  # larger, as the other good images are
+    first.unlink()
+    mixed = evaluate(simple(copy), copy)
+    assert not any(r.follows_pixels for r in mixed.trivial)
+    assert mixed.best_trivial == mixed.trivial[0]
+    assert "File size alone tells defective from good test images as well" in summary(mixed)
+    assert "does not count here" not in on_trivial(mixed)
 
 
 def dimmed(path: Path) -> Any:

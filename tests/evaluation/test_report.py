@@ -280,6 +280,8 @@ def test_every_section_says_its_numbers(
     best = e.best_trivial
     assert best is not None
     assert f"{best.label} {best.auroc:.3f}" in text
+    (size,) = (row for row in e.trivial if row.follows_pixels)
+    assert f"{size.label} (does not count) {size.auroc:.3f}" in text
     assert e.equalised is not None
     assert f"equalised {e.equalised.image_auroc:.3f} {e.equalised.average_precision:.3f}" in text
     low, high = e.intervals["image_auroc"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,9 +12,11 @@ from scipy.ndimage import laplace
 from sklearn.metrics import roc_auc_score
 
 from burnish.images import statistics
+from burnish.images.reader import Header, read_header_bytes
 from burnish.images.statistics import (
     STATISTICS,
     auroc,
+    bytes_follow_pixels,
     histogram,
     robust_z,
     sharpness,
@@ -41,6 +45,21 @@ def test_brightness_against_numpy(grey: np.ndarray) -> None:
     assert (found["width"], found["height"], found["area"]) == (61, 83, 61 * 83)
     assert found["file_bytes"] == 777
     assert found["colour"] == 0
+
+
+@pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "JPEG", "WEBP"])
+def test_bytes_follow_pixels_where_files_are_packed_alike(grey: np.ndarray, format: str) -> None:
+    def header(pixels: np.ndarray, format: str = format) -> Header:
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, format)
+        return read_header_bytes(file.getvalue(), "x")
+
+    one, lossless = header(grey), format in ("PNG", "BMP", "TIFF")
+    assert bytes_follow_pixels([one, header(255 - grey)]) == lossless
+    assert not bytes_follow_pixels([one, header(grey[1:])])
+    assert not bytes_follow_pixels([one, header(np.stack([grey] * 3, axis=2))])
+    assert not bytes_follow_pixels([one, header(grey, "JPEG" if lossless else "PNG")])
+    assert not bytes_follow_pixels([])
 
 
 def test_corners_are_squares_of_an_eighth(grey: np.ndarray) -> None:

@@ -24,7 +24,7 @@ MOST = {"error": 60, "warning": 60, "note": 12}  # groups, or single images, sho
 SIDE_BY_SIDE = 8  # copies of one image, or images of one part
 TYPICAL = 4  # images shown of each group that a statistic tells apart
 HISTOGRAMS = 4
-TELLING = ("shortcut", "shift", "easy-defects")
+TELLING = ("shortcut", "shift", "easy-defects", "file-size")
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ RULES = {
         "One number an image that tells good from defective test images with an AUROC above "
         f"{TELLS:g} in either direction, and with less than {CHANCE:.0%} chance of any such number "
         "doing so in groups of this size that are alike (Mann-Whitney U, Bonferroni). Where masks "
-        "show that only marked pixels do it, the defects are easy and it is no shortcut."
+        "show that only marked pixels do it, the defects are easy and it is no shortcut. File size "
+        "does not count where all images are of one lossless format and size: a flaw takes bytes."
     ),
     "Shift": "The same between good training and good test images.",
     "False-alarm rate": "n held-out good images can promise a rate of 1 / (n + 1) at best.",

@@ -13,7 +13,7 @@ from burnish.checks.finding import Finding, Severity, counted, number, some
 from burnish.checks.measure import Measured
 from burnish.checks.subject import DataSet
 from burnish.images.reader import Header
-from burnish.images.statistics import STATISTICS, Statistic, auroc
+from burnish.images.statistics import STATISTICS, Statistic, auroc, bytes_follow_pixels
 
 TELLS = 0.8  # AUROC, in either direction
 CHANCE = 0.05  # of any statistic telling two groups of this size apart that are alike
@@ -80,10 +80,12 @@ class Contrasts:
     Attributes:
         shortcut: good against defective test images (of all images where there is no split).
         shift: good training against good test images.
+        bytes_follow_pixels: of all images, see `burnish.images.statistics`.
     """
 
     shortcut: tuple[Contrast, ...]
     shift: tuple[Contrast, ...]
+    bytes_follow_pixels: bool = False
 
 
 def contrasts_of(data: DataSet, images: Sequence[Measured]) -> Contrasts:
@@ -99,7 +101,11 @@ def contrasts_of(data: DataSet, images: Sequence[Measured]) -> Contrasts:
     good = [i for i in tested if not i.subject.is_defect]
     defects = [i for i in tested if i.subject.is_defect]
     trained = [i for i in images if i.subject.split == "train"]
-    return Contrasts(_contrasts(good, defects), _contrasts(trained, good) if trained else ())
+    return Contrasts(
+        _contrasts(good, defects),
+        _contrasts(trained, good) if trained else (),
+        bytes_follow_pixels(i.header for i in images if i.header is not None),
+    )
 
 
 def find_shortcuts(data: DataSet, contrasts: Contrasts) -> list[Finding]:
@@ -108,9 +114,22 @@ def find_shortcuts(data: DataSet, contrasts: Contrasts) -> list[Finding]:
     where = "test images" if data.is_split else "images"
     light = [contrast for contrast in telling if not contrast.by_the_defect]
     defect = [contrast for contrast in telling if contrast.by_the_defect]
-    if defect and {contrast.name for contrast in light} == {"file_bytes"}:
-        light, defect = [], [*defect, *light]  # a flaw takes bytes; no mask can show that
+    files = [contrast for contrast in light if contrast.name == "file_bytes"]
+    if contrasts.bytes_follow_pixels or (defect and len(files) == len(light)):
+        # A flaw takes bytes, which no mask can show.
+        light = [contrast for contrast in light if contrast.name != "file_bytes"]
+        defect = [*defect, *files] if defect else []
     findings = []
+    if contrasts.bytes_follow_pixels and files and not light and not defect:
+        findings.append(
+            _finding(
+                "file-size", "note", "File size tells defects, as it follows from the pixels",
+                files, f"tells good from defective {where}", ("good", "defective"),
+                "All images are of one lossless format and one size, so the size of a file follows "
+                "from the texture of its pixels, and a flaw changes that by itself: alone it is no "
+                "proof of a shortcut.",
+            )
+        )  # fmt: skip
     if light:
         unsure = all(c.about.of_few and c.outside is None for c in light)
         findings.append(

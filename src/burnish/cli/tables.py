@@ -129,7 +129,12 @@ def by_kind(e: Evaluation) -> Table:
 def trivial(e: Evaluation) -> Table:
     """What the strongest trivial statistics reach by themselves."""
     rows = [
-        [row.label, number(row.auroc), f"{row.median_good:.4g}", f"{row.median_defect:.4g}"]
+        [
+            f"{row.label} (does not count)" if row.follows_pixels else row.label,
+            number(row.auroc),
+            f"{row.median_good:.4g}",
+            f"{row.median_defect:.4g}",
+        ]
         for row in e.trivial[:TRIVIAL_SHOWN]
     ]
     return _table(["trivial statistic", "AUROC", "median good", "median defective"], rows)

@@ -30,6 +30,7 @@ from burnish.evaluation.rows import (
 )
 from burnish.evaluation.stress import CHANGES
 from burnish.evaluation.trivial import trivial_rows
+from burnish.images.statistics import bytes_follow_pixels
 
 ESCAPE_RATES = (0.0, 0.01, 0.05)
 IMAGE_INTERVALS = ("image_auroc", "average_precision", "f1", "escape_rate")
@@ -109,7 +110,7 @@ def aggregate(detector: Inspector, data: Path, collected: Collected, equalised: 
         median_score_good=float(np.median(scores[~defect])) if counts.good else None,
         kinds=_kinds(rows, scores, defect, threshold, collected.pixels),
         pixels=pixels,
-        trivial=trivial_rows(collected.statistics, defect),
+        trivial=trivial_rows(collected.statistics, defect, bytes_follow_pixels(collected.headers)),
         equalised=again,
         stress=_stress_rows(collected, bool(card.ranges)),
         images=tuple(rows),

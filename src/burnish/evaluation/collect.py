@@ -20,6 +20,7 @@ from burnish.evaluation.rows import ImageRow, Unreadable, printable
 from burnish.evaluation.stress import CHANGES, Picture, equalise
 from burnish.images.dataset import TestImage
 from burnish.images.formats.masks import mask_of_file
+from burnish.images.reader import Header, read_header_bytes
 from burnish.images.statistics import statistics_of
 from burnish.settings import Settings
 
@@ -70,13 +71,14 @@ class Collected:
     """What one pass over the test images gave; as long as the test set, but for pixels.
 
     Attributes:
-        statistics: trivial ones of each image in `rows`, as read.
+        statistics, headers: trivial ones of each image in `rows`, as read, and of its file.
         stressed: the chosen images as they are (None), and under each of `stress.CHANGES`.
     """
 
     rows: list[ImageRow] = field(default_factory=list)
     speeds: list[Speed] = field(default_factory=list)
     statistics: list[dict[str, float]] = field(default_factory=list)
+    headers: list[Header] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
     pixels: PixelCounter | None = None
     without_mask: int = 0
@@ -124,6 +126,7 @@ class Collector:
             content = image.path.read_bytes()
             self._digest.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
             result = self.detector.inspect(image.path)
+            header = read_header_bytes(content, name)
         except (BurnishError, OSError) as error:
             kind, problem = printable(image.kind), str(error)
             if isinstance(error, OSError):  # of Python itself, with a number before its words
@@ -135,6 +138,7 @@ class Collector:
         row = _row(image, name, part, result)
         collected.speeds.append(result.speed)
         collected.statistics.append(statistics_of(result.image, len(content)))
+        collected.headers.append(header)
         if collected.pixels is not None:
             self._count_pixels(image, row, result)
         if self.target is not None:

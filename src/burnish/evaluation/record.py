@@ -105,8 +105,9 @@ class Evaluation(Frozen):
 
     @property
     def best_trivial(self) -> TrivialRow | None:
-        """The trivial statistic that tells defective from good test images best."""
-        return self.trivial[0] if self.trivial else None
+        """The trivial statistic that tells defective from good test images best, but for a file
+        size that follows from the pixels."""
+        return next((row for row in self.trivial if not row.follows_pixels), None)
 
     @property
     def out_of_range(self) -> tuple[ImageRow, ...]:

@@ -137,6 +137,8 @@ class TrivialRow(Frozen):
         auroc: in [0.5, 1], in the better direction (chosen on the test images).
         higher_in_defects: that direction.
         median_good, median_defect: over the test images.
+        follows_pixels: a file size that a flaw changes by itself, as all test images are of one
+            lossless format and size; it says nothing against the model.
     """
 
     statistic: str
@@ -146,6 +148,7 @@ class TrivialRow(Frozen):
     higher_in_defects: bool
     median_good: float
     median_defect: float
+    follows_pixels: bool = False
 
 
 class Equalised(Frozen):

@@ -12,7 +12,9 @@ from burnish.images.statistics import STATISTICS, auroc
 
 
 def trivial_rows(
-    statistics: Sequence[Mapping[str, float]], is_defect: ArrayLike
+    statistics: Sequence[Mapping[str, float]],
+    is_defect: ArrayLike,
+    bytes_follow_pixels: bool = False,
 ) -> tuple[TrivialRow, ...]:
     """AUROC of every statistic by itself, the strongest first; empty when one class is missing.
 
@@ -22,6 +24,7 @@ def trivial_rows(
     Args:
         statistics: of each test image as read, see `statistics_of`.
         is_defect: bool (N,).
+        bytes_follow_pixels: of the test images' files, see `burnish.images.statistics`.
     """
     defect = np.asarray(is_defect, bool)
     if not defect.any() or defect.all():
@@ -42,6 +45,7 @@ def trivial_rows(
                 higher_in_defects=area >= 0.5,
                 median_good=float(np.median(good)),
                 median_defect=float(np.median(bad)),
+                follows_pixels=name == "file_bytes" and bytes_follow_pixels,
             )
         )
     return tuple(sorted(rows, key=lambda row: -row.auroc))

@@ -13,10 +13,15 @@ import numpy as np
 from burnish.images.reader import to_channels
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import ArrayLike, NDArray
+
+    from burnish.images.reader import Header
 
 STRIP = 1 << 20  # pixels worked on at a time: memory stays flat however large the image
 MAD_TO_SIGMA = 1.4826  # of a normal distribution
+LOSSLESS = ("PNG", "BMP", "TIFF")  # a WebP may be either; so may a TIFF, which hardly is
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,16 @@ def statistics_of(
         "area": float(width * height),
         "file_bytes": float(file_bytes),
     }
+
+
+def bytes_follow_pixels(headers: Iterable[Header]) -> bool:
+    """Whether the files' sizes can differ by what their pixels show, and by little else: all of one
+    lossless format, mode, depth, pixel size and number of pages. False for no file at all.
+
+    A flaw then changes the size of its file by itself, as texture takes bytes.
+    """
+    kinds = {(h.format, h.mode, h.bits, h.width, h.height, h.pages) for h in headers}
+    return len(kinds) == 1 and next(iter(kinds))[0] in LOSSLESS
 
 
 def histogram(grey: NDArray[np.uint8], keep: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
