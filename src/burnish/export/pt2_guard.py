@@ -72,18 +72,22 @@ OPERATORS = {
 }
 
 
-def read_members(path: Path) -> dict[str, bytes]:
+def read_members(path: Path, content: bytes | None = None) -> dict[str, bytes]:
     """The members of a .pt2 file, without the folder they lie in.
+
+    Args:
+        content: of a file that is not on the disk yet.
 
     Raises:
         BurnishError: not a zip file, damaged, or with a member that burnish does not write.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        size = path.stat().st_size if content is None else len(content)
+        with zipfile.ZipFile(path if content is None else io.BytesIO(content)) as archive:
             infos = archive.infolist()
             if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
                 raise _refused(path, "compressed members")  # a few bytes that fill the memory
-            if sum(info.file_size for info in infos) > path.stat().st_size:
+            if sum(info.file_size for info in infos) > size:
                 raise BurnishError(f"{path} is damaged: its members are larger than the file")
             found = {}
             for info in infos:

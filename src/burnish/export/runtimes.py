@@ -91,7 +91,9 @@ class OnnxRuntime:
         try:
             self._session = ort.InferenceSession(data, options, ["CPUExecutionProvider"])
         except Exception as error:  # it has a dozen kinds, under no common name
-            raise BurnishError(f"{path} is damaged, or no ONNX file: {_first(error)}") from error
+            raise BurnishError(
+                f"{path} is damaged, or no ONNX file: {first_line(error)}"
+            ) from error
         found = self._session.get_modelmeta().custom_metadata_map
         self.metadata = read_metadata(path, found.get(KEY))
         if not whole:
@@ -119,13 +121,13 @@ class OpenVinoRuntime:
             text_of = model.get_rt_info([KEY]).astype(str) if model.has_rt_info([KEY]) else None
         except RuntimeError as error:
             raise BurnishError(
-                f"{path} is damaged, or no OpenVINO file: {_first(error)}"
+                f"{path} is damaged, or no OpenVINO file: {first_line(error)}"
             ) from error
         try:
             self._compiled = core.compile_model(model, "CPU", plain)
         except RuntimeError as error:
             raise BurnishError(
-                f"this OpenVINO cannot run {path.name} on the processor: {_first(error)}"
+                f"this OpenVINO cannot run {path.name} on the processor: {first_line(error)}"
             ) from error
         self.metadata = read_metadata(path, text_of)
 
@@ -159,7 +161,7 @@ class TorchRuntime:
             self._module = program.module()
         except Exception as error:  # what a foreign program breaks on is torch's own matter
             raise BurnishError(
-                f"{path} cannot be loaded by torch {torch.__version__}: {_first(error)}"
+                f"{path} cannot be loaded by torch {torch.__version__}: {first_line(error)}"
             ) from error
         finally:
             log.setLevel(level)
@@ -188,7 +190,7 @@ def _threads() -> int:
     return torch.get_num_threads()
 
 
-def _first(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """The first line that says something, without addresses of the runtime's sources."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     plain = [line for line in lines if not re.match(r"(Check|Exception) .*(failed|from) ", line)]

@@ -18,7 +18,7 @@ from burnish.errors import BurnishError
 from burnish.export.graph import InspectionGraph, Outputs
 from burnish.export.metadata import KEY, Metadata, digest
 from burnish.export.pt2_guard import EXTRA, check_members, pack, read_members, strip
-from burnish.export.runtimes import SHA_COMMENT, members_digest, need, onnx_tail
+from burnish.export.runtimes import SHA_COMMENT, first_line, members_digest, need, onnx_tail
 
 MAX_SIDE = 1 << 15  # px; beyond it the 32-bit sums of the resize would overflow
 OPSET = 20  # the first with Gelu
@@ -118,7 +118,10 @@ def write_openvino(proto: Any, metadata: Metadata, path: Path) -> None:
         model = openvino.Core().read_model(raw)  # convert_model would tell Intel of it
         model.set_rt_info(metadata.model_dump_json(), [KEY])
         # Weights in 16 bits would be the default, and change scores.
-        openvino.save_model(model, path, compress_to_fp16=False)
+        try:
+            openvino.save_model(model, path, compress_to_fp16=False)
+        except RuntimeError as error:  # what it raises for a full disk is no OSError
+            raise OSError(f"OpenVINO failed ({first_line(error)})") from error
     finally:
         raw.unlink()
     body = path.read_bytes()
@@ -128,9 +131,10 @@ def write_openvino(proto: Any, metadata: Metadata, path: Path) -> None:
 
 def write_torch(program: torch.export.ExportedProgram, metadata: Metadata, path: Path) -> None:
     """Write the program as a .pt2 that `torch.export.load` reads, without pickled parts."""
+    stream = io.BytesIO()  # torch aborts the process where the disk is full
     with _quiet():
-        torch.export.save(program, path)
-    members = strip(read_members(path))
+        torch.export.save(program, stream)
+    members = strip(read_members(path, stream.getvalue()))
     members.pop(EXTRA, None)
     check_members(path, members)  # what could not be loaded again is not written
     record = {KEY: metadata.model_dump_json(), "sha256": members_digest(members)}
