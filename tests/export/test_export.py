@@ -112,6 +112,7 @@ def test_without_images_there_is_no_export(run_folder: Path, tmp_path: Path) -> 
     ("to", "out", "int8", "message"),
     [
         ("onnx", "m.pt2", False, r"must end in \.onnx"),
+        ("openvino", "m.XML", False, r"m\.XML: .*in small letters, \.xml"),
         ("coreml", None, False, "choose one of onnx, openvino, torch-export"),
         ("torch-export", None, True, "--int8 goes with"),
     ],

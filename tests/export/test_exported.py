@@ -59,6 +59,17 @@ def test_a_bench_says_where_exports_run(exports: Path, run_folder: Path, metal: 
     assert exported.device == "cpu"
 
 
+def test_a_bench_counts_the_weights_beside_an_xml(
+    exports: Path, metal: Path, tmp_path: Path
+) -> None:
+    shutil.copy(exports / "model.xml", tmp_path / "m.XML")
+    shutil.copy(exports / "model.bin", tmp_path / "m.bin")
+    files = sorted((metal / "test" / "good").iterdir())[:1]
+    small, capital = compare_models([exports / "model.xml", tmp_path / "m.XML"], files, None)
+    both = (exports / "model.xml").stat().st_size + (exports / "model.bin").stat().st_size
+    assert small.size_mib == capital.size_mib == both / 2**20
+
+
 @EVERY
 @pytest.mark.parametrize("size", [(64, 64), (32, 32), (97, 61), (211, 40), (9, 333), (500, 700)])
 @pytest.mark.parametrize("colours", [1, 3])

@@ -102,5 +102,5 @@ def _size(path: Path) -> int:
         path = path / "model.safetensors"
     beside = path.with_suffix(".bin")
     return path.stat().st_size + (
-        beside.stat().st_size if path.suffix == ".xml" and beside.exists() else 0
+        beside.stat().st_size if path.suffix.lower() == ".xml" and beside.exists() else 0
     )

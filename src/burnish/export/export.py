@@ -80,6 +80,8 @@ def export_model(
         raise BurnishError("--int8 goes with --to onnx or openvino; torch-export stays in float32")
     if out is not None and out.suffix.lower() != SUFFIXES[to]:
         raise BurnishError(f"{out}: the name of an {to} file must end in {SUFFIXES[to]}")
+    if out is not None and to == "openvino" and out.suffix != ".xml":
+        raise BurnishError(f"{out}: OpenVINO wants the ending in small letters, .xml")
     for package in (*PACKAGES[to], *(("onnxruntime",) if int8 else ())):
         need(package)
     file = path / "model.safetensors" if path.is_dir() else path
