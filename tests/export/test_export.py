@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from burnish import BurnishError, Detector
-from burnish.export import write
+from burnish.export import export, write
 from burnish.export.export import export_model
 from burnish.export.graph import InspectionGraph
 from burnish.export.parity import compare, gate_images
@@ -140,6 +140,21 @@ def test_a_folder_that_cannot_be_written(run_folder: Path, tmp_path: Path) -> No
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(BurnishError, match="cannot write"):
         export_model(run_folder, "torch-export", tmp_path / "file" / "m.pt2")
+
+
+@pytest.mark.parametrize(
+    ("to", "out", "taken"),
+    [("torch-export", "m.pt2", "m.pt2"), ("openvino", "m.xml", "m.xml"),
+     ("openvino", "m.xml", "m.bin")],
+)  # fmt: skip
+def test_a_name_that_a_folder_has_is_refused_before_tracing(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str, out: str, taken: str
+) -> None:
+    monkeypatch.setattr(export, "trace", lambda model: pytest.fail("traced first"))
+    (tmp_path / taken).mkdir()
+    with pytest.raises(BurnishError, match=f"cannot write {tmp_path / taken}: a folder has"):
+        export_model(run_folder, to, tmp_path / out)  # type: ignore[arg-type]
+    assert [p.name for p in tmp_path.iterdir()] == [taken]
 
 
 def test_hidden_tokens_dropped(metal: Path, micro: dict, tmp_path: Path) -> None:

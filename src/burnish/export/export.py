@@ -87,6 +87,11 @@ def export_model(
     file = path / "model.safetensors" if path.is_dir() else path
     if file.suffix.lower() in SUFFIXES.values():
         raise BurnishError(f"{file} is an exported model already; export from model.safetensors")
+    name = f"model.int8{SUFFIXES[to]}" if int8 else f"model{SUFFIXES[to]}"
+    target = file.parent / name if out is None else out
+    files = (target, target.with_suffix(".bin")) if to == "openvino" else (target,)
+    for taken in filter(os.path.isdir, files):
+        raise BurnishError(f"cannot write {taken}: a folder has that name. Give another with --out")
     detector = Detector.load(file, "cpu")
     if detector.card.settings.tile != "full":
         raise BurnishError(
@@ -97,8 +102,6 @@ def export_model(
     images = gate_images(detector.card, data)
     if int8 and not images.good:
         raise BurnishError("--int8 sets its ranges on good images, and there are only test images")
-    name = f"model.int8{SUFFIXES[to]}" if int8 else f"model{SUFFIXES[to]}"
-    target = file.parent / name if out is None else out
     tolerance = INT8_TOLERANCE if int8 else tolerance_of(detector.card)
     versions = {"burnish": burnish.__version__, "torch": torch.__version__}
     versions |= {package: packages.version(package) for package in PACKAGES[to]}
@@ -127,7 +130,6 @@ def export_model(
                 f"not exported: {kind} does not judge as the model does. {parity.summary()}\n"
                 + parity.complaint()
             )
-    files = (target, target.with_suffix(".bin")) if to == "openvino" else (target,)
     return Export(files, parity)
 
 
