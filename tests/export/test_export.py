@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -155,6 +156,24 @@ def test_a_name_that_a_folder_has_is_refused_before_tracing(
     with pytest.raises(BurnishError, match=f"cannot write {tmp_path / taken}: a folder has"):
         export_model(run_folder, to, tmp_path / out)  # type: ignore[arg-type]
     assert [p.name for p in tmp_path.iterdir()] == [taken]
+
+
+@pytest.mark.parametrize("where", ["write_torch", "compare"])
+def test_only_what_is_written_there_is_blamed_on_the_folder(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(export, "trace", lambda model: None)
+    monkeypatch.setattr(export, "write_torch", lambda *arguments: None)
+    monkeypatch.setattr(export, "load_exported", lambda path: None)
+    monkeypatch.setattr(export, where, fail)
+    with pytest.raises((BurnishError, OSError)) as caught:
+        export_model(run_folder, "torch-export", tmp_path / "m.pt2")
+    told = str(caught.value).startswith(f"cannot write {tmp_path / 'm.pt2'}: No space left")
+    assert told == (where == "write_torch")
+    assert not list(tmp_path.iterdir())
 
 
 def test_hidden_tokens_dropped(metal: Path, micro: dict, tmp_path: Path) -> None:

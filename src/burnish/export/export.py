@@ -111,7 +111,8 @@ def export_model(
         tell("tracing")
         program = trace(detector.model)
         if to == "torch-export":
-            write_torch(program, record, beside)
+            with _writing(target):
+                write_torch(program, record, beside)
         else:
             tell("writing ONNX")
             proto = to_onnx(program)
@@ -120,7 +121,8 @@ def export_model(
                 proto = quantise(proto, detector.model.generator, images.good)
                 threshold = raise_threshold(proto, detector, images.good)
                 record = record.model_copy(update={"threshold": threshold})
-            (write_onnx if to == "onnx" else write_openvino)(proto, record, beside)
+            with _writing(target):
+                (write_onnx if to == "onnx" else write_openvino)(proto, record, beside)
         instead = "; none of the held-out ones is there, so good ones it learnt from stand in"
         tell(f"comparing on {len(images.all)} images{instead if images.stand_in else ''}")
         parity = compare(detector, load_exported(beside), images.all, tolerance, on_image)
@@ -139,16 +141,25 @@ def _staged(target: Path) -> Iterator[Path]:
     the file itself last. After an error nothing is."""
     folder = target.parent / f".{target.name}.{os.getpid()}.part"
     try:
-        folder.mkdir(parents=True)
+        with _writing(target):
+            folder.mkdir(parents=True)
         yield folder / target.name
-        for file in sorted(folder.iterdir(), key=lambda file: file.name == target.name):
-            with open(file, "rb") as handle:
-                os.fsync(handle.fileno())
-            os.replace(file, target.parent / file.name)
+        with _writing(target):
+            for file in sorted(folder.iterdir(), key=lambda file: file.name == target.name):
+                with open(file, "rb") as handle:
+                    os.fsync(handle.fileno())
+                os.replace(file, target.parent / file.name)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    """Only round what writes: other files' errors must not be blamed on this folder."""
+    try:
+        yield
     except OSError as error:
         raise BurnishError(
             f"cannot write {target}: {error.strerror or error}. "
             "Choose a folder that exists, can be written to and has room."
         ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

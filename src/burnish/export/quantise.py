@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,14 +72,14 @@ def quantise(proto: Any, generator: nn.Module, images: Sequence[Path]) -> Any:
         images: good images; at most `CALIBRATION_IMAGES` of them, drawn at random, are looked at.
 
     Raises:
-        BurnishError: onnxruntime is not installed, or an image cannot be read.
+        BurnishError: onnxruntime is not installed, or the temporary folder cannot be written to.
     """
     quantization = need("onnxruntime.quantization")
     onnx = need("onnx")
     nodes = linear_nodes(proto, generator)
     assert nodes, "no product of the graph carries a weight of the generator"
-    with tempfile.TemporaryDirectory() as name:
-        before, after = Path(name) / "float32.onnx", Path(name) / "int8.onnx"
+    with _temporary_folder() as folder:
+        before, after = folder / "float32.onnx", folder / "int8.onnx"
         onnx.save(proto, before)
         logging.disable(logging.WARNING)  # advice on a preparation that open sizes do not allow
         try:
@@ -99,6 +99,21 @@ def quantise(proto: Any, generator: nn.Module, images: Sequence[Path]) -> Any:
         finally:
             logging.disable(logging.NOTSET)
         return onnx.load(after)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    cut_short = need("google.protobuf.message").DecodeError  # onnx's C++ tells of no full disk
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            yield Path(name)
+    except (OSError, cut_short) as error:
+        place = tempfile.tempdir or "(none is usable)"
+        told = getattr(error, "strerror", None) or f"a file there is cut short ({error})"
+        raise BurnishError(
+            f"cannot write to the temporary folder {place}: {told}. --int8 needs one with room: "
+            "make some there, or set TMPDIR to another folder"
+        ) from error
 
 
 def raise_threshold(proto: Any, model: Detector, images: Sequence[Path]) -> float:
