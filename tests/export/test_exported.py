@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 import sys
@@ -15,6 +16,9 @@ from PIL import Image
 from burnish import BurnishError, Detector
 from burnish.bench.models import compare_models
 from burnish.export.exported import ExportedDetector, load_exported
+from burnish.export.metadata import KEY
+from burnish.export.pt2_guard import EXTRA, pack, read_members
+from burnish.export.runtimes import members_digest
 
 EVERY = pytest.mark.parametrize("suffix", [".onnx", ".xml", ".pt2"])
 
@@ -174,6 +178,33 @@ def test_bytes_put_behind_an_onnx_file_are_found(exports: Path, tmp_path: Path) 
         (tmp_path / "model.onnx").write_bytes((exports / "model.onnx").read_bytes() + more)
         with pytest.raises(BurnishError, match=r"damaged or was changed"):
             load_exported(tmp_path / "model.onnx")
+
+
+def test_an_edited_threshold_of_a_pt2_file_is_found(exports: Path, tmp_path: Path) -> None:
+    members, path = read_members(exports / "model.pt2"), tmp_path / "m.pt2"
+    record = json.loads(members[EXTRA])
+    rest = {name: content for name, content in members.items() if name != EXTRA}
+
+    def write(**changes: object) -> None:
+        path.write_bytes(pack(rest | {EXTRA: json.dumps(record | changes).encode()}))
+
+    write()
+    threshold = load_exported(path).threshold
+    about = json.loads(record[KEY])
+    assert about["threshold"] == threshold
+    edited = json.dumps(about | {"threshold": 2 * threshold})
+    write(**{KEY: edited})
+    with pytest.raises(BurnishError, match="damaged or was changed"):
+        load_exported(path)
+    # The checksum of older files knew nothing of it, edited or not.
+    for text in (record[KEY], edited):
+        write(**{KEY: text, "sha256": members_digest(rest)})
+        with pytest.raises(BurnishError, match=r"by an older burnish.*export the model again"):
+            load_exported(path)
+    for text in (3, "\ud800"):
+        write(**{KEY: text})
+        with pytest.raises(BurnishError, match="metadata cannot be read"):
+            load_exported(path)
 
 
 @EVERY

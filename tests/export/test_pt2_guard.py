@@ -12,6 +12,7 @@ import pytest
 
 from burnish import BurnishError
 from burnish.export.exported import load_exported
+from burnish.export.metadata import KEY
 from burnish.export.pt2_guard import EXTRA, pack, read_members
 from burnish.export.runtimes import members_digest
 
@@ -31,7 +32,7 @@ def hostile(source: Path, path: Path, change: Callable[[dict[str, bytes]], None]
     members = read_members(source)
     record = json.loads(members.pop(EXTRA))
     change(members)
-    record["sha256"] = members_digest(members)
+    record["sha256"] = members_digest(members | {EXTRA: record[KEY].encode()})
     path.write_bytes(pack(members | {EXTRA: json.dumps(record).encode()}))
     return path
 

@@ -119,6 +119,14 @@ def foreign(path: Path) -> BurnishError:
     return BurnishError(f"{path} was not written by `burnish export`: it has no burnish metadata")
 
 
+def outdated(path: Path) -> BurnishError:
+    """The error for a .pt2 file whose checksum leaves its metadata out."""
+    return BurnishError(
+        f"{path} was exported by an older burnish, whose checksum left out the threshold and the "
+        "calibration: export the model again"
+    )
+
+
 def changed(path: Path) -> BurnishError:
     """The error for a file whose checksum does not match."""
     return BurnishError(

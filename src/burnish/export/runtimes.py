@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from burnish.errors import BurnishError
 from burnish.export.graph import Outputs
-from burnish.export.metadata import KEY, Metadata, changed, digest, foreign, read_metadata
+from burnish.export.metadata import KEY, Metadata, changed, digest, foreign, outdated, read_metadata
 from burnish.export.pt2_guard import EXTRA, check_members, pack, read_members
 
 SHA_COMMENT = b"\n<!-- sha256:%s -->\n"
@@ -148,10 +148,12 @@ class TorchRuntime:
         try:
             record = json.loads(extra)
             sha, text = record["sha256"], record[KEY]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            whole = members | {EXTRA: text.encode()}
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise BurnishError(f"{path}: its burnish metadata cannot be read") from error
-        if sha != members_digest(members):
-            raise changed(path)
+        if sha != members_digest(whole):
+            # Were those let in, an edited file would pass as one of them.
+            raise outdated(path) if sha == members_digest(members) else changed(path)
         self.metadata = read_metadata(path, text)
         log = logging.getLogger("torch.export")
         level = log.level
@@ -173,7 +175,7 @@ class TorchRuntime:
 
 
 def members_digest(members: dict[str, bytes]) -> str:
-    """SHA-256 over names and contents of a .pt2 file's members but the metadata."""
+    """SHA-256 over names and contents of a .pt2 file's members, of `EXTRA` the metadata alone."""
     return digest(part for name in sorted(members) for part in (name.encode(), members[name]))
 
 

@@ -137,7 +137,8 @@ def write_torch(program: torch.export.ExportedProgram, metadata: Metadata, path:
     members = strip(read_members(path, stream.getvalue()))
     members.pop(EXTRA, None)
     check_members(path, members)  # what could not be loaded again is not written
-    record = {KEY: metadata.model_dump_json(), "sha256": members_digest(members)}
+    text = metadata.model_dump_json()
+    record = {KEY: text, "sha256": members_digest(members | {EXTRA: text.encode()})}
     path.write_bytes(pack(members | {EXTRA: json.dumps(record).encode()}))
 
 
