@@ -19,7 +19,11 @@ about = json.loads(session.get_modelmeta().custom_metadata_map["burnish"])
 
 # The graph takes the camera's pixels as they are: uint8, height x width x 1 (grey) or 3 (RGB).
 # Of 16 bits give the upper 8.
-image = ImageOps.exif_transpose(Image.open(picture))  # as it was held; so were those of training
+opened = Image.open(picture)
+tags = getattr(opened, "tag_v2", {})  # of a TIFF: 258 bits, 262 which end is black
+if opened.mode.startswith("I;16") and (tags.get(258) == (12,) or tags.get(262) == 0):
+    sys.exit(f"{picture} has 12 bits, or 16 of which 0 is white: save it with 8, or 16 and 0 black")
+image = ImageOps.exif_transpose(opened)  # as it was held; so were those of training
 if image.mode.startswith("I;16"):
     image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
 elif image.mode in ("I", "F"):

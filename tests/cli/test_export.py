@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -87,6 +88,16 @@ def test_errors_are_one_line(burnish: Callable, run_folder: Path, tmp_path: Path
     assert "is damaged, or no ONNX file" in err
 
 
+def run_example(model: Path, part: Path, heat: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", BLOCKED, str(EXAMPLE), str(model), str(part), str(heat)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
 @pytest.mark.parametrize("kind", ["grey", "rgb", "16 bits", "turned"])
 def test_the_example_judges_as_burnish_does(
     run_folder: Path, onnx_file: Path, metal: Path, tmp_path: Path, kind: str
@@ -102,13 +113,7 @@ def test_the_example_judges_as_burnish_does(
     held = Image.Exif()
     held[ExifTags.Base.Orientation] = 6 if kind == "turned" else 1
     Image.fromarray(image).save(part, exif=held)
-    done = subprocess.run(
-        [sys.executable, "-c", BLOCKED, str(EXAMPLE), str(onnx_file), str(part), str(heat)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = run_example(onnx_file, part, heat)
     assert done.returncode == 0, done.stderr
     expected = Detector.load(run_folder).inspect(part)
     verdict, score = done.stdout.split()[:2]
@@ -118,6 +123,23 @@ def test_the_example_judges_as_burnish_does(
         assert picture.size == expected.image.shape[1::-1]
         assert (picture.size[1] == 50) == (kind == "turned")
         assert picture.mode == "RGB"
+
+
+@pytest.mark.parametrize(("tag", "value", "refused"), [(258, 12, 1), (262, 0, 1), (262, 1, 0)])
+def test_the_example_refuses_tiffs_that_it_would_misread(
+    onnx_file: Path, tmp_path: Path, tag: int, value: int, refused: int
+) -> None:
+    """Of 12 bits, and of 16 where 0 is white; not all of 16."""
+    part = tmp_path / "part.tif"
+    Image.fromarray(np.full((64, 64), 30000, np.uint16)).save(part)
+    content, usual = part.read_bytes(), {258: 16, 262: 1}[tag]
+    before, after = (struct.pack("<HHIHH", tag, 3, 1, v, 0) for v in (usual, value))
+    assert content.count(before) == 1
+    part.write_bytes(content.replace(before, after))
+    done = run_example(onnx_file, part, tmp_path / "heat.png")
+    assert done.returncode == refused, done.stderr
+    assert ("12 bits, or 16 of which 0 is white" in done.stderr) == bool(refused)
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
