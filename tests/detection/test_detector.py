@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import shutil
 from pathlib import Path
 
@@ -215,3 +216,17 @@ def test_without_a_listener_what_to_look_at_is_a_warning(
     assert any("zz.png" in message for message in warned)
     assert any("can promise at most" in message for message in warned)
     assert any(message.startswith("training on cpu") for message in told)
+
+
+def test_images_that_are_nearly_black_are_told(micro: dict, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(12):  # 12 bits in 16, but for two
+        deep = rng.integers(2000, 4000, (40, 40)).astype(np.uint16) << (4 if i < 2 else 0)
+        Image.fromarray(deep).save(tmp_path / f"{i:02}.png")
+    told: list[str] = []
+    Detector.train(
+        tmp_path, "tiny", tmp_path / "run", on_stage=lambda s: told.append(s.message), **micro
+    )
+    (line,) = [message for message in told if "nearly black" in message]
+    assert re.match(r"note: (\d+) of (\d+) images looked at are nearly black", line)
+    assert "02.png" in line or "03.png" in line or "04.png" in line

@@ -10,8 +10,7 @@ from burnish.checks.finding import Finding, Severity, counted, some
 from burnish.checks.measure import Measured
 from burnish.checks.subject import DataSet
 from burnish.images.reader import Header
-
-DIM = 32  # grey levels of 255; a 16-bit image that stays below it uses few of its bits
+from burnish.images.statistics import DIM
 
 
 def find_file_problems(data: DataSet, images: Sequence[Measured]) -> list[Finding]:

@@ -6,13 +6,16 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from burnish.drawing import some_of
 from burnish.images.dataset import unused_below
+from burnish.images.statistics import DIM
 from burnish.images.store import ImageStore
 from burnish.settings import Settings
 from burnish.training.loop import TrainingEvent
 from burnish.training.samples import Samples
 
 LOG = logging.getLogger("burnish")
+LOOKED_AT = 200  # images, for how dark they are
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,14 @@ def find_warnings(
             f"the pattern for parts does not fit {len(nameless)} of {len(store.paths)} file names "
             f"({nameless[0].name}, say): each of these counts as a part of its own, unless "
             "manifest.csv names one"
+        )
+    looked = some_of(training, LOOKED_AT)
+    black = [store.paths[i].name for i in looked if store[i].max() < DIM]
+    if black:
+        found.append(
+            f"{len(black)} of {len(looked)} images looked at are nearly black, without a pixel above "
+            f"{DIM} of 255 ({black[0]}, say): 12 bits in files of 16 would look so, as the upper 8 "
+            "are read; scale them up first, all by one factor"
         )
     copies = [i for i in held if store.contents[i] in learnt]
     if copies:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 STRIP = 1 << 20  # pixels worked on at a time: memory stays flat however large the image
 MAD_TO_SIGMA = 1.4826  # of a normal distribution
+DIM = 32  # grey levels of 255; an image of 16 bits that stays below it uses few of them
 LOSSLESS = ("PNG", "BMP", "TIFF")  # a WebP may be either; so may a TIFF, which hardly is
 
 
