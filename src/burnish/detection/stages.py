@@ -84,9 +84,9 @@ def find_warnings(
     black = [store.paths[i].name for i in looked if store[i].max() < DIM]
     if black:
         found.append(
-            f"{len(black)} of {len(looked)} images looked at are nearly black, no pixel above {DIM} "
-            f"of 255 ({black[0]}, say): 12 bits in files of 16 would look so, as the upper 8 are "
-            "read; scale them up first, all by one factor"
+            f"{len(black)} of {len(looked)} images looked at are nearly black, no pixel above "
+            f"{DIM} of 255 ({black[0]}, say): 12 bits in files of 16 would look so, as the upper 8 "
+            "are read; scale them up first, all by one factor"
         )
     copies = [i for i in held if store.contents[i] in learnt]
     if copies:
