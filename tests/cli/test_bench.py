@@ -77,9 +77,12 @@ def test_everything_is_measured_and_agrees(
 
 
 @pytest.mark.slow
-def test_own_images_and_json_on_stdout(burnish: Call, short: list[str], metal: Path) -> None:
+def test_own_images_and_json_on_stdout(
+    burnish: Call, short: list[str], metal: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     code, out, _ = burnish(*short, "--data", metal, "--json", "-")
     assert code == 0
+    assert not [record for record in caplog.records if record.name == "burnish"]
     found = json.loads(out)
     assert found["data"] == str(metal)
     assert found["inspection"]["source_size"] == [64, 64]
