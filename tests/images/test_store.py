@@ -207,3 +207,14 @@ def test_fingerprint_tells_names_contents_and_order_apart(tmp_path: Path) -> Non
     assert load_store(moved, settings(), 1).fingerprint == expected  # the folder does not matter
     Image.new("L", (32, 32)).save(moved[0])
     assert load_store(moved, settings(), 1).fingerprint != expected
+
+
+def test_files_that_leave_out_the_same_are_told_of_once(tmp_path: Path) -> None:
+    wide = np.arange(32 * 32, dtype=np.uint16).reshape(32, 32) << 5
+    paths = [tmp_path / f"it has {i}.png" for i in range(4)]
+    for path in paths[:3]:
+        Image.fromarray(wide).save(path)
+    Image.fromarray((wide >> 8).astype(np.uint8)).save(paths[3])
+    settings = make_settings("tiny", {"image_size": 32, "mask_blocks": (8, 16)})
+    (note,) = load_store(paths, settings, 1).notes
+    assert note == (f"{paths[0]} has 16 bits a channel; the upper 8 are read, and so of 2 more")

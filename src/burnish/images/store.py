@@ -34,7 +34,8 @@ class ImageStore:
     Attributes:
         paths: N files that can be read, in order.
         skipped: message of every file that could not be read.
-        notes: what reading leaves out of a file (further pages, lower bits), as sentences.
+        notes: what reading leaves out of files (further pages, lower bits), as sentences, one for
+            all that leave out the same.
         sizes: (height, width) of each of the N files, px.
         channels: 1 or 3.
         contents: SHA-256 of each of the N files.
@@ -201,7 +202,7 @@ def load_store(
     return ImageStore(
         paths=[paths[i] for i in places],
         skipped=skipped,
-        notes=[note for record in good for note in record.notes],
+        notes=_together([note for record in good for note in record.notes]),
         sizes=[record.source for record in good if record.source is not None],
         channels=1 if grey else cache.layout.channels,
         contents=[record.content for record in good],
@@ -210,3 +211,14 @@ def load_store(
         _cache=cache,
         _places=places,
     )
+
+
+def _together(notes: Sequence[str]) -> list[str]:
+    """Sentences `NAME has ...`: of several that end alike the first, and how many more."""
+    alike: dict[str, list[str]] = {}
+    for note in notes:
+        alike.setdefault(note.rpartition(" has ")[2], []).append(note)
+    return [
+        said if not others else f"{said}, and so of {len(others)} more"
+        for said, *others in alike.values()
+    ]
