@@ -471,6 +471,9 @@ def test_what_lies_where_a_model_was_expected_is_told(burnish, metal: Path, tmp_
     code, _, err = burnish("info", metal / "test/good")
     assert code == 2
     assert "holds images: the model comes first" in err
+    code, _, err = burnish("info", metal / "test/good/m.safetensors")  # a slip of another kind
+    assert code == 2
+    assert err.strip().endswith("no such model: " + str(metal / "test/good/m.safetensors"))
 
 
 def test_a_run_stopped_while_calibrating_goes_on(

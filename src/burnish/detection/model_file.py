@@ -150,10 +150,11 @@ def load_model(path: Path) -> Model:
     Raises:
         BurnishError: missing, truncated, not a burnish model, of a newer format, or changed.
     """
-    if path.is_dir():
-        path = path / "model.safetensors"
+    folder = path if path.is_dir() else None
+    if folder is not None:
+        path = folder / "model.safetensors"
     if not path.exists():
-        raise BurnishError(f"no such model: {path}{_instead(path.parent)}")
+        raise BurnishError(f"no such model: {path}{'' if folder is None else _instead(folder)}")
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -200,13 +201,13 @@ def load_model(path: Path) -> Model:
 
 
 def _instead(folder: Path) -> str:
-    """What a folder without a model holds, as the rest of a sentence."""
+    """What a folder holds that is no model, as the rest of a sentence."""
     if (folder / "checkpoint.safetensors").exists():
         return (
             f"; {folder} holds an unfinished training: the command that began it, with --resume, "
             "goes on with it"
         )
-    if folder.is_dir() and any(p.suffix.lower() in SUFFIXES for p in folder.iterdir()):
+    if any(p.suffix.lower() in SUFFIXES for p in folder.iterdir()):
         return f"; {folder} holds images: the model comes first, then what it is to inspect"
     return ""
 
