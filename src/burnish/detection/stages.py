@@ -15,7 +15,7 @@ from burnish.training.loop import TrainingEvent
 from burnish.training.samples import Samples
 
 LOG = logging.getLogger("burnish")
-LOOKED_AT = 200  # images, for how dark they are
+LOOKED_AT = 32  # images, for how dark they are: with tiles each is read at its full size
 
 
 @dataclass(frozen=True)
