@@ -490,6 +490,11 @@ def test_a_run_stopped_while_calibrating_goes_on(
     assert "the same command with --resume goes on" in err
     code, _, err = burnish(*command, "--resume")
     assert code == 0, err
+    with monkeypatch.context() as patch:
+        patch.setattr("burnish.detection.train.load_store", stopped)
+        code, _, err = burnish(*command, "--overwrite")
+    assert code == 130
+    assert "--resume" not in err  # nothing of this run is saved yet
 
 
 def test_a_log_tells_how_far_calibration_is(

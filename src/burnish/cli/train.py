@@ -69,18 +69,24 @@ def train(
 
     from burnish.cli.progress import training_progress
     from burnish.detection.detector import Detector
-    from burnish.detection.run_folder import CHECKPOINT
+    from burnish.detection.stages import Stage
     from burnish.training.loop import Interrupted
     from burnish.training.process import is_worker
 
     console = Console(stderr=True)
+    reached: set[str] = set()
     try:
-        with training_progress(console) as on_stage:
+        with training_progress(console) as show:
+
+            def on_stage(stage: Stage) -> None:
+                reached.add(stage.name)
+                show(stage)
+
             Detector.train(
                 data, preset, out, resume=resume, overwrite=overwrite, on_stage=on_stage, **changes
             )
-    except KeyboardInterrupt as stop:  # while reading or calibrating; training itself sees to it
-        if not (out / CHECKPOINT).exists():
+    except KeyboardInterrupt as stop:  # training itself sees to it, and leaves a checkpoint
+        if "calibrate" not in reached:  # what lies in OUT may be an older run's
             raise
         raise Interrupted(
             f"interrupted; what was trained is saved in {out}: the same command with --resume "
