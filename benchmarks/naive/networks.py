@@ -11,11 +11,18 @@ from torch.nn import functional as F
 def attention(a, x, sizes=None):
     b, n, d = x.shape
     q, k, v = (t.reshape(b, n, a.heads, -1).transpose(1, 2) for t in a.qkv(x).chunk(3, dim=-1))
+    if a.normalised:
+        q, k = (standardise(t) for t in (q, k))
     logits = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
     if sizes is not None:
         logits = logits + sizes.log()[:, None, None, :, 0]
     out = logits.softmax(dim=-1) @ v
     return a.project(out.transpose(1, 2).reshape(b, n, d)), k.mean(dim=1)
+
+
+def standardise(x):
+    apart = x - x.mean(dim=-1, keepdim=True)
+    return apart / ((apart**2).mean(dim=-1, keepdim=True) + 1e-5).sqrt()
 
 
 def block(part, x, sizes=None):

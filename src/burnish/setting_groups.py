@@ -9,8 +9,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "verdict": ("part_pattern", "holdout", "false_alarms"),
     "masks": ("mask_blocks", "mask_channel", "hidden_tokens"),
     "generator": (
-        "patch", "width", "heads", "mlp_ratio", "depth_encoder", "depth_middle", "depth_decoder",
-        "skip",
+        "patch", "width", "heads", "qk_norm", "mlp_ratio", "depth_encoder", "depth_middle",
+        "depth_decoder", "skip",
     ),
     "discriminator": ("disc_patch", "disc_width", "disc_heads", "disc_depth", "tome_r"),
     "losses": (

@@ -91,7 +91,6 @@ class Settings(BaseModel):
     mask_channel: bool = Field(
         False, description="feed the mask as one more input channel (SCADN; the paper does not)"
     )
-
     hidden_tokens: Literal["keep", "drop"] = Field(
         "keep",
         description="keep: the encoder sees hidden patches as zeros (paper); drop: it skips them, "
@@ -102,6 +101,7 @@ class Settings(BaseModel):
     patch: int = Field(16, ge=2, le=64, description="patch side of generator and encoder, px")
     width: int = Field(512, ge=16, le=4096, description="token width D")
     heads: int = Field(8, ge=1, le=64, description="attention heads")
+    qk_norm: bool = Field(False, description="normalise queries and keys (not the paper's)")
     mlp_ratio: float = Field(4.0, gt=0, le=16, description="MLP width over token width")
     depth_encoder: int = Field(6, ge=1, le=64, description="blocks of the encoder")
     depth_middle: int = Field(1, ge=0, le=64, description="blocks between encoder and decoder")

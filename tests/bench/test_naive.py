@@ -38,6 +38,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "consistency alone": {"weight_adversarial": 0.0, "weight_latent": 0.0, "skip": "none"},
     "dropped tokens": {"hidden_tokens": "drop"},
     "another lamp": {"jitter": 0.2},
+    "normalised attention": {"qk_norm": True},
     "colour, all skips": {"colour": "rgb", "skip": "all", "flips": "horizontal"},
 }  # fmt: skip
 
@@ -76,7 +77,7 @@ def test_training_is_the_same(
          "standardise": "none"},
         {"fusion": "mean", "reduction": "top", "top_share": 0.05, "error": "relative"},
         {"error": "relative", "smoothing": 2.0, "reduction": "top", "top_share": 0.01},
-        {"hidden_tokens": "drop", "error": "relative", "fusion": "highest",
+        {"hidden_tokens": "drop", "qk_norm": True, "error": "relative", "fusion": "highest",
          "texture": ("residual:1", "residual:2", "image:1", "image:2"), "texture_factors": 2,
          "lines": (1, 2), "whole": True, "extremes": True, "reduction": "top", "top_share": 0.01},
     ],

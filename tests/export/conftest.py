@@ -56,7 +56,7 @@ def coloured(metal: Path, micro: dict, tmp_path_factory: pytest.TempPathFactory)
     changes = {
         **micro, "steps": 6, "roi": "6,5 41,8 41,58 6,49", "aspect": "keep", "error": "absolute",
         "fusion": "paper", "reduction": "mean", "standardise": "none", "mask_channel": True,
-        "part_pattern": r"part\d",
+        "qk_norm": True, "part_pattern": r"part\d",
     }  # fmt: skip
     Detector.train(folder / "good", "tiny", folder / "run", **changes)
     return folder / "run"

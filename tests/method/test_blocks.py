@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 
@@ -85,6 +86,46 @@ def test_proportional_attention_against_plain_softmax() -> None:
     expected = module.project(torch.cat(heads, dim=1))
     out, _ = module(tokens, sizes.reshape(1, 5, 1))
     torch.testing.assert_close(out[0], expected, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_normalised_attention_against_numpy(scale: float) -> None:
+    """Queries and keys standardised head by head, however large the weights have become."""
+    module = attention(16, 2)
+    module.normalised = True
+    module.qkv.weight[:32] *= scale
+    tokens = randn(1, 5, 16)
+    query, key, value = (part.numpy() for part in module.qkv(tokens)[0].split(16, dim=1))
+    heads = []
+    for part in (slice(0, 8), slice(8, 16)):
+        q, k = (
+            (all_[:, part] - all_[:, part].mean(1, keepdims=True))
+            / np.sqrt(all_[:, part].var(1, keepdims=True) + 1e-5)
+            for all_ in (query, key)
+        )
+        logits = q @ k.T / math.sqrt(8)
+        assert np.abs(logits).max() <= math.sqrt(8) * (1 + 1e-6)
+        weight = np.exp(logits)
+        heads.append(weight / weight.sum(axis=1, keepdims=True) @ value[:, part])
+    expected = module.project(torch.from_numpy(np.concatenate(heads, axis=1)))
+    out, _ = module(tokens)
+    torch.testing.assert_close(out[0], expected, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_sharp_attention_magnifies_rounding_and_normalised_does_not() -> None:
+    """Why `qk_norm`: far from float64 in float32 is far from every other runtime too."""
+    apart = {}
+    for normalised in (False, True):
+        module = attention(16, 2)
+        module.normalised = normalised
+        module.qkv.weight[:32] *= 30
+        tokens = randn(4, 400, 16)
+        exact, _ = copy.deepcopy(module).double()(tokens.double())
+        apart[normalised] = float((module(tokens)[0].double() - exact).abs().max())
+    assert apart[True] < 2e-6
+    assert apart[False] > 100 * apart[True]
 
 
 @pytest.mark.parametrize("biased", [False, True])

@@ -77,11 +77,16 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Te
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention; `sizes` turns it into ToMe's proportional attention."""
+    """Multi-head self-attention; `sizes` turns it into ToMe's proportional attention.
 
-    def __init__(self, width: int, heads: int) -> None:
+    With `normalised`, queries and keys have mean 0 and deviation 1 in each head (Dehghani et al.,
+    "Scaling Vision Transformers to 22 Billion Parameters", 2023), so that no logit is beyond
+    sqrt(D/heads), and rounding cannot change which token is attended to.
+    """
+
+    def __init__(self, width: int, heads: int, normalised: bool = False) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.normalised = heads, normalised
         self.qkv = nn.Linear(width, 3 * width)
         self.project = nn.Linear(width, width)
 
@@ -94,6 +99,8 @@ class Attention(nn.Module):
         # Taken apart before they are turned round: the gradients then come together in one copy.
         parts = self.qkv(tokens).view(b, n, 3, self.heads, d // self.heads).unbind(2)
         query, key, value = (part.transpose(1, 2) for part in parts)
+        if self.normalised:
+            query, key = (F.layer_norm(part, part.shape[-1:]) for part in (query, key))
         bias = None
         if sizes is not None:
             bias = sizes.log().to(query.dtype).reshape(b, 1, 1, n).expand(-1, -1, n, -1)
@@ -104,11 +111,13 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """Pre-norm Transformer block; merges `tome_r` tokens between attention and MLP."""
 
-    def __init__(self, width: int, heads: int, mlp_ratio: float, tome_r: int = 0) -> None:
+    def __init__(
+        self, width: int, heads: int, mlp_ratio: float, tome_r: int = 0, qk_norm: bool = False
+    ) -> None:
         super().__init__()
         self.tome_r = tome_r
         self.norm1 = nn.LayerNorm(width)
-        self.attention = Attention(width, heads)
+        self.attention = Attention(width, heads, qk_norm)
         self.norm2 = nn.LayerNorm(width)
         hidden = int(width * mlp_ratio)
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))

@@ -43,10 +43,10 @@ class Encoder(nn.Module):
         s = settings
         self.embed = PatchEmbedding(shape.height, shape.width, s.patch, channels, s.width)
         self.blocks = nn.ModuleList(
-            Block(s.width, s.heads, s.mlp_ratio) for _ in range(s.depth_encoder)
+            Block(s.width, s.heads, s.mlp_ratio, qk_norm=s.qk_norm) for _ in range(s.depth_encoder)
         )
         self.middle = nn.ModuleList(
-            Block(s.width, s.heads, s.mlp_ratio) for _ in range(s.depth_middle)
+            Block(s.width, s.heads, s.mlp_ratio, qk_norm=s.qk_norm) for _ in range(s.depth_middle)
         )
         self.norm = nn.LayerNorm(s.width)
         self.linear = nn.Linear(s.width, s.width)
@@ -77,7 +77,7 @@ class Generator(nn.Module):
         self.mask_channel = s.mask_channel
         self.encoder = Encoder(settings, shape, shape.channels + s.mask_channel)
         self.blocks = nn.ModuleList(
-            Block(s.width, s.heads, s.mlp_ratio) for _ in range(s.depth_decoder)
+            Block(s.width, s.heads, s.mlp_ratio, qk_norm=s.qk_norm) for _ in range(s.depth_decoder)
         )
         joins = {"none": 0, "outer": 1, "all": s.depth_decoder}[s.skip]
         self.joins = nn.ModuleList(nn.Linear(2 * s.width, s.width) for _ in range(joins))
