@@ -154,7 +154,7 @@ def test_notes_tell_what_is_left_out(tmp_path: Path) -> None:
     paths.append(tmp_path / "02.tif")
     for _ in range(2):  # decoded, and from the cache
         store = load_store(paths, settings(), 1)
-        assert store.notes == [f"{tmp_path / '02.tif'} has 3 pages; the first is read"]
+        assert store.notes == [f"{tmp_path / '02.tif'}: it has 3 pages; the first is read"]
         assert (store[2] == 10).all()
 
 
@@ -217,4 +217,4 @@ def test_files_that_leave_out_the_same_are_told_of_once(tmp_path: Path) -> None:
     Image.fromarray((wide >> 8).astype(np.uint8)).save(paths[3])
     settings = make_settings("tiny", {"image_size": 32, "mask_blocks": (8, 16)})
     (note,) = load_store(paths, settings, 1).notes
-    assert note == (f"{paths[0]} has 16 bits a channel; the upper 8 are read, and so of 2 more")
+    assert note == f"{paths[0]}: it has 16 bits a channel; the upper 8 are read, and so of 2 more"

@@ -89,8 +89,7 @@ def inspect(
                 defects += result.is_defect
                 unlike += bool(result.out_of_range)
                 for note in result.notes[: max(0, NOTES - notes)]:
-                    named = note if file.name in note else f"{file}: {note}"
-                    print(f"burnish: note: {named}", file=sys.stderr)
+                    print(f"burnish: note: {file}: {note}", file=sys.stderr)
                 notes += len(result.notes)
                 row = _row(result) if as_csv else result.to_dict()
                 if not (as_json or as_csv):

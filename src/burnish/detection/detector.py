@@ -136,7 +136,7 @@ class Detector:
         else:
             image = read_image(source)
             if isinstance(source, np.ndarray) and source.dtype == np.uint16:
-                notes = ("the array has 16 bits a channel; the upper 8 are read",)
+                notes = ("it has 16 bits a channel; the upper 8 are read",)
         read = time.perf_counter()
         pixels, pose = self.prepare(image)
         prepared = time.perf_counter()

@@ -86,7 +86,7 @@ def read_with_header(path: str | Path) -> tuple[NDArray[np.uint8], Header]:
     """`read_image` and `read_header` of a file, opened once; raises as they do."""
     name = str(path)
     with opened(Path(path), name) as (image, file, size):
-        header = header_of(image, file, name, size)
+        header = header_of(image, file, size)
         try:
             return _from_pil(upright(image, file)), header
         except BurnishError as error:
@@ -166,7 +166,7 @@ def read_once(path: str | Path, before: Callable[[Header], None] = lambda header
         raise BurnishError(f"{name} cannot be read: {error.strerror or 'it changed'}") from error
     with opened(data, name) as (image, file, size):
         check_suffix(path, format_of(image))
-        header = header_of(image, file, name, size)
+        header = header_of(image, file, size)
         before(header)
         try:
             picture = upright(image, file)
@@ -187,7 +187,7 @@ def _read(source: Path | bytes, name: str) -> NDArray[np.uint8]:
 
 def _header(source: Path | bytes, name: str) -> Header:
     with opened(source, name) as (image, file, size):
-        return header_of(image, file, name, size)
+        return header_of(image, file, size)
 
 
 def _from_pil(image: Image.Image) -> NDArray[np.uint8]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,7 +202,7 @@ def load_store(
     return ImageStore(
         paths=[paths[i] for i in places],
         skipped=skipped,
-        notes=_together([note for record in good for note in record.notes]),
+        notes=_together((record.path, note) for record in good for note in record.notes),
         sizes=[record.source for record in good if record.source is not None],
         channels=1 if grey else cache.layout.channels,
         contents=[record.content for record in good],
@@ -213,12 +213,12 @@ def load_store(
     )
 
 
-def _together(notes: Sequence[str]) -> list[str]:
-    """Sentences `NAME has ...`: of several that end alike the first, and how many more."""
+def _together(notes: Iterable[tuple[str, str]]) -> list[str]:
+    """(path, note) -> sentences: each note with the first path it is of, and how many more."""
     alike: dict[str, list[str]] = {}
-    for note in notes:
-        alike.setdefault(note.rpartition(" has ")[2], []).append(note)
+    for path, note in notes:
+        alike.setdefault(note, []).append(path)
     return [
-        said if not others else f"{said}, and so of {len(others)} more"
-        for said, *others in alike.values()
+        f"{first}: {note}" + (f", and so of {len(others)} more" if others else "")
+        for note, (first, *others) in alike.items()
     ]

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from burnish.files import atomic_write
 
-FORMAT = 1  # raise it when the same files should give other pixels or another index
+FORMAT = 2  # raise it when the same files should give other pixels or another index
 INDEX = "index.json"
 SETTLED_NS = 2_000_000_000  # a file changed less than this before it was read may change unseen
 
@@ -60,7 +60,7 @@ class Record:
         shape: (C, h, w) of its pixels; None where there are none.
         source: (height, width) of the file's own image; None where it is no image.
         is_grey: whether every pixel has R = G = B.
-        notes: what reading it leaves out, as sentences.
+        notes: what reading it leaves out, as sentences about "it".
         error: why it cannot be read; "" where it can.
     """
 

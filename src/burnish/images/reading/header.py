@@ -31,7 +31,6 @@ class Header:
     """An image file without its pixels.
 
     Attributes:
-        name: the file, as given.
         format: "PNG", "JPEG", "BMP", "TIFF" or "WEBP", by content.
         mode: Pillow's: "L", "RGB", "I;16", "P", ...
         bits: per channel, as stored: 1, 8 (also for fewer and for a palette), 16 or 32.
@@ -40,7 +39,6 @@ class Header:
         file_bytes: size of the file.
     """
 
-    name: str
     format: str
     mode: str
     bits: int
@@ -56,16 +54,16 @@ class Header:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What reading it as 8 bits and one page leaves out, as sentences."""
+        """What reading it as 8 bits and one page leaves out, as sentences about it."""
         notes = []
         if self.pages > 1:
             word = "pages" if self.format == "TIFF" else "frames"
             count = f"{MAX_PAGES} or more" if self.pages >= MAX_PAGES else self.pages
-            notes.append(f"{self.name} has {count} {word}; the first is read")
+            notes.append(f"it has {count} {word}; the first is read")
         if self.bits == 16:
-            notes.append(f"{self.name} has 16 bits a channel; the upper 8 are read")
+            notes.append("it has 16 bits a channel; the upper 8 are read")
         if self.bits == 32 and self.mode == "I":
-            notes.append(f"{self.name} has 32 bits a pixel; they are read as 16, larger ones cut")
+            notes.append("it has 32 bits a pixel; they are read as 16, larger ones cut")
         return tuple(notes)
 
 
@@ -74,7 +72,7 @@ def is_grey(mode: str) -> bool:
     return mode in ("1", "L", "LA", "La", "I", "F") or mode.startswith("I;16")
 
 
-def header_of(image: ImageFile, file: BinaryIO, name: str, file_bytes: int) -> Header:
+def header_of(image: ImageFile, file: BinaryIO, file_bytes: int) -> Header:
     """Describe an opened picture; decodes no pixel.
 
     Args:
@@ -93,9 +91,8 @@ def header_of(image: ImageFile, file: BinaryIO, name: str, file_bytes: int) -> H
     tiff = format == "TIFF"
     pages = sum(1 for _ in tiff_pages(file)) if tiff else getattr(image, "n_frames", 1)
     file.seek(before)
-    return Header(
-        name, format, mode, bits, width, height, max(1, min(pages, MAX_PAGES)), file_bytes
-    )
+    pages = max(1, min(pages, MAX_PAGES))
+    return Header(format, mode, bits, width, height, pages, file_bytes)
 
 
 def upright(image: Image.Image, file: BinaryIO | None = None) -> Image.Image:
