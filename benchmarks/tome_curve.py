@@ -35,6 +35,7 @@ from burnish import Detector
 from burnish.bench.flops import tokens_of
 from burnish.bench.machine import hardware
 from burnish.configuration import make_settings
+from burnish.detection.gathering import Folds
 from burnish.detection.learning import learn_positions
 from burnish.detection.scorer import Scorer, View
 from burnish.images.reader import prepare, read_image
@@ -227,7 +228,7 @@ def generator(model: Path, data: Path, turns: int) -> list[dict[str, Any]]:
         scorer = Scorer(network, settings, torch.device("cpu"))
         with with_merging(network, r):
             if settings.standardise == "position":
-                learn_positions(scorer, learn)
+                (scorer.position,) = learn_positions(scorer, lambda: learn, Folds())
             errors = torch.stack([scorer.errors(view)[0][0] for view in refer])
             mu, sigma = errors.mean(dim=(0, 2, 3)), errors.transpose(0, 1).flatten(1).std(dim=1)
             scores = [scorer.score(view, mu, sigma).score for view, _ in tests]

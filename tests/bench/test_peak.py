@@ -16,6 +16,7 @@ from burnish.bench.flops import count_step, run_step
 from burnish.bench.inspection import count_inspection, score_batch
 from burnish.bench.peak import Product, products_peak, record_products, square_peak
 from burnish.configuration import make_settings
+from burnish.detection.gathering import Folds
 from burnish.detection.learning_textures import learn_textures
 from burnish.detection.scorer import Scorer, View
 from burnish.method.generator import Generator, InputShape
@@ -36,7 +37,7 @@ def a_view(settings: Settings) -> tuple[Scorer, torch.Tensor, torch.Tensor, torc
     if settings.texture:
         rng = np.random.default_rng(0)
         views = [View(rng.integers(0, 256, (1, 32, 32), dtype=np.uint8)) for _ in range(8)]
-        learn_textures(scorer, views)
+        learn_textures(scorer, lambda: views, Folds())
     mu, sigma = scorer.references([0.0] * scorer.maps, [1.0] * scorer.maps)
     return scorer, torch.zeros(1, 1, 32, 32), mu, sigma
 

@@ -14,7 +14,9 @@ def test_kept_views_are_never_too_many_and_rows_belong_together(views: int) -> N
     kept = SomeViews()
     for number in range(views):
         if kept.wants():
-            kept.add(number=torch.tensor(number), square=torch.full((2, 3), float(number**2)))
+            kept.add(
+                number, number=torch.tensor(number), square=torch.full((2, 3), float(number**2))
+            )
     numbers = kept["number"].tolist()
     assert len(set(numbers)) == len(numbers) == min(views, MOST)
     assert kept["square"].shape == (len(numbers), 2, 3)
@@ -31,7 +33,7 @@ def test_each_view_is_kept_as_often_as_any_other_and_kinds_that_take_turns_alike
         kept = SomeViews(seed)
         for number in range(views):
             if kept.wants():
-                kept.add(number=torch.tensor(number))
+                kept.add(number, number=torch.tensor(number))
         counts[kept["number"].numpy()] += 1
     expected = seeds * MOST / 3
     for group in (counts[:MOST], counts[MOST : 2 * MOST], counts[2 * MOST :]):

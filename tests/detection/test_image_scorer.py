@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from burnish.configuration import make_settings
+from burnish.detection.gathering import Folds
 from burnish.detection.image_scorer import ImageScorer
 from burnish.detection.learning import learn_positions
 from burnish.detection.scorer import Scorer, View
@@ -136,7 +137,8 @@ def test_references_of_tiles_count_those_of_the_region(monkeypatch: pytest.Monke
 def test_a_flaw_of_three_pixels_raises_the_score_and_is_found_where_it_is() -> None:
     made, tiled = scorers(smoothing=0.5)
     smooth = np.full((1, 300, 400), 120, dtype=np.uint8)
-    learn_positions(made, (view for _, view in tiled.views(smooth)))
+    seen = [view for _, view in tiled.views(smooth)]
+    (made.position,) = learn_positions(made, lambda: seen, Folds())
     flawed = smooth.copy()
     flawed[0, 201:204, 333:336] = 255
     calibration, _ = tiled.calibrate(smooth[None])

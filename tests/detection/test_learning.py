@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch
 from scipy.stats import median_abs_deviation
 
 from burnish.configuration import make_settings
+from burnish.detection.gathering import Folds
 from burnish.detection.image_scorer import ImageScorer
 from burnish.detection.learning import (
     LEAST_UNIT,
@@ -38,6 +41,7 @@ from burnish.method.scoring import ORDINARY
 from burnish.method.texture import (
     AMOUNT,
     DESCRIPTORS,
+    TextureModel,
     descriptors,
     residual,
     smoothed,
@@ -65,7 +69,7 @@ def textured() -> Scorer:
 def test_lines_against_numpy() -> None:
     made = textured()
     made.settings = made.settings.model_copy(update={"lines": (1, 3)})
-    models = learn_lines(made, views())
+    (models,) = learn_lines(made, views, Folds())
     assert [model.width for model in models] == [1, 3]
     fields = [surface(*made.painted_of(to_tensor(p[None], made.device))) for p in PIXELS]
     for model in models:
@@ -81,12 +85,15 @@ def test_lines_outside_the_region_are_not_learnt() -> None:
     made = textured()
     made.settings = made.settings.model_copy(update={"lines": (1,)})
     changed = [np.where(INSIDE, image, 255 - image) for image in PIXELS]
-    one, two = (
-        learn_lines(made, [View(image.astype(np.uint8), INSIDE) for image in images])
-        for images in (PIXELS, changed)
+    (one,), (two,) = (
+        learn_lines(made, partial(seen_inside, images), Folds()) for images in (PIXELS, changed)
     )
     assert torch.equal(one[0].mean, two[0].mean)
     assert torch.equal(one[0].deviation, two[0].deviation)
+
+
+def seen_inside(images: Sequence[np.ndarray]) -> list[View]:
+    return [View(image.astype(np.uint8), INSIDE) for image in images]
 
 
 def all_maps(made: Scorer) -> np.ndarray:
@@ -102,9 +109,14 @@ def units_by_others(made: Scorer, seen: Views) -> tuple[list[float], list[float]
     return cross_fitted_units(made.settings, CrossFitted(made, seen))
 
 
+def textures_of(made: Scorer, seen: list[View]) -> list[TextureModel]:
+    ((models, _),) = learn_textures(made, lambda: seen, Folds())
+    return models
+
+
 def test_textures_against_numpy() -> None:
     made = textured()
-    models, whole = learn_textures(made, views())
+    ((models, whole),) = learn_textures(made, views, Folds())
     assert whole is None
     expected = [("residual", 1), ("residual", 2), ("image", 1), ("image", 2)]
     assert [(model.of, model.grain) for model in models] == expected
@@ -138,9 +150,9 @@ def test_what_all_places_do_together_is_taken_out_of_the_image() -> None:
     grains = 128 + rng.uniform(5, 60, (24, 1, 1, 1)) * rng.uniform(-1, 1, (24, 1, 32, 32))
     seen = [View(image) for image in grains.astype(np.uint8)]
     made = textured()
-    plain = {(m.of, m.grain): m for m in learn_textures(made, seen)[0]}
+    plain = {(m.of, m.grain): m for m in textures_of(made, seen)}
     made.settings = made.settings.model_copy(update={"texture_factors": 16})
-    for model in learn_textures(made, seen)[0]:
+    for model in textures_of(made, seen):
         before = plain[model.of, model.grain]
         if model.of == "residual":  # the painting has seen to it
             assert model.factors is None
@@ -175,7 +187,7 @@ def test_textures_repeat_and_depend_on_nothing_outside_the_region(factors: int) 
     seen = np.random.default_rng(3).integers(0, 256, (2 * VIEWS_EACH, 1, 32, 32), dtype=np.uint8)
     other = [np.where(inside, image, 255 - image) for image in seen]
     one, again, two = (
-        learn_textures(made, (View(image, inside) for image in images))[0]
+        textures_of(made, [View(image, inside) for image in images])
         for images in (seen, seen, other)
     )
     for a, b, c in zip(one, again, two, strict=True):
@@ -188,7 +200,7 @@ def test_textures_repeat_and_depend_on_nothing_outside_the_region(factors: int) 
 
 def test_units_against_numpy() -> None:
     made = textured()
-    made.use_textures(learn_textures(made, views())[0])
+    made.use_textures(textures_of(made, views()))
     scores = map_scores(made, views())
     maps = all_maps(made)
     assert maps.shape[:2] == (len(PIXELS), 2 + 8)
@@ -244,7 +256,7 @@ def whole() -> Scorer:
 
 def test_the_whole_is_learnt_with_the_textures() -> None:
     made = whole()
-    models, learnt = learn_textures(made, views())
+    ((models, learnt),) = learn_textures(made, views, Folds())
     assert learnt is not None
     seen = [made.painted_of(to_tensor(p[None], made.device)) for p in PIXELS]
     fields = {"residual": residual, "image": surface}
@@ -434,8 +446,8 @@ def test_held_out_images_do_not_touch_the_units() -> None:
     made = textured()
     ticks: list[None] = []
     learn_all(made, views, lambda: ticks.append(None))
-    # Parts; for each fold two passes that teach and one that judges; the two that stay.
-    assert len(ticks) == (1 + 4 * 3 + 2) * len(PIXELS) == passes(made.settings) * len(PIXELS)
+    # Four textures and the positions are learnt, then each fold is judged.
+    assert len(ticks) == (4 + 1 + 1) * len(PIXELS) == passes(made.settings) * len(PIXELS)
     assert made.units is not None
     scorer, ticks = ImageScorer(made, made.settings), []
     calibration, scores = scorer.calibrate(PIXELS[:3], lambda: ticks.append(None))
@@ -470,6 +482,7 @@ def test_each_map_says_what_it_alone_would_give() -> None:
 MEMORY = """
 import torch
 from burnish.configuration import make_settings
+from burnish.detection.gathering import Folds
 from burnish.detection.learning_textures import learn_textures
 from burnish.detection.scorer import Scorer, View
 from burnish.method.generator import Generator, InputShape
@@ -485,8 +498,8 @@ def views():
         pages = int(open("/proc/self/statm").read().split()[1])
         seen.append(pages * 4096 / 2**20)
 
-learn_textures(scorer, views())
-print(seen[-1] - seen[7])
+learn_textures(scorer, views, Folds([number % 4 for number in range(32)]))
+print(max(seen[pass_ + 31] - seen[pass_ + 7] for pass_ in (0, 32, 64, 96)))
 """
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 from burnish.configuration import make_settings
 from burnish.detection.calibration import Calibration
+from burnish.detection.gathering import Folds
 from burnish.detection.image_scorer import ImageScorer
 from burnish.detection.learning import learn_positions
 from burnish.detection.scorer import Scorer, View, to_tensor
@@ -53,7 +56,7 @@ def test_to_tensor() -> None:
 def test_calibration_against_numpy(fusion: str, position: bool) -> None:
     made = scorer(fusion=fusion)
     if position:
-        learn_positions(made, map(View, PIXELS[:4]))
+        (made.position,) = learn_positions(made, partial(map, View, PIXELS[:4]), Folds())
     found, errors = calibrate(made), all_errors(made)
     mu, sigma = errors.mean(axis=(0, 2, 3)), errors.std(axis=(0, 2, 3))
     np.testing.assert_allclose(found.mu, mu, rtol=1e-5, atol=1e-7)
@@ -83,14 +86,16 @@ def test_a_calibration_image_scores_as_it_was_calibrated() -> None:
 def test_positions_against_numpy() -> None:
     made = scorer()
     errors = all_errors(made)
-    mean, deviation = learn_positions(made, map(View, PIXELS))
+    ((mean, deviation),) = learn_positions(made, partial(map, View, PIXELS), Folds())
+    made.position = mean, deviation
     np.testing.assert_allclose(mean, errors.mean(axis=0), rtol=1e-5, atol=1e-7)
     spread = errors.std(axis=0)
     expected = spread + 0.25 * spread.mean(axis=(1, 2), keepdims=True)
     np.testing.assert_allclose(deviation, expected, rtol=1e-4)
     standardised = (errors - errors.mean(axis=0)) / expected
     np.testing.assert_allclose(all_errors(made), standardised, atol=1e-3)
-    again = learn_positions(made, map(View, PIXELS))  # from the raw errors once more
+    # From the raw errors once more.
+    (again,) = learn_positions(made, partial(map, View, PIXELS), Folds())
     assert torch.equal(again[0], mean)
     assert torch.equal(again[1], deviation)
 
@@ -118,7 +123,8 @@ def region() -> np.ndarray:
 @pytest.mark.parametrize("reduction", ["mean", "max", "top"])
 def test_nothing_outside_the_region_matters(fusion: str, reduction: str) -> None:
     made, inside = scorer(fusion=fusion, reduction=reduction), region()
-    learn_positions(made, (View(image, inside) for image in PIXELS))
+    seen = [View(image, inside) for image in PIXELS]
+    (made.position,) = learn_positions(made, lambda: seen, Folds())
     references = made.references([0.1, 0.1], [0.5, 0.5])
     other = np.where(inside, PIXELS[0], 255 - PIXELS[1])
     one = made.score(View(PIXELS[0], inside), *references)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,10 +19,36 @@ def inside_of(view: View, device: torch.device | None = None) -> Tensor | None:
     return None if view.inside is None else torch.from_numpy(view.inside).to(device)
 
 
-def some_places(inside: Tensor | None, pixels: int, count: int, rng: torch.Generator) -> Tensor:
-    """Numbers of `count` random pixels, of the region where there is one."""
+def some_places(view: View, inside: Tensor | None, pixels: int, count: int, seed: int) -> Tensor:
+    """Numbers of `count` random pixels, of the region where there is one (`inside`, of that many
+    pixels): for a view the same wherever it stands among others."""
+    shown = view.pixels if view.inside is None else np.where(view.inside, view.pixels, 0)
+    rng = torch.Generator().manual_seed((seed << 32) + zlib.crc32(shown.tobytes()))
     spots = torch.arange(pixels) if inside is None else inside.flatten().nonzero()[:, 0]
     return spots[torch.randint(len(spots), (count,), generator=rng)]
+
+
+class Folds:
+    """Which views teach what: all of them together, and all but those of each fold in turns.
+
+    Args:
+        of: the fold of every view, in their order, 0 and up; None: nothing is left out.
+
+    Attributes:
+        taught: the folds of each set that teaches: all; all but the first; all but the second; ...
+    """
+
+    def __init__(self, of: Sequence[int] | None = None) -> None:
+        self._of = of
+        self.count = 1 if of is None else max(of) + 1
+        every = range(self.count)
+        self.taught = [tuple(every)]
+        if of is not None:
+            self.taught += [tuple(fold for fold in every if fold != out) for out in every]
+
+    def of(self, view: int) -> int:
+        """The fold of a view, by its number."""
+        return 0 if self._of is None else self._of[view]
 
 
 class SomeViews:
@@ -33,6 +62,7 @@ class SomeViews:
         self._rows: dict[str, Tensor] = {}
         self._rng = np.random.default_rng((seed, 5))
         self._seen, self._place = 0, 0
+        self._views: dict[int, int] = {}  # the number of the one at each place
 
     def wants(self) -> bool:
         """Whether the view that comes now is one of them; to be asked once a view."""
@@ -41,12 +71,20 @@ class SomeViews:
         self._seen += 1
         return self._place < MOST
 
-    def add(self, **rows: Tensor) -> None:
-        """Keep these of a wanted view; of each the same names and shapes."""
+    def add(self, view: int, **rows: Tensor) -> None:
+        """Keep these of a wanted view, by its number; of each the same names and shapes."""
         for name, row in rows.items():
             if name not in self._rows:
                 self._rows[name] = row.new_empty(MOST, *row.shape)
             self._rows[name][self._place] = row
+        self._views[self._place] = view
+
+    def of(self, folds: Folds, chosen: Sequence[int]) -> Tensor:
+        """bool (N,): which rows are of the folds chosen."""
+        return torch.tensor([folds.of(self._views[row]) in chosen for row in range(len(self))])
+
+    def __len__(self) -> int:
+        return min(self._seen, MOST)
 
     def __getitem__(self, name: str) -> Tensor:
         return self._rows[name][: self._seen]
@@ -79,3 +117,24 @@ class Moments:
         deviation = torch.where(seen, deviation, spread[:, None, None])
         deviation = deviation + slack * spread[:, None, None] + 1e-12
         return mean.float(), deviation.float()
+
+
+class FoldedMoments:
+    """`Moments` of every set of folds that teaches: each view is counted once."""
+
+    def __init__(self, folds: Folds, maps: int, height: int, width: int) -> None:
+        self._folds = folds
+        self._moments = [Moments(maps, height, width) for _ in range(folds.count)]
+
+    def add(self, view: int, maps: Tensor, inside: Tensor | None) -> None:
+        """Of the view of this number, see `Moments.add`."""
+        self._moments[self._folds.of(view)].add(maps, inside)
+
+    def results(self, slack: float) -> Iterator[tuple[Tensor, Tensor]]:
+        """`Moments.result` of each of `Folds.taught`."""
+        for chosen in self._folds.taught:
+            together = Moments(*self._moments[0].sums.shape[1:])
+            for fold in chosen:
+                together.sums += self._moments[fold].sums
+                together.count += self._moments[fold].count
+            yield together.result(slack)

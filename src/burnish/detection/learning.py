@@ -14,7 +14,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from burnish.detection.gathering import Moments, SomeViews, inside_of, some_places
+from burnish.detection.gathering import (
+    FoldedMoments,
+    Folds,
+    SomeViews,
+    inside_of,
+    some_places,
+)
 from burnish.detection.learning_lines import learn_lines
 from burnish.detection.learning_textures import learn_textures
 from burnish.detection.scorer import Scorer, View, to_tensor
@@ -43,34 +49,33 @@ def learn_all(scorer: Scorer, views: Views, tick: Callable[[], None] = lambda: N
     """Set all that the scorer's settings ask for: positions, textures, lines, features, units.
 
     Args:
-        tick: called after every view of each pass.
+        tick: called after every view that is looked at, `passes` times the views.
     """
-
-    def ticking() -> Iterable[View]:
-        for view in views():
-            yield view
-            tick()
-
-    units = extremes = None
-    if scorer.settings.in_units:
-        judges = CrossFitted(scorer, ticking)
-        if scorer.settings.knows_extremes:
-            extremes = learn_extremes(judges)
-        units = cross_fitted_units(scorer.settings, judges, extremes)
-    learn_maps(scorer, ticking)
+    if not scorer.settings.in_units:
+        return learn_maps(scorer, partial(ticking, views, tick))
+    judges, extremes = CrossFitted(scorer, views, tick), None
+    if scorer.settings.knows_extremes:
+        extremes = learn_extremes(judges)
+    units = cross_fitted_units(scorer.settings, judges, extremes)
+    use_maps(scorer, judges.of_all)
     scorer.use_extremes(extremes)
     scorer.units = units
 
 
+def ticking(views: Views, tick: Callable[[], None]) -> Iterator[View]:
+    """The views, with a tick after each."""
+    for view in views():
+        yield view
+        tick()
+
+
 def passes(settings: Settings) -> int:
-    """How often `learn_all` goes through the views, at most: few parts make fewer folds."""
+    """How often `learn_all` looks at every view."""
     by_position = settings.standardise == "position"
-    asked = (settings.texture, by_position, settings.lines, settings.features)
-    maps = sum(1 for one in asked if one)
+    maps = len(settings.texture) + by_position + bool(settings.lines) + bool(settings.features)
     if not settings.in_units:
         return maps
-    judged = 2 if settings.knows_extremes else 1
-    return maps + 1 + FOLDS * (maps + judged)
+    return maps + (2 if settings.knows_extremes else 1)
 
 
 class Maps(NamedTuple):
@@ -81,11 +86,6 @@ class Maps(NamedTuple):
     lines: Sequence[LineModel] = ()
     features: FeatureModel | None = None
     whole: WholeModel | None = None
-
-
-def learnt_maps(scorer: Scorer) -> Maps:
-    """What a scorer compares with."""
-    return Maps(scorer.position, scorer.learnt, scorer.learnt_lines, scorer.features, scorer.whole)
 
 
 def use_maps(scorer: Scorer, maps: Maps) -> None:
@@ -100,39 +100,53 @@ def use_maps(scorer: Scorer, maps: Maps) -> None:
 
 def learn_maps(scorer: Scorer, views: Views) -> None:
     """What parts are compared with: positions, textures, the whole, lines, features."""
+    use_maps(scorer, taught_maps(scorer, views, Folds())[0])
+
+
+def taught_maps(scorer: Scorer, views: Views, folds: Folds) -> list[Maps]:
+    """What parts are compared with, by each of `Folds.taught`; the scorer is left with none.
+
+    Every view is looked at once for all of them, as what is gathered adds up.
+    """
     use_maps(scorer, Maps())
     settings = scorer.settings
-    textures, whole = learn_textures(scorer, views()) if settings.texture else ([], None)
-    position = learn_positions(scorer, views()) if settings.standardise == "position" else None
-    lines = learn_lines(scorer, views()) if settings.lines else []
-    features = learn_features(scorer, views()) if settings.features else None
-    use_maps(scorer, Maps(position, textures, lines, features, whole))
+    sets = len(folds.taught)
+    textures = learn_textures(scorer, views, folds) if settings.texture else [([], None)] * sets
+    by_position = settings.standardise == "position"
+    positions = learn_positions(scorer, views, folds) if by_position else [None] * sets
+    lines = learn_lines(scorer, views, folds) if settings.lines else [[]] * sets
+    features = learn_features(scorer, views, folds) if settings.features else [None] * sets
+    return [
+        Maps(position, texture, line, feature, whole)
+        for (texture, whole), position, line, feature in zip(
+            textures, positions, lines, features, strict=True
+        )
+    ]
 
 
-def learn_positions(scorer: Scorer, views: Iterable[View]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (S, H, W) of the error of good views; the scorer uses them.
+def learn_positions(scorer: Scorer, views: Views, folds: Folds) -> Iterator[tuple[Tensor, Tensor]]:
+    """Mean and standard deviation (S, H, W) of the error of good views; the scorer is left with
+    none of its own.
 
     A quarter of the scale's mean deviation is added, so that a spot where few images happened to
     err is not divided by almost nothing.
     """
     scorer.position = None
     scales, _, height, width = scorer.masks.shape
-    moments = Moments(scales, height, width)
-    for view in views:
-        moments.add(scorer.errors(view)[0][0, :scales], inside_of(view))
-    mean, deviation = moments.result(0.25)
-    scorer.position = (mean.to(scorer.device), deviation.to(scorer.device))
-    return scorer.position
+    moments = FoldedMoments(folds, scales, height, width)
+    for number, view in enumerate(views()):
+        moments.add(number, scorer.errors(view)[0][0, :scales], inside_of(view))
+    for mean, deviation in moments.results(0.25):
+        yield mean.to(scorer.device), deviation.to(scorer.device)
 
 
-def learn_features(scorer: Scorer, views: Iterable[View]) -> FeatureModel:
+def learn_features(scorer: Scorer, views: Views, folds: Folds) -> Iterator[FeatureModel]:
     """What the pretrained features are on good views."""
     backbone = load_backbone(scorer.settings.features).to(scorer.device)
     height, width = (-(-side // STRIDE) for side in (scorer.shape.height, scorer.shape.width))
-    moments = Moments(FEATURES, height, width)
-    rng = torch.Generator().manual_seed(scorer.settings.seed)
+    moments = FoldedMoments(folds, FEATURES, height, width)
     kept = SomeViews(scorer.settings.seed)
-    for view in views:
+    for number, view in enumerate(views()):
         inside = None if view.inside is None else coarse_region(torch.from_numpy(view.inside))
         if inside is not None and not inside.any():
             continue
@@ -141,16 +155,16 @@ def learn_features(scorer: Scorer, views: Iterable[View]) -> FeatureModel:
             if view.inside is not None:
                 images = images.masked_fill(~torch.from_numpy(view.inside).to(scorer.device), 0.0)
             found = backbone(images)[0].cpu()
-        moments.add(found, inside)
-        spots = some_places(inside, height * width, PLACES, rng)
+        moments.add(number, found, inside)
         if kept.wants():
-            kept.add(spots=spots, places=found.flatten(1)[:, spots])
-    mean, deviation = moments.result(SLACK)
-    spots = kept["spots"].flatten()
-    values = kept["places"].transpose(0, 1).flatten(1) - mean.flatten(1)[:, spots]
-    return FeatureModel(
-        backbone, mean, deviation, precision_of(values / deviation.flatten(1)[:, spots])
-    )
+            spots = some_places(view, inside, height * width, PLACES, scorer.settings.seed)
+            kept.add(number, spots=spots, places=found.flatten(1)[:, spots])
+    for chosen, (mean, deviation) in zip(folds.taught, moments.results(SLACK), strict=True):
+        rows = kept.of(folds, chosen)
+        spots = kept["spots"][rows].flatten()
+        values = kept["places"][rows].transpose(0, 1).flatten(1) - mean.flatten(1)[:, spots]
+        values = values / deviation.flatten(1)[:, spots]
+        yield FeatureModel(backbone, mean, deviation, precision_of(values))
 
 
 class CrossFitted:
@@ -159,36 +173,35 @@ class CrossFitted:
     A map with many numbers knows the very parts it was learnt from, finds all of them alike, and
     would make too much of how new ones differ.
 
-    Iterating gives, for each fold, the scorer and the fold's views, which it has not learnt from.
+    `of_all` is what all parts together teach. Iterating gives, for each fold, the scorer and the
+    fold's views, which it has not learnt from.
     It is one scorer that takes on what each fold's others taught, while that fold is looked at: by
     cells that is little, stretched to every pixel of large images it would fill the memory.
     """
 
-    def __init__(self, scorer: Scorer, views: Views) -> None:
-        self._judge, self._views = copy(scorer), views
-        self._places: dict[str, int] = {}
-        total = 0
-        for number, view in enumerate(views()):
-            self._places.setdefault(_part_of(view, number), len(self._places))
-            total += 1
-        self._whole = len(self._places) == 1  # views stand in for parts
-        self._folds = min(FOLDS, total if self._whole else len(self._places))
-        self._taught = []
-        for fold in range(self._folds):
-            learn_maps(self._judge, partial(self._fold, fold, False))
-            self._taught.append(learnt_maps(self._judge))
+    def __init__(
+        self, scorer: Scorer, views: Views, tick: Callable[[], None] = lambda: None
+    ) -> None:
+        self._judge, self._views, self._tick = copy(scorer), views, tick
+        parts = [_part_of(view, number) for number, view in enumerate(views())]
+        if len(set(parts)) == 1:  # views stand in for parts
+            parts = [str(number) for number in range(len(parts))]
+        places = {part: place for place, part in enumerate(dict.fromkeys(parts))}
+        folds = min(FOLDS, len(places))
+        self._folds = Folds([places[part] % folds for part in parts])
+        seen = partial(ticking, views, tick)
+        self.of_all, *self._taught = taught_maps(self._judge, seen, self._folds)
 
     def __iter__(self) -> Iterator[tuple[Scorer, Views]]:
         for fold, maps in enumerate(self._taught):
             use_maps(self._judge, maps)
-            yield self._judge, partial(self._fold, fold, True)
+            yield self._judge, partial(self._of_fold, fold)
 
-    def _fold(self, fold: int, wanted: bool) -> Iterator[View]:
-        """The views of a fold's parts, or all others."""
+    def _of_fold(self, fold: int) -> Iterator[View]:
         for number, view in enumerate(self._views()):
-            place = number if self._whole else self._places[_part_of(view, number)]
-            if (place % self._folds == fold) == wanted:
+            if self._folds.of(number) == fold:
                 yield view
+                self._tick()
 
 
 def learn_extremes(judges: CrossFitted) -> Extremes:
@@ -201,10 +214,10 @@ def learn_extremes(judges: CrossFitted) -> Extremes:
     for judge, views in judges:
         spared = 0 if judge.position is None else len(judge.masks)
         kept = SomeViews(judge.settings.seed)
-        for view in views():
+        for number, view in enumerate(views()):
             if kept.wants():
                 inside = inside_of(view, judge.device)
-                kept.add(values=cell_values(judge.errors(view).errors, inside)[:, 0].cpu())
+                kept.add(number, values=cell_values(judge.errors(view).errors, inside)[:, 0].cpu())
         found.append(kept["values"])
     return sparing(find_extremes(torch.cat(found)), spared)
 

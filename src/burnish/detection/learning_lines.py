@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 
-from burnish.detection.gathering import Moments, inside_of
+from burnish.detection.gathering import FoldedMoments, Folds, inside_of
 from burnish.detection.scorer import Scorer, View, to_tensor
 from burnish.method.lines import DIRECTIONS, LineModel, by_cells, line_responses
 from burnish.method.mahalanobis import SLACK
@@ -14,19 +14,23 @@ from burnish.method.texture import surface
 
 
 @torch.inference_mode()
-def learn_lines(scorer: Scorer, views: Iterable[View]) -> list[LineModel]:
-    """What the line filters give on good views, one model for each of `Settings.lines`."""
+def learn_lines(
+    scorer: Scorer, views: Callable[[], Iterable[View]], folds: Folds
+) -> list[list[LineModel]]:
+    """What the line filters give on good views, one model for each of `Settings.lines`; so for each
+    of `Folds.taught`."""
     widths, shape = scorer.settings.lines, scorer.shape
-    moments = [Moments(DIRECTIONS, shape.height, shape.width) for _ in widths]
-    for view in views:
+    moments = [FoldedMoments(folds, DIRECTIONS, shape.height, shape.width) for _ in widths]
+    for number, view in enumerate(views()):
         inside = inside_of(view, scorer.device)
         images = to_tensor(view.pixels[None], scorer.device)
         if inside is not None:
             images = images.masked_fill(~inside, 0.0)
         field = surface(images, images[:, None], inside)
         for width, moment in zip(widths, moments, strict=True):
-            moment.add(torch.cat(list(line_responses(field, width))), inside_of(view))
-    return [
-        LineModel(width, *by_cells(*moment.result(SLACK)))
+            moment.add(number, torch.cat(list(line_responses(field, width))), inside_of(view))
+    models = [
+        [LineModel(width, *by_cells(*found)) for found in moment.results(SLACK)]
         for width, moment in zip(widths, moments, strict=True)
     ]
+    return [list(taught) for taught in zip(*models, strict=True)]

@@ -3,13 +3,19 @@ surface as a whole."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from burnish.detection.gathering import Moments, SomeViews, inside_of, some_places
+from burnish.detection.gathering import (
+    FoldedMoments,
+    Folds,
+    SomeViews,
+    inside_of,
+    some_places,
+)
 from burnish.detection.scorer import Scorer, View, to_tensor
 from burnish.method.cells import coarse_cells, stretch, to_cells
 from burnish.method.factors import Factors, find_factors, left_over
@@ -26,49 +32,64 @@ SAMPLED = 1000  # pixels of a view that the correlation of descriptors is measur
 
 
 def learn_textures(
-    scorer: Scorer, views: Iterable[View]
-) -> tuple[list[TextureModel], WholeModel | None]:
+    scorer: Scorer, views: Callable[[], Iterable[View]], folds: Folds
+) -> list[tuple[list[TextureModel], WholeModel | None]]:
     """What the descriptors are on good views, one model for each of `Settings.textures`, and all of
-    them over the whole view if `Settings.judges_whole` asks for it."""
-    wanted, shape = scorer.settings.textures, scorer.shape
-    moments = [Moments(DESCRIPTORS, shape.height, shape.width) for _ in wanted]
-    kept = SomeViews(scorer.settings.seed)
-    rng = torch.Generator().manual_seed(scorer.settings.seed)
-    for view in views:
+    them over the whole view if `Settings.judges_whole` asks for it; so for each of `Folds.taught`.
+
+    One texture a pass, as the sums of all at once would take several times the memory.
+    """
+    models, means = [], []
+    for of, grain in scorer.settings.textures:
+        kept = SomeViews(scorer.settings.seed)
+        models.append(list(_learn_texture(scorer, views(), folds, of, grain, kept)))
+        means.append(kept["means"])
+    whole: list[WholeModel | None] = [None] * len(folds.taught)
+    if scorer.settings.judges_whole:
+        together = torch.cat(means, dim=1)
+        whole = [learn_whole(together[kept.of(folds, chosen)]) for chosen in folds.taught]
+    return [(list(taught), whole[n]) for n, taught in enumerate(zip(*models, strict=True))]
+
+
+def _learn_texture(
+    scorer: Scorer, views: Iterable[View], folds: Folds, of: str, grain: int, kept: SomeViews
+) -> Iterator[TextureModel]:
+    """One of `Settings.textures`, by each of `Folds.taught`. Of some views `kept` has coarse cells
+    and their means over the view, the numbers of some pixels, and the descriptors there."""
+    shape = scorer.shape
+    moments = FoldedMoments(folds, DESCRIPTORS, shape.height, shape.width)
+    for number, view in enumerate(views):
         inside = inside_of(view)
-        spots = some_places(inside, shape.height * shape.width, SAMPLED, rng)
-        keep, rows, means = kept.wants(), {"spots": spots}, []
-        for number, found in enumerate(_descriptors(scorer, view)):
-            moments[number].add(found[0], inside)
-            if keep:
-                cells, seen = coarse_cells(found, inside)
-                means.append(grid_means(cells, seen)[0])
-                if seen is not None:
-                    cells = cells.masked_fill(~seen, torch.nan)
-                rows |= {
-                    f"cells{number}": cells[0],
-                    f"pixels{number}": found[0].flatten(1)[:, spots],
-                }
-        if keep:
-            kept.add(**rows, means=torch.cat(means))
-    textures = [
-        _texture_model(
-            of, grain, moments[number], kept[f"cells{number}"], kept[f"pixels{number}"],
-            kept["spots"], scorer,
-        )
-        for number, (of, grain) in enumerate(wanted)
-    ]  # fmt: skip
-    return textures, learn_whole(kept["means"]) if scorer.settings.judges_whole else None
+        found = _descriptors(scorer, view, of, grain)
+        moments.add(number, found[0], inside)
+        if kept.wants():
+            cells, seen = coarse_cells(found, inside)
+            spots = some_places(
+                view, inside, shape.height * shape.width, SAMPLED, scorer.settings.seed
+            )
+            kept.add(
+                number,
+                spots=spots,
+                pixels=found[0].flatten(1)[:, spots],
+                means=grid_means(cells, seen)[0],
+                cells=(cells if seen is None else cells.masked_fill(~seen, torch.nan))[0],
+            )
+    for chosen, (mean, deviation) in zip(folds.taught, moments.results(SLACK), strict=True):
+        rows = kept.of(folds, chosen)
+        yield _texture_model(
+            of, grain, mean, deviation, kept["cells"][rows], kept["pixels"][rows],
+            kept["spots"][rows], scorer,
+        )  # fmt: skip
 
 
 def _texture_model(
-    of: str, grain: float, moments: Moments, cells: Tensor, pixels: Tensor, spots: Tensor,
-    scorer: Scorer,
+    of: str, grain: float, mean: Tensor, deviation: Tensor, cells: Tensor, pixels: Tensor,
+    spots: Tensor, scorer: Scorer,
 ) -> TextureModel:  # fmt: skip
-    """Of moments of all views, and of some their coarse cells (N, K, h, w), their descriptors
-    (N, K, n) at some pixels, and the numbers (N, n) of these."""
+    """Of mean and deviation (K, H, W) over all views, and of some their coarse cells
+    (N, K, h, w), their descriptors (N, K, n) at some pixels, and the numbers (N, n) of these."""
     size = scorer.shape.height, scorer.shape.width
-    mean, deviation = (to_cells(values) for values in moments.result(SLACK))
+    mean, deviation = to_cells(mean), to_cells(deviation)
     # The painting has taken such ways out of the residual already.
     most = scorer.settings.texture_factors if of == "image" else 0
     found = find_factors(cells, most)
@@ -87,13 +108,14 @@ def _texture_model(
 
 
 @torch.inference_mode()
-def _descriptors(scorer: Scorer, view: View) -> list[Tensor]:
-    """(1, K, H, W) of each of `Settings.textures`."""
-    inside, wanted = inside_of(view, scorer.device), scorer.settings.textures
+def _descriptors(scorer: Scorer, view: View, of: str, grain: int) -> Tensor:
+    """(1, K, H, W) of one of `Settings.textures`."""
+    inside = inside_of(view, scorer.device)
     images = to_tensor(view.pixels[None], scorer.device)
-    if any(of == "residual" for of, _ in wanted):
+    if of == "residual":
         images, painted = scorer.painted_of(images, inside)
     else:  # nothing needs to be painted
         images = images if inside is None else images.masked_fill(~inside, 0.0)
         painted = images[:, None]
-    return [found.cpu() for found in all_descriptors(images, painted, wanted, inside)]
+    (found,) = all_descriptors(images, painted, [(of, grain)], inside)
+    return found.cpu()
