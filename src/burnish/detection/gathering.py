@@ -23,7 +23,7 @@ def some_places(view: View, inside: Tensor | None, pixels: int, count: int, seed
     """Numbers of `count` random pixels, of the region where there is one (`inside`, of that many
     pixels): for a view the same wherever it stands among others."""
     shown = view.pixels if view.inside is None else np.where(view.inside, view.pixels, 0)
-    rng = torch.Generator().manual_seed((seed << 32) + zlib.crc32(shown.tobytes()))
+    rng = torch.Generator().manual_seed(zlib.crc32(shown.tobytes(), seed))
     spots = torch.arange(pixels) if inside is None else inside.flatten().nonzero()[:, 0]
     return spots[torch.randint(len(spots), (count,), generator=rng)]
 
