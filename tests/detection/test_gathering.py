@@ -92,10 +92,10 @@ def test_kept_rows_by_folds() -> None:
 def test_the_places_of_a_view_are_its_own() -> None:
     rng = np.random.default_rng(0)
     one, two = (View(rng.integers(0, 256, (1, 8, 9), dtype=np.uint8)) for _ in range(2))
-    spots = some_places(one, None, 72, 500, 0)
-    assert torch.equal(some_places(one, None, 72, 500, 0), spots)
-    assert not torch.equal(some_places(two, None, 72, 500, 0), spots)
-    assert not torch.equal(some_places(one, None, 72, 500, 1), spots)
+    spots = some_places(one, None, 72, 2000, 0)
+    assert torch.equal(some_places(one, None, 72, 2000, 0), spots)
+    assert not torch.equal(some_places(two, None, 72, 2000, 0), spots)
+    assert not torch.equal(some_places(one, None, 72, 2000, 1), spots)
     assert set(spots.tolist()) == set(range(72))
 
 
@@ -106,6 +106,6 @@ def test_places_lie_in_the_region_and_hang_on_nothing_outside_it() -> None:
     found = []
     for image in (pixels, np.where(inside, pixels, 255 - pixels).astype(np.uint8)):
         view = View(image, inside)
-        found.append(some_places(view, torch.from_numpy(inside), 72, 500, 3))
+        found.append(some_places(view, torch.from_numpy(inside), 72, 2000, 3))
     assert torch.equal(found[0], found[1])
     assert set(found[0].tolist()) == set(np.flatnonzero(inside).tolist())
