@@ -105,6 +105,15 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
     return changes
 
 
+def as_value(value: object) -> str:
+    """How `--set` takes a setting's value: the way back from `parse_assignments`."""
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value)) or "[]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else str(value)
+
+
 def _parse_value(text: str) -> Any:
     if text == "null":  # "none" is a value of skip, flips and standardise
         return None

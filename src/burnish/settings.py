@@ -206,7 +206,7 @@ class Settings(BaseModel):
         (),
         description="widths, px, of long thin lines (cracks, scratches) that are looked for in the "
         "image and compared with those of good parts; one more error map each (not the paper's; "
-        "[]: none)",
+        "empty: none)",
     )
     whole: bool = Field(
         False,
@@ -270,13 +270,13 @@ class Settings(BaseModel):
     @field_validator("mask_blocks", "lines", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, int) else value
+        return () if value == "" else (value,) if isinstance(value, int) else value
 
     @field_validator("texture", mode="before")
     @classmethod
     def _names_textures(cls, value: Any) -> Any:
         if isinstance(value, str):
-            value = [name.strip() for name in value.split(",")]
+            value = [name.strip() for name in value.split(",")] if value else []
         for name in value if isinstance(value, list | tuple) else [value]:
             if not isinstance(name, str) or not TEXTURE.fullmatch(name):
                 raise ValueError(

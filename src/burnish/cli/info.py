@@ -38,6 +38,7 @@ def info(
     from rich.markup import escape
     from rich.table import Table
 
+    from burnish.configuration import as_value
     from burnish.detection.oddest import Oddest
     from burnish.setting_groups import GROUPS
 
@@ -69,7 +70,7 @@ def info(
     for name, value in facts.items():
         table.add_row(f"[bold]{name}", escape(value))
     for group, keys in GROUPS.items():
-        values = "  ".join(f"{key}={getattr(card.settings, key)}" for key in keys)
+        values = "  ".join(f"{key}={as_value(getattr(card.settings, key))}" for key in keys)
         table.add_row(f"[bold]{group}", escape(values))
     Console().print(table, highlight=False)
 

@@ -170,7 +170,9 @@ def _table(columns: list[str], rows: list[list[str]]) -> Table:
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     for place, column in enumerate(columns):
-        table.add_column(column, justify="left" if place == 0 else "right", no_wrap=place == 0)
+        table.add_column(
+            column, justify="left" if place == 0 else "right", no_wrap=place == 0, overflow="fold"
+        )
     for row in rows:
         table.add_row(*map(_plain, row))
     return table

@@ -23,7 +23,14 @@ from burnish.detection.run_folder import EXPORTED
 from burnish.detection.scorer import Scorer
 from burnish.errors import BurnishError
 from burnish.images.pose import Pose
-from burnish.images.reader import prepare, read_image, read_with_header, resize, to_channels
+from burnish.images.reader import (
+    notes_of,
+    prepare,
+    read_image,
+    read_with_header,
+    resize,
+    to_channels,
+)
 
 if TYPE_CHECKING:
     from burnish.detection.stages import Stage
@@ -134,9 +141,7 @@ class Detector:
             image, header = read_with_header(path)
             notes = header.notes
         else:
-            image = read_image(source)
-            if isinstance(source, np.ndarray) and source.dtype == np.uint16:
-                notes = ("it has 16 bits a channel; the upper 8 are read",)
+            image, notes = read_image(source), notes_of(source)
         read = time.perf_counter()
         pixels, pose = self.prepare(image)
         prepared = time.perf_counter()

@@ -61,7 +61,8 @@ def _refuse_other_runs(out: Path, resume: bool, overwrite: bool) -> None:
     if kept and not (resume or overwrite):
         raise BurnishError(
             f"{out} already holds {' and '.join(kept)}: --resume goes on with that run, "
-            "--overwrite replaces it, or choose another --out"
+            "--overwrite replaces it (in Python resume=True and overwrite=True), or choose another "
+            "--out"
         )
     if resume and not overwrite and kept == [MODEL]:
         raise BurnishError(

@@ -37,7 +37,13 @@ from burnish.detection.run_folder import (
     settle_precision,
 )
 from burnish.detection.scorer import Scorer, View
-from burnish.detection.stages import Stage, describe, find_warnings, log_stage
+from burnish.detection.stages import (
+    Stage,
+    describe,
+    find_unreached,
+    find_warnings,
+    log_stage,
+)
 from burnish.drawing import some_of
 from burnish.errors import BurnishError
 from burnish.images.dataset import (
@@ -156,6 +162,8 @@ def _train_into(
         identity,
         lambda event: tell(Stage("train", done=event.share_done, event=event)),
     )
+    for sentence in find_unreached(settings, trainer.total_steps, samples.shape):
+        tell(Stage("train", f"note: {sentence}", warns=True))
     if before is not None:
         not_beyond(before, trainer.total_steps, checkpoint)
     if trainer.is_main:

@@ -30,6 +30,7 @@ from burnish.evaluation.rows import (
 )
 from burnish.evaluation.stress import CHANGES
 from burnish.evaluation.trivial import trivial_rows
+from burnish.images.dataset import MASK_NAMES, images_in
 from burnish.images.statistics import bytes_follow_pixels
 
 ESCAPE_RATES = (0.0, 0.01, 0.05)
@@ -68,7 +69,7 @@ def aggregate(detector: Inspector, data: Path, collected: Collected, equalised: 
     again = _equalised(detector, rows, defect, threshold)
     reasons = _reasons(counts)
     reasons |= {f"intervals.{k}": why for k, why in unsure.items() if k in IMAGE_INTERVALS}
-    reasons |= _pixel_reasons(collected, pixels, counts)
+    reasons |= _pixel_reasons(collected, data, pixels, counts)
     if again is None:
         reasons["equalised"] = NOT_ASKED if not equalised else (
             "the model file does not hold the brightness of its training images; train it again"
@@ -203,7 +204,7 @@ def _pixels(collected: Collected) -> PixelSummary | None:
 
 
 def _pixel_reasons(
-    collected: Collected, pixels: PixelSummary | None, counts: metrics.Confusion
+    collected: Collected, data: Path, pixels: PixelSummary | None, counts: metrics.Confusion
 ) -> dict[str, str]:
     if collected.pixels is None:
         return {"pixels": NOT_ASKED}
@@ -211,7 +212,9 @@ def _pixel_reasons(
         if not counts.defects:
             return {"pixels": "there are no defective test images"}
         if not collected.mask_problems:
-            return {"pixels": "no defective test image has a mask in ground_truth/<kind>"}
+            strays = len(images_in(data / "ground_truth", recursive=True))
+            wanted = f"; {strays} images there belong to none: {MASK_NAMES}" if strays else ""
+            return {"pixels": f"no defective test image has a mask in ground_truth/<kind>{wanted}"}
         first = collected.mask_problems[0].problem
         return {"pixels": f"no defective test image has a mask that can be used: {first}"}
     found = {}

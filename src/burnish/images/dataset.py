@@ -17,7 +17,9 @@ from burnish.images.reader import SUFFIXES
 from burnish.settings import LEAST_PARTS, MOST_HELD_OUT, USUAL_HOLDOUT, Holdout
 
 GOOD = "good"
+MEANS_GOOD = {"good", "ok", "okay", "normal", "defect-free", "defect_free"}  # in any case
 MIN_GOOD = 8
+MASK_NAMES = "a mask is ground_truth/<kind>/<stem>_mask.<suffix>, or <stem>.<suffix> there"
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,9 @@ def unused_below(paths: Sequence[Path]) -> int:
 def find_test_images(data: str | Path) -> list[TestImage]:
     """Everything under `data/test/<kind>` with its mask under `data/ground_truth/<kind>`.
 
-    A mask is `<stem>_mask.<suffix>` or `<stem>.<suffix>`.
-
     Raises:
-        BurnishError: no such folder, no test folder, or no image in it.
+        BurnishError: no such folder, no test folder, no image in it, or good ones under a name
+            that would make them defects.
     """
     root = Path(data)
     test = root / "test"
@@ -103,6 +104,11 @@ def find_test_images(data: str | Path) -> list[TestImage]:
         raise BurnishError(f"{root} has no 'test' folder; evaluate wants test/good and test/<kind>")
     found = []
     for folder in sorted(p for p in test.iterdir() if p.is_dir()):
+        if folder.name != GOOD and folder.name.lower() in MEANS_GOOD and images_in(folder):
+            raise BurnishError(
+                f"{folder} would count as a kind of defect: the good test images belong in "
+                f"test/{GOOD}. Rename it, or let `burnish data prepare` make a copy in this layout"
+            )
         masks = {p.stem: p for p in images_in(root / "ground_truth" / folder.name)}
         for path in images_in(folder):
             mask = masks.get(f"{path.stem}_mask", masks.get(path.stem))

@@ -26,7 +26,9 @@ from burnish.images.reading.decoding import (
     suffix_of,
 )
 from burnish.images.reading.header import (
+    OF_32,
     TIFF_BITS,
+    UPPER_8,
     Header,
     header_of,
     is_grey,
@@ -37,9 +39,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "FORMATS", "MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "Header", "Reading", "prepare",
-    "prepare_picture", "read_header", "read_header_bytes", "read_image", "read_image_bytes",
-    "read_once", "read_with_header", "resize", "suffix_of", "to_channels",
+    "FORMATS", "MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "Header", "Reading", "notes_of",
+    "prepare", "prepare_picture", "read_header", "read_header_bytes", "read_image",
+    "read_image_bytes", "read_once", "read_with_header", "resize", "suffix_of", "to_channels",
 ]  # fmt: skip
 
 BAND = 1 << 24  # pixels converted at a time: whole, the copies of a large image need gigabytes
@@ -77,9 +79,19 @@ def read_image(source: str | Path | Image.Image | NDArray[Any]) -> NDArray[np.ui
             raise BurnishError(f"the image cannot be read: {error}") from error
     if not isinstance(source, str | Path):
         raise BurnishError(
-            f"a file, a PIL image or an array is needed, not {type(source).__name__}"
+            f"a file, a PIL image or a NumPy array is needed, not {type(source).__name__}"
         )
     return _read(Path(source), str(source))
+
+
+def notes_of(source: Image.Image | NDArray[Any]) -> tuple[str, ...]:
+    """What `read_image` leaves out of a picture or an array, as sentences about it; of files see
+    `Header.notes`."""
+    if isinstance(source, Image.Image):
+        if source.mode.startswith("I;16"):
+            return (UPPER_8,)
+        return (OF_32,) if source.mode == "I" else ()
+    return (UPPER_8,) if source.dtype.kind == "u" and source.dtype.itemsize == 2 else ()
 
 
 def read_with_header(path: str | Path) -> tuple[NDArray[np.uint8], Header]:
@@ -234,11 +246,17 @@ def _from_array(array: NDArray[Any]) -> NDArray[np.uint8]:
         )
     if array.dtype == np.uint8:
         return array.copy()
-    if array.dtype == np.uint16:
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2:  # in any order of bytes
         return (array >> 8).astype(np.uint8)
     if array.dtype.kind == "f":
-        if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
-            raise BurnishError("a float image must lie in [0, 1]; convert it, or give uint8")
+        if not np.isfinite(array).all():
+            raise BurnishError("a float image holds values that are no numbers (NaN or infinite)")
+        low, high = array.min(), array.max()
+        if low < 0 or high > 1:
+            raise BurnishError(
+                f"a float image must lie in [0, 1], not in [{low:g}, {high:g}]; convert it, or "
+                "give uint8"
+            )
         return np.round(array * 255).astype(np.uint8)
     raise BurnishError(
         f"an array of {array.dtype} is not an image: uint8, uint16 or float is wanted"

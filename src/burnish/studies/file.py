@@ -8,7 +8,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -17,6 +17,7 @@ from burnish.errors import BurnishError, nearest
 from burnish.settings import Settings
 
 Kind = Literal["quality", "cost", "curve"]
+Share = Annotated[float, Field(ge=0, le=1)]
 MEAN = "mean"  # the paper's column of means in a row's figures
 
 
@@ -65,7 +66,7 @@ class Row(Strict):
     settings: dict[str, Any] = Field(default_factory=dict)
     mask_scales: tuple[int, ...] = ()
     against: str = ""
-    paper: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    paper: dict[str, tuple[Share, Share]] = Field(default_factory=dict)
     paper_minutes: dict[str, float] = Field(default_factory=dict)
 
 
@@ -99,9 +100,14 @@ class Study(Strict):
         for name in [self.against, *(row.against for row in self.rows)]:
             if name and name not in labels:
                 raise ValueError(f"against '{name}': no row has this label.{nearest(name, labels)}")
+        for row in self.rows:
+            _own_keys(row.settings, f"row '{row.label}'", curve=self.kind == "curve")
         for name, scale in self.scales.items():
+            _own_keys(scale.changes, f"scale {name}", curve=bool(scale.points))
             if len(set(scale.seeds)) < len(scale.seeds):
                 raise ValueError(f"scale {name}: a seed is named twice")
+            if self.kind == "cost" and len(scale.seeds) > 1:
+                raise ValueError(f"scale {name}: a study of kind cost takes one seed")
             if (self.kind == "curve") != bool(scale.points):
                 raise ValueError(f"scale {name}: `points` go with kind curve, and only with it")
             if list(scale.points) != sorted(set(scale.points)) or min(scale.points, default=1) < 1:
@@ -109,6 +115,14 @@ class Study(Strict):
             cost = scale.turns is not None and scale.turn_steps is not None
             if (self.kind == "cost") != cost:
                 raise ValueError(f"scale {name}: `turns` and `turn_steps` go with kind cost only")
+        sets = {of_paper for scale in self.scales.values() for of_paper in scale.datasets.values()}
+        for row in self.rows:
+            for of_paper in (*row.paper, *row.paper_minutes):
+                close = nearest(of_paper, [name for name in sets if name])
+                if close and of_paper not in {*sets, MEAN}:
+                    raise ValueError(
+                        f"row '{row.label}': no scale has the paper's set '{of_paper}'.{close}"
+                    )
         if self.kind == "cost" and len(self.rows) != 2:
             raise ValueError("a study of kind cost compares two rows")
         if self.kind == "curve" and len(self.rows) != 1:
@@ -138,6 +152,16 @@ class Study(Strict):
                 f"Its scales: {', '.join(self.scales)}"
             )
         return self.scales[name]
+
+
+def _own_keys(changes: Mapping[str, Any], where: str, curve: bool) -> None:
+    """What the study itself decides must not be set beside it: it would be ignored."""
+    decided = {"seed": "the scale's `seeds` are used"}
+    if curve:
+        decided |= dict.fromkeys(("epochs", "steps", "minutes"), "`points` say when a curve ends")
+    for key, why in decided.items():
+        if key in changes:
+            raise ValueError(f"{where}: {key} cannot be set here, {why}")
 
 
 def changes_of(scale: Scale, row: Row, seed: int) -> dict[str, Any]:
@@ -213,13 +237,18 @@ def _can_be_studied(settings: Settings, kind: Kind, where: str) -> None:
 def _beside(path: Path) -> str:
     others = sorted(p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
     close = nearest(path.name, others)
-    return close or (f"; {path.parent} holds: {', '.join(others)}" if others else "")
+    return f".{close}" if close else f"; {path.parent} holds: {', '.join(others)}" if others else ""
 
 
 def _sentences(error: ValidationError) -> list[str]:
     models: Mapping[Any, type[Strict]] = {"scale": Scale, "row": Row}
     sentences = []
     for problem in error.errors():
+        if problem["type"] == "too_short" and problem["ctx"]["actual_length"] == 0 and any(
+            other["loc"][: len(problem["loc"])] == problem["loc"] and other is not problem
+            for other in error.errors()
+        ):  # fmt: skip
+            continue  # pydantic has taken out what the other problem is about
         place = [str(p + 1) if isinstance(p, int) else str(p) for p in problem["loc"]]
         where, message = " ".join(place), problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":

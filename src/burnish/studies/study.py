@@ -78,8 +78,9 @@ def make_plan(
     use = tuple(dict.fromkeys(seeds)) or scale.seeds
     cells: list[Cell] = []
     tasks: list[Task] = []
+    if study.kind == "cost" and len(use) > 1:
+        raise BurnishError("a study of cost compares its rows in one run: give one seed")
     if study.kind == "cost":
-        use = use[:1]
         tasks = [costs.task_of(study, scale, dataset, use[0], out) for dataset in datasets]
     else:
         cells = plan(study, scale, datasets, use, out)

@@ -47,9 +47,11 @@ def means_over_sets(
 
 
 def noise_of(groups: Sequence[Sequence[float]]) -> Noise | None:
-    """Pooled over rows of equally many seeds; None with a single seed."""
+    """Pooled over rows of equally many seeds; None with a single seed. Rows that share their runs
+    count once: they are no more evidence than one."""
     from scipy.stats import t
 
+    groups = list(dict.fromkeys(tuple(group) for group in groups))
     seeds = min((len(group) for group in groups), default=0)
     if seeds < 2:
         return None

@@ -13,6 +13,8 @@ from burnish.images.reading.guards import MAX_PAGES, png_chunks, tiff_pages
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
+UPPER_8 = "it has 16 bits a channel; the upper 8 are read"
+OF_32 = "it has 32 bits a pixel; the upper 8 of their lower 16 are read, larger values cut"
 MAX_EXIF = 1 << 20  # bytes
 
 TIFF_WIDTH, TIFF_LENGTH, TIFF_BITS = 256, 257, 258  # tags
@@ -61,9 +63,9 @@ class Header:
             count = f"{MAX_PAGES} or more" if self.pages >= MAX_PAGES else self.pages
             notes.append(f"it has {count} {word}; the first is read")
         if self.bits == 16:
-            notes.append("it has 16 bits a channel; the upper 8 are read")
+            notes.append(UPPER_8)
         if self.bits == 32 and self.mode == "I":
-            notes.append("it has 32 bits a pixel; they are read as 16, larger ones cut")
+            notes.append(OF_32)
         return tuple(notes)
 
 
