@@ -7,8 +7,10 @@ import math
 import pytest
 
 from burnish.configuration import (
+    as_value,
     make_settings,
     parse_assignments,
+    preset_names,
     validate_settings,
 )
 from burnish.errors import BurnishError
@@ -146,6 +148,16 @@ def test_parse_assignments(text: str, value: object) -> None:
     found = parse_assignments([f"key={text}", " other = 1 "])
     assert found == {"key": value, "other": 1}
     assert type(found["key"]) is type(value)
+
+
+def test_values_are_shown_as_they_are_set() -> None:
+    """Every setting of every preset, and the empty ones."""
+    for preset in preset_names():
+        settings = make_settings(preset)
+        shown = [f"{key}={as_value(value)}" for key, value in settings.model_dump().items()]
+        assert make_settings("paper", parse_assignments(shown)) == settings
+    empty = make_settings("small", parse_assignments(["texture=", "lines="]))
+    assert (empty.texture, empty.lines) == ((), ())
 
 
 def test_parsed_assignments_make_settings() -> None:

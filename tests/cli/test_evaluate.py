@@ -39,6 +39,15 @@ def test_every_table_shows_what_the_record_holds(
     assert lines[0].endswith("part,scale_scores,out_of_range,equalised_score")
 
 
+def test_no_figure_is_cut_off_in_a_narrow_terminal(
+    burnish, run_folder: Path, metal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    code, text, err = burnish("evaluate", run_folder, metal, "--report", tmp_path)
+    assert code == 0, err
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+
+
 def test_switches_leave_parts_out(burnish, run_folder: Path, metal: Path, tmp_path: Path) -> None:
     code, text, _ = burnish(
         "evaluate",

@@ -56,6 +56,7 @@ def test_dry_run_tells_what_would_run_and_what_is_shared(
         (["table05.toml", "--seeds", "one"], "--seeds 'one' is not a list of numbers"),
         (["table05.toml", "--seeds", "-1"], "seed: Input should be greater than or equal to 0"),
         (["table10.toml", "--only", "R = 0"], "--only does not apply"),
+        (["table10.toml", "--seeds", "0,1"], "give one seed"),
     ],
 )
 def test_mistakes_are_one_line(

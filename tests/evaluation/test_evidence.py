@@ -108,6 +108,18 @@ def test_no_usable_mask_at_all(
     assert {row.pixels for row in e.kinds} == {None}
 
 
+def test_masks_that_no_image_finds_are_counted_and_their_names_told(
+    copy: Path, simple: Simple
+) -> None:
+    (copy / "ground_truth").rename(copy / "masks")
+    (copy / "ground_truth" / "other").mkdir(parents=True)
+    found = sorted((copy / "masks").rglob("*.png"))
+    for number, path in enumerate(found):
+        path.rename(copy / "ground_truth" / "other" / f"{number}_gt.png")
+    told = evaluate(simple(copy), copy).not_available["pixels"]
+    assert f"; {len(found)} images there belong to none: a mask is ground_truth/<kind>/" in told
+
+
 def test_what_is_not_asked_for_is_said(data: Path, simple: Simple) -> None:
     detector = simple(data)
     e = evaluate(detector, data, pixels=False, equalised=False)

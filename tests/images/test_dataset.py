@@ -118,6 +118,16 @@ def test_test_images_with_kinds_and_masks(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["Good", "ok", "OK", "normal"])
+def test_good_images_under_another_name_are_no_defects(tmp_path: Path, name: str) -> None:
+    touch(tmp_path / "test" / name, "a.png")
+    touch(tmp_path / "test" / "dent", "a.png")
+    with pytest.raises(BurnishError, match=f"test/{name} would count as a kind of defect"):
+        find_test_images(tmp_path)
+    (tmp_path / "test" / name / "a.png").unlink()
+    assert len(find_test_images(tmp_path)) == 1
+
+
 def test_no_test_images(tmp_path: Path) -> None:
     with pytest.raises(BurnishError, match="no such folder"):
         find_test_images(tmp_path / "nowhere")

@@ -25,6 +25,7 @@ from burnish.images import reader
 from burnish.images.reader import (
     FORMATS,
     Header,
+    notes_of,
     prepare,
     read_header,
     read_header_bytes,
@@ -838,8 +839,24 @@ def test_the_callers_array_is_not_shared() -> None:
     ids=lambda a: f"{a.dtype}{a.shape}",
 )  # fmt: skip
 def test_arrays_that_are_no_images(array: np.ndarray) -> None:
-    with pytest.raises(BurnishError, match=r"not an image|\[0, 1\]"):
+    with pytest.raises(BurnishError, match=r"not an image|\[0, 1\]|no numbers"):
         read_image(array)
+
+
+def test_what_pictures_and_arrays_leave_out() -> None:
+    wide = GREY.astype(np.uint16) * 257
+    for source in (Image.fromarray(wide), wide, wide.astype(">u2")):
+        assert_image(read_image(source), GREY)
+        assert notes_of(source) == ("it has 16 bits a channel; the upper 8 are read",)
+    (note,) = notes_of(Image.fromarray(GREY.astype(np.int32)))
+    assert "32 bits a pixel" in note
+    for source in (Image.fromarray(GREY), GREY, Image.fromarray(RGB), GREY / 255.0):
+        assert notes_of(source) == ()
+
+
+def test_floats_out_of_range_are_told_with_their_range() -> None:
+    with pytest.raises(BurnishError, match=r"not in \[-2, 7.5\]"):
+        read_image(np.array([[-2.0, 7.5]]))
 
 
 # --- preprocessing --------------------------------------------------------------------------------

@@ -161,6 +161,11 @@ WRONG = [
     (("paper_says", 'kind = "cost"\npaper_says'), "compares two rows"),
     (("threads = 1", "threads = 0"), "greater than or equal to 1"),
     (("title =", "title"), "is not valid TOML"),
+    (("tome_r = 0", "tome_r = 0, seed = 7"), "row 'R = 0': seed cannot be set here, the scale's"),
+    (("steps = 40", "steps = 40, seed = 7"), "scale micro: seed cannot be set here, the scale's"),
+    (("paper = { Metal = [0.99", "paper = { Metall = [0.99"), "'Metall'. Did you mean 'Metal'?"),
+    (("0.99, ", "99, "), "less than or equal to 1"),
+    (("seeds = [0]", 'seeds = ["x"]'), "scale micro seeds 1: Input should be a valid integer"),
 ]
 
 
@@ -182,18 +187,25 @@ def test_a_curve_needs_a_constant_learning_rate(study_file: Callable[..., Path])
     rows = '[[row]]\nlabel = "it"\n'
     curve = ("paper_says", 'kind = "curve"\npaper_says')
     points = ("seeds = [0]", "seeds = [0]\npoints = [1, 2]")
-    assert load_study(study_file(curve, points, rows=rows)).kind == "curve"
+    with pytest.raises(BurnishError, match="scale micro: steps cannot be set here, `points` say"):
+        load_study(study_file(curve, points, rows=rows))
+    free = ("steps = 40, ", "")
+    assert load_study(study_file(curve, points, free, rows=rows)).kind == "curve"
+    with pytest.raises(BurnishError, match="row 'it': epochs cannot be set here, `points` say"):
+        load_study(study_file(curve, points, free, rows=rows + "settings = { epochs = 9 }\n"))
     with pytest.raises(BurnishError, match="a study of kind curve has one row"):
-        load_study(study_file(curve, points, rows=rows + '[[row]]\nlabel = "another"\n'))
+        load_study(study_file(curve, points, free, rows=rows + '[[row]]\nlabel = "another"\n'))
     with pytest.raises(BurnishError, match="needs schedule = 'constant'"):
-        load_study(study_file(curve, points, ("constant", "cosine"), rows=rows))
+        load_study(study_file(curve, points, free, ("constant", "cosine"), rows=rows))
     with pytest.raises(BurnishError, match="growing epochs"):
-        load_study(study_file(curve, (points[0], "points = [2, 1]"), rows=rows))
+        load_study(study_file(curve, (points[0], "points = [2, 1]"), free, rows=rows))
 
 
 def test_a_missing_file_names_its_neighbours(tmp_path: Path) -> None:
     (tmp_path / "table05.toml").write_text("")
-    with pytest.raises(BurnishError, match=r"no study file .*Did you mean 'table05.toml'"):
+    with pytest.raises(
+        BurnishError, match=r"no study file .*table5\.toml\. Did you mean 'table05.toml'"
+    ):
         load_study(tmp_path / "table5.toml")
     with pytest.raises(BurnishError, match="no study file"):
         load_study(tmp_path / "nowhere" / "x.toml")

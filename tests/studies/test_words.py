@@ -21,6 +21,8 @@ def test_noise_by_hand() -> None:
     # variances 0.0002 and 0.0008, pooled 0.0005; t(0.975, 2) = 4.303; sqrt(2 / 2) = 1
     assert noise.deviation == pytest.approx(0.0005**0.5)
     assert noise.limit == pytest.approx(4.3027 * 0.0005**0.5, rel=1e-4)
+    twice = [[0.80, 0.82], [0.70, 0.74], [0.70, 0.74]]
+    assert noise_of(twice) == noise  # rows that share their runs are no further evidence
     assert noise_of([[0.8], [0.7]]) is None
     assert noise_of([]) is None
 

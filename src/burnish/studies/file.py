@@ -103,7 +103,7 @@ class Study(Strict):
         for row in self.rows:
             _own_keys(row.settings, f"row '{row.label}'", curve=self.kind == "curve")
         for name, scale in self.scales.items():
-            _own_keys(scale.changes, f"scale {name}", curve=bool(scale.points))
+            _own_keys(scale.changes, f"scale {name}", curve=self.kind == "curve")
             if len(set(scale.seeds)) < len(scale.seeds):
                 raise ValueError(f"scale {name}: a seed is named twice")
             if self.kind == "cost" and len(scale.seeds) > 1:
