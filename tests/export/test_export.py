@@ -58,7 +58,9 @@ def test_another_verdict_or_score_stops_the_export(
         export_model(run_folder, "torch-export", old)
     message = str(caught.value)
     assert "not exported" in message
-    assert ".png: the verdict differs" in message if change == "threshold" else "score differs"
+    told = ".png: the verdict differs" if change == "threshold" else ".png: the score differs by"
+    assert told in message
+    assert "train with --set qk_norm=true" in message
     assert [p.name for p in tmp_path.iterdir()] == ["m.pt2"]
     assert old.read_bytes() == b"an older export"
 

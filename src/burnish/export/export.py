@@ -32,6 +32,10 @@ PACKAGES = {
     "torch-export": (),
 }
 INT8_TOLERANCE = 0.05  # share of the threshold
+ADVICE = (
+    "\n  Where scores alone differ, by little, attention may have become so sharp that rounding "
+    "shows: train with --set qk_norm=true (see docs/export.md)"
+)
 
 
 @dataclass(frozen=True)
@@ -128,10 +132,9 @@ def export_model(
         parity = compare(detector, load_exported(beside), images.all, tolerance, on_image)
         if not parity.passed:
             kind = f"{to} in int8" if int8 else to
-            raise BurnishError(
-                f"not exported: {kind} does not judge as the model does. {parity.summary()}\n"
-                + parity.complaint()
-            )
+            said = f"not exported: {kind} does not judge as the model does. {parity.summary()}"
+            advice = "" if int8 or detector.card.settings.qk_norm else ADVICE
+            raise BurnishError(f"{said}\n{parity.complaint()}{advice}")
     return Export(files, parity)
 
 
