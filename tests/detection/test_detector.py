@@ -218,6 +218,10 @@ def test_without_a_listener_what_to_look_at_is_a_warning(
     assert any(message.startswith("training on cpu") for message in told)
 
 
+def test_a_detector_shows_its_file_and_threshold(detector: Detector) -> None:
+    assert repr(detector) == f"Detector({detector.path}, threshold={detector.threshold:.5g})"
+
+
 def test_settings_that_cannot_take_effect_are_told(
     metal: Path, micro: dict, tmp_path: Path
 ) -> None:

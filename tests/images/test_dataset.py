@@ -89,6 +89,18 @@ def test_images_in_subfolders_only(tmp_path: Path) -> None:
         find_training_images(tmp_path)
 
 
+def test_a_folder_of_data_sets_names_one(tmp_path: Path) -> None:
+    for name in ("bolt", "nut"):
+        touch(tmp_path / name / "train" / "good", *numbered(MIN_GOOD))
+        touch(tmp_path / name / "test" / "good", "a.png")
+    with pytest.raises(BurnishError, match=r"data sets: give one, as .*bolt"):
+        find_training_images(tmp_path)
+    with pytest.raises(BurnishError, match=r"no 'test' folder.* give one of its data sets.*bolt"):
+        find_test_images(tmp_path)
+    with pytest.raises(BurnishError, match=r"give the folder it lies in, .*bolt$"):
+        find_test_images(tmp_path / "bolt" / "test")
+
+
 @pytest.mark.parametrize("kind", ["train", "test", "ground_truth"])
 def test_half_an_mvtec_layout_is_not_taken_for_a_plain_folder(tmp_path: Path, kind: str) -> None:
     touch(tmp_path, *numbered(20))

@@ -70,7 +70,7 @@ def table_of(runs: Sequence[Run]) -> Table:
 
     sets = by_test_set(runs)
     table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for run in runs:
         table.add_column(escape(run.name), justify="right", overflow="fold")
     over = over_seeds_of(runs)

@@ -56,6 +56,9 @@ class Detector:
         self.threshold = calibration.threshold
         self._references = scorer.references(calibration.mu, calibration.sigma)
 
+    def __repr__(self) -> str:
+        return f"Detector({self.path or self.card.preset}, threshold={self.threshold:.5g})"
+
     def __reduce__(self) -> tuple[Any, ...]:
         """For worker processes and deep copies: what cannot travel is made anew there."""
         return type(self), (self.model, self.path, self.device)

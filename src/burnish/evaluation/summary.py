@@ -34,7 +34,10 @@ def verdict(evaluation: Evaluation) -> list[str]:
             sentences.append(f"All {whole} were caught.")
         else:
             where = _missed_kinds(e)
-            sentences.append(f"Of {whole}, {e.caught} were caught and {e.missed} missed ({where}).")
+            were = "was" if e.caught == 1 else "were"
+            sentences.append(
+                f"Of {whole}, {e.caught} {were} caught and {e.missed} missed ({where})."
+            )
     if e.n_good:
         got, wanted = percent(e.false_alarm_rate_got), percent(e.false_alarm_rate_wanted)
         alarms = f"{e.false_alarms} false alarm{'' if e.false_alarms == 1 else 's'}"

@@ -69,6 +69,9 @@ def find_training_images(data: str | Path) -> list[Path]:
                 )
         folder = root
     paths = images_in(folder)
+    sets = [path for path in sets_below(root) if (path / "train" / GOOD).is_dir()]
+    if not paths and folder == root and sets:
+        raise BurnishError(f"{root} holds no image itself, but data sets: give one, as {sets[0]}")
     if not paths and folder == root and images_in(folder, recursive=True):
         raise BurnishError(
             f"{root} holds no image itself, only its subfolders do: give the folder of good ones, "
@@ -101,7 +104,9 @@ def find_test_images(data: str | Path) -> list[TestImage]:
     if not root.is_dir():
         raise BurnishError(f"no such folder: {root}")
     if not test.is_dir():
-        raise BurnishError(f"{root} has no 'test' folder; evaluate wants test/good and test/<kind>")
+        raise BurnishError(
+            f"{root} has no 'test' folder; evaluate wants test/good and test/<kind>{_instead(root)}"
+        )
     found = []
     for folder in sorted(p for p in test.iterdir() if p.is_dir()):
         if folder.name != GOOD and folder.name.lower() in MEANS_GOOD and images_in(folder):
@@ -116,6 +121,18 @@ def find_test_images(data: str | Path) -> list[TestImage]:
     if not found:
         raise BurnishError(f"{test} holds no image in any test/<kind> folder")
     return found
+
+
+def sets_below(root: Path) -> list[Path]:
+    """Folders right below that are data sets of their own, as the categories of MVTec AD are."""
+    return sorted(path for path in root.iterdir() if (path / "test").is_dir())
+
+
+def _instead(root: Path) -> str:
+    if root.name == "test":
+        return f": give the folder it lies in, {root.parent}"
+    below = sets_below(root)
+    return f": give one of its data sets, as {below[0]}" if below else ""
 
 
 def expand_paths(sources: Sequence[str | Path]) -> tuple[list[Path], dict[str, str]]:

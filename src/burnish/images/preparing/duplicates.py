@@ -51,7 +51,12 @@ def settle(found: Sequence[Found], keep_split: bool) -> tuple[list[Found], list[
             masks.append(first.item.source)
     notes = []
     if copies:
-        notes.append(f"{len(copies)} exact copies of another image are dropped: {some(copies)}")
+        those = (
+            "exact copy of another image is"
+            if len(copies) == 1
+            else ("exact copies of another image are")
+        )
+        notes.append(f"{len(copies)} {those} dropped: {some(copies)}")
     if across:
         notes.append(
             f"{len(across)} of them were test images that are also trained on: {some(across)}"
