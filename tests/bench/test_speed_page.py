@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "speed.md").read_text("utf-8")
 FLOWING = " ".join(TEXT.split())
@@ -40,6 +42,32 @@ def test_growth() -> None:
                 f"{row['inference_gflop']:.1f}",
                 seconds(row["inference_ms"]),
             ]
+
+
+def test_calibration() -> None:
+    before, after = (record("calibration")[commit] for commit in ("941428f", "3ad13ab"))
+    costs, memory = (
+        [[f"{of[side][key]:.{digits}f}".lstrip("0") for side in ("256", "512")]
+         for of in (before, after)]
+        for key, digits in (("cpu_s_a_view", 2), ("peak_mib", 0))
+    )  # fmt: skip
+    was, now = costs
+    assert f"{now[0]} s of one core a view at 256 px, {now[1]} at 512, where it took" in FLOWING
+    assert f"it took {was[0]} and {was[1]} when" in FLOWING
+    assert "for {} and {} MiB ({} and {})".format(*memory[1], *memory[0]) in FLOWING
+
+
+def test_a_machine_with_amx() -> None:
+    bench, other = record("bench_small_amx_2_threads"), record("bench_small_bf16_2_threads")
+    assert (bench["machine"]["threads"], bench["machine"]["precision"]) == (2, "bfloat16")
+    naive, made = bench["naive"], bench["training"]["products"]
+    assert naive["verdicts_differ"] == 0
+    assert f"it is {naive['train_speedup']:.2f} and {naive['inspect_speedup']:.2f}," in FLOWING
+    assert f"at {100 * made['share']:.0f} % of a peak of {made['square_peak'] / 1e9:.0f}" in FLOWING
+    beside = other["training"]["products"]
+    assert made["square_peak"] / beside["square_peak"] == pytest.approx(2, abs=0.05)
+    times = made["products_peak"] / beside["products_peak"]
+    assert f"those of a step of `small` {times:.1f} times" in FLOWING
 
 
 def test_these_machines() -> None:
