@@ -68,6 +68,12 @@ def test_a_machine_with_amx() -> None:
     assert made["square_peak"] / beside["square_peak"] == pytest.approx(2, abs=0.05)
     times = made["products_peak"] / beside["products_peak"]
     assert f"those of a step of `small` {times:.1f} times" in FLOWING
+    single = record("bench_small_amx_float32_2_threads")
+    assert single["machine"]["precision"] == "float32"
+    naive, made = single["naive"], single["training"]["products"]
+    ratios = f"{naive['train_speedup']:.2f} and {naive['inspect_speedup']:.2f}"
+    peak = f"{100 * made['share']:.0f} % of {made['square_peak'] / 1e9:.0f}"
+    assert f"In float32 {ratios}, at {peak}:" in FLOWING
 
 
 def test_these_machines() -> None:
