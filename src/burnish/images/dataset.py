@@ -69,10 +69,11 @@ def find_training_images(data: str | Path) -> list[Path]:
                 )
         folder = root
     paths = images_in(folder)
-    sets = [path for path in sets_below(root) if (path / "train" / GOOD).is_dir()]
-    if not paths and folder == root and sets:
-        raise BurnishError(f"{root} holds no image itself, but data sets: give one, as {sets[0]}")
     if not paths and folder == root and images_in(folder, recursive=True):
+        if sets := [path for path in sets_below(root) if (path / "train" / GOOD).is_dir()]:
+            raise BurnishError(
+                f"{root} holds no image itself, but data sets: give one, as {sets[0]}"
+            )
         raise BurnishError(
             f"{root} holds no image itself, only its subfolders do: give the folder of good ones, "
             "or arrange them as train/good and test/<kind>"

@@ -51,12 +51,8 @@ def settle(found: Sequence[Found], keep_split: bool) -> tuple[list[Found], list[
             masks.append(first.item.source)
     notes = []
     if copies:
-        those = (
-            "exact copy of another image is"
-            if len(copies) == 1
-            else ("exact copies of another image are")
-        )
-        notes.append(f"{len(copies)} {those} dropped: {some(copies)}")
+        copy, are = ("copy", "is") if len(copies) == 1 else ("copies", "are")
+        notes.append(f"{len(copies)} exact {copy} of another image {are} dropped: {some(copies)}")
     if across:
         notes.append(
             f"{len(across)} of them were test images that are also trained on: {some(across)}"
