@@ -46,6 +46,15 @@ def test_no_figure_is_cut_off_in_a_narrow_terminal(
     code, text, err = burnish("evaluate", run_folder, metal, "--report", tmp_path)
     assert code == 0, err
     assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    monkeypatch.setenv("COLUMNS", "80")
+    _, text, _ = burnish("evaluate", run_folder, metal, "--report", tmp_path)
+    saved = json.loads((tmp_path / "evaluation.json").read_text())
+    assert saved["kinds"]
+    for kind in saved["kinds"]:  # a line each, from first to last figure
+        pixel = f"{kind['pixels']['aupro']:.3f}"
+        caught = rf"{kind['caught']} \({100 * kind['recall']:.0f} %\)"
+        line = rf"^{kind['kind']} +{kind['images']} +{caught} .* {pixel} *$"
+        assert re.search(line, text, re.M), kind
 
 
 def test_switches_leave_parts_out(burnish, run_folder: Path, metal: Path, tmp_path: Path) -> None:

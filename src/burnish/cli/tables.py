@@ -105,10 +105,11 @@ def _of_pixels(e: Evaluation) -> dict[str, str]:
 
 def by_kind(e: Evaluation) -> Table:
     """One row a kind of defect, against all good images."""
-    columns = ["defect", "images", "caught", "image AUROC", "95 %", "median score"]
+    # Headings in two lines: the cells then fit into 80 columns.
+    columns = ["defect", "images", "caught", "image\nAUROC", "95 %", "median\nscore"]
     rows = []
     for kind in e.kinds:
-        caught = f"{kind.caught} ({percent(kind.recall)})"
+        caught = f"{kind.caught} ({100 * kind.recall:.0f} %)"
         sure = kind.intervals.get("image_auroc")
         span = "n/a" if sure is None else f"{sure[0]:.2f}-{sure[1]:.2f}"
         row = [kind.kind, str(kind.images), caught, number(kind.image_auroc), span]
@@ -122,7 +123,7 @@ def by_kind(e: Evaluation) -> Table:
             )
         rows.append(row)
     if e.pixels is not None:
-        columns += ["pixel AUROC", "pixel AP", "AUPRO"]
+        columns += ["pixel\nAUROC", "pixel\nAP", "AUPRO"]
     return _table(columns, rows)
 
 
