@@ -117,7 +117,7 @@ def test_masks_that_no_image_finds_are_counted_and_their_names_told(
     for number, path in enumerate(found):
         path.rename(copy / "ground_truth" / "other" / f"{number}_gt.png")
     told = evaluate(simple(copy), copy).not_available["pixels"]
-    assert f"; {len(found)} images there belong to none: a mask is ground_truth/<kind>/" in told
+    assert f"; {len(found)} images there belong to none. A mask is ground_truth/<kind>/" in told
 
 
 def test_what_is_not_asked_for_is_said(data: Path, simple: Simple) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from burnish.checks.finding import Finding, counted, some
 from burnish.checks.measure import Measured
 from burnish.checks.subject import DataSet
+from burnish.images.dataset import MASK_NAMING
 
 MOST_OF_IMAGE = 0.9  # share marked above which a mask is taken to be inverted
 
@@ -106,8 +107,7 @@ def _lone(data: DataSet) -> list[Finding]:
             "Masks that belong to no image",
             f"{counted(len(data.lone_masks), 'mask')} {_belong(data.lone_masks)} to no image: "
             f"{some(data.lone_masks)}.",
-            "A mask is ground_truth/<kind>/<stem>_mask.<suffix> or <stem>.<suffix> for the image "
-            "test/<kind>/<stem>.<suffix>.",
+            MASK_NAMING,
             figures={"files": list(data.lone_masks)},
         )
     ]

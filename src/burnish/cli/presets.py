@@ -15,7 +15,7 @@ def presets(
     from rich.markup import escape
     from rich.table import Table
 
-    from burnish.configuration import make_settings, preset_names, preset_summary
+    from burnish.configuration import as_value, make_settings, preset_names, preset_summary
     from burnish.setting_groups import GROUPS
     from burnish.settings import Settings
 
@@ -44,12 +44,11 @@ def presets(
         for key in keys:
             value, paper = getattr(settings, key), getattr(make_settings("paper"), key)
             meaning = Settings.model_fields[key].description or ""
-            shown = (f"  {key}", _text(value), "" if value == paper else _text(paper), meaning)
+            shown = (
+                f"  {key}",
+                as_value(value),
+                "" if value == paper else as_value(paper),
+                meaning,
+            )
             table.add_row(*map(escape, shown))
     console.print(table, highlight=False)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return "-" if value in (None, "") else str(value)

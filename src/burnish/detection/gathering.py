@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from torch import Tensor
 from burnish.detection.scorer import View
 
 MOST = 256  # views that are kept something of
+Views = Callable[[], Iterable[View]]
+"""Gives the same good training views, in the same order, each time it is called."""
 
 
 def inside_of(view: View, device: torch.device | None = None) -> Tensor | None:

@@ -18,6 +18,7 @@ from burnish.detection.gathering import (
     FoldedMoments,
     Folds,
     SomeViews,
+    Views,
     inside_of,
     some_places,
 )
@@ -40,9 +41,6 @@ FOLDS = 4  # of the parts; each is judged by what is learnt of the others
 NORMAL = 1.4826  # standard deviations in a median absolute deviation, if normally distributed
 LEAST_LOCAL = 0.1  # the least that the highest scores of maps are taken to scatter, units
 LEAST_WHOLE = 1e-3  # the same of the surface as a whole, of its logarithm
-
-Views = Callable[[], Iterable[View]]
-"""Gives the same good training views, in the same order, each time it is called."""
 
 
 def learn_all(scorer: Scorer, views: Views, tick: Callable[[], None] = lambda: None) -> None:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 import torch
 
-from burnish.detection.gathering import FoldedMoments, Folds, inside_of
-from burnish.detection.scorer import Scorer, View, to_tensor
+from burnish.detection.gathering import FoldedMoments, Folds, Views, inside_of
+from burnish.detection.scorer import Scorer, to_tensor
 from burnish.method.lines import DIRECTIONS, LineModel, by_cells, line_responses
 from burnish.method.mahalanobis import SLACK
 from burnish.method.texture import surface
 
 
 @torch.inference_mode()
-def learn_lines(
-    scorer: Scorer, views: Callable[[], Iterable[View]], folds: Folds
-) -> list[list[LineModel]]:
+def learn_lines(scorer: Scorer, views: Views, folds: Folds) -> list[list[LineModel]]:
     """What the line filters give on good views, one model for each of `Settings.lines`; so for each
     of `Folds.taught`."""
     widths, shape = scorer.settings.lines, scorer.shape

@@ -3,7 +3,7 @@ surface as a whole."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import torch
@@ -13,6 +13,7 @@ from burnish.detection.gathering import (
     FoldedMoments,
     Folds,
     SomeViews,
+    Views,
     inside_of,
     some_places,
 )
@@ -32,7 +33,7 @@ SAMPLED = 1000  # pixels of a view that the correlation of descriptors is measur
 
 
 def learn_textures(
-    scorer: Scorer, views: Callable[[], Iterable[View]], folds: Folds
+    scorer: Scorer, views: Views, folds: Folds
 ) -> list[tuple[list[TextureModel], WholeModel | None]]:
     """What the descriptors are on good views, one model for each of `Settings.textures`, and all of
     them over the whole view if `Settings.judges_whole` asks for it; so for each of `Folds.taught`.

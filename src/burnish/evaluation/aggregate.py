@@ -30,7 +30,7 @@ from burnish.evaluation.rows import (
 )
 from burnish.evaluation.stress import CHANGES
 from burnish.evaluation.trivial import trivial_rows
-from burnish.images.dataset import MASK_NAMES, images_in
+from burnish.images.dataset import MASK_NAMING, images_in
 from burnish.images.statistics import bytes_follow_pixels
 
 ESCAPE_RATES = (0.0, 0.01, 0.05)
@@ -213,7 +213,7 @@ def _pixel_reasons(
             return {"pixels": "there are no defective test images"}
         if not collected.mask_problems:
             strays = len(images_in(data / "ground_truth", recursive=True))
-            wanted = f"; {strays} images there belong to none: {MASK_NAMES}" if strays else ""
+            wanted = f"; {strays} images there belong to none. {MASK_NAMING}" if strays else ""
             return {"pixels": f"no defective test image has a mask in ground_truth/<kind>{wanted}"}
         first = collected.mask_problems[0].problem
         return {"pixels": f"no defective test image has a mask that can be used: {first}"}

@@ -17,9 +17,12 @@ from burnish.images.reader import SUFFIXES
 from burnish.settings import LEAST_PARTS, MOST_HELD_OUT, USUAL_HOLDOUT, Holdout
 
 GOOD = "good"
-MEANS_GOOD = {"good", "ok", "okay", "normal", "defect-free", "defect_free"}  # in any case
+GOOD_NAMES = {"good", "ok", "normal", "free", "pass", "defect-free", "defect_free", "io"}
 MIN_GOOD = 8
-MASK_NAMES = "a mask is ground_truth/<kind>/<stem>_mask.<suffix>, or <stem>.<suffix> there"
+MASK_NAMING = (
+    "A mask is ground_truth/<kind>/<stem>_mask.<suffix> or <stem>.<suffix> for the image "
+    "test/<kind>/<stem>.<suffix>."
+)
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def find_test_images(data: str | Path) -> list[TestImage]:
         )
     found = []
     for folder in sorted(p for p in test.iterdir() if p.is_dir()):
-        if folder.name != GOOD and folder.name.lower() in MEANS_GOOD and images_in(folder):
+        if folder.name != GOOD and folder.name.lower() in GOOD_NAMES and images_in(folder):
             raise BurnishError(
                 f"{folder} would count as a kind of defect: the good test images belong in "
                 f"test/{GOOD}. Rename it, or let `burnish data prepare` make a copy in this layout"

@@ -10,11 +10,11 @@ from pathlib import PurePosixPath
 
 from burnish.errors import BurnishError
 from burnish.images.archives.archive import Source
+from burnish.images.dataset import GOOD_NAMES
 from burnish.images.formats.base import GOOD, Item, Options
 from burnish.images.formats.masks import mask_in
 from burnish.images.formats.names import by_stem, find_sibling, is_image, some, without_suffix
 
-GOOD_NAMES = {"good", "ok", "normal", "free", "pass", "defect-free", "defect_free", "io"}
 MASK_NAMES = {"ground_truth", "groundtruth", "gt", "mask", "masks", "labels"}
 UNNAMED = "defect"
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from burnish.errors import BurnishError
 from burnish.images.archives.archive import Source
+from burnish.images.dataset import GOOD_NAMES
 from burnish.images.formats.base import GOOD, Item, Mask, Options, unusable
-from burnish.images.formats.folder import GOOD_NAMES
 from burnish.images.formats.masks import mask_in, mask_of_runs
 from burnish.images.formats.names import is_image, not_this, some
 from burnish.images.manifest import COLUMNS
