@@ -22,7 +22,9 @@ def test_noise_by_hand() -> None:
     assert noise.deviation == pytest.approx(0.0005**0.5)
     assert noise.limit == pytest.approx(4.3027 * 0.0005**0.5, rel=1e-4)
     twice = [[0.80, 0.82], [0.70, 0.74], [0.70, 0.74]]
-    assert noise_of(twice) == noise  # rows that share their runs are no further evidence
+    # Rows that share their runs are no further evidence; those that only happen to agree are.
+    assert noise_of(twice, ["a", "b", "b"]) == noise
+    assert noise_of(twice, ["a", "b", "c"]) == noise_of(twice) != noise
     assert noise_of([[0.8], [0.7]]) is None
     assert noise_of([]) is None
 

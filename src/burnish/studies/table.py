@@ -41,12 +41,16 @@ def quality_report(
             results[cell.label, cell.dataset, cell.seed] = result
     names = [each.name for each in datasets]
     auroc = figure(results, "image_auroc")
+    runs = {
+        row.label: tuple(cell.folder for cell in cells if cell.label == row.label)
+        for row in study.rows
+    }
     return Report(
         title=study.title,
         question=study.question,
         paper_says=study.paper_says,
         remarks=study.remarks,
-        says=tuple(sentences(study, auroc, names, seeds)),
+        says=tuple(sentences(study, auroc, names, seeds, runs)),
         problems=tuple(problems),
         tables=(
             _figures(study, "Image AUROC", "", results, "image_auroc", datasets, seeds, 0),

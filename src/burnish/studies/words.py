@@ -8,7 +8,7 @@ s * sqrt(2 / n) each (more than two where few seeds leave s itself unsure: Stude
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from burnish.studies.file import MEAN, Study
@@ -46,12 +46,18 @@ def means_over_sets(
     return means
 
 
-def noise_of(groups: Sequence[Sequence[float]]) -> Noise | None:
-    """Pooled over rows of equally many seeds; None with a single seed. Rows that share their runs
-    count once: they are no more evidence than one."""
+def noise_of(
+    groups: Sequence[Sequence[float]], runs: Sequence[Hashable] | None = None
+) -> Noise | None:
+    """Pooled over rows of equally many seeds; None with a single seed.
+
+    Args:
+        runs: of each row; rows that share them are no more evidence than one, and count once.
+    """
     from scipy.stats import t
 
-    groups = list(dict.fromkeys(tuple(group) for group in groups))
+    if runs is not None:
+        groups = list(dict(zip(runs, groups, strict=True)).values())
     seeds = min((len(group) for group in groups), default=0)
     if seeds < 2:
         return None
@@ -63,11 +69,20 @@ def noise_of(groups: Sequence[Sequence[float]]) -> Noise | None:
 
 
 def sentences(
-    study: Study, values: Values, datasets: Sequence[str], seeds: Sequence[int]
+    study: Study,
+    values: Values,
+    datasets: Sequence[str],
+    seeds: Sequence[int],
+    runs: Mapping[str, Hashable] | None = None,
 ) -> list[str]:
-    """One sentence for each row that has another to be compared with, and a last one over all."""
+    """One sentence for each row that has another to be compared with, and a last one over all.
+
+    Args:
+        runs: by label, equal for rows that share their runs; None: no two do.
+    """
     means = {row.label: means_over_sets(values, row.label, datasets, seeds) for row in study.rows}
-    noise = noise_of([group for group in means.values() if group is not None])
+    there = {label: group for label, group in means.items() if group is not None}
+    noise = noise_of(list(there.values()), [(runs or {}).get(label, label) for label in there])
     told, beyond, compared = [], [], 0
     for row in study.rows:
         reference = study.reference_of(row)
