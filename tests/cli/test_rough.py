@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,29 @@ def test_an_export_asked_to_end_leaves_nothing(run_folder: Path, tmp_path: Path)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=120) == 143
     assert list(out.parent.iterdir()) == []
+
+
+def test_an_end_that_a_library_swallows_comes_at_the_next_stage(
+    run_folder: Path, metal: Path, tmp_path: Path, burnish: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from burnish.export import export
+
+    trace = export.trace
+
+    def swallowing(detector: object) -> object:
+        with suppress(SystemExit):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return trace(detector)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(export, "trace", swallowing)
+    before = signal.getsignal(signal.SIGTERM)
+    code, _, _ = burnish(
+        "export", run_folder, "--to", "torch-export", "--out", tmp_path / "o/m.pt2"
+    )
+    assert code == 143
+    assert list((tmp_path / "o").iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_wrong_value_has_one_complaint(burnish: Callable, metal: Path, tmp_path: Path) -> None:

@@ -43,17 +43,21 @@ def export(
     Resize, masks, reconstruction, score and threshold are all inside. The file is only written when
     it judges real images as the model does: exit code 2 and no file otherwise.
     """
+    from burnish.cli.ending import check_end
     from burnish.export.export import export_model
 
     shown = sys.stderr.isatty()
 
+    def tell(stage: str) -> None:
+        check_end()
+        print(f"{stage} ...", file=sys.stderr)
+
     def count(done: int, total: int) -> None:
+        check_end()
         if shown:
             print(f"\r{done}/{total}", end="\n" if done == total else "", file=sys.stderr)
 
-    made = export_model(
-        model, to.value, out, data, int8, lambda text: print(f"{text} ...", file=sys.stderr), count
-    )
+    made = export_model(model, to.value, out, data, int8, tell, count)
     if as_json:
         record = {"files": [str(file) for file in made.files], "bytes": made.bytes}
         print(json.dumps(record | {"parity": made.parity.to_dict()}, indent=1))

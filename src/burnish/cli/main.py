@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -20,6 +16,7 @@ from burnish.cli.compare_runs import compare_runs
 from burnish.cli.data import app as data
 from burnish.cli.demo import demo
 from burnish.cli.doctor import doctor
+from burnish.cli.ending import clean_end
 from burnish.cli.evaluate import evaluate
 from burnish.cli.export import export
 from burnish.cli.info import info
@@ -75,7 +72,7 @@ def run() -> None:
             utf8 = stream.encoding.lower().replace("-", "") == "utf8"
             stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
     try:
-        with _clean_end():
+        with clean_end():
             app()
     except BurnishError as error:
         interrupted = type(error).__name__ == "Interrupted"
@@ -98,23 +95,6 @@ def run() -> None:
     except Exception:  # a defect of burnish
         traceback.print_exc()
         sys.exit(2)
-
-
-@contextmanager
-def _clean_end() -> Iterator[None]:
-    """Asked to end by SIGTERM, what cleans up behind itself does so. Main thread only."""
-
-    def end(number: int, frame: object) -> NoReturn:
-        sys.exit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _drop_output() -> None:
