@@ -42,7 +42,7 @@ def tampered(change: str) -> type[InspectionGraph]:
             if change == "threshold":
                 self.threshold = self.scores[0].clone()
             else:
-                self.mu = self.mu + 1e-3
+                self.view.mu = self.view.mu + 1e-3
 
     return Tampered
 
@@ -126,12 +126,6 @@ def test_what_does_not_fit_together(
     path = None if out is None else tmp_path / out
     with pytest.raises(BurnishError, match=message):
         export_model(run_folder, to, path, int8=int8)  # type: ignore[arg-type]
-
-
-def test_tiles_are_refused(metal: Path, micro: dict, tmp_path: Path) -> None:
-    Detector.train(metal, "tiny", tmp_path / "run", steps=1, tile=32, overlap=8, **micro)
-    with pytest.raises(BurnishError, match=r"tiles of 32 px.*tile=full"):
-        export_model(tmp_path / "run", "onnx")
 
 
 def test_an_export_is_not_exported_again(exports: Path) -> None:

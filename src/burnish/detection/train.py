@@ -220,6 +220,7 @@ def _train_into(
             "skipped": store.skipped,
             "aspects": [min(aspects), max(aspects)],  # height / width
             "sizes": [list(size) for size in sorted(set(store.sizes))[:20]],
+            "smallest": [min(sides) for sides in zip(*store.sizes, strict=True)],  # height, width
         },
         training=trainer.summary(),
         versions={

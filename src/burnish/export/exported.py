@@ -13,7 +13,7 @@ from burnish.detection.detector import Detector
 from burnish.detection.image_scorer import ScoredImage
 from burnish.detection.result import Result
 from burnish.errors import BurnishError
-from burnish.export.graph import Outputs
+from burnish.export.graph import Outputs, least_size
 from burnish.export.runtimes import open_runtime
 from burnish.images.pose import Pose
 from burnish.images.roi import regions_at
@@ -86,12 +86,16 @@ class ExportedDetector(Detector):
             image: uint8 (H, W) grey or (H, W, 3) RGB.
         """
         pixels = image.reshape(*image.shape[:2], -1)
+        least, size = least_size(self.card), f"{image.shape[1]} x {image.shape[0]} px"
+        if min(image.shape[:2]) < least:
+            raise BurnishError(
+                f"{self.path} inspects tiles of {least} px, as no image that was learnt from is "
+                f"smaller, and this one has {size}: inspect it with model.safetensors"
+            )
         try:
             found = self._runtime.run(pixels)
         except (RuntimeError, ValueError, MemoryError) as error:
-            raise BurnishError(
-                f"{self.path} failed on an image of {image.shape[1]} x {image.shape[0]} px: {error}"
-            ) from error
+            raise BurnishError(f"{self.path} failed on an image of {size}: {error}") from error
         return dict(zip(Outputs._fields, map(np.asarray, found), strict=True))
 
     def _score(self, image: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> ScoredImage:

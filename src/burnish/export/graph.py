@@ -5,31 +5,21 @@ Shapes: H x W the camera's image, h x w the model's input, C channels, S mask sc
 
 from __future__ import annotations
 
-import copy
-from dataclasses import fields
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from burnish.detection.model_file import Model, ModelCard
 from burnish.export.resampling import down_first, resize_levels, resize_map
 from burnish.export.turning import Turn, find_turn, put_back, turned_view
+from burnish.export.view import ViewGraph
 from burnish.images.roi import fit_roi
-from burnish.method.extremes import Extremes, against_extremes
-from burnish.method.factors import Factors
-from burnish.method.features import feature_map
-from burnish.method.lines import LineModel, all_line_maps
-from burnish.method.masks import complementary_masks
-from burnish.method.reconstruction import reconstruct
-from burnish.method.scoring import best_scale, error_maps, fuse, image_score, judged, with_whole
-from burnish.method.texture import TextureModel
-from burnish.method.whole import WholeModel, texture_evidence
 
 # See `tolerance_of`; sums are taken in another order.
 TOLERANCE, TURNED_TOLERANCE = 1e-4, 1e-3
-TEXTURE = ("mean", "deviation", "precision")
 LUMA = (19595, 38470, 7471)  # ITU-R 601 in 16 bits, as Pillow has it
 
 
@@ -66,81 +56,61 @@ def tolerance_of(card: ModelCard) -> float:
     return TURNED_TOLERANCE if card.alignment is not None else TOLERANCE
 
 
+def least_size(card: ModelCard) -> int:
+    """Least side of the images that a graph takes, px.
+
+    Graphs of models that inspect tiles can be such that they fill a tile where an image ends: it
+    takes time, so they do where an image that was learnt from was smaller (in files that do not
+    say, one may have been), or where places are left out anyway.
+    """
+    tile = card.settings.tile
+    if tile == "full" or card.settings.roi or min(card.data.get("smallest", (0,))) < tile:
+        return 1
+    return tile
+
+
+class Seen(NamedTuple):
+    """What a graph finds in an image: `Outputs` without the verdict, the reconstruction float32
+    (C, H, W) in whole grey levels."""
+
+    score: Tensor
+    anomaly_map: Tensor
+    levels: Tensor
+    scale: Tensor
+    alone: Tensor
+    model_map: Tensor
+
+
 class InspectionGraph(nn.Module):
     """`Detector.inspect` from the pixels on, for images of any size.
 
     `forward` takes uint8 (H, W, 1) or (H, W, 3), grey or RGB, whichever the model was trained on.
-    Only for models that see the whole image (tile=full).
+    Only for models that see the whole image (tile=full); the others have a `TiledGraph`.
     """
 
-    masks: Tensor
-    mu: Tensor
-    sigma: Tensor
     threshold: Tensor
     scores: Tensor
     weights: Tensor
     luma: Tensor
     first: Tensor
     colours: Tensor
-    # There only with a region of interest or standardise=position.
+    # There only with a region of interest.
     roi: Tensor
     inside: Tensor
-    places: Tensor
-    mean: Tensor
-    deviation: Tensor
-    kept: Tensor  # hidden_tokens=drop
 
     def __init__(self, model: Model) -> None:
         super().__init__()
         card, shape = model.card, model.card.shape
-        self.generator = copy.deepcopy(model.generator).cpu().float().eval()
+        self.view = ViewGraph(model)
         self.settings, self.shape, self.alignment = card.settings, shape, card.alignment
         self.down_first = down_first()
-        calibration = card.calibration
-        masks = complementary_masks(shape.height, shape.width, card.settings.mask_blocks)
-        inside = None
+        self.has_roi = model.roi is not None
         if model.roi is not None:
-            inside = fit_roi(model.roi, shape.height, shape.width)
             roi = torch.from_numpy(model.roi.astype(np.float32) * 255)[None]
             self.register_buffer("roi", roi)
+            inside = fit_roi(model.roi, shape.height, shape.width)
             self.register_buffer("inside", torch.from_numpy(np.array(inside)))
-            self.register_buffer("places", torch.from_numpy(np.flatnonzero(inside)))
-        self.has_roi = inside is not None
-        self.has_position = model.position is not None
-        if model.position is not None:
-            self.register_buffer("mean", model.position[0].cpu().float())
-            self.register_buffer("deviation", model.position[1].cpu().float())
-        self.textures = card.settings.textures
-        # By cells, as in the model file: by pixel, stretched here, they are 16 times as large.
-        for number, texture in enumerate(model.textures):
-            for name in TEXTURE:
-                self.register_buffer(f"{name}{number}", getattr(texture, name).cpu())
-            if texture.factors is not None:
-                for name, values in vars(texture.factors).items():
-                    self.register_buffer(f"factor_{name}{number}", values.cpu())
-        self.lines = card.settings.lines
-        for line in model.lines:
-            self.register_buffer(f"line_mean{line.width}", line.mean.cpu())
-            self.register_buffer(f"line_deviation{line.width}", line.deviation.cpu())
-        self.has_whole = model.whole is not None
-        if model.whole is not None:
-            for name, values in vars(model.whole).items():
-                self.register_buffer(f"whole_{name}", values.cpu())
-        self.has_extremes = model.extremes is not None
-        if model.extremes is not None:
-            for name, values in vars(model.extremes).items():
-                self.register_buffer(f"extreme_{name}", values.cpu())
-        self.features = None
-        if model.features is not None:
-            self.features = copy.deepcopy(model.features).to(torch.device("cpu"))
-            self.backbone = self.features.backbone
-        self.register_buffer("masks", masks)
-        kept = self.generator.kept(masks.flatten(0, 1))
-        if kept is not None:  # sorted once, here: ONNX has no stable sort
-            self.register_buffer("kept", kept)
-            self.generator.kept = lambda masks: self.kept  # type: ignore[method-assign]
-        self.register_buffer("mu", torch.tensor(calibration.mu))
-        self.register_buffer("sigma", torch.tensor(calibration.sigma))
+        calibration = card.calibration
         self.register_buffer("threshold", torch.tensor(calibration.threshold))
         self.register_buffer("scores", torch.tensor(calibration.scores))
         weights = calibration.score_weights or [1.0] * len(calibration.scores)
@@ -151,47 +121,34 @@ class InspectionGraph(nn.Module):
         self.register_buffer("colours", torch.arange(3))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        s, shape = self.settings, self.shape
-        height, width, _ = pixels.shape
-        image = self._to_channels(pixels.float())
+        seen = self.inspect(self._to_channels(pixels.float()))
+        exceed = ((self.scores >= seen.score) * self.weights).sum()
+        levels = seen.levels
+        channels_last = levels[0] if self.shape.channels == 1 else levels.permute(1, 2, 0)
+        return (
+            seen.score,
+            seen.score > self.threshold,
+            (1 + exceed) / (1 + self.parts),
+            seen.anomaly_map,
+            channels_last.to(torch.uint8),
+            seen.scale,
+            seen.alone,
+            seen.model_map,
+        )
+
+    def inspect(self, image: Tensor) -> Seen:
+        """What there is in an image, float32 (C, H, W) in grey levels."""
+        shape = self.shape
+        height, width = image.shape[1:]
         turn = None
         if self.alignment is None:
             small = resize_levels(image, shape.height, shape.width, self.down_first)
         else:
             small, turn = self._turned(image)
-        seen = (small / 127.5 - 1)[None]
         inside = self.inside if self.has_roi else None
-        if inside is not None:
-            seen = seen.masked_fill(~inside, 0.0)
-        painted = reconstruct(self.generator, seen, self.masks)
-        errors = error_maps(seen, painted, s.error, s.smoothing, inside)
-        whole = None
-        if self.has_position:
-            errors = (errors - self.mean) / self.deviation
-        if self.textures:
-            compared = self._whole() if self.has_whole else None
-            more, whole = texture_evidence(seen, painted, self._textures(), compared, inside)
-            errors = torch.cat([errors, more], dim=1)
-        if self.lines:
-            errors = torch.cat([errors, all_line_maps(seen, painted, self._lines(), inside)], dim=1)
-        if self.features is not None:
-            errors = torch.cat([errors, feature_map(seen, self.features, inside)], dim=1)
-        if self.has_extremes:
-            known = (getattr(self, f"extreme_{field.name}") for field in fields(Extremes))
-            errors = against_extremes(errors, Extremes(*known).at(shape.height, shape.width))
-        mu, sigma = self.mu[: errors.shape[1]], self.sigma[: errors.shape[1]]
-        fused = fuse(errors, mu, sigma, s.fusion, inside)
-        alone = self._reduce(((errors - mu[:, None, None]) / sigma[:, None, None])[0])
-        score = judged(lambda: self._reduce(fused), alone[None], s.fusion)
-        scale = best_scale(errors, alone, mu, s.fusion, len(self.masks), inside)[None]
-        if whole is not None:
-            whole = (whole - self.mu[-1]) / self.sigma[-1]
-            score, alone = with_whole(score, whole), torch.cat([alone, whole])
-        score = score[0]
-        exceed = ((self.scores >= score) * self.weights).sum()
-        model_map = fused[0]
-        levels = (painted[0].index_select(0, scale)[0].clamp(-1, 1) + 1).mul(127.5).round()
-        coldest = self._pixels(fused).amin(dim=1)[0]
+        found = functional_call(self.view, self.view.stretched(), (small, inside))
+        model_map, levels = found.anomaly_map, found.levels.round()
+        coldest = lowest(model_map, inside)
         if inside is not None:
             model_map = torch.where(inside, model_map, coldest)
             levels = torch.where(inside, levels, small)
@@ -201,20 +158,14 @@ class InspectionGraph(nn.Module):
         else:
             anomaly_map, levels = self._put_back(model_map, levels, image, turn, coldest)
         if self.has_roi:
-            region = resize_levels(self.roi, height, width, False)[0] == 255
+            region = self.region(height, width)
             anomaly_map = torch.where(region, anomaly_map, coldest)
             levels = torch.where(region, levels, image)
-        channels_last = levels[0] if shape.channels == 1 else levels.permute(1, 2, 0)
-        return (
-            score,
-            score > self.threshold,
-            (1 + exceed) / (1 + self.parts),
-            anomaly_map,
-            channels_last.to(torch.uint8),
-            scale[0],
-            alone,
-            model_map,
-        )
+        return Seen(found.score, anomaly_map, levels, found.scale, found.alone, model_map)
+
+    def region(self, height: int, width: int) -> Tensor:
+        """The region of interest at the size of an image, bool (H, W)."""
+        return resize_levels(self.roi, height, width, False)[0] == 255
 
     def _turned(self, image: Tensor) -> tuple[Tensor, Turn]:
         """The view of the part, float32 (C, h, w) in grey levels, and how the part lies."""
@@ -236,28 +187,6 @@ class InspectionGraph(nn.Module):
         painted = torch.floor(back[1:] * weight + image * (1 - weight) + 0.5)
         return back[0] * weight + coldest * (1 - weight), painted
 
-    def _textures(self) -> list[TextureModel]:
-        found = []
-        for number, (of, grain) in enumerate(self.textures):
-            mean, deviation, precision = (getattr(self, f"{name}{number}") for name in TEXTURE)
-            factors = None
-            if hasattr(self, f"factor_ways{number}"):
-                known = (getattr(self, f"factor_{f.name}{number}") for f in fields(Factors))
-                factors = Factors(*known)
-            texture = TextureModel(grain, mean, deviation, precision, of, factors)
-            found.append(texture.at(self.shape.height, self.shape.width))
-        return found
-
-    def _lines(self) -> list[LineModel]:
-        by_cells = (
-            LineModel(w, getattr(self, f"line_mean{w}"), getattr(self, f"line_deviation{w}"))
-            for w in self.lines
-        )
-        return [line.at(self.shape.height, self.shape.width) for line in by_cells]
-
-    def _whole(self) -> WholeModel:
-        return WholeModel(*(getattr(self, f"whole_{field.name}") for field in fields(WholeModel)))
-
     def _to_channels(self, pixels: Tensor) -> Tensor:
         """float32 (H, W, 1 or 3) -> (C, H, W), as the reader does it."""
         channels = pixels.shape[2]
@@ -272,12 +201,9 @@ class InspectionGraph(nn.Module):
         weights = weights + self.first[:channels] * (65536 - weights.sum())
         return torch.floor(((pixels * weights).sum(dim=2) + 32768) / 65536)[None]
 
-    def _pixels(self, maps: Tensor) -> Tensor:
-        """(B, h, w) -> (B, n): those inside the region."""
-        flat = maps.flatten(1)
-        return flat.index_select(1, self.places) if self.has_roi else flat
 
-    def _reduce(self, maps: Tensor) -> Tensor:
-        """(B, h, w) -> (B,)."""
-        s = self.settings
-        return image_score(self._pixels(maps)[:, None], s.reduction, s.top_share)
+def lowest(anomaly_map: Tensor, inside: Tensor | None) -> Tensor:
+    """(): the coldest value of a map (H, W) in the region."""
+    if inside is not None:
+        anomaly_map = anomaly_map.masked_fill(~inside, torch.inf)
+    return anomaly_map.flatten().amin(dim=0)

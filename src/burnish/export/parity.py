@@ -180,7 +180,7 @@ def compare(
         on_image: called with (done, all) after each.
 
     Raises:
-        BurnishError: an image cannot be read, or there is none that can.
+        BurnishError: there is no image that can be read, or one that the export does not take.
     """
     found, skipped = [], []
     for done, path in enumerate(paths, start=1):
@@ -189,7 +189,10 @@ def compare(
         except BurnishError as error:  # training skipped such files too
             skipped.append(str(error))
             continue
-        two = exported.inspect(path)
+        try:
+            two = exported.inspect(path)
+        except BurnishError as error:
+            raise BurnishError(f"{path}: {error}") from error
         by = float(np.abs(one.anomaly_map - two.anomaly_map).max())
         differs = one.is_defect != two.is_defect
         found.append(Difference(path, one.score, two.score, by, differs))

@@ -15,24 +15,29 @@ import torch
 
 from burnish.detection.model_file import Model
 from burnish.errors import BurnishError
-from burnish.export.graph import InspectionGraph, Outputs
+from burnish.export.graph import InspectionGraph, Outputs, least_size
+from burnish.export.loops import scans_to_loops
 from burnish.export.metadata import KEY, Metadata, digest
 from burnish.export.pt2_guard import EXTRA, check_members, pack, read_members, strip
 from burnish.export.runtimes import SHA_COMMENT, first_line, members_digest, need, onnx_tail
+from burnish.export.tiled import TiledGraph
 
 MAX_SIDE = 1 << 15  # px; beyond it the 32-bit sums of the resize would overflow
 OPSET = 20  # the first with Gelu
+NOISY = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
 DIMENSIONS = ("height", "width", "channels")
 
 
 def trace(model: Model) -> torch.export.ExportedProgram:
     """The inspection graph of a model, with height, width and channels left open."""
-    graph = InspectionGraph(model).eval()
+    whole = model.card.settings.tile == "full"
+    graph = (InspectionGraph if whole else TiledGraph)(model).eval()
     for parameter in graph.parameters():
         parameter.requires_grad_(False)
     example = torch.zeros(3 * graph.shape.height // 2, 2 * graph.shape.width, 3, dtype=torch.uint8)
-    largest = dict(zip(DIMENSIONS, (MAX_SIDE, MAX_SIDE, 3), strict=True))
-    dims = {i: torch.export.Dim(n, min=1, max=m) for i, (n, m) in enumerate(largest.items())}
+    least = least_size(model.card)
+    limits = zip(DIMENSIONS, ((least, MAX_SIDE), (least, MAX_SIDE), (1, 3)), strict=True)
+    dims = {i: torch.export.Dim(n, min=lo, max=hi) for i, (n, (lo, hi)) in enumerate(limits)}
     with torch.no_grad(), _quiet():
         graph(example)  # bands of filters are made once and kept: they must not be made of tracers
         return torch.export.export(graph, (example,), dynamic_shapes=(dims,), strict=False)
@@ -59,6 +64,7 @@ def to_onnx(program: torch.export.ExportedProgram) -> Any:
         assert made is not None
         _tidy(made.model)
         proto = made.model_proto
+        scans_to_loops(proto)
     found = [d.dim_param for d in proto.graph.input[0].type.tensor_type.shape.dim]
     names = dict(zip(found, DIMENSIONS, strict=True))
     for value in proto.graph.output:
@@ -145,7 +151,7 @@ def write_torch(program: torch.export.ExportedProgram, metadata: Metadata, path:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Exporters talk of their own affairs, and fail with exceptions of every kind."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
+    loggers = [logging.getLogger(name) for name in NOISY]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

@@ -24,17 +24,23 @@ def starts(length: int, tile: int, overlap: int) -> list[int]:
     return [round(i * (length - tile) / (count - 1)) for i in range(count)]
 
 
+def ramp(tile: int) -> NDArray[np.float32]:
+    """How much a tile counts from one edge to the other, before its neighbours are known: from 1
+    at the edges upwards, float32 (T,)."""
+    return np.minimum(np.arange(tile), np.arange(tile)[::-1]).astype(np.float32) + 1
+
+
 def blend_weights(first: list[int], tile: int, length: int) -> NDArray[np.float32]:
     """How much each tile counts along one side: float32 (tiles, tile).
 
     The weights fall linearly to the edge of a tile and sum to 1 at every pixel of the image, so
     that a map cut into tiles and stitched again is the map.
     """
-    ramp = np.minimum(np.arange(tile), np.arange(tile)[::-1]) + 1.0
+    alone = ramp(tile).astype(np.float64)
     total = np.zeros(max(length, tile))
     for start in first:
-        total[start : start + tile] += ramp
-    return np.stack([ramp / total[start : start + tile] for start in first]).astype(np.float32)
+        total[start : start + tile] += alone
+    return np.stack([alone / total[start : start + tile] for start in first]).astype(np.float32)
 
 
 @dataclass(frozen=True)

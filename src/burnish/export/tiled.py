@@ -1,0 +1,156 @@
+"""`InspectionGraph` of models that inspect tiles.
+
+An image has as many tiles as its size asks for, so they are the rounds of a loop: memory grows by
+what they give (their maps, until they are stitched together), not by what judging one takes.
+
+Shapes: C channels, H x W image, T tile side, N tiles.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch._higher_order_ops.scan import scan_op
+from torch.func import functional_call
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from burnish.detection.model_file import Model
+from burnish.export.graph import InspectionGraph, Seen, least_size, lowest
+from burnish.export.view import Judged
+from burnish.images.tiles import ramp
+
+
+def spread(numbers: Tensor, length: int, tile: int, count: int) -> Tensor:
+    """First pixels of tiles along one side as `tiles.starts` has them, of sizes that may be open.
+
+    Args:
+        numbers: int64 (n,), which tiles of the side.
+        count: how many the side has.
+    """
+    gaps = (torch.zeros((), dtype=torch.int64) + count - 1).clamp_min(1)
+    reach = numbers * (length - tile)
+    whole = reach // gaps
+    twice_rest = 2 * (reach - whole * gaps)
+    odd = whole - whole // 2 * 2
+    up = twice_rest + odd > gaps  # halves go to even, as those of `round` do
+    return whole + up.to(torch.int64)
+
+
+def mirrored(places: Tensor, length: Tensor) -> Tensor:
+    """The pixel of a side that stands at each place, as `tiles.cut` fills a tile: int64 (n,)."""
+    places = places - places // (2 * length) * (2 * length)
+    return torch.minimum(places, 2 * length - 1 - places)
+
+
+class TiledGraph(InspectionGraph):
+    """For images of any size; where no image that was learnt from is smaller than a tile, for
+    images of at least a tile's size.
+
+    Attributes:
+        masked: tiles are filled where the image ends, and what was filled in counts in nothing, as
+            what lies outside the region of interest. Judging a tile takes a quarter longer then.
+    """
+
+    ramp: Tensor
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        assert self.settings.tile != "full"
+        self.tile, self.overlap = self.settings.tile, self.settings.overlap
+        self.masked = least_size(model.card) == 1
+        one_way = torch.from_numpy(ramp(self.tile))
+        self.register_buffer("ramp", one_way[:, None] * one_way)
+        self.judge = self._traced_view()
+
+    def _held(self) -> dict[str, Tensor]:
+        """All that judging a tile needs beside its pixels, by its name in the view; no two of them
+        share their memory, as a loop wants it."""
+        tensors = dict([*self.view.named_parameters(), *self.view.named_buffers()])
+        return tensors | {name: one.clone() for name, one in self.view.stretched().items()}
+
+    def _traced_view(self) -> torch.fx.GraphModule:
+        """The view with `_held` as its inputs. The filters that it makes once and keeps are buffers
+        of it, so that they can be given to the loop: it must use nothing that it was not given."""
+        names = list(self._held())
+
+        def judge(*given: Tensor) -> tuple[Tensor, ...]:
+            values, seen = given[: len(names)], given[len(names) :]
+            held = dict(zip(names, values, strict=True))
+            return tuple(functional_call(self.view, held, seen))
+
+        levels = torch.zeros(self.shape.channels, self.tile, self.tile)
+        inside = [torch.ones(self.tile, self.tile, dtype=torch.bool)] if self.masked else []
+        given = (*self._held().values(), levels, *inside)
+        with torch.no_grad():
+            judge(*given)  # filters are made once and kept: they must not be made of tracers
+            return make_fx(judge, pre_dispatch=True)(*given)
+
+    def inspect(self, image: Tensor) -> Seen:
+        height, width = image.shape[1:]
+        side, step = self.tile, self.tile - self.overlap
+        sizes = [torch.sym_max(n, side) if self.masked else n for n in (height, width)]
+        down, across = ((size - self.overlap + step - 1) // step for size in sizes)
+        numbers = torch.arange(down * across)
+        row = numbers // across
+        tops = spread(row, height, side, down)
+        lefts = spread(numbers - row * across, width, side, across)
+        region = self.region(height, width) if self.has_roi else None
+        score, scale, alone, places, *maps = self._judged(image, region, tops, lefts)
+
+        def stitch(values: Tensor) -> Tensor:
+            blank = torch.zeros(height * width)
+            return blank.index_add(0, places.flatten(), values.flatten()).reshape(height, width)
+
+        total, anomaly_map, *channels = (stitch(values) for values in maps)
+        anomaly_map, levels = anomaly_map / total, torch.stack(channels) / total
+        levels = levels.round().clamp(0, 255)
+        if region is not None:
+            anomaly_map = torch.where(region, anomaly_map, lowest(anomaly_map, region))
+            levels = torch.where(region, levels, image)
+        worst = score.argmax(dim=0)[None]
+        return Seen(
+            score.amax(dim=0),
+            anomaly_map,
+            levels,
+            scale.index_select(0, worst)[0],
+            alone.amax(dim=0),
+            anomaly_map.clone(),
+        )
+
+    def _judged(
+        self, image: Tensor, region: Tensor | None, tops: Tensor, lefts: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Of every tile: score (N,), mask scale (N,), each map's score (N, M), where its pixels lie
+        in the flattened image (N, T, T); and, (N, T, T) each, the ramp, and times the ramp its
+        anomaly map and every channel of its reconstruction."""
+        held, filters = self._held(), dict(self.judge.named_buffers())
+        size = [torch.zeros((), dtype=torch.int64) + n for n in image.shape[1:]]
+
+        def judge(carried: Tensor, top: Tensor, left: Tensor, *given: Tensor) -> list[Tensor]:
+            values, more = given[: len(held)], given[len(held) :]
+            known = dict(zip(filters, more[: len(filters)], strict=True))
+            height, width, ramp, image, *regions = more[len(filters) :]
+            rows, columns = top + torch.arange(self.tile), left + torch.arange(self.tile)
+            seen = []
+            if self.masked:
+                inside = (rows < height)[:, None] & (columns < width)
+                rows, columns = mirrored(rows, height), mirrored(columns, width)
+                ramp = torch.where(inside, ramp, 0.0)
+                for one in regions:
+                    inside = inside & one.index_select(0, rows).index_select(1, columns)
+                seen = [inside]
+            levels = image.index_select(1, rows).index_select(2, columns)
+            found = Judged(*functional_call(self.judge, known, (*values, levels, *seen)))
+            score, alone, anomaly_map = found.score, found.alone, found.anomaly_map
+            if self.masked:  # tiles without a pixel of the region do not count
+                some = inside.any()
+                score, alone = (torch.where(some, x, -torch.inf) for x in (score, alone))
+                anomaly_map = torch.where(some, anomaly_map, 0.0)
+            maps = [ramp, ramp * anomaly_map, *(ramp * found.levels).unbind()]
+            places = rows[:, None] * width + columns
+            return [x.clone() for x in (carried, score, found.scale, alone, places, *maps)]
+
+        given = [*held.values(), *filters.values(), *size, self.ramp, image]
+        given += [] if region is None else [region]
+        nothing = [torch.zeros(1)]  # a scan carries something from round to round
+        return tuple(scan_op(judge, nothing, [tops, lefts], tuple(given))[1:])

@@ -1,0 +1,155 @@
+"""Models that inspect tiles, exported: as many tiles as an image asks for, and the same verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from burnish import Detector
+from burnish.errors import BurnishError
+from burnish.export.export import export_model
+from burnish.export.exported import load_exported
+from burnish.export.graph import least_size
+from burnish.export.tiled import mirrored, spread
+from burnish.images.tiles import cut, starts
+
+TILE = 32
+loaded = lru_cache(maxsize=None)(load_exported)
+EVERY = pytest.mark.parametrize("suffix", [".onnx", ".xml", ".pt2"])
+
+
+@pytest.mark.parametrize("tile", [16, 32])
+@pytest.mark.parametrize("overlap", [0, 1, 5, 8])
+def test_tiles_lie_where_burnish_cuts_them(tile: int, overlap: int) -> None:
+    for length in [*range(tile, 6 * tile), 32_768]:
+        expected = starts(length, tile, overlap)
+        numbers = torch.arange(len(expected))
+        assert spread(numbers, length, tile, len(expected)).tolist() == expected
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 15, 16])
+def test_a_tile_is_filled_as_burnish_fills_it(length: int) -> None:
+    side = np.arange(length, dtype=np.uint8)
+    expected = cut(np.repeat(side[:, None], 16, axis=1), 0, 0, 16)[:, 0]
+    places = mirrored(torch.arange(16), torch.tensor(length))
+    assert side[places.numpy()].tolist() == expected.tolist()
+
+
+@pytest.fixture(scope="module")
+def surface(
+    micro: dict, evidence: dict, metal: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A run folder: tiles of grey images that are larger, everything `small` looks at."""
+    folder = tmp_path_factory.mktemp("surface") / "run"
+    Detector.train(metal, "tiny", folder, steps=8, tile=TILE, overlap=8, **evidence, **micro)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def surface_exports(
+    surface: Path, write_formats: Callable, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    return write_formats(surface, tmp_path_factory.mktemp("surface") / "exports")
+
+
+@pytest.fixture(scope="module")
+def plate(micro: dict, metal: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder: tiles of colour images with a region of interest."""
+    folder = tmp_path_factory.mktemp("plate")
+    (folder / "good").mkdir()
+    rng = np.random.default_rng(0)
+    for path in sorted((metal / "train" / "good").iterdir())[:12]:
+        grey = np.asarray(Image.open(path)).astype(int)[:, :48]
+        tinted = np.stack([grey, grey - 20, grey + rng.integers(0, 9, grey.shape)], axis=2)
+        Image.fromarray(tinted.clip(0, 255).astype(np.uint8)).save(folder / "good" / path.name)
+    changes = {
+        "steps": 6, "tile": TILE, "overlap": 16, "roi": "6,5 41,8 41,58 6,49", "fusion": "highest",
+        "standardise": "none", "hidden_tokens": "drop", "texture": ("image:1",), "whole": True,
+        "lines": (1,),
+    }  # fmt: skip
+    Detector.train(folder / "good", "tiny", folder / "run", **{**micro, **changes})
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def plate_exports(
+    plate: Path, write_formats: Callable, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    return write_formats(plate, tmp_path_factory.mktemp("plate") / "exports")
+
+
+def assert_same(model: Detector, exported: Detector, image: NDArray[np.uint8]) -> None:
+    one, two = model.inspect(image), exported.inspect(image)
+    assert two.score == pytest.approx(one.score, abs=1e-5 * model.threshold)
+    assert two.is_defect == one.is_defect
+    assert two.block == one.block
+    assert two.peak == pytest.approx(one.peak)
+    assert two.scale_scores == pytest.approx(one.scale_scores, abs=1e-4 * model.threshold)
+    assert two.anomaly_map.shape == one.anomaly_map.shape
+    height = float(np.abs(one.anomaly_map).max())
+    np.testing.assert_allclose(two.anomaly_map, one.anomaly_map, atol=1e-5 * height)
+    levels = np.abs(two.reconstruction.astype(int) - one.reconstruction)
+    assert levels.max() <= 1  # where a blend lies between two
+    assert (levels > 0).mean() < 0.01
+
+
+@EVERY
+@pytest.mark.parametrize("size", [(64, 64), (32, 32), (32, 90), (33, 40), (150, 97)])
+def test_any_size_from_a_tile_on(
+    surface: Path, surface_exports: Path, suffix: str, size: tuple[int, int]
+) -> None:
+    image = np.random.default_rng(sum(size)).integers(60, 190, size, dtype=np.uint8)
+    exported = loaded(surface_exports / f"model{suffix}")
+    assert_same(Detector.load(surface), exported, image)
+
+
+@EVERY
+@pytest.mark.parametrize("size", [(64, 48), (200, 150), (31, 24), (20, 15)])
+def test_colour_with_a_region_of_interest(
+    plate: Path, plate_exports: Path, suffix: str, size: tuple[int, int]
+) -> None:
+    """Some tiles lie outside the region; and some images are smaller than a tile."""
+    image = np.random.default_rng(sum(size)).integers(0, 256, (*size, 3), dtype=np.uint8)
+    exported = loaded(plate_exports / f"model{suffix}")
+    assert_same(Detector.load(plate), exported, image)
+
+
+def test_less_than_a_tile_is_refused_where_no_image_was_so_small(
+    surface: Path, surface_exports: Path
+) -> None:
+    model, exported = Detector.load(surface), load_exported(surface_exports / "model.onnx")
+    small = np.full((TILE - 1, 64), 120, np.uint8)
+    assert model.inspect(small).score > 0
+    with pytest.raises(BurnishError, match=r"tiles of 32 px.*has 64 x 31 px"):
+        exported.inspect(small)
+
+
+def test_images_that_were_smaller_are_taken(surface: Path, plate: Path) -> None:
+    card = Detector.load(surface).card
+    assert card.data["smallest"] == [64, 64]
+    assert least_size(card) == TILE
+    for smallest in ([64, 31], [31, 64]):
+        smaller = card.model_copy(update={"data": card.data | {"smallest": smallest}})
+        assert least_size(smaller) == 1
+    older = {key: value for key, value in card.data.items() if key != "smallest"}
+    assert least_size(card.model_copy(update={"data": older})) == 1
+    assert least_size(Detector.load(plate).card) == 1  # masked anyway
+
+
+def test_the_gate_holds_tiles_too(surface: Path, tmp_path: Path) -> None:
+    made = export_model(surface, "torch-export", tmp_path / "m.pt2")
+    assert made.parity.passed
+    assert made.parity.map_difference < 1e-3
+
+
+def test_int8_does_not_reach_into_loops(surface: Path, tmp_path: Path) -> None:
+    with pytest.raises(BurnishError, match="does not reach into loops"):
+        export_model(surface, "onnx", tmp_path / "m.onnx", int8=True)
+    assert list(tmp_path.iterdir()) == []
