@@ -52,6 +52,15 @@ def test_images_where_nobody_looks_and_other_files(clean: Path, found) -> None:
     assert set(findings) == {"unseen", "train-not-good", "other-files"}
 
 
+def test_good_images_that_would_count_as_defects(clean: Path, found) -> None:
+    count = len(list((clean / "test/good").iterdir()))
+    (clean / "test/good").rename(clean / "test/OK")
+    finding = found(clean)["good-as-defects"]
+    assert finding.severity == "error"
+    assert finding.figures["images"] == count
+    assert f"{count} images in test/OK would count as defective" in finding.message
+
+
 def test_sizes_modes_bits_and_formats_that_differ(clean: Path, found, surface, save) -> None:
     good = clean / "train/good"
     save(good / "tall.png", np.tile(surface(50), (2, 1)))

@@ -9,6 +9,7 @@ from typing import Any
 from burnish.checks.finding import Finding, Severity, counted, some
 from burnish.checks.measure import Measured
 from burnish.checks.subject import DataSet
+from burnish.images.dataset import GOOD, GOOD_NAMES
 from burnish.images.reader import Header
 from burnish.images.statistics import DIM
 
@@ -24,6 +25,7 @@ def find_file_problems(data: DataSet, images: Sequence[Measured]) -> list[Findin
         *_unreadable(images),
         *_against_manifest(data, read),
         *_train_defects(data),
+        *_good_as_defects(data),
         *_unseen(data),
         *_differing(
             read, "modes", "warning", "Grey and colour mixed", _mode,
@@ -119,6 +121,29 @@ def _train_defects(data: DataSet) -> list[Finding]:
             f"{counted(len(names), 'image')} in {some(folders)}: only train/good is learned from.",
             "Move defects to test/<kind>, and good ones to train/good.",
             figures={"files": list(names)},
+        )
+    ]
+
+
+def _good_as_defects(data: DataSet) -> list[Finding]:
+    names = [
+        subject.name
+        for subject in data.subjects
+        if subject.is_defect and subject.kind.lower() in GOOD_NAMES
+    ]
+    if not names:
+        return []
+    folders = sorted({name.rsplit("/", 1)[0] for name in names})
+    return [
+        Finding(
+            "good-as-defects",
+            "error",
+            "Good images under a name of defects",
+            f"{counted(len(names), 'image')} in {some(folders)} would count as defective: "
+            "evaluate, export and bench refuse them.",
+            f"Rename the folder to {GOOD}.",
+            tuple(names),
+            figures={"images": len(names)},
         )
     ]
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from burnish.detection.model_file import FORMAT, Model, ModelCard
 from burnish.errors import BurnishError
+from burnish.export.graph import least_size
 from burnish.images.roi import Region, pack_roi, unpack_roi
 
 KEY = "burnish"
@@ -32,7 +33,7 @@ class Metadata(BaseModel):
         threshold: image scores above it are called defective.
         pixel_threshold: anomaly-map values above it are marked.
         heat_range: anomaly-map values to be shown cold and hot.
-        input: how pixels go in, for people.
+        input: how pixels go in, for people; see also `graph.least_size`.
         roi: the region of interest as base64 PNG; empty: every pixel counts.
         versions: of the programs that wrote the file.
     """
@@ -47,7 +48,7 @@ class Metadata(BaseModel):
     threshold: float
     pixel_threshold: float
     heat_range: tuple[float, float]
-    input: str = "pixels: uint8 (height, width, channels), 1 grey or 3 RGB, any size"
+    input: str
     roi: str = ""
     versions: dict[str, str]
 
@@ -67,6 +68,8 @@ def describe(
 ) -> Metadata:
     """The metadata of an export of `model`, read from the file `path`."""
     calibration = model.card.calibration
+    least = least_size(model.card)
+    size = "any size" if least == 1 else f"{least} px a side or more"
     roi = "" if model.roi is None else base64.b64encode(pack_roi(model.roi).tobytes()).decode()
     return Metadata(
         card=model.card,
@@ -76,6 +79,7 @@ def describe(
         threshold=model.card.calibration.threshold,
         pixel_threshold=calibration.pixel_threshold,
         heat_range=calibration.heat_range,
+        input=f"pixels: uint8 (height, width, channels), 1 grey or 3 RGB, {size}",
         roi=roi,
         versions=versions,
     )
