@@ -127,6 +127,7 @@ def test_less_than_a_tile_is_refused_where_no_image_was_so_small(
     model, exported = Detector.load(surface), load_exported(surface_exports / "model.onnx")
     small = np.full((TILE - 1, 64), 120, np.uint8)
     assert model.inspect(small).score > 0
+    assert exported.metadata.input.endswith("32 px a side or more")  # type: ignore[attr-defined]
     with pytest.raises(BurnishError, match=r"tiles of 32 px.*has 64 x 31 px"):
         exported.inspect(small)
 

@@ -143,9 +143,8 @@ class TiledGraph(InspectionGraph):
             found = Judged(*functional_call(self.judge, known, (*values, levels, *seen)))
             score, alone, anomaly_map = found.score, found.alone, found.anomaly_map
             if self.masked:  # tiles without a pixel of the region do not count
-                some = inside.any()
-                score, alone = (torch.where(some, x, -torch.inf) for x in (score, alone))
-                anomaly_map = torch.where(some, anomaly_map, 0.0)
+                score, alone = (torch.where(inside.any(), x, -torch.inf) for x in (score, alone))
+                anomaly_map = torch.where(inside, anomaly_map, 0.0)
             maps = [ramp, ramp * anomaly_map, *(ramp * found.levels).unbind()]
             places = rows[:, None] * width + columns
             return [x.clone() for x in (carried, score, found.scale, alone, places, *maps)]
