@@ -47,19 +47,19 @@ ATEN = """
     cat.default chunk.default clamp.default clamp_min.default clone.default conv2d.default
     conv2d.padding div.Tensor eq.Scalar eq.Tensor expand.default expand_as.default
     flatten.using_ints floor.default floor_divide.default full.default ge.Scalar ge.Tensor
-    gelu.default gt.Scalar gt.Tensor index.Tensor index_add.default index_select.default
-    layer_norm.default le.Scalar le.Tensor lift_fresh_copy.default linear.default log.default
-    logical_and.default logical_not.default lt.Scalar lt.Tensor masked_fill.Scalar matmul.default
-    max_pool2d.default maximum.default mean.default mean.dim minimum.default mm.default mul.Tensor
-    ne.Scalar neg.default new_full.default new_ones.default new_zeros.default numpy_T.default
-    ones.default ones_like.default pad.default permute.default pow.Tensor_Scalar repeat.default
+    gelu.default gt.Scalar gt.Tensor index.Tensor index_select.default layer_norm.default le.Scalar
+    le.Tensor lift_fresh_copy.default linear.default log.default logical_and.default
+    logical_not.default lt.Scalar lt.Tensor masked_fill.Scalar matmul.default max_pool2d.default
+    maximum.default mean.default mean.dim minimum.default mm.default mul.Tensor ne.Scalar
+    neg.default new_full.default new_ones.default new_zeros.default numpy_T.default ones.default
+    ones_like.default pad.default permute.default pow.Tensor_Scalar repeat.default
     repeat_interleave.self_int reshape.default round.default rsub.Scalar
-    scaled_dot_product_attention.default scatter.src scatter_.src select.int sigmoid.default
-    slice.Tensor softmax.int sort.stable split.Tensor split_with_sizes.default sqrt.default
-    square.default stack.default sub.Tensor sum.default sum.dim_IntList sym_size.int t.default
-    to.device to.dtype to.dtype_layout topk.default transpose.int type_as.default unbind.int
-    unflatten.int unsqueeze.default upsample_bilinear2d.vec view.default where.ScalarOther
-    where.self zeros.default zeros_like.default
+    scaled_dot_product_attention.default scatter.src scatter_.src scatter_add.default select.int
+    sigmoid.default slice.Tensor softmax.int sort.stable split.Tensor split_with_sizes.default
+    sqrt.default square.default stack.default sub.Tensor sum.default sum.dim_IntList sym_size.int
+    t.default to.device to.dtype to.dtype_layout topk.default transpose.int type_as.default
+    unbind.int unflatten.int unsqueeze.default upsample_bilinear2d.vec view.default
+    where.ScalarOther where.self zeros.default zeros_like.default
 """
 PYTHON = "add sub mul floordiv neg and_ or_ gt ge lt le eq getitem"
 OPERATORS = {

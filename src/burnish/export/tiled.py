@@ -36,7 +36,7 @@ def spread(numbers: Tensor, length: int, tile: int, count: int) -> Tensor:
     return whole + up.to(torch.int64)
 
 
-def mirrored(places: Tensor, length: Tensor) -> Tensor:
+def mirrored(places: Tensor, length: Tensor | int) -> Tensor:
     """The pixel of a side that stands at each place, as `tiles.cut` fills a tile: int64 (n,)."""
     places = places - places // (2 * length) * (2 * length)
     return torch.minimum(places, 2 * length - 1 - places)
@@ -58,8 +58,7 @@ class TiledGraph(InspectionGraph):
         assert self.settings.tile != "full"
         self.tile, self.overlap = self.settings.tile, self.settings.overlap
         self.masked = least_size(model.card) == 1
-        one_way = torch.from_numpy(ramp(self.tile))
-        self.register_buffer("ramp", one_way[:, None] * one_way)
+        self.register_buffer("ramp", torch.from_numpy(ramp(self.tile)))
         self.judge = self._traced_view()
 
     def _held(self) -> dict[str, Tensor]:
@@ -97,13 +96,15 @@ class TiledGraph(InspectionGraph):
         region = self.region(height, width) if self.has_roi else None
         score, scale, alone, places, *maps = self._judged(image, region, tops, lefts)
 
+        weights = self._weights(height, down)[:, None] @ self._weights(width, across)[None]
+
         def stitch(values: Tensor) -> Tensor:
             blank = torch.zeros(height * width)
-            return blank.index_add(0, places.flatten(), values.flatten()).reshape(height, width)
+            found = blank.scatter_add(0, places.flatten(), values.flatten())
+            return found.reshape(height, width) / weights
 
-        total, anomaly_map, *channels = (stitch(values) for values in maps)
-        anomaly_map, levels = anomaly_map / total, torch.stack(channels) / total
-        levels = levels.round().clamp(0, 255)
+        anomaly_map, *channels = (stitch(values) for values in maps)
+        levels = torch.stack(channels).round().clamp(0, 255)
         if region is not None:
             anomaly_map = torch.where(region, anomaly_map, lowest(anomaly_map, region))
             levels = torch.where(region, levels, image)
@@ -117,11 +118,22 @@ class TiledGraph(InspectionGraph):
             anomaly_map.clone(),
         )
 
+    def _weights(self, length: int, count: int) -> Tensor:
+        """How much all tiles along a side count together at each of its pixels, (length,)."""
+        numbers = torch.arange(count * self.tile)
+        tiles = numbers // self.tile
+        within = numbers - tiles * self.tile
+        places, ramp = spread(tiles, length, self.tile, count) + within, self.ramp[within]
+        if self.masked:
+            ramp = torch.where(places < length, ramp, 0.0)
+            places = mirrored(places, length)
+        return torch.zeros(length).scatter_add(0, places, ramp)
+
     def _judged(
         self, image: Tensor, region: Tensor | None, tops: Tensor, lefts: Tensor
     ) -> tuple[Tensor, ...]:
         """Of every tile: score (N,), mask scale (N,), each map's score (N, M), where its pixels lie
-        in the flattened image (N, T, T); and, (N, T, T) each, the ramp, and times the ramp its
+        in the flattened image (N, T, T); and, (N, T, T) each and times the ramp both ways, its
         anomaly map and every channel of its reconstruction."""
         held, filters = self._held(), dict(self.judge.named_buffers())
         size = [torch.zeros((), dtype=torch.int64) + n for n in image.shape[1:]]
@@ -130,6 +142,7 @@ class TiledGraph(InspectionGraph):
             values, more = given[: len(held)], given[len(held) :]
             known = dict(zip(filters, more[: len(filters)], strict=True))
             height, width, ramp, image, *regions = more[len(filters) :]
+            ramp = ramp[:, None] * ramp
             rows, columns = top + torch.arange(self.tile), left + torch.arange(self.tile)
             seen = []
             if self.masked:
@@ -145,7 +158,7 @@ class TiledGraph(InspectionGraph):
             if self.masked:  # tiles without a pixel of the region do not count
                 score, alone = (torch.where(inside.any(), x, -torch.inf) for x in (score, alone))
                 anomaly_map = torch.where(inside, anomaly_map, 0.0)
-            maps = [ramp, ramp * anomaly_map, *(ramp * found.levels).unbind()]
+            maps = [ramp * anomaly_map, *(ramp * found.levels).unbind()]
             places = rows[:, None] * width + columns
             return [x.clone() for x in (carried, score, found.scale, alone, places, *maps)]
 
