@@ -84,6 +84,8 @@ def run() -> None:
     except SystemExit as leaving:
         if leaving.code == 130:  # typer has made it of Ctrl-C
             print("burnish: interrupted", file=sys.stderr)
+        if leaving.code == 143:
+            print("burnish: ended by SIGTERM", file=sys.stderr)
         if not isinstance(leaving.__context__, BrokenPipeError):
             raise
         _drop_output()  # its reader left, as `| head` does, and typer says 1
