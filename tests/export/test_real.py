@@ -37,19 +37,25 @@ SETS = {
         "aspect": "keep",
     },
 }
+TILES = {"tile": 128, "overlap": 16, "texture": ["image:2"], "fusion": "highest", "whole": True}
+CASES = [*SETS.items(), ("KolektorSDD.zip", TILES)]
 EACH = 12  # images of each side of the gate
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("archive", SETS)
+@pytest.mark.parametrize(("archive", "own"), CASES)
 def test_every_format_judges_alike(
-    archive: str, micro: dict, tmp_path: Path, write_formats: Callable[[Path, Path], Path]
+    archive: str,
+    own: dict,
+    micro: dict,
+    tmp_path: Path,
+    write_formats: Callable[[Path, Path], Path],
 ) -> None:
     if not (SHARED / archive).exists():
         pytest.skip(f"{SHARED / archive} is not here")
     prepare(SHARED / archive, tmp_path / "data")
     run = tmp_path / "run"
-    settings = micro | {"image_size": 48, "steps": 10, **SETS[archive]}
+    settings = micro | {"image_size": 48, "steps": 10, **own}
     detector = Detector.train(tmp_path / "data", "tiny", run, **settings)
     images = gate_images(detector.card, None)
     good, tested = images.good[:EACH], images.tested[:: max(1, len(images.tested) // EACH)]
