@@ -94,14 +94,17 @@ class TiledGraph(InspectionGraph):
         tops = spread(row, height, side, down)
         lefts = spread(numbers - row * across, width, side, across)
         region = self.region(height, width) if self.has_roi else None
-        score, scale, alone, places, *maps = self._judged(image, region, tops, lefts)
+        score, scale, alone, *maps = self._judged(image, region, tops, lefts)
+        rows, columns = (first[:, None] + torch.arange(side) for first in (tops, lefts))
+        if self.masked:
+            rows, columns = mirrored(rows, height), mirrored(columns, width)
+        places = (rows[:, :, None] * width + columns[:, None]).flatten()
 
         weights = self._weights(height, down)[:, None] @ self._weights(width, across)[None]
 
         def stitch(values: Tensor) -> Tensor:
             blank = torch.zeros(height * width)
-            found = blank.scatter_add(0, places.flatten(), values.flatten())
-            return found.reshape(height, width) / weights
+            return blank.scatter_add(0, places, values.flatten()).reshape(height, width) / weights
 
         anomaly_map, *channels = (stitch(values) for values in maps)
         levels = torch.stack(channels).round().clamp(0, 255)
@@ -132,9 +135,8 @@ class TiledGraph(InspectionGraph):
     def _judged(
         self, image: Tensor, region: Tensor | None, tops: Tensor, lefts: Tensor
     ) -> tuple[Tensor, ...]:
-        """Of every tile: score (N,), mask scale (N,), each map's score (N, M), where its pixels lie
-        in the flattened image (N, T, T); and, (N, T, T) each and times the ramp both ways, its
-        anomaly map and every channel of its reconstruction."""
+        """Of every tile: score (N,), mask scale (N,), each map's score (N, M); and, (N, T, T) each
+        and times the ramp both ways, its anomaly map and every channel of its reconstruction."""
         held, filters = self._held(), dict(self.judge.named_buffers())
         size = [torch.zeros((), dtype=torch.int64) + n for n in image.shape[1:]]
 
@@ -159,8 +161,7 @@ class TiledGraph(InspectionGraph):
                 score, alone = (torch.where(inside.any(), x, -torch.inf) for x in (score, alone))
                 anomaly_map = torch.where(inside, anomaly_map, 0.0)
             maps = [ramp * anomaly_map, *(ramp * found.levels).unbind()]
-            places = rows[:, None] * width + columns
-            return [x.clone() for x in (carried, score, found.scale, alone, places, *maps)]
+            return [x.clone() for x in (carried, score, found.scale, alone, *maps)]
 
         given = [*held.values(), *filters.values(), *size, self.ramp, image]
         given += [] if region is None else [region]
