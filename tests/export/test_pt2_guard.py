@@ -83,6 +83,9 @@ def test_pickles_are_not_read(exports: Path, tmp_path: Path) -> None:
         ("_operator.and_", "_operator.methodcaller"),
         ('"name": "pixels"', '"name": "x):\\n import os #"'),
         ("builtins.tuple", "collections.namedtuple"),
+        ('"guards_code": []', "\"guards_code\": [\"__import__('os').system('touch ran')\"]"),
+        ('"guards_code": []', '"guards_code": ["exit"]'),
+        ('"as_float": ', '"as_float": "nan or exit", "as_int": '),
     ],
 )
 def test_code_in_text_is_not_read(

@@ -165,6 +165,8 @@ def _walk(path: Path, value: Any, key: str) -> None:
                 raise _refused(path, f"the name {name[:40]!r}")
             if name == "use_pickle" and item is not False:
                 raise _refused(path, "a pickled tensor")
+            if name == "guards_code" and item:
+                raise _refused(path, "assertions in Python")
             _walk(path, item, name)
     elif isinstance(value, list):
         for item in value:
