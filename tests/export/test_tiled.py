@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from burnish import Detector
 from burnish.errors import BurnishError
 from burnish.export.export import export_model
 from burnish.export.exported import load_exported
-from burnish.export.graph import least_size
-from burnish.export.tiled import mirrored, spread
+from burnish.export.graph import Outputs, least_size
+from burnish.export.tiled import TiledGraph, mirrored, spread
 from burnish.images.tiles import cut, starts
 
 TILE = 32
@@ -119,6 +120,20 @@ def test_colour_with_a_region_of_interest(
     image = np.random.default_rng(sum(size)).integers(0, 256, (*size, 3), dtype=np.uint8)
     exported = loaded(plate_exports / f"model{suffix}")
     assert_same(Detector.load(plate), exported, image)
+
+
+def test_a_region_thinner_than_a_tile_shows(plate: Path) -> None:
+    """At a tile's size none of it would be left."""
+    model = Detector.load(plate).model
+    thin = np.zeros((64, 48), dtype=np.bool_)
+    thin[20, 3:40] = True
+    narrowed = replace(model, roi=thin)
+    image = np.random.default_rng(1).integers(0, 256, (64, 48, 3), dtype=np.uint8)
+    with torch.no_grad():
+        found = Outputs(*TiledGraph(narrowed)(torch.from_numpy(image)))
+    expected = Detector(narrowed).inspect(image)
+    assert float(found.score) == pytest.approx(expected.score, rel=1e-5)
+    np.testing.assert_allclose(found.anomaly_map, expected.anomaly_map, rtol=1e-4, atol=1e-5)
 
 
 def test_less_than_a_tile_is_refused_where_no_image_was_so_small(

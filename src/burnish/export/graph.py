@@ -94,7 +94,7 @@ class InspectionGraph(nn.Module):
     luma: Tensor
     first: Tensor
     colours: Tensor
-    # There only with a region of interest.
+    # There only with a region of interest; `inside` at the model's size.
     roi: Tensor
     inside: Tensor
 
@@ -108,8 +108,9 @@ class InspectionGraph(nn.Module):
         if model.roi is not None:
             roi = torch.from_numpy(model.roi.astype(np.float32) * 255)[None]
             self.register_buffer("roi", roi)
-            inside = fit_roi(model.roi, shape.height, shape.width)
-            self.register_buffer("inside", torch.from_numpy(np.array(inside)))
+            if card.settings.tile == "full":
+                inside = fit_roi(model.roi, shape.height, shape.width)
+                self.register_buffer("inside", torch.from_numpy(np.array(inside)))
         calibration = card.calibration
         self.register_buffer("threshold", torch.tensor(calibration.threshold))
         self.register_buffer("scores", torch.tensor(calibration.scores))
