@@ -59,3 +59,11 @@ def test_a_defective_part_among_the_good_ones_is_named(
     assert Detector.load(tmp_path / "second").card.data["oddest"]["name"] == name
     assert name in burnish("info", tmp_path / "second")[1]
     assert "odd one out" not in burnish("info", tmp_path / "first")[1]
+
+
+def test_tiles_are_told_from_whole_images(
+    run_folder: Path, metal: Path, micro: dict, tmp_path: Path, burnish: Callable
+) -> None:
+    assert "input          32 x 32 px, grey" in burnish("info", run_folder)[1]
+    Detector.train(metal, "tiny", tmp_path / "run", steps=1, tile=32, overlap=8, **micro)
+    assert "input          tiles of 32 x 32 px, grey" in burnish("info", tmp_path / "run")[1]

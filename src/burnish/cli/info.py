@@ -43,10 +43,12 @@ def info(
     from burnish.setting_groups import GROUPS
 
     c, shape, data = card.calibration, card.shape, card.data
+    tiles = "" if card.settings.tile == "full" else "tiles of "
     facts = {
         "file": f"{file} ({', '.join(_size_of(size))}, format {card.format})",
         "preset": card.preset,
-        "input": f"{shape.width} x {shape.height} px, {'grey' if shape.channels == 1 else 'RGB'}",
+        "input": f"{tiles}{shape.width} x {shape.height} px, "
+        f"{'grey' if shape.channels == 1 else 'RGB'}",
         "data": f"{data['training_images']} good images learnt, {data['held_out_images']} held out "
         f"({data['held_out_parts']} parts), from {data['folder']}",
         "fingerprint": data["fingerprint"][:16],
