@@ -48,3 +48,29 @@ def test_what_was_written_judged_alike(found: dict) -> None:
             assert parity["largest_score_difference"] <= parity["score_tolerance"], (name, label)
             if "int8" not in label:
                 assert row["auroc"] == pytest.approx(model["formats"]["torch"]["auroc"], abs=5e-4)
+
+
+def test_the_memory_of_tiles_is_of_the_committed_file(script: ModuleType) -> None:
+    sizes = json.loads((ROOT / "benchmarks" / "tile_memory.json").read_text())["sizes"]
+    page = " ".join(script.PAGE.read_text().split())
+
+    def beside(size: str, kind: str) -> int:
+        return sizes[size][kind]["peak_mib"] - sizes[size][kind]["before_mib"]
+
+    kinds = ("onnx", "openvino", "torch-export", "burnish")
+    first, second, third, own = (beside("12 MP", kind) for kind in kinds)
+    assert (
+        f"takes {first} MiB beside the model in ONNX Runtime, {second} in OpenVINO and {third} in "
+        f"torch.export, where burnish itself takes {own}"
+    ) in page
+    gib = [f"{beside('48 MP', kind) / 1024:.1f}".removeprefix("0") for kind in kinds]
+    assert f"48 megapixels {gib[0]} GiB, {gib[1]}, {gib[2]} and {gib[3]}" in page
+    times = [
+        sizes[size][kind]["seconds"] / sizes[size]["burnish"]["seconds"]
+        for size in sizes for kind in kinds[:3]
+    ]  # fmt: skip
+    least, most = (f"{time:.1f}".removeprefix("0") for time in (min(times), max(times)))
+    assert f"Times are alike: {least} to {most} of burnish's" in page
+    data = " ".join((ROOT / "docs" / "data.md").read_text().split())
+    large, model = beside("48 MP", "burnish"), sizes["48 MP"]["burnish"]["before_mib"]
+    assert f"48 megapixels of pure noise: {large} MiB above the model's own {model}" in data
