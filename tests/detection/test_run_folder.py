@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from burnish import BurnishError, Detector
-from burnish.detection.run_folder import claimed
+from burnish.configuration import make_settings
+from burnish.detection.run_folder import claimed, same_run
 
 
 def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
@@ -70,3 +71,17 @@ def test_a_longer_training_is_not_called_a_shorter_one(
     assert json.loads((tmp_path / "settings.json").read_text())["settings"]["steps"] == 4
     again = Detector.train(metal, "tiny", tmp_path, resume=True, steps=4, smoothing=1, **micro)
     assert again.card.training["steps"] == 4
+
+
+def test_another_preset_is_no_long_list(tmp_path: Path) -> None:
+    one, two = (
+        {"settings": make_settings(preset).model_dump(mode="json"), "roi": "", "fingerprint": "f"}
+        for preset in ("small", "paper")
+    )
+    with pytest.raises(BurnishError) as caught:
+        same_run(one, two | {"held_out": []}, tmp_path / "c")
+    assert str(caught.value).count(" was ") == 5
+    assert "more settings, as of another preset): resume with the same settings" in str(
+        caught.value
+    )
+    same_run(one, one | {"held_out": []}, tmp_path / "c")

@@ -24,6 +24,7 @@ MAY_CHANGE = frozenset(
 )  # fmt: skip
 DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
 EXPORTED = (".onnx", ".xml", ".pt2")  # suffixes of what `burnish export` writes
+TOLD = 5  # settings that differ, of a run that cannot be resumed
 MODEL, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
 
 
@@ -102,6 +103,8 @@ def same_run(header: Mapping[str, Any], identity: Mapping[str, Any], checkpoint:
         for key in now
         if key not in MAY_CHANGE and before.get(key, DEFAULTS[key]) != now[key]
     ]
+    if len(changed) > TOLD:
+        changed[TOLD:] = [f"and {len(changed) - TOLD} more settings, as of another preset"]
     if header.get("roi") != identity["roi"]:
         changed.append("the region of interest is not the same")
     if header.get("fingerprint") != identity["fingerprint"]:
