@@ -21,10 +21,6 @@ MICRO = {
     "batch": 4,
 }  # fmt: skip
 BOTH = ("residual:1", "residual:2", "image:1", "image:2")
-EVIDENCE = {
-    "texture": BOTH, "texture_factors": 2, "lines": (1,), "whole": True, "extremes": True,
-    "fusion": "highest",
-}  # fmt: skip
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,12 +36,6 @@ def micro() -> dict:
 
 
 @pytest.fixture(scope="session")
-def evidence() -> dict:
-    """Settings of all that the preset `small` looks at, at a size for tests."""
-    return EVIDENCE
-
-
-@pytest.fixture(scope="session")
 def metal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MVTec AD layout: 24 good training images, 6 good and 10 defective test images, 64 px."""
     folder = tmp_path_factory.mktemp("data") / "metal"
@@ -56,7 +46,15 @@ def metal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_folder(metal: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with a model trained for a few steps: every part works, none is good."""
     folder = tmp_path_factory.mktemp("runs") / "micro"
-    Detector.train(metal, "tiny", folder, steps=12, **EVIDENCE, **MICRO)
+    texture = {
+        "texture": BOTH,
+        "texture_factors": 2,
+        "lines": (1,),
+        "whole": True,
+        "extremes": True,
+        "fusion": "highest",
+    }
+    Detector.train(metal, "tiny", folder, steps=12, **texture, **MICRO)
     return folder
 
 
