@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from burnish.export.exported import load_exported
 from burnish.export.graph import TOLERANCE, Outputs, least_size
 from burnish.export.parity import compare, gate_images
 from burnish.export.tiled import TiledGraph, mirrored, spread
+from burnish.export.write import trace
 from burnish.images.tiles import cut, starts
 
 TILE = 32
@@ -163,3 +165,9 @@ def test_int8_does_not_reach_into_loops(surface: Path, tmp_path: Path) -> None:
     with pytest.raises(BurnishError, match="does not reach into loops"):
         export_model(surface, "onnx", tmp_path / "m.onnx", int8=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_older_torch_is_told(surface: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "burnish.export.tiled", None)
+    with pytest.raises(BurnishError, match="cannot export models that inspect tiles: update torch"):
+        trace(Detector.load(surface).model)

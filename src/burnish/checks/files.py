@@ -9,7 +9,7 @@ from typing import Any
 from burnish.checks.finding import Finding, Severity, counted, some
 from burnish.checks.measure import Measured
 from burnish.checks.subject import DataSet
-from burnish.images.dataset import GOOD, GOOD_NAMES
+from burnish.images.dataset import GOOD, is_misnamed_good
 from burnish.images.reader import Header
 from burnish.images.statistics import DIM
 
@@ -126,11 +126,7 @@ def _train_defects(data: DataSet) -> list[Finding]:
 
 
 def _good_as_defects(data: DataSet) -> list[Finding]:
-    names = [
-        subject.name
-        for subject in data.subjects
-        if subject.is_defect and subject.kind.lower() in GOOD_NAMES
-    ]
+    names = [subject.name for subject in data.subjects if is_misnamed_good(subject.kind)]
     if not names:
         return []
     folders = sorted({name.rsplit("/", 1)[0] for name in names})

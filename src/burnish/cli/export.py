@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from burnish.cli.ending import check_end
+
 
 class Format(StrEnum):
     """What an exported model can be."""
@@ -43,7 +45,6 @@ def export(
     Resize, masks, reconstruction, score and threshold are all inside. The file is only written when
     it judges real images as the model does: exit code 2 and no file otherwise.
     """
-    from burnish.cli.ending import check_end
     from burnish.export.export import export_model
 
     shown = sys.stderr.isatty()

@@ -42,10 +42,10 @@ class Judged(NamedTuple):
     """Of one view.
 
     Attributes:
-        score: float32 (), raw; -inf where the region has no pixel in the view.
+        score: float32 (), raw; of no meaning where the region has no pixel in the view.
         scale: int64 (), index of the mask scale that stands out.
         alone: float32 (M,), the score that each map alone would give, and last, where it is
-            compared, that of the surface as a whole; -inf as above.
+            compared, that of the surface as a whole.
         anomaly_map: float32 (h, w); of no meaning outside the region.
         levels: float32 (C, h, w), the reconstruction in grey levels, not rounded yet.
     """
@@ -189,6 +189,6 @@ class ViewGraph(nn.Module):
 def share_counts(pixels: int, share: float) -> Tensor:
     """int64 (n,): from how many pixels on `share` of them, rounded as `image_score` does it, is 1,
     2, ... n, where n is what it is of all."""
-    rounded = np.array([round(share * number) for number in range(pixels + 1)])
+    rounded = np.rint(share * np.arange(pixels + 1))
     most = max(1, int(rounded[-1]))
     return torch.from_numpy(np.searchsorted(rounded, np.arange(1, most + 1)))

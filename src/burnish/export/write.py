@@ -20,7 +20,6 @@ from burnish.export.loops import scans_to_loops
 from burnish.export.metadata import KEY, Metadata, digest
 from burnish.export.pt2_guard import EXTRA, check_members, pack, read_members, strip
 from burnish.export.runtimes import SHA_COMMENT, first_line, members_digest, need, onnx_tail
-from burnish.export.tiled import TiledGraph
 
 MAX_SIDE = 1 << 15  # px; beyond it the 32-bit sums of the resize would overflow
 OPSET = 20  # the first with Gelu
@@ -30,8 +29,7 @@ DIMENSIONS = ("height", "width", "channels")
 
 def trace(model: Model) -> torch.export.ExportedProgram:
     """The inspection graph of a model, with height, width and channels left open."""
-    whole = model.card.settings.tile == "full"
-    graph = (InspectionGraph if whole else TiledGraph)(model).eval()
+    graph = _graph_of(model).eval()
     for parameter in graph.parameters():
         parameter.requires_grad_(False)
     example = torch.zeros(3 * graph.shape.height // 2, 2 * graph.shape.width, 3, dtype=torch.uint8)
@@ -41,6 +39,19 @@ def trace(model: Model) -> torch.export.ExportedProgram:
     with torch.no_grad(), _quiet():
         graph(example)  # bands of filters are made once and kept: they must not be made of tracers
         return torch.export.export(graph, (example,), dynamic_shapes=(dims,), strict=False)
+
+
+def _graph_of(model: Model) -> InspectionGraph:
+    """The graph that suits what the model sees."""
+    if model.card.settings.tile == "full":
+        return InspectionGraph(model)
+    try:  # parts of torch that no other export needs, and that older ones lack
+        from burnish.export.tiled import TiledGraph
+    except ImportError as error:
+        raise BurnishError(
+            f"torch {torch.__version__} cannot export models that inspect tiles: update torch"
+        ) from error
+    return TiledGraph(model)
 
 
 def to_onnx(program: torch.export.ExportedProgram) -> Any:

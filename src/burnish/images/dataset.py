@@ -113,7 +113,7 @@ def find_test_images(data: str | Path) -> list[TestImage]:
         )
     found = []
     for folder in sorted(p for p in test.iterdir() if p.is_dir()):
-        if folder.name != GOOD and folder.name.lower() in GOOD_NAMES and images_in(folder):
+        if is_misnamed_good(folder.name) and images_in(folder):
             raise BurnishError(
                 f"{folder} would count as a kind of defect: the good test images belong in "
                 f"test/{GOOD}. Rename it, or let `burnish data prepare` make a copy in this layout"
@@ -125,6 +125,11 @@ def find_test_images(data: str | Path) -> list[TestImage]:
     if not found:
         raise BurnishError(f"{test} holds no image in any test/<kind> folder")
     return found
+
+
+def is_misnamed_good(kind: str) -> bool:
+    """Whether a folder below `test` would make defects of what its name calls good."""
+    return kind != GOOD and kind.lower() in GOOD_NAMES
 
 
 def sets_below(root: Path) -> list[Path]:
