@@ -62,14 +62,14 @@ def test_the_table_of_test_sets(label: str) -> None:
 
 @pytest.mark.parametrize("label", NAMES)
 def test_the_table_of_rungs(label: str) -> None:
-    row = rows("**The rungs on these sets**")[label]
+    row = rows("### The rungs on these sets")[label]
     for cell, changes in zip(row, ([], RUNG_16, RUNG_15), strict=False):
         assert cell == short(mean(r["image_auroc"] for r in figures(NAMES[label], changes)))
 
 
 @pytest.mark.parametrize("label", [name for name in NAMES if "picture" not in name])
 def test_the_table_of_the_helping_hand(label: str) -> None:
-    row = rows("**A helping hand**")[label]
+    row = rows("### A helping hand")[label]
     helped, alone = figures(NAMES[label], HELPED), figures(NAMES[label], [])
     assert tuple(row[:2]) == seeds_and_mean(helped)
     assert row[2] == seeds_and_mean(alone)[1]
@@ -96,6 +96,23 @@ def test_what_pretrained_features_reach() -> None:
     for blocks, words in (("15", " (by series)"), ("4+10", ".")):
         *first, last = [short(yardstick(name, blocks)) for name in NAMES.values()]
         assert f"{', '.join(first)} and {last}{words}" in flowing
+
+
+def test_where_it_stands() -> None:
+    """Over four splits: `test_promise_page`, which ties the table further below."""
+    table = TEXT[TEXT.index("| target |") :].split("\n\n")[0]
+    mine = {label: mean(r["image_auroc"] for r in figures(n, [])) for label, n in NAMES.items()}
+    splits = {label: row[1].strip("*") for label, row in rows("### Other splits").items()}
+    series, picture = "Magnetic Tile, by series", "Magnetic Tile, by picture"
+    for label in ("rail", "KolektorSDD"):
+        line = next(line for line in table.splitlines() if f" {label} .90 |" in line)
+        assert f"| {short(mine[label])}" in line and f"{splits[label]} over" in line
+    assert f"other exposures {short(mine[picture])}; new ones {short(mine[series])}, " in table
+    assert f"{splits[series]} over splits | no, the first by {short(0.9 - mine[picture])}" in table
+    even = mean(r["equalised_image_auroc"] for r in figures("screw", []))
+    assert f"light equalised .85 | {short(even)} | yes" in table
+    ahead = [round(mine[k], 3) - round(yardstick(n, "10+15"), 3) for k, n in NAMES.items()]
+    assert f"by {short(min(ahead))} to {short(max(ahead))} on the same splits" in table
 
 
 README = {
