@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -101,3 +103,28 @@ def test_one_broken_frame_does_not_end_the_others(picture: Callable) -> None:
     with pytest.raises(BurnishError, match=r"f/broken.png: .*not an image"):
         items[0].data()
     assert items[1].data()
+
+
+def test_windows_read_in_threads_are_of_their_own_frame(picture: Callable) -> None:
+    """One thread asks for a window of the second frame while the other reads the first."""
+    reading, read = threading.Event(), threading.Event()
+
+    def slow(height: int, width: int) -> np.ndarray:
+        reading.set()
+        read.wait(0.3)  # with a lock the other thread must wait for this one
+        return np.ones((height, width), np.uint16)
+
+    pixels = [picture(seed, 32 * (1 + seed), 32) for seed in range(2)]
+    first, second = (frame_of(one, np.ones(one.shape[:2], np.uint16)) for one in pixels)
+    read.set()
+    a, b, *_ = cut(iter([Frame("a", "a", first.load, slow, ("k",)), second]), 32, print)
+    reading.clear()
+    read.clear()
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(a.data)
+        assert reading.wait(10)
+        other = pool.submit(b.data)
+        other.add_done_callback(lambda _: read.set())
+        for window, frame in ((one, pixels[0]), (other, pixels[1])):
+            with Image.open(io.BytesIO(window.result(10))) as image:
+                assert np.array_equal(np.asarray(image), frame[:32])

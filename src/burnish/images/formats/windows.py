@@ -8,8 +8,9 @@ largest area in it; a window without is good.
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,8 +92,7 @@ def _whole(frame: Frame) -> Item:
 
 
 def _windows(frame: Frame, side: int, slot: _Slot, unclear: list[str]) -> Iterator[Item]:
-    slot.hold(frame)
-    labels = slot.labels
+    _, labels = slot.hold(frame)
     height, width = labels.shape
     side = min(side, height, width)
     lefts = starts(width, side)
@@ -124,20 +124,24 @@ def _kind(window: Labels, kinds: tuple[str, ...]) -> str:
     return kinds[int(areas.argmax())] if areas.any() else GOOD
 
 
-@dataclass
 class _Slot:
-    """The one frame whose pixels are kept: windows are asked for frame by frame."""
+    """The one frame whose pixels are kept: windows are asked for frame by frame, maybe by several
+    threads, which take a lock only to have the frame they name."""
 
-    frame: Frame | None = None
-    pixels: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
-    labels: Labels = field(default_factory=lambda: np.zeros((0, 0), np.uint16))
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._frame: Frame | None = None
+        self._held = (np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.uint16))
 
-    def hold(self, frame: Frame) -> None:
-        if self.frame is not frame:
-            self.frame = None
-            self.pixels = read_image_bytes(frame.load(), frame.source)
-            self.labels = frame.labels(*self.pixels.shape[:2])
-            self.frame = frame
+    def hold(self, frame: Frame) -> tuple[NDArray[np.uint8], Labels]:
+        """Pixels (HxW or HxWx3) and labels (HxW) of this frame, whatever is held afterwards."""
+        with self._lock:
+            if self._frame is not frame:
+                self._frame = None
+                pixels = read_image_bytes(frame.load(), frame.source)
+                self._held = pixels, frame.labels(*pixels.shape[:2])
+                self._frame = frame
+            return self._held
 
 
 @dataclass(frozen=True)
@@ -149,11 +153,11 @@ class _Cutter:
     place: tuple[slice, slice]
 
     def png(self) -> bytes:
-        self.slot.hold(self.frame)
+        pixels, _ = self.slot.hold(self.frame)
         file = io.BytesIO()
-        Image.fromarray(self.slot.pixels[self.place]).save(file, "PNG")
+        Image.fromarray(pixels[self.place]).save(file, "PNG")
         return file.getvalue()
 
     def mask(self) -> Mask:
-        self.slot.hold(self.frame)
-        return self.slot.labels[self.place] > 0
+        _, labels = self.slot.hold(self.frame)
+        return labels[self.place] > 0
