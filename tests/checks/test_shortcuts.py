@@ -77,6 +77,49 @@ def test_without_masks_a_black_flaw_may_be_either(clean: Path, found) -> None:
     assert "only masks could show" in finding.advice
 
 
+def test_few_masked_defects_do_not_speak_for_those_without_a_mask(
+    clean: Path, checked, surface, save
+) -> None:
+    for i in range(4):  # these alone are masked, and under the usual light
+        path = clean / f"test/scratch/{i:02}.png"
+        pixels = np.asarray(Image.open(path)).copy()
+        pixels[40:42, 20:60] = 0
+        Image.fromarray(pixels).save(path)
+    for path in sorted((clean / "ground_truth/scratch").iterdir())[4:]:
+        path.unlink()
+    for i in range(40):
+        light = surface(300 + i).astype(int) + 40
+        save(clean / f"test/stain/{i:02}.png", np.clip(light, 0, 255).astype(np.uint8))
+    result = checked(clean)
+    by_code = {finding.code: finding for finding in result.findings}
+    assert by_code["shortcut"].severity == "warning"
+    assert "easy-defects" not in by_code
+    (mean,) = (c for c in result.contrasts.shortcut if c.name == "mean")
+    bad = []
+    for path in sorted((clean / "test").glob("s*/*.png")):
+        pixels = np.asarray(Image.open(path))
+        mask = clean / f"ground_truth/{path.parent.name}/{path.stem}_mask.png"
+        bad.append(
+            pixels[np.asarray(Image.open(mask)) == 0].mean() if mask.exists() else pixels.mean()
+        )
+    good = [np.asarray(Image.open(p)).mean() for p in (clean / "test/good").iterdir()]
+    truth = [0] * len(good) + [1] * len(bad)
+    assert mean.outside == pytest.approx(roc_auc_score(truth, good + bad), abs=1e-9)
+
+
+def test_black_flaws_of_which_few_are_masked_may_be_either(clean: Path, found) -> None:
+    test_black_flaws_are_easy_not_a_shortcut(clean, found)
+    for path in sorted((clean / "ground_truth/scratch").iterdir())[1:]:
+        path.unlink()
+    assert "only masks could show" in found(clean)["shortcut"].advice
+
+
+def test_a_mask_lacking_here_and_there_makes_no_shortcut(clean: Path, found) -> None:
+    test_black_flaws_are_easy_not_a_shortcut(clean, found)
+    min((clean / "ground_truth/scratch").iterdir()).unlink()
+    assert "shortcut" not in found(clean)
+
+
 def test_another_file_format_is_a_shortcut(clean: Path, found) -> None:
     for path in sorted((clean / "test/scratch").glob("*.png")):
         Image.open(path).save(path.with_suffix(".jpg"), quality=95)
@@ -162,3 +205,17 @@ def test_few_images_prove_nothing(tmp_path: Path, found, surface, save, seed: in
         save(tmp_path / f"test/good/{i}.png", surface(100 * seed + 20 + i))
         save(tmp_path / f"test/dent/{i}.png", surface(100 * seed + 30 + i))
     assert not {"shortcut", "shift"} & set(found(tmp_path))
+
+
+def test_defects_among_training_images_are_no_shift(tmp_path: Path, checked, surface, save) -> None:
+    """KolektorSDD2 as it is published: train holds defects, dark ones here."""
+    for i in range(48):
+        side, dark = ("train", 90 * (i % 2)) if i < 36 else ("test", 0)
+        image = np.clip(surface(i).astype(int) - dark, 0, 255).astype(np.uint8)
+        save(tmp_path / f"{side}/{10000 + i}.png", image)
+        save(tmp_path / f"{side}/{10000 + i}_GT.png", np.full((96, 96), 255 * bool(dark), np.uint8))
+    result = checked(tmp_path, form="kolektor2")
+    (mean,) = (c for c in result.contrasts.shift if c.name == "mean")
+    assert (len(mean.first), len(mean.second)) == (18, 12)
+    assert mean.first.min() > 90  # the dark ones are at 60 at most
+    assert "shift" not in {finding.code for finding in result.findings}

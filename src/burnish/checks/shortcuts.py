@@ -27,9 +27,11 @@ class Contrast:
         name: of the statistic; `about`: what it is.
         first, second: values of the groups, one an image; `names`: of the images of both.
         auroc: chance that a value of `second` exceeds one of `first`, in [0, 1].
-        outside: the same with masked pixels left out of `second`; None where that is not known.
+        outside: the same with masked pixels left out of `second`, where it has masks; None where
+            there is none.
         p: chance of an AUROC as far from 1/2 if the groups were alike (Mann-Whitney U, two-sided),
             times the number of statistics tried (Bonferroni), at most 1.
+        unmasked: whether images of `second` have no mask: `outside` takes these whole.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Contrast:
     auroc: float
     outside: float | None
     p: float
+    unmasked: bool = False
 
     @property
     def strength(self) -> float:
@@ -100,7 +103,7 @@ def contrasts_of(data: DataSet, images: Sequence[Measured]) -> Contrasts:
     tested = [i for i in images if i.subject.split == "test" or not data.is_split]
     good = [i for i in tested if not i.subject.is_defect]
     defects = [i for i in tested if i.subject.is_defect]
-    trained = [i for i in images if i.subject.split == "train"]
+    trained = [i for i in images if i.subject.split == "train" and not i.subject.is_defect]
     return Contrasts(
         _contrasts(good, defects),
         _contrasts(trained, good) if trained else (),
@@ -131,7 +134,7 @@ def find_shortcuts(data: DataSet, contrasts: Contrasts) -> list[Finding]:
             )
         )  # fmt: skip
     if light:
-        unsure = all(c.about.of_few and c.outside is None for c in light)
+        unsure = all(c.about.of_few and (c.outside is None or c.unmasked) for c in light)
         findings.append(
             _finding(
                 "shortcut", "warning", "A shortcut: defects told without looking for them", light,
@@ -219,10 +222,11 @@ def _contrasts(first: Sequence[Measured], second: Sequence[Measured]) -> tuple[C
     # Constant columns cost no correction: they can tell nothing.
     tried = sum(bool(np.ptp(np.concatenate(entry[1:3])) > 0) for entry in varied.values())
     names = (tuple(image.name for image in first), tuple(image.name for image in second))
+    unmasked = any(image.outside is None for image in second)
     return tuple(
         Contrast(
             name, about, one, other, names, auroc(other, one),
-            None if outside is None else auroc(outside, one), _p_value(one, other, tried),
+            None if outside is None else auroc(outside, one), _p_value(one, other, tried), unmasked,
         )
         for name, (about, one, other, outside) in varied.items()
     )  # fmt: skip
@@ -233,9 +237,12 @@ def _columns(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
     one = np.array([image.statistics[name] for image in first])
     other = np.array([image.statistics[name] for image in second])
-    masked = [i.outside for i in second if i.outside is not None and i.subject.is_defect]
-    outside = np.array([statistics[name] for statistics in masked])
-    known = STATISTICS[name].of_pixels and np.isfinite(outside).any()
+    masked = [i.outside is not None and i.subject.is_defect for i in second]
+    # All images, as without masks: were only the masked ones judged, they would speak for others.
+    outside = np.array(
+        [i.statistics[name] if i.outside is None else i.outside[name] for i in second]
+    )
+    known = STATISTICS[name].of_pixels and np.isfinite(outside[masked]).any()
     return one, other, outside if known else None
 
 
