@@ -16,10 +16,11 @@ from burnish.checks.subject import DataSet, Listed, Split, Subject
 from burnish.errors import BurnishError
 from burnish.images.archives.archive import open_source
 from burnish.images.dataset import GOOD, images_in, part_of, unmatched
-from burnish.images.formats import format_named, guess
+from burnish.images.formats import format_named, formats, guess
 from burnish.images.formats.base import Options
 from burnish.images.formats.masks import mask_of_file
 from burnish.images.manifest import MANIFEST, read_manifest
+from burnish.images.preparing.survey import named_part, unmatched_note
 from burnish.images.reading.decoding import MAX_BYTES, SUFFIXES
 
 if TYPE_CHECKING:
@@ -33,18 +34,19 @@ MASKS = "ground_truth"
 def open_data(path: Path, form: str = "", part: str = "", category: str = "") -> Iterator[DataSet]:
     """Find every image of a data set; their pixels can be read until the context ends.
 
-    A folder with `train` or `test` in it is MVTec AD layout, one with images in it a plain folder
-    of good ones, anything else a raw source of some format.
+    A folder with `train` or `test` in it is MVTec AD layout, unless it is a raw source that has
+    such sides too; one with images in it is a plain folder of good ones, anything else a raw source
+    of some format.
 
     Args:
         form: name of a raw format (`burnish data formats`); empty: seen from the data.
         part: regular expression that finds the part's name in a file's stem (in a raw source: in
-            its path); empty: as the manifest or the format says.
+            its path); where it does not fit, and empty: as the manifest or the format says.
         category: which object to take where a raw source holds several.
 
     Raises:
         BurnishError: nothing there, nothing in it, not of this format, a damaged archive, a pattern
-            that cannot be understood.
+            that cannot be understood or fits no image.
     """
     pattern = _compiled(part)
     if not path.exists():
@@ -52,10 +54,11 @@ def open_data(path: Path, form: str = "", part: str = "", category: str = "") ->
     if path.is_dir() and not form:
         if not any(path.iterdir()):
             raise BurnishError(f"{path} is empty: nothing to check")
-        if any((path / side).is_dir() for side in SIDES):
+        has_sides = any((path / side).is_dir() for side in SIDES)
+        if has_sides and _is_layout(path):
             yield _some(_layout(path, part), part)
             return
-        if images_in(path):
+        if not has_sides and images_in(path):
             yield _some(_plain(path, part), part)
             return
     with open_source(path) as source:
@@ -67,12 +70,15 @@ def open_data(path: Path, form: str = "", part: str = "", category: str = "") ->
                 item.source,
                 item.split if item.split in SIDES else "",
                 item.kind,
-                item.part,
+                named_part(item.source, pattern) or item.part,
                 item.data,
                 item.mask,
             )
             for item in items
         )
+        odd = [item.source for item in items if not named_part(item.source, pattern)]
+        if part and odd:
+            names.append(unmatched_note(part, odd, len(items)))
         raw = DataSet(path, f"raw, read as '{known.name}'", subjects, notes=tuple(names))
         yield _some(raw, part)
 
@@ -91,6 +97,16 @@ def _some(data: DataSet, part: str) -> DataSet:
             "train/good and test/<kind>, or in the folder itself)"
         )
     return replace(data, parts_named=bool(part))
+
+
+def _is_layout(root: Path) -> bool:
+    """Whether a folder with sides is what training and evaluation take, not YOLO's or the like."""
+    if (root / MANIFEST).is_file() or any((root / side / GOOD).is_dir() for side in SIDES):
+        return True
+    # `evaluate` takes a test folder alone, though its kinds may look like images sorted by hand.
+    same = {"mvtec", "folder"} if (root / "test").is_dir() else {"mvtec"}
+    with open_source(root) as source:
+        return not any(form.fits(source) for form in formats().values() if form.name not in same)
 
 
 def _layout(root: Path, part: str) -> DataSet:

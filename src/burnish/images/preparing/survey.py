@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -80,6 +80,30 @@ def own_part(source: str) -> str:
     return without_suffix(WINDOW.sub("", source))
 
 
+def named_part(source: str, pattern: re.Pattern[str] | None) -> str:
+    """The part that a pattern finds in an image's path (first group, or the whole match), or ""."""
+    found = pattern.search(WINDOW.sub("", source)) if pattern else None
+    if not found:
+        return ""
+    return (found.group(1) if found.re.groups else None) or found.group(0)
+
+
+def unmatched_note(pattern: str, unmatched: Sequence[str], images: int) -> str:
+    """What to say of images that a pattern for parts does not fit, of all.
+
+    Raises:
+        BurnishError: it fits none: a slip, by which the pattern would be as good as not given.
+    """
+    if len(unmatched) == images:
+        raise BurnishError(
+            f"--part '{pattern}' matches no image; it is searched in paths like {some(unmatched)}"
+        )
+    return (
+        f"--part '{pattern}' does not match {len(unmatched)} images; they "
+        f"keep the format's part, or are parts of their own: {some(unmatched)}"
+    )
+
+
 def survey(
     items: Callable[[Callable[[str], None]], Iterable[Item]],
     part: re.Pattern[str] | None,
@@ -109,16 +133,9 @@ def survey(
                 renamed.append(item.source)
             result.found.append(found)
         on_image(done)
-    if part and len(unmatched) == len(result.found) + len(result.left_out) and unmatched:
-        raise BurnishError(
-            f"--part '{part.pattern}' matches no image; it is searched in paths like "
-            f"{some(unmatched)}"
-        )
-    if unmatched:
-        result.note(
-            f"--part '{part.pattern if part else ''}' does not match {len(unmatched)} images; they "
-            f"keep the format's part, or are parts of their own: {some(unmatched)}"
-        )
+    if part and unmatched:
+        images = len(result.found) + len(result.left_out)
+        result.note(unmatched_note(part.pattern, unmatched, images))
     if renamed:
         result.note(
             f"{len(renamed)} images have a suffix that contradicts their content; it is corrected: "
@@ -147,14 +164,11 @@ def digest_of(mask: Mask) -> str:
 
 
 def _part(item: Item, pattern: re.Pattern[str] | None, unmatched: list[str]) -> str:
-    path = WINDOW.sub("", item.source)
+    if name := named_part(item.source, pattern):
+        return name
     if pattern is not None:
-        if found := pattern.search(path):
-            name = (found.group(1) if pattern.groups else None) or found.group(0)
-            if name:
-                return name
         unmatched.append(item.source)
-    return item.part or own_part(path)
+    return item.part or own_part(item.source)
 
 
 def _look(item: Item, part: str, unmasked: list[str]) -> Found:
