@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from burnish.images.dataset import (
     parts_of,
     split_by_part,
     unmatched,
+    unused_below,
 )
 from burnish.images.manifest import ManifestRow, write_manifest
 from burnish.settings import Holdout
@@ -177,6 +181,52 @@ def test_expand_paths_tells_what_gave_nothing(tmp_path: Path) -> None:
     assert len(problems) == 2
     assert "empty holds no image" in problems[str(tmp_path / "empty")]
     assert "nothing matches" in problems[f"{tmp_path}/*.bmp"]
+
+
+@pytest.fixture
+def locked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Make a folder one that cannot be listed; root, whom tests may run as, could list any."""
+
+    def lock(folder: Path) -> None:
+        listed = os.scandir
+
+        def scandir(path: str | Path = ".") -> Iterator[os.DirEntry[str]]:
+            if os.fspath(path) == str(folder):
+                raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+            return listed(path)
+
+        monkeypatch.setattr(os, "scandir", scandir)
+
+    return lock
+
+
+def test_folders_that_cannot_be_listed_are_told(
+    tmp_path: Path, locked: Callable[[Path], None]
+) -> None:
+    touch(tmp_path, "a.png")
+    touch(tmp_path / "deep" / "er", "b.png")
+    touch(tmp_path / "deep" / "shut", "c.png")
+    shut = tmp_path / "deep" / "shut"
+    locked(shut)
+    paths, problems = expand_paths([f"{tmp_path}/"])
+    assert paths == [tmp_path / "a.png", tmp_path / "deep" / "er" / "b.png"]
+    assert problems == {str(shut): f"{shut} cannot be listed: Permission denied"}
+    assert expand_paths([shut]) == ([], problems)  # and not that it holds no image
+    assert unused_below([tmp_path / "a.png"]) == (1, [str(shut)])
+    for folder, deep in ((shut, False), (tmp_path, True)):
+        with pytest.raises(BurnishError, match="shut cannot be listed: Permission denied"):
+            images_in(folder, recursive=deep)
+    assert images_in(tmp_path / "nowhere") == images_in(tmp_path / "a.png") == []
+
+
+def test_a_loop_of_links_repeats_no_image(tmp_path: Path) -> None:
+    touch(tmp_path / "parts", "a.png", "z.png")
+    (tmp_path / "parts" / "loop").symlink_to(tmp_path / "parts")
+    (tmp_path / "same").symlink_to(tmp_path / "parts")
+    (tmp_path / "parts" / "copy.png").symlink_to(tmp_path / "parts" / "a.png")  # a name of its own
+    wanted = [tmp_path / "parts" / name for name in ("a.png", "copy.png", "z.png")]
+    assert expand_paths([f"{tmp_path}/parts/**/*.png"]) == (wanted, {})
+    assert expand_paths([tmp_path / "parts", tmp_path / "same"]) == (wanted, {})
 
 
 # --- split ----------------------------------------------------------------------------------------

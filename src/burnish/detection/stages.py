@@ -8,6 +8,7 @@ from pathlib import Path
 
 from burnish.drawing import some_of
 from burnish.images.dataset import unused_below
+from burnish.images.formats.names import some
 from burnish.images.statistics import DIM
 from burnish.images.store import ImageStore
 from burnish.settings import Settings
@@ -90,12 +91,14 @@ def find_warnings(
 ) -> list[str]:
     """What makes the images learnt from, or the hold-out, less than they seem."""
     found, learnt = [], {store.contents[i]: store.paths[i].name for i in training}
-    below = unused_below(store.paths)
+    below, unlisted = unused_below(store.paths)
     if below:
         found.append(
             f"{below} images in subfolders of {store.paths[0].parent} are not learnt from: only "
             "those in the folder itself are"
         )
+    if unlisted:
+        found.append(f"{some(unlisted)} cannot be listed: images in there are not learnt from")
     if nameless:
         found.append(
             f"the pattern for parts does not fit {len(nameless)} of {len(store.paths)} file names "

@@ -212,7 +212,7 @@ def _pixel_reasons(
         if not counts.defects:
             return {"pixels": "there are no defective test images"}
         if not collected.mask_problems:
-            strays = len(images_in(data / "ground_truth", recursive=True))
+            strays = len(images_in(data / "ground_truth", True, lambda error: None))
             wanted = f"; {strays} images there belong to none. {MASK_NAMING}" if strays else ""
             return {"pixels": f"no defective test image has a mask in ground_truth/<kind>{wanted}"}
         first = collected.mask_problems[0].problem

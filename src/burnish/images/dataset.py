@@ -5,8 +5,9 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -40,14 +41,31 @@ class TestImage:
         return self.kind != GOOD
 
 
-def images_in(folder: Path, recursive: bool = False) -> list[Path]:
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):  # what is not there is empty
+        raise BurnishError(f"{error.filename} cannot be listed: {error.strerror}") from error
+
+
+def images_in(
+    folder: Path, recursive: bool = False, unlisted: Callable[[OSError], None] = _refuse
+) -> list[Path]:
     """Image files of a folder by suffix, sorted; hidden files are left out. A link to nothing is
-    one of them: who reads it tells that it is lost."""
-    found = folder.rglob("*") if recursive else folder.glob("*")
+    one of them: who reads it tells that it is lost. Links to folders are not followed.
+
+    Args:
+        unlisted: told of a folder that cannot be listed, which may hold images.
+
+    Raises:
+        BurnishError: a folder cannot be listed, and `unlisted` was not given.
+    """
+    found = []
+    for place, below, names in os.walk(folder, onerror=unlisted):
+        if not recursive:
+            below.clear()
+        found += [Path(place, name) for name in names if not name.startswith(".")]
     return sorted(
         p for p in found
-        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
-        and (p.is_file() or (p.is_symlink() and not p.exists()))
+        if p.suffix.lower() in SUFFIXES and (os.path.isfile(p) or not os.path.exists(p))
     )  # fmt: skip
 
 
@@ -89,11 +107,17 @@ def find_training_images(data: str | Path) -> list[Path]:
     return paths
 
 
-def unused_below(paths: Sequence[Path]) -> int:
-    """How many images lie in subfolders of the training images' folder."""
+def unused_below(paths: Sequence[Path]) -> tuple[int, list[str]]:
+    """How many images lie in subfolders of the training images' folder, and which of these cannot
+    be listed."""
+    unlisted: list[str] = []
     with os.scandir(paths[0].parent) as entries:
         below = [Path(entry.path) for entry in entries if entry.is_dir()]
-    return sum(len(images_in(folder, recursive=True)) for folder in below)
+    images = [
+        images_in(folder, True, lambda error: unlisted.append(str(error.filename)))
+        for folder in below
+    ]
+    return sum(map(len, images)), unlisted
 
 
 def find_test_images(data: str | Path) -> list[TestImage]:
@@ -148,34 +172,43 @@ def expand_paths(sources: Sequence[str | Path]) -> tuple[list[Path], dict[str, s
     """Files, folders (searched through) and globs -> image paths in order, without repeats.
 
     The masks of a data set (`ground_truth` beside `test`), the folder's own or one below, are no
-    images of parts.
+    images of parts. A file that links to folders lead to in several ways comes once.
 
     Returns:
-        The paths, and by source a message where it gave none.
+        The paths, and by source, or folder below one, a message where it gave none.
     """
-    paths: dict[Path, None] = {}
-    problems = {}
+    paths: dict[str, Path] = {}
+    problems: dict[str, str] = {}
+    folder_of = lru_cache(maxsize=None)(os.path.realpath)
+
+    def unlisted(error: OSError) -> None:
+        problems[str(error.filename)] = f"{error.filename} cannot be listed: {error.strerror}"
+
     for source in sources:
-        path = Path(source)
+        path, told = Path(source), len(problems)
         if path.is_dir():
-            inside = images_in(path, recursive=True)
+            inside = images_in(path, True, unlisted)
             folders = {folder for image in inside for folder in image.relative_to(path).parents}
             masks = {
                 path / folder for folder in folders
                 if folder.name == "ground_truth" and (path / folder.parent / "test").is_dir()
             }  # fmt: skip
             inside = [image for image in inside if masks.isdisjoint(image.parents)]
-            if not inside:
+            if not inside and len(problems) == told:
                 problems[str(source)] = f"{path} holds no image ({', '.join(SUFFIXES)})"
         elif path.exists() or not glob.has_magic(str(source)):
             inside = [path]  # a missing file is reported where it is read
         else:
-            matches = sorted(Path(m) for m in glob.glob(str(source), recursive=True))
+            matches = [Path(m) for m in glob.glob(str(source), recursive=True)]
             inside = [m for m in matches if m.is_file() and m.suffix.lower() in SUFFIXES]
             if not inside:
                 problems[str(source)] = f"nothing matches {source}"
-        paths.update(dict.fromkeys(inside))
-    return list(paths), problems
+        shortest: dict[str, Path] = {}
+        for image in sorted(inside, key=lambda image: (len(image.parts), image)):
+            shortest.setdefault(os.path.join(folder_of(image.parent), image.name), image)
+        for place, image in sorted(shortest.items(), key=lambda item: item[1]):
+            paths.setdefault(place, image)
+    return list(paths.values()), problems
 
 
 def part_of(path: Path, pattern: str) -> str:
