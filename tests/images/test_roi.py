@@ -11,7 +11,7 @@ from skimage.draw import polygon2mask
 
 from burnish.errors import BurnishError
 from burnish.images.reader import resize
-from burnish.images.roi import fit_roi, load_roi, pack_roi, regions_at, unpack_roi
+from burnish.images.roi import fit_roi, load_roi, pack_roi, regions_at, roi_file, unpack_roi
 
 
 def test_polygon_against_scikit_image() -> None:
@@ -42,6 +42,23 @@ def test_a_mask_saved_as_jpeg_keeps_its_shape(tmp_path: Path) -> None:
     mask[16:48, 8:56] = 255
     Image.fromarray(mask).save(tmp_path / "roi.jpg", quality=60)
     assert (load_roi(str(tmp_path / "roi.jpg"), [(64, 64)]) ^ (mask > 0)).sum() == 0
+
+
+@pytest.mark.parametrize("value", [1, 255, 65535])
+def test_a_mask_of_16_bits_may_use_the_lower_ones_alone(value: int, tmp_path: Path) -> None:
+    mask = np.zeros((20, 30), np.uint16)
+    mask[3:9, 4:20] = value
+    Image.fromarray(mask).save(tmp_path / "roi.png")
+    assert np.array_equal(load_roi(str(tmp_path / "roi.png"), [(20, 30)]), mask > 0)
+
+
+def test_a_polygon_longer_than_a_file_name_may_be() -> None:
+    around = "0,0 63,0 63,47 0,47"
+    text = " ".join([around, *["0,47.0"] * 600])
+    assert load_roi(text, [(48, 64)]).all()
+    assert roi_file(text) is None
+    with pytest.raises(BurnishError, match="neither a file nor a polygon"):
+        load_roi(f"{text} 1.2.3,4", [(48, 64)])
 
 
 @pytest.mark.parametrize(

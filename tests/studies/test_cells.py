@@ -157,3 +157,10 @@ def test_another_mask_of_the_same_name_is_another_cell(
         folders.append(micro(study_file, tmp_path, change).folder)
     assert folders[0] == folders[2] != folders[1]
     assert folders[0].parent == tmp_path / "cells"
+
+
+def test_a_region_longer_than_a_file_name_may_be(
+    study_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    change = ("steps = 40", f"steps = 40, roi = '{'0,0 9,0 9,9 ' * 30}'")
+    assert micro(study_file, tmp_path, change).settings.roi.endswith("9,9 ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from burnish.errors import BurnishError
+from burnish.images.formats.masks import mask_of_file
 from burnish.images.reader import read_image, read_image_bytes, to_channels
 
 Region = NDArray[np.bool_]
@@ -39,9 +41,11 @@ def load_roi(text: str, sizes: Sequence[tuple[int, int]]) -> Region:
     """
     if _POLYGON.fullmatch(text):
         region = _polygon(text, Counter(sizes).most_common(1)[0][0])
-    elif Path(text).is_file():
-        mask = to_channels(read_image(text), 1)
+    elif (file := roi_file(text)) is not None:
+        mask = to_channels(read_image(file), 1)
         region = mask > int(mask.max()) // 2  # 0/255 and 0/1 alike, and the noise of a JPEG
+        if not mask.any():
+            region = mask_of_file(file.read_bytes(), text)  # 16 bits, and only the lower 8 used
     else:
         raise BurnishError(f"roi '{text}' is neither a file nor a polygon 'x,y x,y x,y' in px")
     for height, width in sorted(set(sizes)):
@@ -54,6 +58,12 @@ def load_roi(text: str, sizes: Sequence[tuple[int, int]]) -> Region:
     if not region.any():
         raise BurnishError(f"roi '{text}' marks nothing: no pixel of the images lies inside")
     return region
+
+
+def roi_file(text: str) -> Path | None:
+    """The mask image that `text` names; None for a polygon, or where there is no such file."""
+    # Not Path.is_file, which fails where a polygon is too long for a file's name.
+    return Path(text) if not _POLYGON.fullmatch(text) and os.path.isfile(text) else None
 
 
 def _polygon(text: str, size: tuple[int, int]) -> Region:

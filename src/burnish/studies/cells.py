@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,7 +158,7 @@ def make_cell(study: Study, scale: Scale, row: Row, dataset: Dataset, seed: int,
     shared |= {  # another mask or network under the same name is another cell
         name: hashlib.sha256(Path(values[name]).read_bytes()).hexdigest()
         for name in ("roi", "features")
-        if values.get(name) and Path(values[name]).is_file()
+        if values.get(name) and os.path.isfile(values[name])
     }
     if study.kind == "curve":
         shared |= {"curve": list(scale.points)}

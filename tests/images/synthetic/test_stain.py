@@ -435,6 +435,12 @@ def test_region_of_interest(shop: Path, tmp_path: Path) -> None:
         stain(shop, out, Request(part=PART, holdout=0.3, per_image=6, roi=roi))
 
 
+def test_a_region_longer_than_a_file_name_may_be(shop: Path, tmp_path: Path) -> None:
+    roi = polygon((20, 10), (50, 10), (50, 30), *[(20, 30)] * 60)
+    assert len(roi) > 255
+    assert stain(shop, tmp_path / "out", Request(part=PART, holdout=0.3, roi=roi)).masks > 0
+
+
 def test_region_too_small(shop: Path, tmp_path: Path) -> None:
     roi = polygon((20, 10), (21, 10), (20, 11))
     with pytest.raises(

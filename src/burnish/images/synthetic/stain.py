@@ -42,6 +42,7 @@ from burnish.images.preparing.record import (
     strangers,
 )
 from burnish.images.preparing.split import TEST, TRAIN
+from burnish.images.roi import roi_file
 from burnish.images.synthetic.stain_draw import draw_versions, regions_of
 from burnish.images.synthetic.stain_plan import Plan, Request, Source, find_sources, make_plan
 
@@ -120,8 +121,8 @@ def _recipe(sources: list[Source], request: Request) -> dict[str, Any]:
     """Everything that decides what comes out. Plain values: it is compared with what JSON kept."""
     lines = "".join(f"{one.path.name}\0{one.sha256}\0{one.part}\n" for one in sources)
     roi = request.roi
-    if roi and Path(roi).is_file():
-        roi = f"{Path(roi).name} {sha256_of(Path(roi))}"
+    if (mask := roi_file(roi)) is not None:
+        roi = f"{mask.name} {sha256_of(mask)}"
     return {
         "version": VERSION,
         "format": FORMAT,
