@@ -99,6 +99,18 @@ def test_deep_images_that_use_few_bits(tmp_path: Path, found, surface) -> None:
     assert finding.message.startswith("10 of 11 images")
 
 
+def test_dark_images_in_floating_point_have_no_upper_bits(tmp_path: Path, found, surface) -> None:
+    for i in range(10):
+        dark = Image.fromarray(surface(i).astype(np.float32) / 255 / 16)
+        dark.save(tmp_path / f"{i}.tif")
+    finding = found(tmp_path)["dim"]
+    assert finding.title == "Floating-point images that use little of their range"
+    assert finding.message == (
+        f"10 of 10 images in floating point come out nearly black: of 255 grey levels they reach "
+        f"{finding.figures['brightest']:.0f}, for a value of 1 is white."
+    )
+
+
 def test_a_folder_that_left_its_manifest(clean: Path, found, surface, save) -> None:
     import hashlib
 

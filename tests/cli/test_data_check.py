@@ -74,6 +74,19 @@ def test_asking_for_a_rate(burnish, copied: Path) -> None:
     assert "too-few-for-rate" not in {f["code"] for f in json.loads(out)["findings"]}
 
 
+def test_a_page_that_cannot_be_written_is_told_before_the_pass(
+    burnish, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looked_at(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("burnish.checks.check.check", looked_at)
+    page = copied / "train" / "good" / "000.png" / "check.html"  # below a file
+    code, out, err = burnish(copied, "--page", page)
+    assert (code, out) == (2, "")
+    assert f"cannot write {page}" in err
+
+
 def test_a_page_is_written_beside_text_or_json(burnish, copied: Path, tmp_path: Path) -> None:
     page = tmp_path / "pages" / "check.html"
     code, out, err = burnish(copied, "--page", page)

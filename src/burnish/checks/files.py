@@ -229,8 +229,23 @@ def _pages(read: Sequence[Measured]) -> list[Finding]:
 
 
 def _dim(read: Sequence[Measured]) -> list[Finding]:
-    deep = [image for image in read if image.header is not None and image.header.bits >= 16]
-    # Image by image: one that uses all of its bits says nothing of the others.
+    deep = [(image, image.header.mode) for image in read if image.header and image.header.bits > 8]
+    return [
+        *_dim_of(
+            [image for image, mode in deep if mode != "F"],
+            "16-bit images that use few of their bits", "with 16 bits",
+            "only the upper 8 bits are read",
+        ),
+        *_dim_of(
+            [image for image, mode in deep if mode == "F"],
+            "Floating-point images that use little of their range", "in floating point",
+            "a value of 1 is white",
+        ),
+    ]  # fmt: skip
+
+
+def _dim_of(deep: Sequence[Measured], title: str, which: str, why: str) -> list[Finding]:
+    # Image by image: one that uses all of its range says nothing of the others.
     dim = [image for image in deep if image.statistics["bright"] < DIM]
     if not dim:
         return []
@@ -240,9 +255,9 @@ def _dim(read: Sequence[Measured]) -> list[Finding]:
         Finding(
             "dim",
             "warning",
-            "16-bit images that use few of their bits",
-            f"{len(dim):,} of {counted(len(deep), 'image')} with 16 bits come out nearly black: of "
-            f"255 grey levels they reach {most:.0f}, for only the upper 8 bits are read{said}.",
+            title,
+            f"{len(dim):,} of {counted(len(deep), 'image')} {which} come out nearly black: of "
+            f"255 grey levels they reach {most:.0f}, for {why}{said}.",
             "Scale them to the full range, all by one factor, before they are used.",
             tuple(image.name for image in dim),
             figures={"brightest": most},

@@ -83,21 +83,24 @@ def check(
     from burnish.checks.check import check as run_check
     from burnish.checks.sources import open_data
     from burnish.cli.progress import image_progress
+    from burnish.files import check_writable
 
     messages = Console(stderr=True)
     with open_data(data, form, part, category) as opened:
+        if page is not None:
+            check_writable(page)  # before the pass, whose findings would be lost
         with image_progress(messages, "check") as on_image:
             result = run_check(
                 opened, false_alarms, "auto" if holdout is None else holdout, on_image
             )
+        if as_json:
+            print(json.dumps(result.as_json(), indent=1))
+        else:
+            _tell(result, Console())
         if page is not None:
             from burnish.checks.page import write_page
 
             write_page(result, page)
-    if as_json:
-        print(json.dumps(result.as_json(), indent=1))
-    else:
-        _tell(result, Console())
     if page is not None:
         messages.print(f"page: {page}", highlight=False, markup=False, soft_wrap=True)
     elif not as_json and result.findings:
