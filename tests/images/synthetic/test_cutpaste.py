@@ -25,27 +25,15 @@ def core_of(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return ndimage.distance_transform_edt(mask) > 0.016 * min(mask.shape) + 0.5
 
 
-def test_what_is_pasted_comes_from_the_donor() -> None:
-    image, donor = np.full((256, 256), 100, np.uint8), np.full((90, 400), 180, np.uint8)
-    seen = 0
-    for seed in SEEDS:
-        drawn, mask = paste(image, seed, donor=donor)
-        core = core_of(mask)
-        if core.any():
-            # A flat picture gives an amplitude of 14 x 1.4 at most, a quarter of it is jitter.
-            assert np.abs(drawn[core].astype(int) - 180).max() <= 5
-            seen += 1
-    assert seen > 15
-
-
 def test_turned_but_neither_stretched_nor_mirrored() -> None:
     """Red rises along x, green along y, by half a level a pixel: pasted, they still do, turned."""
     y, x = np.mgrid[0:500, 0:500] / 2.0
-    donor = np.dstack([x, y, np.full_like(x, 128)]).astype(np.uint8)
+    image = np.dstack([x, y, np.full_like(x, 128)]).astype(np.uint8)
     angles = []
     for seed in SEEDS:
-        drawn, mask = paste(np.full((512, 512, 3), 110, np.uint8), seed, donor=donor)
-        rows, columns = np.nonzero(core_of(mask))
+        drawn, mask = paste(image, seed)
+        clipped = ((drawn == 0) | (drawn == 255)).any(axis=2)
+        rows, columns = np.nonzero(core_of(mask) & ~clipped)
         if rows.size < 1500:  # too few for a gradient from whole grey levels
             continue
         plane = np.column_stack([columns, rows, np.ones(rows.size)])
@@ -123,32 +111,17 @@ def test_with_a_region_it_is_cut_from_there_too() -> None:
 
 
 def test_opacity_follows_strength_below_one() -> None:
-    image, donor = np.full((256, 256), 100, np.uint8), np.full((256, 256), 200, np.uint8)
-    for seed in (0, 1, 2):
-        full, mask = paste(image, seed, donor=donor)
-        half, _ = paste(image, seed, 0.5, donor=donor)
+    image = np.add.outer(np.linspace(60, 130, 256), np.linspace(0, 60, 256)).astype(np.uint8)
+    seen = 0
+    for seed in SEEDS:
+        full, mask = paste(image, seed)
+        half, _ = paste(image, seed, 0.5)
         core = core_of(mask)
         if core.any():
-            whole = full[core].mean() - 100
-            assert half[core].mean() - 100 == pytest.approx(whole / 2, abs=1.5)
-
-
-@pytest.mark.parametrize("colour", [False, True])
-def test_donor_of_the_other_kind_of_colour(colour: bool) -> None:
-    shape = (128, 128, 3) if colour else (128, 128)
-    donor = (128, 128) if colour else (128, 128, 3)
-    drawn, mask = paste(np.full(shape, 60, np.uint8), 3, donor=np.full(donor, 150, np.uint8))
-    assert drawn.shape == shape
-    assert mask.any()
-    assert drawn[mask].max() > 140
-
-
-def test_donor_smaller_than_the_patch() -> None:
-    for seed in SEEDS:
-        drawn, mask = paste(np.full((400, 400), 60, np.uint8), seed,
-                            donor=np.full((33, 33), 150, np.uint8))  # fmt: skip
-        assert mask.any()
-        assert drawn.max() <= 165
+            whole, part = (drawn[core].mean() - image[core].mean() for drawn in (full, half))
+            assert part == pytest.approx(whole / 2, abs=1.5)
+            seen += abs(whole) > 10
+    assert seen > 10
 
 
 def test_unknown_name_offers_it() -> None:

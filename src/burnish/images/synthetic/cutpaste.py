@@ -1,4 +1,4 @@
-"""Cut-and-paste: a piece of a good picture, put where it does not belong.
+"""Cut-and-paste: a piece of a picture, put where it does not belong.
 
 After C.-L. Li et al., "CutPaste: Self-Supervised Learning for Anomaly Detection and Localization"
 (CVPR 2021), section 2.1: a patch, or a long thin scar, is jittered, turned and pasted. Smaller here
@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from burnish.images.reader import to_channels
 from burnish.images.synthetic.reliefs import Plane, Relief, frame
 
 ELSEWHERE = 20
@@ -64,7 +63,6 @@ def change_by_pasting(
     image: NDArray[np.uint8],
     window: tuple[slice, slice],
     patch: Patch,
-    donor: NDArray[np.uint8] | None,
     allowed: NDArray[np.bool_] | None,
     amplitude: float,
     strength: float,
@@ -76,20 +74,17 @@ def change_by_pasting(
     pasted hardly differs from what it covers, it is made brighter or darker until it shows.
 
     Args:
-        image: uint8 HxW or HxWx3, pasted into.
+        image: uint8 HxW or HxWx3, cut from and pasted into.
         window: rows and columns, as large as the patch.
-        donor: uint8, cut from; None: `image` itself, elsewhere.
-        allowed: bool HxW, where the centre of the cut may lie in `image`.
+        allowed: bool HxW, where the centre of the cut may lie.
         amplitude: grey levels by which a defect shows here.
         strength: below 1, the patch lets through what it covers; also a factor on the jitter.
 
     Returns:
         float32, shaped as `image[window]`.
     """
-    own = donor is None
-    source = image if donor is None else to_channels(donor, 1 if image.ndim == 2 else 3)
-    centre = _centre(source.shape, window, patch, allowed if own else None, own, rng)
-    pasted = _sample(source, centre[0] + patch.v, centre[1] + patch.u)
+    centre = _centre(image.shape, window, patch, allowed, rng)
+    pasted = _sample(image, centre[0] + patch.v, centre[1] + patch.u)
     cover = patch.relief.profile
     shade = amplitude * rng.uniform(-0.25, 0.25)
     contrast = strength * rng.uniform(-0.15, 0.15)
@@ -115,10 +110,9 @@ def _centre(
     window: tuple[slice, slice],
     patch: Patch,
     allowed: NDArray[np.bool_] | None,
-    elsewhere: bool,
     rng: np.random.Generator,
 ) -> tuple[int, int]:
-    """Row and column to cut round: wholly inside the source where it is large enough."""
+    """Row and column to cut round: wholly inside the image where it is large enough."""
     reach_v, reach_u = (
         float(np.abs(plane[patch.relief.support]).max()) for plane in (patch.v, patch.u)
     )
@@ -133,7 +127,7 @@ def _centre(
         if spots is not None:
             free = [int(i) for i in np.unravel_index(rng.choice(spots), size[:2])]
         place = (free[0], free[1])
-        if not elsewhere or math.dist(place, target) > max(reach_u, reach_v):
+        if math.dist(place, target) > max(reach_u, reach_v):
             break
     return place
 

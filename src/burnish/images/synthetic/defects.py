@@ -2,7 +2,7 @@
 
 A defect is a relief (`burnish.images.synthetic.reliefs`) scaled by an amplitude taken from the
 picture itself, so that a scratch shows on a dark casting as it does on a bright sheet; or a piece
-of a good picture put where it does not belong (`burnish.images.synthetic.cutpaste`).
+of the picture put where it does not belong (`burnish.images.synthetic.cutpaste`).
 
 Lengths are shares of the shorter side, with a floor of about a pixel.
 """
@@ -46,7 +46,6 @@ def draw_defect(
     strength: float = 1.0,
     *,
     allowed: Region | None = None,
-    donor: NDArray[np.uint8] | None = None,
     at_edge: bool = False,
 ) -> tuple[NDArray[np.uint8], Region]:
     """Draw one defect at a random place, size, orientation and contrast.
@@ -61,10 +60,9 @@ def draw_defect(
         kind: one of `STAINS`.
         rng: the only source of randomness.
         strength: factor on the amplitude; 0 draws nothing, 1 is the usual mix. Of `cutpaste`,
-            whose change is another picture's texture, it scales opacity (up to 1) and jitter.
+            whose change is texture of another place, it scales opacity (up to 1) and jitter.
         allowed: bool HxW, where a defect may lie; None: anywhere. At least 90 % of the shape lies
             inside, the rest is cut off; a shape that does not fit is drawn smaller.
-        donor: uint8, a second good image that `cutpaste` cuts from; None: `image` itself.
         at_edge: whether it lies across the edge of where it may, or of the image, as chips do;
             what reaches beyond is cut off.
 
@@ -84,7 +82,7 @@ def draw_defect(
     _check(image, strength, allowed)
     room = Room(image.shape[:2], allowed, at_edge)
     if kind == CUTPASTE:
-        window, change, support = _pasted(image, rng, strength, room, donor)
+        window, change, support = _pasted(image, rng, strength, room)
     else:
         window, change, support = _drawn(image, kind, rng, strength, room)
 
@@ -137,7 +135,6 @@ def _pasted(
     rng: np.random.Generator,
     strength: float,
     room: Room,
-    donor: NDArray[np.uint8] | None,
 ) -> tuple[Window, NDArray[np.float32], Region]:
     """The same of a pasted patch; the change is HxW or HxWx3, as the image is."""
     for side in room.sides():
@@ -147,9 +144,7 @@ def _pasted(
         window, canvas = placed
         amplitude = strength * rng.uniform(0.7, 1.4) * _contrast(image, window)
         patch = patch.cut(canvas)
-        change = change_by_pasting(
-            image, window, patch, donor, room.allowed, amplitude, strength, rng
-        )
+        change = change_by_pasting(image, window, patch, room.allowed, amplitude, strength, rng)
         return window, change, patch.relief.support
     raise _no_room(CUTPASTE)
 

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from burnish.errors import BurnishError
-from burnish.files import atomic_path
 from burnish.images.background import find_part
 from burnish.images.reader import read_image
 from burnish.images.roi import load_roi, regions_at
 from burnish.images.synthetic.defects import draw_defect
+from burnish.images.synthetic.png import save_png
 from burnish.images.synthetic.room import Region
 from burnish.images.synthetic.stain_plan import Plan, Request, Source, Version
 
@@ -57,14 +56,14 @@ def draw_versions(
     image = read_image(source.path)
     if not good.exists():
         # Written anew: were it a JPEG among PNGs, the file itself would tell good from defective.
-        _save(good, image)
+        save_png(good, image)
     allowed = regions(*image.shape[:2]) if wanted else None
     if wanted and request.on_part and (part := find_part(image)) is not None:
         allowed = part if allowed is None else part & allowed
     for version in wanted:
         drawn, mask = _defect(image, source, version, request, allowed)
-        _save(out / version.mask, mask.astype(np.uint8) * 255)
-        _save(out / version.image, drawn)
+        save_png(out / version.mask, mask.astype(np.uint8) * 255)
+        save_png(out / version.image, drawn)
 
 
 def _defect(
@@ -91,8 +90,3 @@ def _defect(
         f"{source.path}: a {version.kind} of strength {request.strength:g} changes nothing; "
         "choose a larger --strength"
     )
-
-
-def _save(path: Path, pixels: NDArray[np.uint8]) -> None:
-    with atomic_path(path) as beside:
-        Image.fromarray(pixels).save(beside, format="PNG", compress_level=3)

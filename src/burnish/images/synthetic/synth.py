@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from burnish.errors import BurnishError, nearest
-from burnish.files import atomic_path, atomic_write
+from burnish.files import atomic_write
 from burnish.images.manifest import MANIFEST, ManifestRow, write_manifest
 from burnish.images.synthetic.defects import DEFECTS, draw_defect
+from burnish.images.synthetic.png import save_png
 from burnish.images.synthetic.surfaces import MIN_SIDE, SURFACES, make_surface
 
 FORMAT = 1
@@ -141,9 +141,9 @@ def write_dataset(
     for done, item in enumerate(items, 1):
         if item.image not in present or not (item.mask is None or item.mask in present):
             image, mask = _make(item, settings)
-            _save(out / item.image, image)
+            save_png(out / item.image, image)
             if item.mask is not None:
-                _save(out / item.mask, mask.astype(np.uint8) * 255)
+                save_png(out / item.mask, mask.astype(np.uint8) * 255)
             complete = False
         on_image(done, len(items))
     if not complete:
@@ -217,8 +217,3 @@ def _row(item: _Item, out: Path, settings: _Settings) -> ManifestRow:
         item.image, digest, item.split, label, item.kind, item.mask or "", part, SOURCE, width,
         height,
     )  # fmt: skip
-
-
-def _save(path: Path, pixels: NDArray[np.uint8]) -> None:
-    with atomic_path(path) as beside:
-        Image.fromarray(pixels).save(beside, format="PNG", compress_level=3)
