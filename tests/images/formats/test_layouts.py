@@ -280,7 +280,7 @@ def test_yolo_as_roboflow_packs_it_and_as_darknet_does(
 @pytest.mark.parametrize(
     "line",
     ["0 .5 .5 .5", "x .5 .5 .5 .5", "7 .5 .5 .5 .5", "0 nan .5 .5 .5", "0 .1 .1 .2 .2 .3 .3 .4",
-     "-1 .5 .5 .5 .5"],
+     "-1 .5 .5 .5 .5", "0 1.008 .5 .004 .2"],
 )  # fmt: skip
 def test_yolo_lines_that_mean_nothing_leave_the_frame_out(
     tree: Callable, items: Callable, picture: Callable, line: str
@@ -372,6 +372,24 @@ def test_coco_annotations_that_mean_nothing_leave_the_frame_out(
     root = tree({"x.json": coco_json(annotations=[mark]), "a.png": picture(1, 40, 80)})
     found, _ = items(root, "coco")
     with pytest.raises(BurnishError, match=r"^a\.png: "):
+        found["a.png"].data()
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [{"bbox": [100, 5, 20, 20]}, {"bbox": [-30, 5, 20, 20]},
+     {"segmentation": [[-9, -9, -5, -9, -5, -5]], "bbox": [5, 5, 9, 9]},
+     {"segmentation": {"size": [40, 80], "counts": [3200]}, "bbox": [5, 5, 9, 9]}],
+)  # fmt: skip
+@pytest.mark.parametrize("window", [0, 40])
+def test_coco_annotations_that_mark_no_pixel_make_no_image_good(
+    tree: Callable, items: Callable, picture: Callable, shape: dict, window: int
+) -> None:
+    inside = {"id": 1, "image_id": 7, "category_id": 3, "bbox": [12, 16, 16, 8]}
+    mark = {"id": 4, "image_id": 7, "category_id": 3} | shape
+    root = tree({"x.json": coco_json(annotations=[inside, mark]), "a.png": picture(1, 40, 80)})
+    found, _ = items(root, "coco", window=window)
+    with pytest.raises(BurnishError, match=r"a\.png: its annotation 4 .*no pixel of its 80 x 40"):
         found["a.png"].data()
 
 

@@ -131,6 +131,12 @@ def test_shapes_outside_the_image_are_empty_and_huge_ones_are_cut() -> None:
 def test_boxes_mark_the_pixels_they_cover() -> None:
     assert np.argwhere(whole(box_patch(2, 3, 2, 1, 9, 9), 9, 9)).tolist() == [[3, 2], [3, 3]]
     assert whole(box_patch(4.2, 4.2, 0.1, 0, 9, 9), 9, 9).sum() == 1  # never nothing
+    assert np.argwhere(whole(box_patch(8.7, 2, 0.3, 1, 9, 9), 9, 9)).tolist() == [[2, 8]]
+
+
+@pytest.mark.parametrize(("x", "y"), [(-5, 2), (9, 2), (2, -3), (2, 9.5)])
+def test_boxes_outside_the_image_mark_nothing(x: float, y: float) -> None:
+    assert box_patch(x, y, 3, 3, 9, 9).mask.size == 0
 
 
 def test_mask_files_count_every_value_above_zero() -> None:

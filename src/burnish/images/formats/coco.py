@@ -104,27 +104,27 @@ def _labels(
         raise BurnishError(
             f"the JSON says it has {declared[0]} x {declared[1]} px; it has {width} x {height}"
         )
-    shapes = [shape for mark in marks for shape in _shapes(mark, order[mark["category_id"]])]
+    shapes = [_shape(mark, order[mark["category_id"]]) for mark in marks]
     return paint(shapes, height, width)
 
 
-def _shapes(mark: dict[str, Any], kind: int) -> list[Shape]:
+def _shape(mark: dict[str, Any], kind: int) -> Shape:
     """One annotation: run lengths, polygons (several for one object), or else the box.
 
     Raises:
         BurnishError: it is none of these.
     """
-    shape = mark.get("segmentation")
+    shape, name = mark.get("segmentation"), f"its annotation {mark.get('id')}"
     try:
         if isinstance(shape, dict):
             rows, columns = (int(value) for value in shape["size"])
-            return [Shape(kind, partial(_runs, shape["counts"], (rows, columns)))]
+            return Shape(kind, [partial(_runs, shape["counts"], (rows, columns))], name)
         if shape:
-            return [Shape(kind, partial(polygon_patch, _points(ring))) for ring in shape]
+            return Shape(kind, [partial(polygon_patch, _points(ring)) for ring in shape], name)
         x, y, w, h = _finite(mark["bbox"])
-        return [Shape(kind, partial(box_patch, x, y, w, h))]
+        return Shape(kind, [partial(box_patch, x, y, w, h)], name)
     except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise BurnishError(f"its annotation {mark.get('id')} cannot be read: {error!r}") from error
+        raise BurnishError(f"{name} cannot be read: {error!r}") from error
 
 
 def _runs(counts: Any, size: tuple[int, int], height: int, width: int) -> Patch:

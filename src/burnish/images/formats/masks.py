@@ -143,8 +143,16 @@ def polygon_patch(points: Sequence[tuple[float, float]], height: int, width: int
 
 
 def box_patch(x: float, y: float, w: float, h: float, height: int, width: int) -> Patch:
-    """Pixels that a box (left, top, width, height; px) touches by half or more; cut to HxW."""
-    left, top = max(round(x), 0), max(round(y), 0)
-    right, bottom = max(round(x + w), left + 1), max(round(y + h), top + 1)
-    rows, columns = min(bottom, height) - top, min(right, width) - left
-    return Patch(top, left, np.ones((max(rows, 0), max(columns, 0)), bool))
+    """Pixels that a box (left, top, width, height; px) touches by half or more; cut to HxW.
+
+    One too thin for that marks a row or column all the same; one outside the image marks nothing.
+    """
+    (left, right), (top, bottom) = _covered(x, x + w, width), _covered(y, y + h, height)
+    return Patch(top, left, np.ones((bottom - top, right - left), bool))
+
+
+def _covered(start: float, end: float, length: int) -> tuple[int, int]:
+    if start >= length or (start < 0 and end <= 0):
+        return 0, 0
+    first = min(max(round(start), 0), length - 1)
+    return first, min(max(round(end), first + 1), length)

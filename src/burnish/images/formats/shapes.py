@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from burnish.errors import BurnishError
 from burnish.images.formats.masks import Patch
 from burnish.images.formats.windows import Labels
 
@@ -20,17 +21,28 @@ class Shape:
 
     Attributes:
         kind: index of its kind.
-        paint: given height and width of the frame, its pixels.
+        patches: each gives pixels of it, given height and width of the frame.
+        name: what errors call it.
     """
 
     kind: int
-    paint: Callable[[int, int], Patch]
+    patches: Sequence[Callable[[int, int], Patch]]
+    name: str
 
 
 def paint(shapes: Sequence[Shape], height: int, width: int) -> Labels:
-    """Kind + 1 of each pixel, 0 for nothing; where shapes overlap, the smaller one is seen."""
+    """Kind + 1 of each pixel, 0 for nothing; where shapes overlap, the smaller one is seen.
+
+    Raises:
+        BurnishError: a shape marks no pixel: what is marked elsewhere must not count as good here.
+    """
     labels = np.zeros((height, width), np.uint16)
-    patches = [(shape.kind, shape.paint(height, width)) for shape in shapes]
+    patches = []
+    for shape in shapes:
+        drawn = [patch(height, width) for patch in shape.patches]
+        if not any(patch.mask.any() for patch in drawn):
+            raise BurnishError(f"{shape.name} marks no pixel of its {width} x {height}")
+        patches += [(shape.kind, patch) for patch in drawn]
     patches.sort(key=lambda pair: -int(pair[1].mask.sum()))
     for kind, patch in patches:
         rows, columns = patch.mask.shape

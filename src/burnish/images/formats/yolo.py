@@ -105,9 +105,9 @@ def _shapes(source: Source, name: str, classes: int) -> list[Shape]:
         if not all(-SLACK + 1 <= value <= SLACK for value in values):  # refuses NaN, too
             raise BurnishError(f"{where}, has values outside 0 ... 1: not fractions of the image?")
         if len(values) in (4, 5):  # a fifth is a detector's confidence
-            shapes.append(Shape(kind, partial(_box, values[:4])))
+            shapes.append(Shape(kind, [partial(_box, values[:4])], where))
         elif len(values) >= 6 and len(values) % 2 == 0:
-            shapes.append(Shape(kind, partial(_polygon, values)))
+            shapes.append(Shape(kind, [partial(_polygon, values)], where))
         else:
             raise BurnishError(f"{where}, has {len(values)} values: neither box nor polygon")
     return shapes
