@@ -393,6 +393,49 @@ def test_coco_annotations_that_mark_no_pixel_make_no_image_good(
         found["a.png"].data()
 
 
+def test_coco_ids_are_matched_as_text_or_refused(
+    tree: Callable, items: Callable, picture: Callable
+) -> None:
+    files = {"a.png": picture(1, 40, 80), "b.png": picture(2, 40, 80)}
+    marks = [{"id": 1, "image_id": "8", "category_id": 3.0, "bbox": [12, 16, 16, 8]}]
+    root = tree(files | {"x.json": coco_json(annotations=marks)})
+    found, _ = items(root, "coco", window=0)
+    assert kinds(found) == {"a.png": GOOD, "b.png": "pit"}
+    lost = [marks[0] | {"image_id": 99}]
+    with pytest.raises(BurnishError, match=r"x\.json: 1 annotations have an image_id .*\(99\)"):
+        items(tree({"x.json": coco_json(annotations=lost)}), "coco")
+    images = [{"id": 8, "file_name": "a.png"}, {"id": "8", "file_name": "b.png"}]
+    with pytest.raises(BurnishError, match=r"x\.json: a\.png and b\.png have the same id, 8"):
+        items(tree({"x.json": coco_json(images=images, annotations=marks)}), "coco")
+
+
+def test_coco_images_that_stand_in_it_more_than_once_show_what_any_entry_says(
+    tree: Callable, items: Callable, picture: Callable
+) -> None:
+    size = {"width": 80, "height": 40}
+    images = [{"id": n, "file_name": "a.png"} | size for n in (7, 50)]
+    pit = {"id": 1, "image_id": 50, "category_id": 3, "bbox": [12, 16, 16, 8]}
+    crack = {"id": 1, "image_id": 1, "category_id": 3, "bbox": [50, 5, 20, 10]}
+    root = tree({
+        "a.png": picture(1, 40, 80), "b.png": picture(2, 40, 80),
+        "pit.json": coco_json(images=images, annotations=[pit]),
+        "crack.json": coco_json(
+            images=[{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}],
+            categories=[{"id": 3, "name": "crack"}],  # another kind than 3 in pit.json
+            annotations=[crack, crack | {"image_id": 2}],
+        ),
+    })  # fmt: skip
+    found, notes = items(root, "coco", window=40)
+    assert kinds(found) == {
+        "a.png#0,0,40,40": "pit", "a.png#40,0,40,40": "crack",
+        "b.png#0,0,40,40": GOOD, "b.png#40,0,40,40": "crack",
+    }  # fmt: skip
+    assert marked(found["a.png#0,0,40,40"]).sum() == 16 * 8
+    assert notes == [
+        "1 images stand in the JSON more than once; they show what any entry says: a.png"
+    ]
+
+
 def test_coco_files_that_are_broken(tree: Callable, items: Callable, picture: Callable) -> None:
     keys = '"images" "annotations" "categories"'
     for text in ("{" + keys, '{"images": 3, "annotations": 0, "categories": []}'):

@@ -6,6 +6,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
@@ -22,7 +23,8 @@ from burnish.images.formats.windows import Frame, Labels, cut
 class Coco:
     """JSON files with images, annotations and categories; their images anywhere in the source.
 
-    Frames are cut into windows; the part is the frame. An image without annotation shows no object.
+    Frames are cut into windows; the part is the frame. An image without annotation shows no object;
+    one in several files, or several times in one, shows what any of them says.
     A split is taken from the JSON's path (instances_train2017.json, valid/_annotations.coco.json).
     """
 
@@ -42,70 +44,119 @@ class Coco:
         if not jsons:
             raise not_this("a COCO set", "JSON with images, annotations, categories", names)
         images = [name for name in names if is_image(name)]
-        frames: dict[str, Frame] = {}
+        known: dict[str, _Labelled] = {}
+        kinds: dict[str, int] = {}
         missing: list[str] = []
-        twice: list[str] = []
+        twice: dict[str, None] = {}
         sides = split_of(jsons)
         for name in sorted(jsons, key=lambda n: (sides[n] != "train", n)):
-            for frame in _frames(source, name, images, sides[name], missing):
-                if frame.source in frames:
-                    twice.append(frame.source)
-                frames.setdefault(frame.source, frame)
+            find = _Finder(images, name)
+            for entry in _entries(source, name, kinds):
+                path = find(entry.file_name)
+                if path is None:
+                    missing.append(entry.file_name)
+                elif path in known:
+                    twice[path] = None
+                    known[path].entries.append(entry)
+                else:
+                    known[path] = _Labelled(sides[name], [entry])
         if missing:
             note(f"{len(missing)} images named in the JSON are not there: {some(missing)}")
         if twice:
             note(
-                f"{len(twice)} images stand in several JSON files; the first counts: {some(twice)}"
+                f"{len(twice)} images stand in the JSON more than once; they show what any entry "
+                f"says: {some(twice)}"
             )
-        unused = [name for name in images if name not in frames]
+        unused = [name for name in images if name not in known]
         if unused:
             note(f"{len(unused)} images stand in no JSON file and are not used: {some(unused)}")
-        yield from cut(iter(frames.values()), options.window, note)
+        frames = (
+            Frame(
+                path, without_suffix(PurePosixPath(path).name), partial(source.read, path),
+                one.labels, tuple(kinds), one.side,
+            )
+            for path, one in known.items()
+        )  # fmt: skip
+        yield from cut(frames, options.window, note)
 
 
-def _frames(
-    source: Source, name: str, images: list[str], side: str, missing: list[str]
-) -> Iterator[Frame]:
+@dataclass(frozen=True)
+class _Entry:
+    """What one entry of a JSON file says of an image.
+
+    Attributes:
+        size: width and height, px; None where it does not say.
+        marks: index of the kind, and annotation.
+    """
+
+    file_name: str
+    size: tuple[Any, Any]
+    marks: list[tuple[int, dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """An image file and all its entries."""
+
+    side: str
+    entries: list[_Entry]
+
+    def labels(self, height: int, width: int) -> Labels:
+        shapes = []
+        for entry in self.entries:
+            if entry.marks and None not in entry.size and tuple(entry.size) != (width, height):
+                raise BurnishError(
+                    f"the JSON says it has {entry.size[0]} x {entry.size[1]} px; it has {width} x "
+                    f"{height}"
+                )
+            shapes += [_shape(mark, kind) for kind, mark in entry.marks]
+        return paint(shapes, height, width)
+
+
+def _entries(source: Source, name: str, kinds: dict[str, int]) -> list[_Entry]:
     """The images of one JSON file.
 
+    Args:
+        kinds: indices of the kinds by name; those of this file join them.
+
     Raises:
-        BurnishError: the file is damaged, or no COCO file after all.
+        BurnishError: the file is damaged, or no COCO file after all; or whose an annotation is
+            cannot be told.
     """
     try:
         content = json.loads(source.read(name))
-        categories = {c["id"]: str(c["name"]) for c in content["categories"]}
-        marks: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+        categories = {_key(c["id"]): str(c["name"]) for c in content["categories"]}
+        marks: dict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
+        for kind in categories.values():
+            kinds.setdefault(kind, len(kinds))
         for mark in content.get("annotations", []):
-            if mark["category_id"] not in categories:
+            if _key(mark["category_id"]) not in categories:
                 raise ValueError(f"an annotation has category {mark['category_id']}")
-            marks[mark["image_id"]].append(mark)
-        entries = [(str(e["file_name"]), e["id"], e.get("width"), e.get("height"))
-                   for e in content["images"]]  # fmt: skip
+            kind = categories[_key(mark["category_id"])]
+            marks[_key(mark["image_id"])].append((kinds[kind], mark))
+        images = [(str(e["file_name"]), _key(e["id"]), (e.get("width"), e.get("height")))
+                  for e in content["images"]]  # fmt: skip
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BurnishError(f"{name} is not a COCO file that can be read: {error!r}") from error
-    order = {key: index for index, key in enumerate(categories)}
-    kinds = tuple(categories.values())
-    find = _Finder(images, name)
-    for file_name, key, width, height in entries:
-        path = find(file_name)
-        if path is None:
-            missing.append(file_name)
-            continue
-        labels = partial(_labels, marks.get(key, []), order, (width, height))
-        stem = without_suffix(PurePosixPath(file_name).name)
-        yield Frame(path, stem, partial(source.read, path), labels, kinds, side)
-
-
-def _labels(
-    marks: list[dict[str, Any]], order: dict[Any, int], declared: tuple[Any, Any], height: int,
-    width: int,
-) -> Labels:  # fmt: skip
-    if marks and None not in declared and tuple(declared) != (width, height):
+    owners: dict[str, str] = {}
+    for file_name, key, _ in images:
+        if owners.setdefault(key, file_name) != file_name:
+            raise BurnishError(
+                f"{name}: {owners[key]} and {file_name} have the same id, {key}: whose annotations "
+                "are whose cannot be told; give every image an id of its own"
+            )
+    if strange := [key for key in marks if key not in owners]:
+        count = sum(len(marks[key]) for key in strange)
         raise BurnishError(
-            f"the JSON says it has {declared[0]} x {declared[1]} px; it has {width} x {height}"
+            f"{name}: {count} annotations have an image_id that no image has ({some(strange)}): "
+            "without them, their images would count as good; mend the ids, or remove them"
         )
-    shapes = [_shape(mark, order[mark["category_id"]]) for mark in marks]
-    return paint(shapes, height, width)
+    return [_Entry(file_name, size, marks.get(key, [])) for file_name, key, size in images]
+
+
+def _key(value: Any) -> str:
+    """An id as it is compared: 7, "7" and 7.0 are the same."""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def _shape(mark: dict[str, Any], kind: int) -> Shape:
