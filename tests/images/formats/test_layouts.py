@@ -409,6 +409,19 @@ def test_coco_ids_are_matched_as_text_or_refused(
         items(tree({"x.json": coco_json(images=images, annotations=marks)}), "coco")
 
 
+@pytest.mark.parametrize("shape", [{}, {"segmentation": [[0.1, 0.1, 0.9, 0.1, 0.9, 0.9]]}])
+def test_coco_coordinates_in_fractions_are_refused(
+    tree: Callable, items: Callable, picture: Callable, shape: dict
+) -> None:
+    box = {"id": 1, "image_id": 7, "category_id": 3, "bbox": [0.1, 0.1, 0.2, 0.2]} | shape
+    root = tree({"x.json": coco_json(annotations=[box, box]), "a.png": picture(1, 40, 80)})
+    with pytest.raises(BurnishError, match=r"x\.json: all .* lie in 0 \.\.\. 1, as fractions"):
+        items(root, "coco")
+    mixed = [box, box | {"bbox": [0, 0, 1, 2], "segmentation": []}]
+    found, _ = items(tree({"x.json": coco_json(annotations=mixed)}), "coco", window=0)
+    assert found["a.png"].kind == "pit"
+
+
 def test_coco_images_that_stand_in_it_more_than_once_show_what_any_entry_says(
     tree: Callable, items: Callable, picture: Callable
 ) -> None:

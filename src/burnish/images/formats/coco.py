@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
@@ -120,8 +120,8 @@ def _entries(source: Source, name: str, kinds: dict[str, int]) -> list[_Entry]:
         kinds: indices of the kinds by name; those of this file join them.
 
     Raises:
-        BurnishError: the file is damaged, or no COCO file after all; or whose an annotation is
-            cannot be told.
+        BurnishError: the file is damaged, or no COCO file after all; its coordinates are no px; or
+            whose an annotation is cannot be told.
     """
     try:
         content = json.loads(source.read(name))
@@ -138,6 +138,11 @@ def _entries(source: Source, name: str, kinds: dict[str, int]) -> list[_Entry]:
                   for e in content["images"]]  # fmt: skip
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BurnishError(f"{name} is not a COCO file that can be read: {error!r}") from error
+    if _in_fractions(mark for of_image in marks.values() for _, mark in of_image):
+        raise BurnishError(
+            f"{name}: all its boxes and polygons lie in 0 ... 1, as fractions of an image do; COCO "
+            "counts in px: multiply x and width by the image's width, y and height by its height"
+        )
     owners: dict[str, str] = {}
     for file_name, key, _ in images:
         if owners.setdefault(key, file_name) != file_name:
@@ -176,6 +181,24 @@ def _shape(mark: dict[str, Any], kind: int) -> Shape:
         return Shape(kind, [partial(box_patch, x, y, w, h)], name)
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise BurnishError(f"{name} cannot be read: {error!r}") from error
+
+
+def _in_fractions(marks: Iterable[dict[str, Any]]) -> bool:
+    """Whether there are boxes or polygons, and all lie in 0 ... 1."""
+    found = False
+    for mark in marks:
+        shape = mark.get("segmentation")
+        try:
+            if isinstance(shape, dict):
+                continue
+            rings = shape if shape else [mark["bbox"]]
+            values = [value for ring in rings for value in _finite(ring)]
+        except (ValueError, KeyError, TypeError, OverflowError):
+            continue  # said of its image
+        if not all(0 <= value <= 1 for value in values):
+            return False
+        found = found or bool(values)
+    return found
 
 
 def _runs(counts: Any, size: tuple[int, int], height: int, width: int) -> Patch:
