@@ -373,6 +373,24 @@ def test_a_test_copy_of_a_training_image_is_dropped(tmp_path: Path) -> None:
                in note for note in prepared.notes)  # fmt: skip
 
 
+def test_a_defect_stays_on_the_side_that_is_tested(tmp_path: Path) -> None:
+    """Its copy among the training images is left out anyway: both would be lost."""
+    files = {f"train/good/{n}.png": encoded(grey(n)) for n in range(9)}
+    files |= {f"train/dent/{n}.png": encoded(grey(90 + n)) for n in range(3)}
+    files["test/dent/0.png"] = files["train/dent/0.png"]
+    files["test/dent/1.png"] = files["train/dent/1.png"]
+    prepared = prepare(put(tmp_path / "in", files), tmp_path / "out")
+    assert (prepared.train, prepared.test) == (9, {"dent": 2})
+    rows = [row.source for row in manifest(tmp_path / "out") if row.split == "test"]
+    assert rows == ["test/dent/0.png", "test/dent/1.png"]
+    assert not any("also trained on" in note for note in prepared.notes)
+    assert not any("shows a defect" in note for note in prepared.notes)
+    for n in range(2):
+        (tmp_path / f"in/test/dent/{n}.png").unlink()
+    prepared = prepare(tmp_path / "in", tmp_path / "without")
+    assert any("no test image shows a defect" in note for note in prepared.notes)
+
+
 def test_split_options(tmp_path: Path) -> None:
     files = {f"train/good/f{n}_{i}.png": encoded(grey(9 * n + i)) for n in range(10)
              for i in range(3)}  # fmt: skip

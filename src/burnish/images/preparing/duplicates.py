@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from burnish.images.formats.names import some
+from burnish.images.preparing.split import TEST, TRAIN
 from burnish.images.preparing.survey import Found
 
 
@@ -18,8 +19,8 @@ def settle(found: Sequence[Found], keep_split: bool) -> tuple[list[Found], list[
 
     Args:
         found: in the source's order.
-        keep_split: whether the source's own split counts: then a training image stays before a
-            copy of it that is tested.
+        keep_split: whether the source's own split counts: then a good training image stays before
+            a copy that is tested, and a defective test image before one that training leaves out.
 
     Returns:
         The images that stay, in their order, and what was done, as sentences.
@@ -33,7 +34,8 @@ def settle(found: Sequence[Found], keep_split: bool) -> tuple[list[Found], list[
     for group in groups.values():
         first = group[0]
         if keep_split:
-            first = next((image for image in group if image.item.split == "train"), first)
+            wanted = TEST if first.is_defect else TRAIN
+            first = next((image for image in group if image.item.split == wanted), first)
         for other in group:
             if not first.blank:  # two black windows need not be of one part
                 parts.join(first.part, other.part)
@@ -43,8 +45,8 @@ def settle(found: Sequence[Found], keep_split: bool) -> tuple[list[Found], list[
         kept.add(id(first))
         rest = [image for image in group if image is not first]
         copies += [image.item.source for image in rest]
-        if keep_split and first.item.split == "train":
-            across += [image.item.source for image in rest if image.item.split == "test"]
+        if keep_split and first.item.split == TRAIN:
+            across += [image.item.source for image in rest if image.item.split == TEST]
         if len({image.item.kind for image in group}) > 1:
             kinds.append(f"{first.item.source} ({first.item.kind})")
         if len({image.mask for image in group}) > 1:

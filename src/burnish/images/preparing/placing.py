@@ -82,6 +82,6 @@ def place(
     learnt = sum(one.split == TRAIN for one in placed)
     if learnt < MIN_GOOD:
         notes.append(f"train/good holds {learnt} images; burnish train needs at least {MIN_GOOD}")
-    if not any(image.is_defect for image in found):
-        notes.append("no image shows a defect: `burnish evaluate` will have nothing to find")
+    if not any(one.found.is_defect for one in placed):
+        notes.append("no test image shows a defect: `burnish evaluate` will have nothing to find")
     return placed, notes
