@@ -59,6 +59,17 @@ def test_mvtec_without_a_folder_above_and_with_train_twice(
     assert kinds(found) == {"train/train/good/a.png": GOOD, "train/test/x/b.png": "x"}
 
 
+def test_mvtec_takes_any_name_of_good_for_good(
+    tree: Callable, items: Callable, picture: Callable
+) -> None:
+    root = tree({"train/good/0.png": picture(1), "test/OK/1.png": picture(2),
+                 "test/defect-free/2.png": picture(3), "test/dent/3.png": picture(4)})  # fmt: skip
+    found, notes = items(root, "mvtec")
+    assert kinds(found) == {"train/good/0.png": GOOD, "test/OK/1.png": GOOD,
+                            "test/defect-free/2.png": GOOD, "test/dent/3.png": "dent"}  # fmt: skip
+    assert notes == ["1 defective images have no mask in the source: test/dent/3.png"]
+
+
 def test_mpdd_wants_a_class(tree: Callable, items: Callable, picture: Callable) -> None:
     files = {}
     for number, part in enumerate(("bracket_black", "connector", "metal_plate")):
@@ -521,6 +532,24 @@ def test_csv(tree: Callable, items: Callable, picture: Callable) -> None:
             found[name].data()
     assert any("more than once" in note and "set/img/a.png" in note for note in notes)
     assert any("not in set/labels.csv and not used: set/img/e.png" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("label", "kind", "wanted"),
+    [("defect-free", "", GOOD), ("Free", "", GOOD), ("0.0", "nan", GOOD), ("ok", "good", GOOD),
+     ("1.0", "", "defect"), ("1.0", "none", "defect"), ("1", "pit", "pit"), ("0.5", "", "0.5"),
+     ("ok", "scratch", None), ("bad", "normal", None)],
+)  # fmt: skip
+def test_csv_labels(
+    tree: Callable, items: Callable, picture: Callable, label: str, kind: str, wanted: str | None
+) -> None:
+    root = tree({"a.png": picture(1), "t.csv": f"path,label,kind\na.png,{label},{kind}\n"})
+    found, _ = items(root, "csv")
+    if wanted is None:
+        with pytest.raises(BurnishError, match=rf"line 2 gives it the label {label} .* {kind}"):
+            found["a.png"].data()
+    else:
+        assert found["a.png"].kind == wanted
 
 
 def test_csv_mistakes(tree: Callable, items: Callable, picture: Callable) -> None:

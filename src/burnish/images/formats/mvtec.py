@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from burnish.images.archives.archive import Source
+from burnish.images.dataset import GOOD_NAMES
 from burnish.images.formats.base import GOOD, Item, Options
 from burnish.images.formats.masks import mask_in
 from burnish.images.formats.names import (
@@ -25,7 +26,10 @@ MASKS = re.compile("ground_truth/", re.IGNORECASE)
 
 
 class Mvtec:
-    """`{train,test}/<kind>/<stem>`, masks `ground_truth/<kind>/<stem>[_mask]`; any suffixes."""
+    """`{train,test}/<kind>/<stem>`, masks `ground_truth/<kind>/<stem>[_mask]`; any suffixes.
+
+    A kind called ok, normal or the like is good: `evaluate` refuses it as a kind of defect.
+    """
 
     name = "mvtec"
     summary = "MVTec AD: train/good, test/<kind>, ground_truth/<kind>/<stem>_mask.png"
@@ -72,7 +76,7 @@ class Mvtec:
     ) -> tuple[Item, bool]:
         name, kind = root + match.string, match["kind"]
         stem = without_suffix(match["rest"])
-        kind = GOOD if kind.lower() in self.good else kind
+        kind = GOOD if kind.lower() in GOOD_NAMES else kind
         mask = None
         if kind != GOOD:
             beside = f"ground_truth/{kind}/{stem}"

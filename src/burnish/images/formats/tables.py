@@ -16,14 +16,14 @@ from burnish.images.dataset import GOOD_NAMES
 from burnish.images.formats.base import GOOD, Item, Mask, Options, unusable
 from burnish.images.formats.masks import mask_in, mask_of_runs
 from burnish.images.formats.names import is_image, not_this, some
+from burnish.images.formats.shapes import SIDES
 from burnish.images.manifest import COLUMNS
 from burnish.images.reader import read_header_bytes
 
-GOOD_LABELS = {"good", "ok", "normal", "0", "false", "negative", "pass", "io"}
+GOOD_LABELS = GOOD_NAMES | {"0", "0.0", "false", "negative"}  # 0.0: pandas' 0 beside empty cells
 BAD_LABELS = {"defect", "defective", "bad", "ng", "nok", "ko", "anomaly", "anomalous", "abnormal",
-              "1", "true", "positive", "fail", "nio"}  # fmt: skip
-SIDES = {"train": "train", "training": "train", "test": "test", "val": "test", "valid": "test",
-         "validation": "test"}  # fmt: skip
+              "1", "1.0", "true", "positive", "fail", "nio"}  # fmt: skip
+NO_KIND = {"", "-", "na", "n/a", "nan", "none", "null"}
 Rows = list[dict[str, str]]
 
 
@@ -145,12 +145,12 @@ def _item(
         return unusable(name, f"{where} gives it no label")
     if side and side not in SIDES:
         raise BurnishError(f"{where}: the split '{side}' is neither train nor test")
-    if label.lower() in GOOD_LABELS:
-        kind = GOOD
-    elif kind.lower() in GOOD_NAMES:
+    kind = "" if kind.lower() in NO_KIND else kind
+    good = label.lower() in GOOD_LABELS
+    contradicted = kind.lower() not in GOOD_LABELS if good else kind.lower() in GOOD_NAMES
+    if kind and contradicted:
         return unusable(name, f"{where} gives it the label {label} and the kind {kind}")
-    else:
-        kind = kind or ("defect" if label.lower() in BAD_LABELS else label)
+    kind = GOOD if good else kind or ("defect" if label.lower() in BAD_LABELS else label)
     mask = _resolve(row.get("mask", ""), above, known)
     if row.get("mask", "") and mask is None:
         return unusable(name, f"its mask {row['mask']} is not there ({where})")
