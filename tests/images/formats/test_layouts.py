@@ -59,6 +59,32 @@ def test_mvtec_without_a_folder_above_and_with_train_twice(
     assert kinds(found) == {"train/train/good/a.png": GOOD, "train/test/x/b.png": "x"}
 
 
+def test_trees_whose_last_folders_have_the_same_name_are_told_by_their_paths(
+    tree: Callable, items: Callable, picture: Callable
+) -> None:
+    root = tree({f"{above}/bottle/train/good/0.png": picture(n)
+                 for n, above in enumerate(("v1", "v2"))})  # fmt: skip
+    with pytest.raises(BurnishError, match=r"2 classes of mvtec: v1/bottle, v2/bottle; choose"):
+        items(root, "mvtec")
+    for path in ("v1/bottle", "v2/bottle"):
+        found, _ = items(root, "mvtec", category=path)
+        assert list(found) == [f"{path}/train/good/0.png"]
+
+
+def test_a_tree_at_the_top_is_chosen_by_a_dot(
+    tree: Callable, items: Callable, picture: Callable
+) -> None:
+    root = tree({"train/good/0.png": picture(1), "old/backup/train/good/1.png": picture(2)})
+    with pytest.raises(BurnishError, match=r"mvtec: \., backup \(\. is the source itself\);"):
+        items(root, "mvtec")
+    found, notes = items(root, "mvtec", category=".")
+    assert list(found) == ["train/good/0.png"]
+    assert "1 images lie outside train and test and are not used: old/backup" in notes[0]
+    for name in ("backup", "old/backup"):
+        found, _ = items(root, "mvtec", category=name)
+        assert list(found) == ["old/backup/train/good/1.png"]
+
+
 def test_mvtec_takes_any_name_of_good_for_good(
     tree: Callable, items: Callable, picture: Callable
 ) -> None:

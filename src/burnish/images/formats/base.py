@@ -65,7 +65,7 @@ class Options:
         table: name of the table inside the source (formats `csv` and `severstal`); empty: the only
             one.
         category: which object to take where a source holds several (`mvtec`, `mpdd`, `btad`,
-            `visa`).
+            `visa`): its folder, or "." where it lies at the top.
     """
 
     part: re.Pattern[str] | None = None

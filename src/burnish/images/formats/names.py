@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
@@ -56,24 +57,30 @@ def one_root(roots: Sequence[str], category: str, what: str) -> str:
 
     Args:
         roots: as the group `root` of `matches`.
-        category: the last folder of the one wanted, or "".
+        category: the one wanted, by its last folder or its whole path, "." for the source's own
+            top; or "".
         what: the format, for errors.
 
     Raises:
         BurnishError: several and none was named, or none of that name.
     """
-    known = {PurePosixPath(root).name: root for root in sorted(set(roots))}
+    paths = {str(PurePosixPath(root)): root for root in sorted(set(roots))}
+    lasts = Counter(PurePosixPath(path).name for path in paths)
+    known = {
+        path if lasts[last := PurePosixPath(path).name] > 1 else last or path: root
+        for path, root in paths.items()
+    }
+    there = ", ".join(sorted(known)) + (" (. is the source itself)" if "." in known else "")
     if category:
-        if category not in known:
+        if category not in paths | known:
             raise BurnishError(
-                f"no class '{category}' in this source; it holds {', '.join(sorted(known))}."
+                f"no class '{category}' in this source; it holds {there}."
                 + nearest(category, known)
             )
-        return known[category]
+        return (paths | known)[category]
     if len(known) > 1:
         raise BurnishError(
-            f"this source holds {len(known)} classes of {what}: {', '.join(sorted(known))}; "
-            "choose one with --class"
+            f"this source holds {len(known)} classes of {what}: {there}; choose one with --class"
         )
     return next(iter(known.values()))
 
