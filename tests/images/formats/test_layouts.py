@@ -328,18 +328,6 @@ def test_yolo_lines_that_mean_nothing_leave_the_frame_out(
         found["images/a.png"].data()
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["names: [pit, 'dent']", "nc: 2\nnames:\n- pit\n- dent\n", "names: {0: pit, 1: dent}\n",
-     "names:\n  0: pit  # small\n  1: \"dent\"\ntrain: x\n", "names: [pit,\n  dent]\nnc: 2\n"],
-)  # fmt: skip
-def test_the_ways_to_write_names(text: str) -> None:
-    from burnish.images.formats.yolo import yaml_names
-
-    assert yaml_names(text) == ["pit", "dent"]
-    assert yaml_names("nc: 2\n") == []
-
-
 def coco_json(**changes: object) -> str:
     return json.dumps({
         "images": [{"id": 7, "file_name": "a.png", "width": 80, "height": 40},

@@ -14,6 +14,7 @@ from burnish.images.formats.masks import Patch, box_patch, polygon_patch
 from burnish.images.formats.names import is_image, not_this, some, without_suffix
 from burnish.images.formats.shapes import Shape, paint, side_of, split_of
 from burnish.images.formats.windows import Frame, Labels, cut
+from burnish.images.formats.yaml_names import yaml_names
 
 CLASS_FILES = ("classes.txt", "obj.names", "labels.txt")
 MOST = 65_000  # classes
@@ -136,35 +137,15 @@ def _label_of(name: str, known: set[str]) -> str | None:
 
 
 def _classes(source: Source, names: list[str]) -> list[str]:
-    """Names of the classes in their order; empty where no file gives them."""
+    """Names of the classes in their order; empty where no file gives them.
+
+    Raises:
+        BurnishError: a YAML file gives them in a way that is not read.
+    """
     for name in names:
         base = PurePosixPath(name).name.lower()
-        if base.endswith((".yaml", ".yml")) and (found := yaml_names(_text(source, name))):
+        if base.endswith((".yaml", ".yml")) and (found := yaml_names(_text(source, name), name)):
             return found
         if base in CLASS_FILES:
             return [line.strip() for line in _text(source, name).splitlines() if line.strip()]
     return []
-
-
-def yaml_names(text: str) -> list[str]:
-    """The key `names` of a data.yaml: `[a, b]`, `{0: a, 1: b}`, or the same line by line.
-
-    No YAML library: this one key in the four ways in which data sets write it.
-    """
-    found = re.search(r"^names\s*:[ \t]*(.*)$((?:\n(?:[ \t]+.*|[ \t]*-.*|[ \t]*))*)", text, re.M)
-    if not found:
-        return []
-    inline, block = re.sub(r"\s#.*", "", found[1]).strip(), found[2]
-    if inline:
-        block = inline + block
-        entries = re.split(r",", block.strip().strip("[]{}").replace("\n", " "))
-    else:
-        entries = [line.strip() for line in block.splitlines() if line.strip()]
-    numbered: dict[int, str] = {}
-    for entry in entries:
-        entry = re.sub(r"^-\s*", "", re.sub(r"\s#.*", "", entry).strip())
-        key = re.match(r"(\d{1,5})\s*:\s*(.*)", entry)
-        number, name = (int(key[1]), key[2]) if key else (len(numbered), entry)
-        if name.strip("'\" "):
-            numbered[number] = name.strip("'\" ")
-    return [numbered.get(n, f"class{n}") for n in range(max(numbered, default=-1) + 1)]
