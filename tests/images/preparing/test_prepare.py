@@ -157,6 +157,23 @@ def test_a_changed_source_is_refused(tmp_path: Path) -> None:
         prepare(source, out)
 
 
+def test_a_source_that_was_only_touched_is_the_same(tmp_path: Path) -> None:
+    source, out = sorted_set(tmp_path / "in"), tmp_path / "out"
+    prepare(source, out)
+    before = state(out)
+    touched = source / "masks/scratch/000.png"
+    os.utime(touched, (1, 1))
+    assert prepare(source, out).status == "already there"
+    assert state(out) == before
+    with pytest.raises(BurnishError, match=r"otherwise: seed was 0 and is now 1\. Choose"):
+        prepare(source, out, Request(seed=1))
+    (out / "manifest.csv").unlink()
+    assert prepare(source, out).status == "mended"
+    touched.write_bytes(touched.read_bytes()[:-1] + b"x")  # of the same size
+    with pytest.raises(BurnishError, match="the source's content has changed"):
+        prepare(source, out)
+
+
 def test_altered_and_deleted_files_are_mended(tmp_path: Path) -> None:
     source, out = sorted_set(tmp_path / "in"), tmp_path / "out"
     prepare(source, out)

@@ -33,6 +33,7 @@ from burnish.images.preparing.placing import Placed, place
 from burnish.images.preparing.record import (
     Record,
     check_recipe,
+    content_of_source,
     damage,
     digest_of_masks,
     digest_of_source,
@@ -40,6 +41,7 @@ from burnish.images.preparing.record import (
     read_record,
     sha256_of,
     strangers,
+    untouched,
 )
 from burnish.images.preparing.split import TEST, TRAIN, crossing
 from burnish.images.preparing.survey import digest_of, not_read, survey
@@ -139,6 +141,7 @@ def _prepare(files: Source, out: Path, request: Request, on_progress: Progress) 
     format = format_named(named) if named else guess(files)
     recipe = _recipe(files, format, request)
     if record is not None:
+        record = untouched(record, recipe, files)
         check_recipe(out, record, recipe)
     status = "prepared" if record is None else "mended" if record.finished else "resumed"
     wrong: list[str] = []
@@ -159,15 +162,16 @@ def _prepare(files: Source, out: Path, request: Request, on_progress: Progress) 
         raise BurnishError(f"{files.path} holds no image that can be used. {'; '.join(why[:3])}")
     placed, notes = place(looked.found, request.split, request.train, request.seed)
     notes = looked.notes + notes
+    content = record.content if record and record.content else content_of_source(files)
     if record is None:
-        Record(recipe).write(out)
+        Record(recipe, content=content).write(out)
     rows, masks = _write(out, placed, on_progress)
     if hasattr(os, "sync"):
         os.sync()  # once, not at each file: until the record says finished, all are looked at again
     write_manifest(out, rows)
     summary = _summary(placed, notes, looked.left_out)
-    finished = Record(recipe, True, sha256_of(out / MANIFEST), digest_of_masks(out, masks), summary)
-    finished.write(out)
+    digests = sha256_of(out / MANIFEST), digest_of_masks(out, masks)
+    Record(recipe, True, *digests, summary, content).write(out)
     prepared = Prepared(out, status, format.name, **summary)
     if wrong:
         prepared.notes.append(f"{len(wrong)} missing or altered files are mended: {some(wrong)}")

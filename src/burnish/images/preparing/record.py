@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Record:
         finished: whether all files have been written.
         manifest, masks: SHA-256 of the manifest, and over all mask files; empty until finished.
         summary: what was reported then.
+        content: SHA-256 over names and contents of the source's files; empty where it is not kept.
     """
 
     recipe: dict[str, Any]
@@ -37,6 +38,7 @@ class Record:
     manifest: str = ""
     masks: str = ""
     summary: dict[str, Any] = field(default_factory=dict)
+    content: str = ""
 
     def write(self, out: Path) -> None:
         atomic_write(out / RECORD, json.dumps(vars(self), indent=1) + "\n")
@@ -102,6 +104,24 @@ def digest_of_source(source: Source) -> str:
             changed = hashlib.sha256(source.read(name)).hexdigest()
         digest.update(f"{name}\0{source.size(name)}\0{changed}\n".encode())
     return digest.hexdigest()
+
+
+def content_of_source(source: Source) -> str:
+    """SHA-256 of an archive; of a folder over names and contents."""
+    if source.path.is_file():
+        return sha256_of(source.path)
+    digest = hashlib.sha256()
+    for name in source.names():
+        digest.update(f"{name}\0{hashlib.sha256(source.read(name)).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def untouched(record: Record, recipe: dict[str, Any], source: Source) -> Record:
+    """The record with the recipe's digest, if nothing but times of the source has changed."""
+    digest = recipe["digest"]
+    if record.recipe.get("digest") != digest and record.content == content_of_source(source):
+        return replace(record, recipe=record.recipe | {"digest": digest})
+    return record
 
 
 def sha256_of(path: Path) -> str:
