@@ -510,6 +510,20 @@ def test_severstal(tree: Callable, items: Callable, picture: Callable) -> None:
     assert any("test_images/e.jpg" in note for note in notes)
 
 
+def test_severstal_rows_of_one_image_and_class_are_joined(
+    tree: Callable, items: Callable, picture: Callable
+) -> None:
+    root = tree({
+        "train.csv": "ImageId,ClassId,EncodedPixels\na.jpg,1,1 5\na.jpg,1,20 7\na.jpg,2,9 8\n",
+        "train_images/a.jpg": picture(1, 4, 8),
+    })  # fmt: skip
+    found, _ = items(root, "severstal")
+    assert found["train_images/a.jpg"].kind == "class1"  # 12 px against 8
+    assert np.flatnonzero(marked(found["train_images/a.jpg"]).T).tolist() == [
+        *range(5), *range(8, 16), *range(19, 26),
+    ]  # fmt: skip
+
+
 def test_severstal_as_it_was_first_published(
     tree: Callable, items: Callable, picture: Callable
 ) -> None:

@@ -6,6 +6,7 @@ import csv
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -92,13 +93,13 @@ class Severstal:
     ) -> Iterator[Item]:
         names = source.names()
         table = _table(source, options.table, {"encodedpixels"}, "Severstal's table", "train.csv")
-        marks: dict[str, dict[str, str]] = defaultdict(dict)
+        marks: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         for row in _rows(source, table):
             image, kind = row.get("imageid", ""), row.get("classid", "")
             if not image:
                 image, _, kind = row.get("imageid_classid", "").rpartition("_")
             if row["encodedpixels"].strip():
-                marks[image][kind] = row["encodedpixels"]
+                marks[image][kind].append(row["encodedpixels"])
         images = [
             n for n in names if is_image(n) and PurePosixPath(n).parent.name == "train_images"
         ]
@@ -108,7 +109,10 @@ class Severstal:
             stem, runs = PurePosixPath(name).stem, marks.pop(PurePosixPath(name).name, {})
             data = partial(source.read, name)
             try:
-                values = {kind: [int(v) for v in text.split()] for kind, text in runs.items()}
+                values = {
+                    kind: [[int(v) for v in text.split()] for text in texts]
+                    for kind, texts in runs.items()
+                }
             except ValueError:
                 yield unusable(name, f"its run lengths in {table} are no numbers")
                 continue
@@ -122,16 +126,17 @@ class Severstal:
                  f"{some(unused)}")  # fmt: skip
 
 
-def _largest(runs: dict[str, list[int]]) -> str:
-    return f"class{max(sorted(runs), key=lambda kind: sum(runs[kind][1::2]))}"
+def _largest(runs: dict[str, list[list[int]]]) -> str:
+    areas = {kind: sum(sum(row[1::2]) for row in rows) for kind, rows in runs.items()}
+    return f"class{max(sorted(areas), key=lambda kind: areas[kind])}"
 
 
-def _decoded(source: Source, name: str, runs: dict[str, list[int]]) -> Mask | None:
+def _decoded(source: Source, name: str, runs: dict[str, list[list[int]]]) -> Mask | None:
     if not runs:
         return None
     header = read_header_bytes(source.read(name), name)
     mask = np.zeros((header.height, header.width), bool)
-    for values in runs.values():
+    for values in chain.from_iterable(runs.values()):
         mask |= mask_of_runs(values, *mask.shape)
     return mask
 
