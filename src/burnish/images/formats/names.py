@@ -29,17 +29,23 @@ def some(names: Iterable[str], count: int = 3) -> str:
 
 
 def find_sibling(stem: str, known: dict[str, str]) -> str | None:
-    """The file whose name without suffix is `stem`, in upper or lower case."""
-    return known.get(stem.lower())
+    """The file whose name without suffix is `stem`, else the one that differs in case alone."""
+    return known.get(stem) or known.get(stem.lower())
 
 
 def by_stem(names: Iterable[str]) -> dict[str, str]:
-    """Image files by lower-case name without suffix, for `find_sibling`; the first one wins."""
-    found: dict[str, str] = {}
+    """Image files by name without suffix, as it is and in lower case, for `find_sibling`.
+
+    The first one wins, but for a name that is another's in lower case: that one's is its own.
+    """
+    exact: dict[str, str] = {}
+    lower: dict[str, str] = {}
     for name in names:
         if is_image(name):
-            found.setdefault(without_suffix(name).lower(), name)
-    return found
+            stem = without_suffix(name)
+            exact.setdefault(stem, name)
+            lower.setdefault(stem.lower(), name)
+    return lower | exact
 
 
 def matches(names: Iterable[str], pattern: str) -> list[re.Match[str]]:
