@@ -612,6 +612,30 @@ def test_folder_by_name(tree: Callable, items: Callable, picture: Callable) -> N
     assert notes == ["1 defective images have no mask in the source: dent/002.jpg"]
 
 
+def test_folder_with_masks_beside_the_images(
+    tree: Callable, items: Callable, picture: Callable
+) -> None:
+    root = tree({
+        "good/0.png": picture(1), "good/0_mask.png": EMPTY, "good/1_mask.png": picture(2),
+        "scratch/0.jpg": picture(3), "scratch/0_mask.png": MARK,
+        "scratch/1.png": picture(4), "scratch/1_GT.png": MARK,
+    })  # fmt: skip
+    found, notes = items(root, "folder")
+    assert kinds(found) == {
+        "good/0.png": GOOD, "good/1_mask.png": GOOD,  # of no image
+        "scratch/0.jpg": "scratch", "scratch/1.png": "scratch",
+    }  # fmt: skip
+    for name in ("scratch/0.jpg", "scratch/1.png"):
+        assert np.array_equal(marked(found[name]), MARK > 0)
+    assert not marked(found["good/0.png"]).any()
+    assert notes == [
+        "3 images are masks of those beside them: good/0_mask.png, scratch/0_mask.png, "
+        "scratch/1_GT.png"
+    ]
+    found, _ = items(root, "folder", good=("good/*",))
+    assert len(found) == 4
+
+
 @pytest.mark.parametrize(
     ("options", "wanted"),
     [

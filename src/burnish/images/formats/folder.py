@@ -15,6 +15,7 @@ from burnish.images.formats.base import GOOD, Item, Options
 from burnish.images.formats.masks import mask_in
 from burnish.images.formats.names import by_stem, find_sibling, is_image, some, without_suffix
 
+MASK_TAILS = ("_mask", "", "_gt")
 MASK_NAMES = {"ground_truth", "groundtruth", "gt", "mask", "masks", "labels"}
 UNNAMED = "defect"
 
@@ -24,7 +25,8 @@ class Folder:
 
     Without patterns: the images below a sub-folder named good, ok, normal, free, pass or io are
     good; every other sub-folder is a kind of defect. A sub-folder ground_truth or masks may hold
-    masks: `<kind>/<stem>[_mask]`, or `<stem>[_mask]`.
+    masks: `<kind>/<stem>[_mask]`, or `<stem>[_mask]`. Without one, `<stem>_mask` or `<stem>_gt`
+    beside an image is its mask.
 
     A pattern is matched with the path inside the source, and `*` goes across slashes. With good
     patterns only, all other images are defective; with bad ones only, all others are good.
@@ -51,6 +53,10 @@ class Folder:
         inside = [name.removeprefix(root) for name in images]
         masks = [name for name in inside if _top(name).lower() in MASK_NAMES]
         shown = [name for name in inside if _top(name).lower() not in MASK_NAMES]
+        beside = {} if masks else _masks_beside(shown)
+        if taken := set(beside.values()):
+            shown = [name for name in shown if name not in taken]
+            note(f"{len(taken)} images are masks of those beside them: {some(sorted(taken))}")
         kinds = _by_pattern(shown, root, options) or _by_folder(shown, root, source)
         other = [name for name in shown if name not in kinds]
         if other:
@@ -59,7 +65,8 @@ class Folder:
         folders = sorted({_top(name) for name in masks})
         bare = []
         for name, kind in kinds.items():
-            mask = None if kind == GOOD else _mask_of(name, folders, files)
+            # one beside a good image is looked at: it may say otherwise
+            mask = beside.get(name) or (None if kind == GOOD else _mask_of(name, folders, files))
             if kind != GOOD and mask is None:
                 bare.append(name)
             stem = without_suffix(name.partition("/")[2] or name).replace("/", "_")
@@ -127,10 +134,21 @@ def _mask_of(name: str, folders: Sequence[str], files: dict[str, str]) -> str | 
     whole, below = without_suffix(name), without_suffix(name.partition("/")[2] or name)
     for folder in folders:
         for stem in (whole, below):
-            for tail in ("_mask", "", "_gt"):
+            for tail in MASK_TAILS:
                 if found := find_sibling(f"{folder}/{stem}{tail}", files):
                     return found
     return None
+
+
+def _masks_beside(names: Sequence[str]) -> dict[str, str]:
+    """The mask of each image that has one in its own folder: `<stem>_mask` beside `<stem>`."""
+    files = by_stem(names)
+    found: dict[str, str] = {}
+    for name in names:
+        for tail in filter(None, MASK_TAILS):
+            if mask := find_sibling(without_suffix(name) + tail, files):
+                found.setdefault(name, mask)
+    return found
 
 
 def _top(name: str) -> str:

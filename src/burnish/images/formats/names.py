@@ -36,7 +36,7 @@ def find_sibling(stem: str, known: dict[str, str]) -> str | None:
 def by_stem(names: Iterable[str]) -> dict[str, str]:
     """Image files by name without suffix, as it is and in lower case, for `find_sibling`.
 
-    The first one wins, but for a name that is another's in lower case: that one's is its own.
+    Of several with one name the first wins; those that differ in case alone each have their own.
     """
     exact: dict[str, str] = {}
     lower: dict[str, str] = {}
