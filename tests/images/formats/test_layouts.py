@@ -328,6 +328,24 @@ def test_yolo_lines_that_mean_nothing_leave_the_frame_out(
         found["images/a.png"].data()
 
 
+def test_yolo_says_what_it_does_not_use_and_reads_classes_as_floats(
+    tree: Callable, items: Callable, picture: Callable
+) -> None:
+    root = tree({
+        "images/a.png": picture(1), "labels/a.txt": "2.0 .5 .5 .5 .5",
+        "more/b.png": picture(2), "labels/c.txt": "0 .5 .5 .5 .5",
+    })  # fmt: skip
+    found, notes = items(root, "yolo", window=0)
+    assert kinds(found) == {"images/a.png": "class2"}
+    assert "1 images lie outside images and are not used: more/b.png" in notes
+    assert "1 label files have no image and are not used: labels/c.txt" in notes
+    root = tree({"labels/classes.txt": "pit\n", "labels/a.txt": "0.5 .5 .5 .5 .5"})
+    found, notes = items(root, "yolo", window=0)
+    assert "1 label files have no image and are not used: labels/c.txt" in notes
+    with pytest.raises(BurnishError, match=r"a\.txt, line 1, names class 0\.5; there are 1"):
+        found["images/a.png"].data()
+
+
 def coco_json(**changes: object) -> str:
     return json.dumps({
         "images": [{"id": 7, "file_name": "a.png", "width": 80, "height": 40},

@@ -41,8 +41,8 @@ class Yolo:
     ) -> Iterator[Item]:
         names = source.names()
         known = set(names)
-        images = [n for n in names if is_image(n) and ("images" in n.split("/")[:-1])]
-        images = images or [n for n in names if is_image(n)]
+        every = [n for n in names if is_image(n)]
+        images = [n for n in every if "images" in n.split("/")[:-1]] or every
         if not any(_label_of(name, known) for name in images):
             raise not_this("a YOLO set", "images/*.jpg with labels/*.txt", names)
         classes = _classes(source, names)
@@ -55,6 +55,12 @@ class Yolo:
             note(
                 f"{len(bare)} frames have no label file and count as free of objects: {some(bare)}"
             )
+        if outside := sorted(set(every) - set(images)):
+            note(f"{len(outside)} images lie outside images and are not used: {some(outside)}")
+        labels = {n for n in names if n.endswith(".txt") and "labels" in n.split("/")[:-1]}
+        labels -= {n for n in labels if PurePosixPath(n).name.lower() in CLASS_FILES}
+        if lone := sorted(labels - {_label_of(name, known) for name in images}):
+            note(f"{len(lone)} label files have no image and are not used: {some(lone)}")
         sides = split_of(str(PurePosixPath(name).parent) for name in images)
         sided = [(name, sides[str(PurePosixPath(name).parent)]) for name in images]
         frames = (
@@ -77,7 +83,8 @@ def _frame(source: Source, name: str, label: str | None, classes: list[str], sid
 
 def _most(source: Source, label: str | None) -> int:
     """The highest class number in a label file."""
-    numbers = re.findall(r"^\s*(\d{1,9})\s", _text(source, label) if label else "", re.MULTILINE)
+    text = _text(source, label) if label else ""
+    numbers = re.findall(r"^\s*(\d{1,9})(?:\.0*)?\s", text, re.MULTILINE)
     return min(max(map(int, numbers), default=0), MOST)
 
 
@@ -98,17 +105,17 @@ def _shapes(source: Source, name: str, classes: int) -> list[Shape]:
             continue
         where = f"its label {name}, line {number}"
         try:
-            kind, values = int(fields[0]), [float(field) for field in fields[1:]]
+            kind, *values = (float(field) for field in fields)
         except ValueError:
             raise BurnishError(f"{where}, holds no numbers: {line[:40]!r}") from None
-        if not 0 <= kind < classes:
-            raise BurnishError(f"{where}, names class {kind}; there are {classes}")
+        if not (kind.is_integer() and 0 <= kind < classes):
+            raise BurnishError(f"{where}, names class {kind:g}; there are {classes}")
         if not all(-SLACK + 1 <= value <= SLACK for value in values):  # refuses NaN, too
             raise BurnishError(f"{where}, has values outside 0 ... 1: not fractions of the image?")
         if len(values) in (4, 5):  # a fifth is a detector's confidence
-            shapes.append(Shape(kind, [partial(_box, values[:4])], where))
+            shapes.append(Shape(int(kind), [partial(_box, values[:4])], where))
         elif len(values) >= 6 and len(values) % 2 == 0:
-            shapes.append(Shape(kind, [partial(_polygon, values)], where))
+            shapes.append(Shape(int(kind), [partial(_polygon, values)], where))
         else:
             raise BurnishError(f"{where}, has {len(values)} values: neither box nor polygon")
     return shapes
