@@ -88,3 +88,8 @@ def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[st
             save_file(tensors, beside, metadata=metadata)
         except SafetensorError as error:  # what it raises for a full disk is no OSError
             raise OSError(str(error)) from error
+
+
+def printable(text: str) -> str:
+    """Text that UTF-8 can hold: file names on Linux are bytes, and may be anything."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -89,6 +90,23 @@ def test_the_models_own_images_are_those_held_out(run_folder: Path, metal: Path)
     others = gate_images(card, metal / "test" / "good")
     assert [p.parent.name for p in others.good] == ["good"] * 6
     assert others.tested == ()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file names are bytes on POSIX systems alone")
+def test_names_that_are_no_utf8_are_learnt_from_and_found_again(
+    metal: Path, micro: dict, tmp_path: Path
+) -> None:
+    folder = tmp_path / os.fsdecode(b"d\xe4")
+    (folder / "train" / "good").mkdir(parents=True)
+    for path in sorted((metal / "train" / "good").iterdir()):
+        shutil.copyfile(path, folder / "train" / "good" / os.fsdecode(b"\xe4" + path.name.encode()))
+    (folder / "train" / "good" / os.fsdecode(b"\xe4.png")).write_bytes(b"no picture")
+    card = Detector.train(folder, "tiny", tmp_path / "run", steps=2, **micro).card
+    assert Detector.load(tmp_path / "run").card == card
+    own = gate_images(card, folder)
+    assert ["\\udce4" + os.fsencode(p.name)[1:].decode() for p in own.good] == card.data["held_out"]
+    assert not own.stand_in
+    assert "\\udce4.png" in card.data["skipped"][0]
 
 
 def test_without_images_there_is_no_export(run_folder: Path, tmp_path: Path) -> None:

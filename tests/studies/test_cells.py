@@ -68,13 +68,13 @@ def test_a_cell_is_named_after_what_makes_its_result(
     ]  # fmt: skip
 
 
-def test_cells_that_train_alike_follow_one_another(
+def test_cells_that_only_score_otherwise_come_last(
     study_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     rows = "".join(
         f"[[row]]\nlabel = '{label}'\nsettings = {{ {settings} }}\n"
         for label, settings in {
-            "a": "tome_r = 0", "b": "tome_r = 1", "c": "tome_r = 0, smoothing = 3",
+            "a": "tome_r = 0", "b": "tome_r = 0, smoothing = 3", "c": "tome_r = 1",
             "d": "tome_r = 1",
         }.items()
     )  # fmt: skip
@@ -101,6 +101,17 @@ def test_fingerprint_sees_every_byte_that_counts(metal: Path, tmp_path: Path) ->
     (data / "manifest.csv").write_text("path\n")
     seen.add(fingerprint_of(data))
     assert len(seen) == 4
+
+
+def test_fingerprint_sees_what_lies_in_linked_folders(metal: Path, tmp_path: Path) -> None:
+    """As training and test do; a link to a folder around it is no reason to walk for ever."""
+    linked = tmp_path / "linked"
+    for below in ("train/good", "test", "ground_truth", "manifest.csv"):
+        (linked / below).parent.mkdir(parents=True, exist_ok=True)
+        if (metal / below).exists():
+            (linked / below).symlink_to(metal / below)
+    (linked / "train" / "around").symlink_to(linked)
+    assert fingerprint_of(linked) == fingerprint_of(metal)
 
 
 def test_data_that_cannot_serve_is_told_before_anything_runs(

@@ -109,6 +109,18 @@ def test_a_study_stopped_killed_and_resumed_gives_the_table_of_one_never_disturb
     assert table(rough) == expected
 
 
+@pytest.mark.slow
+def test_of_two_cells_at_once_that_train_alike_one_takes_the_others_weights(
+    study_file: Callable[..., Path], studies_data: Path, tmp_path: Path
+) -> None:
+    rows = "[[row]]\nlabel = 'a'\n[[row]]\nlabel = 'b'\nsettings = { error = 'absolute' }\n"
+    plan = make_plan(load_study(study_file(rows=rows)), "micro", studies_data, tmp_path)
+    _, _, failed = run_study(plan, 2, "burnish study", no_news)
+    assert failed == {}
+    logs = [(cell.folder / "log.txt").read_text() for cell in plan.cells]
+    assert sum("only scoring differs" in log for log in logs) == 1
+
+
 def test_a_damaged_cell_is_told_before_the_others_are_run(
     study_file: Callable[..., Path], studies_data: Path, tmp_path: Path
 ) -> None:
@@ -233,7 +245,7 @@ def test_a_worker_killed_from_outside_is_told(
     monkeypatch.setattr(run_module, "subprocess", Subprocess)
     told: list[News] = []
     work = task(tmp_path)
-    failed = run_tasks([lambda: work], 1, told.append)
+    failed = run_tasks([work], 1, told.append)
     assert [n.stage for n in told] == ["begun", "failed"]
     problem = failed[work.folder]
     assert "ended with code -9" in problem or "broke off" in problem
@@ -242,7 +254,7 @@ def test_a_worker_killed_from_outside_is_told(
 @pytest.mark.slow
 def test_a_bug_in_a_worker_leaves_its_traceback_in_the_log(tmp_path: Path) -> None:
     work = task(tmp_path)  # a task that lacks what run_cell wants
-    failed = run_tasks([lambda: work], 1, no_news)
+    failed = run_tasks([work], 1, no_news)
     assert failed[work.folder].startswith("KeyError: ")
     assert str(tmp_path / "cell/log.txt") in failed[work.folder]
     assert "Traceback" in (tmp_path / "cell/log.txt").read_text()

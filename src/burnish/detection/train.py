@@ -46,6 +46,7 @@ from burnish.detection.stages import (
 )
 from burnish.drawing import some_of
 from burnish.errors import BurnishError
+from burnish.files import printable
 from burnish.images.dataset import (
     MIN_GOOD,
     find_training_images,
@@ -187,7 +188,7 @@ def _train_into(
     )
     held_images = Subset(store, held)
     image_scorer = ImageScorer(scorer, settings, roi)
-    shown, names = [parts[i] for i in held], [store.paths[i].name for i in held]
+    shown, names = [parts[i] for i in held], [printable(store.paths[i].name) for i in held]
     judged, total = count(1), image_scorer.calibration_passes * len(held)
     calibration, scores = image_scorer.calibrate(
         held_images,
@@ -210,14 +211,14 @@ def _train_into(
         shape=generator.shape,
         calibration=calibration,
         data={
-            "folder": str(data.resolve()),
+            "folder": printable(str(data.resolve())),
             "fingerprint": identity["fingerprint"],
             "training_images": len(training),
             "held_out_images": len(held),
             "held_out_parts": len(set(shown)),
             "held_out": names,
             "oddest": None if oddest is None else asdict(oddest),
-            "skipped": store.skipped,
+            "skipped": [printable(sentence) for sentence in store.skipped],
             "aspects": [min(aspects), max(aspects)],  # height / width
             "sizes": [list(size) for size in sorted(set(store.sizes))[:20]],
             "smallest": [min(sides) for sides in zip(*store.sizes, strict=True)],  # height, width

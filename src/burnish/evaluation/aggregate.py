@@ -26,10 +26,10 @@ from burnish.evaluation.rows import (
     PixelSummary,
     StressRow,
     Timing,
-    printable,
 )
 from burnish.evaluation.stress import CHANGES
 from burnish.evaluation.trivial import trivial_rows
+from burnish.files import printable
 from burnish.images.dataset import MASK_NAMING, images_in
 from burnish.images.statistics import bytes_follow_pixels
 

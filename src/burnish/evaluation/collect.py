@@ -16,8 +16,9 @@ from burnish.detection.ranges import TrainingRange
 from burnish.detection.result import Result, Speed
 from burnish.errors import BurnishError
 from burnish.evaluation.pixels import PixelCounter
-from burnish.evaluation.rows import ImageRow, Unreadable, printable
+from burnish.evaluation.rows import ImageRow, Unreadable
 from burnish.evaluation.stress import CHANGES, Picture, equalise
+from burnish.files import printable
 from burnish.images.dataset import TestImage
 from burnish.images.formats.masks import mask_of_file
 from burnish.images.reader import Header, read_header_bytes

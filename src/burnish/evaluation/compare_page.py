@@ -26,10 +26,9 @@ from burnish.evaluation.compare_training import (
 )
 from burnish.evaluation.pages import duration, number, plain, render
 from burnish.evaluation.parts import csv_text, write_figures
-from burnish.evaluation.record import printable
 from burnish.evaluation.seeds import OverSeeds
 from burnish.evaluation.summary import percent
-from burnish.files import atomic_write
+from burnish.files import atomic_write, printable
 
 
 def write_comparison(runs: Sequence[Run], out: str | Path) -> Path:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from burnish.evaluation.compare import Run
-from burnish.evaluation.record import ModelFacts, printable
+from burnish.evaluation.record import ModelFacts
+from burnish.files import printable
 
 FACTS = {
     "training_folder": "training folder",

@@ -17,7 +17,8 @@ from burnish.detection.pictures import heatmap, outline, residual
 from burnish.detection.result import Result
 from burnish.errors import BurnishError
 from burnish.evaluation.collect import Inspector, name_of, read_mask
-from burnish.evaluation.record import Evaluation, ImageRow, printable
+from burnish.evaluation.record import Evaluation, ImageRow
+from burnish.files import printable
 from burnish.images.dataset import TestImage, find_test_images
 from burnish.images.reader import to_channels
 

@@ -11,8 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import burnish
-from burnish.evaluation.record import Interval, printable
+from burnish.evaluation.record import Interval
 from burnish.evaluation.summary import percent
+from burnish.files import printable
 
 
 def render(template: str, script: str | None = None, **values: Any) -> str:

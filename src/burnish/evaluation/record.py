@@ -27,14 +27,13 @@ from burnish.evaluation.rows import (
     TrivialRow,
     Unlike,
     Unreadable,
-    printable,
 )
 from burnish.files import atomic_write
 
 __all__ = [
     "BEST_F1_NOTE", "FORMAT", "Equalised", "EscapesAt", "Evaluation", "ImageRow", "Interval",
     "KindRow", "ModelFacts", "PixelMetrics", "PixelSummary", "StressRow", "Timing", "TrivialRow",
-    "Unlike", "Unreadable", "printable", "save_json", "save_scores",
+    "Unlike", "Unreadable", "save_json", "save_scores",
 ]  # fmt: skip
 
 FORMAT = 2  # 2: intervals, pixel level, trivial statistics, equalised, stress

@@ -11,10 +11,10 @@ from burnish.evaluation.evaluate import Inspector
 from burnish.evaluation.gallery import Gallery, make_galleries
 from burnish.evaluation.pages import facts, number, plain, render
 from burnish.evaluation.parts import write_figures, write_galleries, write_tables
-from burnish.evaluation.record import Evaluation, PixelMetrics, printable
+from burnish.evaluation.record import Evaluation, PixelMetrics
 from burnish.evaluation.scales import scale_table
 from burnish.evaluation.summary import cautions, percent, verdict
-from burnish.files import atomic_write
+from burnish.files import atomic_write, printable
 from burnish.setting_groups import GROUPS
 
 CONTENTS = (

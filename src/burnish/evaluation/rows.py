@@ -235,8 +235,3 @@ class ModelFacts(Frozen):
     training_fingerprint: str | None = None
     training_folder: str | None = None
     versions: dict[str, str] = Field(default_factory=dict)
-
-
-def printable(text: str) -> str:
-    """Text that UTF-8 can hold: file names on Linux are bytes, and may be anything."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

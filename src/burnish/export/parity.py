@@ -12,6 +12,7 @@ from burnish.detection.detector import Detector
 from burnish.detection.model_file import ModelCard
 from burnish.drawing import some_of
 from burnish.errors import BurnishError
+from burnish.files import printable
 from burnish.images.dataset import GOOD, find_test_images, images_in
 
 MOST_IMAGES = 1000
@@ -155,8 +156,8 @@ def gate_images(card: ModelCard, data: Path | None) -> GateImages:
     folder = root / "train" / GOOD
     good = images_in(folder if folder.is_dir() else root)
     names, stand_in = set(card.data.get("held_out", ())), False
-    if data is None or root.resolve() == Path(card.data["folder"]).resolve():
-        held = [path for path in good if path.name in names]
+    if data is None or printable(str(root.resolve())) == card.data["folder"]:
+        held = [path for path in good if printable(path.name) in names]
         stand_in = bool(good) and not held
         good = held or good
     tested = [image.path for image in find_test_images(root)] if (root / "test").is_dir() else []

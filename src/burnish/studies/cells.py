@@ -186,13 +186,12 @@ def make_cell(study: Study, scale: Scale, row: Row, dataset: Dataset, seed: int,
 
 
 def distinct(cells: Sequence[Cell]) -> list[Cell]:
-    """The cells to run: one for each folder, those with the same weights behind one another."""
+    """The cells to run: one for each folder. First one of each kind of weights, then those that
+    take their weights from it: at once they would wait for each other."""
     first = {cell.folder: cell for cell in reversed(cells)}
-    order: dict[str, int] = {}
-    for cell in cells:
-        order.setdefault(cell.training_key, len(order))
+    trains = {cell.training_key: cell for cell in reversed(cells)}
     kept = [cell for cell in cells if first[cell.folder] is cell]
-    return sorted(kept, key=lambda cell: order[cell.training_key])
+    return sorted(kept, key=lambda cell: trains[cell.training_key] is not cell)
 
 
 def _differences(scale: Scale, settings: Settings) -> list[str]:

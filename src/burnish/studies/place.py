@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import burnish
@@ -31,13 +33,22 @@ def commit() -> str:
 
 
 def fingerprint_of(data: Path) -> str:
-    """SHA-256 over names and bytes of every file that training and test could read."""
+    """SHA-256 over names and bytes of every file that training and test could read, those in
+    linked folders too."""
     digest = hashlib.sha256()
     files = [data / MANIFEST] if (data / MANIFEST).is_file() else []
     for name in PARTS:
-        files += [path for path in (data / name).rglob("*") if path.is_file()]
+        files += _files_below(data / name)
     for path in sorted(files):
         digest.update(path.relative_to(data).as_posix().encode("utf-8", "surrogateescape"))
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder, followlinks=True):
+        here = Path(root).resolve()
+        # A link to a folder that it lies in would be walked until the system refuses.
+        folders[:] = [n for n in folders if not here.is_relative_to((here / n).resolve())]
+        yield from (path for name in names if (path := Path(root, name)).is_file())

@@ -39,7 +39,7 @@ def run_cell(task: dict[str, Any], tell: Tell) -> None:
     """
     folder = Path(task["folder"])
     commits = _note_commit(folder)
-    _take_weights(folder, task["siblings"])
+    _take_weights(folder, task["training_key"])
     points = [_point(task, epoch, tell) for epoch in task["points"]]
     detector = _train(task, folder, tell, task["changes"])
     if points:
@@ -134,12 +134,13 @@ def _test(detector: Detector, folder: Path, data: Path, tell: Tell) -> tuple[Eva
     return evaluation, time.monotonic() - start
 
 
-def _take_weights(folder: Path, siblings: list[str]) -> None:
-    """Copy the checkpoint of a finished cell that trained alike: then only calibration is left."""
+def _take_weights(folder: Path, training_key: str) -> None:
+    """Copy the checkpoint of a finished cell that trained alike: then only calibration is left.
+
+    Looked for under the lock of all that train alike, so that none of them is still at it."""
     if (folder / CHECKPOINT).exists():
         return
-    for name in siblings:
-        other = Path(name)
+    for other in sorted(folder.parent.glob(f"*-{training_key}-*")):
         if other != folder and (other / RESULT).is_file() and (other / CHECKPOINT).is_file():
             with atomic_path(folder / CHECKPOINT) as beside:
                 shutil.copyfile(other / CHECKPOINT, beside)

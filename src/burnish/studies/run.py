@@ -58,7 +58,7 @@ def task_of(cell: Cell, keep_checkpoint: bool) -> Task:
         "kind": "quality",
         "folder": str(cell.folder),
         "lock": str(cells / ".locks" / f"{cell.training_key}.lock"),
-        "siblings": [str(p) for p in sorted(cells.glob(f"*-{cell.training_key}-*"))],
+        "training_key": cell.training_key,
         "keep_checkpoint": keep_checkpoint,
         "data": str(cell.data),
         "dataset": cell.dataset,
@@ -78,26 +78,19 @@ def run_cells(cells: Sequence[Cell], jobs: int, on_news: Callable[[News], None])
         Interrupted: SIGINT came; running cells have saved their training.
     """
     keys = [cell.training_key for cell in cells]
-    waiting: list[Callable[[], Task]] = [
-        # Made when its turn has come: by then a cell that trained alike may lie there.
-        lambda cell=cell: task_of(cell, keys.count(cell.training_key) > 1)  # type: ignore[misc]
-        for cell in cells
-    ]
-    return run_tasks(waiting, jobs, on_news)
+    tasks = [task_of(cell, keys.count(cell.training_key) > 1) for cell in cells]
+    return run_tasks(tasks, jobs, on_news)
 
 
-def run_tasks(
-    tasks: Sequence[Callable[[], Task]], jobs: int, on_news: Callable[[News], None]
-) -> dict[Path, str]:
+def run_tasks(tasks: Sequence[Task], jobs: int, on_news: Callable[[News], None]) -> dict[Path, str]:
     """Run tasks, at most `jobs` at once; one that fails does not stop the others."""
     failed: dict[Path, str] = {}
     workers: set[subprocess.Popen[str]] = set()
     stopping = threading.Event()
 
-    def run(make: Callable[[], Task]) -> None:
+    def run(task: Task) -> None:
         if stopping.is_set():
             return
-        task = make()
         on_news(News(task.title, "begun"))
         problem = _run_task(task, workers, stopping, on_news)
         if problem and not stopping.is_set():
@@ -106,7 +99,7 @@ def run_tasks(
             on_news(News(task.title, "failed" if problem else "finished", 1.0, problem))
 
     with ThreadPoolExecutor(jobs) as pool:
-        futures: set[Future[None]] = {pool.submit(run, make) for make in tasks}
+        futures: set[Future[None]] = {pool.submit(run, task) for task in tasks}
         try:
             while futures:
                 ended, futures = wait(futures, timeout=0.5, return_when=FIRST_COMPLETED)

@@ -110,8 +110,7 @@ def run_study(
     for cell in planned.cells:
         cell.result()  # a damaged one is told now, not after days of the others
     if planned.study.kind == "cost":
-        tasks = [lambda task=task: task for task in planned.missing_tasks]
-        failed = run_tasks(tasks, 1, on_news)
+        failed = run_tasks(planned.missing_tasks, 1, on_news)
     else:
         failed = run_cells(planned.missing, jobs, on_news)
     report = report_of(planned, failed, command)
