@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +199,24 @@ def test_hidden_tokens_dropped(metal: Path, micro: dict, tmp_path: Path) -> None
     image = np.asarray(Image.open(metal / "test" / "good" / "000.png"))
     one, two = Detector.load(out).inspect(image), Detector.load(out / "model.pt2").inspect(image)
     assert two.score == pytest.approx(one.score, rel=1e-5)
+
+
+def test_int8_is_tried_on_images_that_did_not_set_its_ranges(
+    run_folder: Path, metal: Path, tmp_path: Path
+) -> None:
+    card = Detector.load(run_folder).card
+    assert gate_images(card, None).for_ranges == gate_images(card, None).good
+    alone = gate_images(card, metal / "test" / "good")  # six, and nothing beside them
+    assert alone.for_ranges == alone.good[:3]
+    said: list[str] = []
+    folder = metal / "test" / "good"
+    with suppress(BurnishError):  # a network of twelve steps need not pass in 8 bits
+        export_model(run_folder, "onnx", tmp_path / "m.onnx", folder, True, said.append)
+    assert said[2:] == ["calibrating int8 on 3 good images", "comparing on 6 images"]
+    (tmp_path / "one").mkdir()
+    shutil.copy(metal / "test" / "good" / "000.png", tmp_path / "one")
+    with pytest.raises(BurnishError, match="is tried on others, and there is a single one"):
+        export_model(run_folder, "onnx", tmp_path / "m.onnx", tmp_path / "one", True)
 
 
 def test_int8_moves_the_threshold_only_as_far_as_good_images_need(

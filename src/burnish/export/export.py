@@ -69,8 +69,8 @@ def export_model(
     Args:
         path: model file or run folder.
         out: the file to write; by default beside the model. Its suffix must be the format's.
-        data: images to compare on, see `parity.gate_images`; with `int8` the good ones among them
-            also set the ranges of the quantised products.
+        data: images to compare on, see `parity.gate_images`; with `int8` good ones among them, half
+            of them where no others are, also set the ranges of the quantised products.
         tell: told of each stage.
         on_image: called with (done, all) during the comparison.
 
@@ -103,8 +103,12 @@ def export_model(
             "loops: export in float32"
         )
     images = gate_images(detector.card, data)
-    if int8 and not images.good:
-        raise BurnishError("--int8 sets its ranges on good images, and there are only test images")
+    if int8 and not images.for_ranges:
+        what = "only test images" if images.tested else "a single one"
+        raise BurnishError(
+            f"--int8 sets its ranges on good images and is tried on others, and there is {what}: "
+            "give more with --data FOLDER"
+        )
     tolerance = INT8_TOLERANCE if int8 else tolerance_of(detector.card)
     versions = {"burnish": burnish.__version__, "torch": torch.__version__}
     versions |= {package: packages.version(package) for package in PACKAGES[to]}
@@ -120,9 +124,10 @@ def export_model(
             tell("writing ONNX")
             proto = to_onnx(program)
             if int8:
-                tell(f"calibrating int8 on {len(images.good)} good images")
-                proto = quantise(proto, detector.model.generator, images.good)
-                threshold = raise_threshold(proto, detector, images.good)
+                known = images.for_ranges
+                tell(f"calibrating int8 on {len(known)} good images")
+                proto = quantise(proto, detector.model.generator, known)
+                threshold = raise_threshold(proto, detector, known)
                 record = record.model_copy(update={"threshold": threshold})
             with _writing(target):
                 (write_onnx if to == "onnx" else write_openvino)(proto, record, beside)

@@ -132,6 +132,11 @@ class GateImages:
     def all(self) -> tuple[Path, ...]:
         return self.good + self.tested
 
+    @property
+    def for_ranges(self) -> tuple[Path, ...]:
+        """Good images for int8 to set its ranges and threshold by; never all that try it after."""
+        return self.good if self.tested else self.good[: len(self.all) // 2]
+
 
 def gate_images(card: ModelCard, data: Path | None) -> GateImages:
     """The images to compare on: good ones, and what lies in the data set's test folder.
