@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 from html import unescape
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from burnish import Detector
 from burnish.errors import BurnishError
 from burnish.evaluation.compare import (
     Line,
@@ -22,7 +24,8 @@ from burnish.evaluation.compare import (
     over_seeds_of,
     short_names,
 )
-from burnish.evaluation.compare_page import range_of, text_of, warning, write_comparison
+from burnish.evaluation.compare_page import as_json, range_of, text_of, warnings, write_comparison
+from burnish.evaluation.evaluate import evaluate
 from burnish.evaluation.record import FORMAT, Evaluation, save_json
 
 HOSTILE = "<script>alert(1)</script>"
@@ -132,12 +135,55 @@ def test_settings_that_differ(evaluation: Evaluation) -> None:
 def test_different_test_sets_are_told_apart(evaluation: Evaluation) -> None:
     same = [run("a", evaluation), run("b", evaluation, data="elsewhere")]
     assert len(by_test_set(same)) == 1  # the same bytes in another folder
-    assert warning(by_test_set(same)) == ""
+    assert warnings(same) == []
     other = run("c", evaluation, test_fingerprint="0" * 64, data="other")
     sets = by_test_set([*same, other])
     assert [s.runs for s in sets] == [("a", "b"), ("c",)]
-    assert "2 different test sets: a, b on test set 1" in warning(sets)
-    assert "c on test set 2 (other)" in warning(sets)
+    (said,) = warnings([*same, other])
+    assert "2 different test sets: a, b on test set 1" in said
+    assert "c on test set 2 (other)" in said
+
+
+def test_pixels_counted_with_other_masks_are_not_compared(evaluation: Evaluation) -> None:
+    assert evaluation.pixels is not None
+    assert len(evaluation.pixels.masks) == 64
+    other = evaluation.pixels.model_copy(update={"masks": "0" * 64})
+    old = evaluation.pixels.model_copy(update={"masks": ""})
+    first, second = seeded(evaluation, 1), seeded(evaluation, 2)
+    for pixels, known in ((other, True), (old, False)):
+        runs = [run("a", first), run("b", second, pixels=pixels)]
+        assert any("same masks" in said for said in warnings(runs)) is known
+        assert {line.key: line.best for line in lines(runs)}["pixel_aupro"] == ("high", "")[known]
+        over = over_seeds_of(runs)
+        assert ("pixel_aupro" in over) is not known
+        assert "image_auroc" in over
+        assert as_json(runs)["same_test_set"]
+
+
+def test_runs_at_other_wanted_rates_are_no_seeds_of_each_other(
+    metal: Path, run_folder: Path
+) -> None:
+    detector = Detector.load(run_folder)
+    records = [
+        evaluate(d, metal, pixels=False, equalised=False)
+        for d in (detector, detector.with_false_alarms(0.5))
+    ]
+    runs = [run("a", seeded(records[0], 1)), run("b", seeded(records[1], 2))]
+    assert differing_settings(runs) == {"seed": [1, 2], "false_alarms": [0.01, 0.5]}
+    assert over_seeds_of(runs) == {}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file names are bytes on POSIX systems alone")
+def test_runs_of_any_name_are_drawn(evaluation: Evaluation, tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("_old", "$a$b", os.fsdecode(b"r\xe4"))]
+    for folder in folders:
+        save_json(evaluation, folder / "evaluation.json")
+    runs = load_runs(folders)
+    assert [r.name for r in runs] == ["_old", "$a$b", "r\\udce4"]
+    page = write_comparison(runs, tmp_path / "out").read_text("utf-8")
+    assert (tmp_path / "out/figures/compare_roc.png").exists()
+    assert "No curves" not in page
+    assert unescape(page).count("r\\udce4/evaluation.json") == 1
 
 
 def test_without_fingerprints_the_images_names_decide(evaluation: Evaluation) -> None:

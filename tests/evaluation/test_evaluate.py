@@ -19,6 +19,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 from burnish.detection.result import Result
 from burnish.errors import BurnishError
 from burnish.evaluation.evaluate import evaluate
+from burnish.evaluation.intervals import rate_interval
 from burnish.evaluation.record import Evaluation, save_json, save_scores
 from burnish.evaluation.summary import cautions, percent, summary, verdict
 from burnish.images.synthetic.synth import write_dataset
@@ -243,16 +244,20 @@ def test_verdict_in_words(evaluation: Evaluation) -> None:
 def test_more_false_alarms_than_chance_allows_is_said_with_its_cause(
     evaluation: Evaluation,
 ) -> None:
-    def words(false_alarms: int, held_out: int, worth: float | None = None) -> str:
+    def words(
+        false_alarms: int, held_out: int, worth: float | None = None, wanted: float = 0.01
+    ) -> str:
         model = evaluation.model.model_copy(update={"held_out_images": held_out})
         rate = false_alarms / 100
         return " ".join(cautions(changed(
             evaluation, model=model, n_good=100, independent_good=worth, false_alarms=false_alarms,
-            false_alarm_rate_got=rate, false_alarm_rate_wanted=0.01,
-            false_alarm_interval=(rate / 2, 2 * rate),
+            false_alarm_rate_got=rate, false_alarm_rate_wanted=wanted,
+            false_alarm_interval=rate_interval(rate, 100 if worth is None else worth),
         )))  # fmt: skip
 
     assert "than wanted" not in words(3, 500)  # chance: .079
+    # Chance: .028, but the interval that is shown, .049 to .176, holds what was wanted.
+    assert "than wanted" not in words(10, 500, wanted=0.05)
     assert "differ from the good images calibrated on" in words(9, 500)
     assert "10 held-out good images are few" in words(9, 10)  # a tenth is what ten can promise
     assert "than wanted" not in words(9, 500, worth=5)  # all nine of one part, it may be

@@ -27,12 +27,6 @@ def test_rate_interval_holds_the_rates_that_fit_the_count() -> None:
         assert intervals.rate_interval(rate, 10) == pytest.approx(expected)
 
 
-def test_chance_of_rate_sums_the_binomial_tail() -> None:
-    expected = sum(math.comb(20, k) * 0.1**k * 0.9 ** (20 - k) for k in range(4, 21))
-    assert intervals.chance_of_rate(4 / 20, 20, 0.1) == pytest.approx(expected)
-    assert intervals.chance_of_rate(0, 20, 0.1) == intervals.chance_of_rate(0, 0, 0.1) == 1.0
-
-
 def test_images_of_one_part_are_worth_less_the_more_alike_they_are_called() -> None:
     parts = [f"part {i // 5}" for i in range(100)]  # 20 parts of 5 images
 

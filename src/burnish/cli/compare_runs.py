@@ -41,13 +41,11 @@ def compare_runs(
 
     from rich.console import Console
 
-    from burnish.evaluation.compare import by_test_set
     from burnish.evaluation.compare_page import as_json as to_json
-    from burnish.evaluation.compare_page import warning, write_comparison
-    from burnish.evaluation.compare_training import training_warning
+    from burnish.evaluation.compare_page import warnings, write_comparison
 
     messages = Console(stderr=True)
-    for said in filter(None, (warning(by_test_set(loaded)), training_warning(loaded))):
+    for said in warnings(loaded):
         messages.print(f"careful: {said}", highlight=False, markup=False, soft_wrap=True)
     page = None if out is None else write_comparison(loaded, out)
     if as_json:

@@ -137,7 +137,9 @@ def _model_facts(detector: Inspector) -> ModelFacts:
         lines=card.settings.lines,
         features=bool(card.settings.features),
         whole=card.settings.judges_whole,
-        settings=card.settings.model_dump(mode="json"),
+        # `inspect` and `evaluate` may ask the same model for another rate than it was trained for.
+        settings=card.settings.model_dump(mode="json")
+        | {"false_alarms": card.calibration.false_alarms},
         training_fingerprint=None if fingerprint is None else str(fingerprint),
         training_folder=None if folder is None else printable(str(folder)),
         versions=dict(card.versions),
@@ -200,6 +202,7 @@ def _pixels(collected: Collected) -> PixelSummary | None:
         mask_problems=tuple(collected.mask_problems),
         aupro_limit=AUPRO_LIMIT,
         auroc_error=counter.auroc_error(),
+        masks=collected.masks,
     )
 
 

@@ -74,6 +74,7 @@ class Collected:
     Attributes:
         statistics, headers: trivial ones of each image in `rows`, as read, and of its file.
         stressed: the chosen images as they are (None), and under each of `stress.CHANGES`.
+        fingerprint, masks: of the test images, and of the masks that pixels were counted with.
     """
 
     rows: list[ImageRow] = field(default_factory=list)
@@ -86,6 +87,7 @@ class Collected:
     mask_problems: list[Unreadable] = field(default_factory=list)
     stressed: dict[int | None, list[Judged]] = field(default_factory=dict)
     fingerprint: str = ""
+    masks: str = ""
 
 
 class Collector:
@@ -114,7 +116,7 @@ class Collector:
         self.collected = Collected(
             pixels=PixelCounter(calibration.heat_low, hottest) if pixels else None
         )
-        self._digest = hashlib.sha256()
+        self._digest, self._masks = hashlib.sha256(), hashlib.sha256()
 
     def add(self, number: int, image: TestImage, part: str) -> None:
         """Inspect one image.
@@ -151,6 +153,7 @@ class Collector:
 
     def finish(self) -> Collected:
         self.collected.fingerprint = self._digest.hexdigest()
+        self.collected.masks = self._masks.hexdigest()
         return self.collected
 
     def _count_pixels(self, image: TestImage, row: ImageRow, result: Result) -> None:
@@ -178,6 +181,9 @@ class Collector:
             counter.add(row.kind, row.part, result.anomaly_map, mask, result.inside)
         except BurnishError as error:
             raise BurnishError(f"{row.path}: {error}") from error
+        if mask is not None:
+            marked = hashlib.sha256(np.packbits(mask).tobytes()).digest()
+            self._masks.update(row.path.encode() + b"\0" + marked)
 
     def _score_equalised(self, result: Result) -> float:
         assert self.target is not None

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from burnish.errors import BurnishError
 from burnish.evaluation.paired import auroc_difference
 from burnish.evaluation.record import FORMAT, Evaluation, Interval
-from burnish.evaluation.seeds import OverSeeds, over_seeds
+from burnish.evaluation.seeds import OverSeeds, over_seeds, same_masks
+from burnish.files import printable
 
 RECORD = "evaluation.json"
 PLACES = (RECORD, f"evaluation/{RECORD}")  # in a report's folder, in a run folder
@@ -79,7 +80,9 @@ def load_runs(sources: Sequence[str | Path]) -> list[Run]:
             raise BurnishError(f"{path} is given twice; give every run once")
         seen[real] = path
     names = short_names(paths)
-    return [Run(n, path, read_record(path)) for n, path in zip(names, paths, strict=True)]
+    return [
+        Run(printable(n), path, read_record(path)) for n, path in zip(names, paths, strict=True)
+    ]
 
 
 def read_record(path: Path) -> Evaluation:
@@ -224,24 +227,24 @@ def lines(runs: Sequence[Run]) -> list[Line]:
         _line(runs, "false_alarm_rate_got", "false alarms got", "", "percent"),
     ]
     records = [run.evaluation for run in runs]
-    pixels = [e.pixels for e in records]
+    pixels, best = [e.pixels for e in records], "high" if same_masks(records) else ""
     for name in ("auroc", "aupro"):
         values = tuple(None if p is None else getattr(p.overall, name) for p in pixels)
         pairs = tuple(None if p is None else p.intervals.get(name) for p in pixels)
-        rows.append(Line(f"pixel_{name}", f"pixel {name.upper()}", values, pairs, "high", "number"))
+        rows.append(Line(f"pixel_{name}", f"pixel {name.upper()}", values, pairs, best, "number"))
     nothing = (None,) * len(runs)
     equal = tuple(None if e.equalised is None else e.equalised.image_auroc for e in records)
     rows.append(Line("equalised_auroc", "AUROC, light equalised", equal, nothing, "high", "number"))
-    best = [e.best_trivial for e in records]
+    trivial = [e.best_trivial for e in records]
     rows.append(
         Line(
             key="trivial_auroc",
             name="AUROC of the best trivial statistic",
-            values=tuple(None if row is None else row.auroc for row in best),
+            values=tuple(None if row is None else row.auroc for row in trivial),
             intervals=nothing,
             best="",
             form="number",
-            notes=tuple("" if row is None else row.label for row in best),
+            notes=tuple("" if row is None else row.label for row in trivial),
         )
     )
     rows.append(_line(runs, "ms_per_image", "time per image", "low", "ms"))

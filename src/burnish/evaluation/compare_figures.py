@@ -69,7 +69,8 @@ def _curve(
     colour = LINE_COLOURS[place % len(LINE_COLOURS)]
     stroke = STROKES[place // len(LINE_COLOURS) % len(STROKES)]
     axes.plot(x, y, color=colour, linestyle=stroke, linewidth=1.8, drawstyle=drawstyle,
-              label=f"{shorten(run.name, 30)}   {said}")  # fmt: skip
+              # A label that begins with "_" would be left out of the legend.
+              label=f" {shorten(run.name, 30)}   {said}")  # fmt: skip
     if here[0] is not None and here[1] is not None:
         axes.plot(here[0], here[1], "o", color=colour, markersize=8, markeredgecolor=PAPER,
                   clip_on=False, zorder=5)  # fmt: skip

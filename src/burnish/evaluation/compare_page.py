@@ -26,9 +26,14 @@ from burnish.evaluation.compare_training import (
 )
 from burnish.evaluation.pages import duration, number, plain, render
 from burnish.evaluation.parts import csv_text, write_figures
-from burnish.evaluation.seeds import OverSeeds
+from burnish.evaluation.seeds import OverSeeds, same_masks
 from burnish.evaluation.summary import percent
 from burnish.files import atomic_write, printable
+
+OTHER_MASKS = (
+    "Not all of these runs were measured with the same masks: their pixel figures cannot be "
+    "compared."
+)
 
 
 def write_comparison(runs: Sequence[Run], out: str | Path) -> Path:
@@ -47,7 +52,7 @@ def write_comparison(runs: Sequence[Run], out: str | Path) -> Path:
         "compare.html.j2",
         runs=runs,
         sets=sets,
-        warnings=[said for said in (warning(sets), training_warning(runs)) if said],
+        warnings=warnings(runs),
         learnt_from=training_facts(runs),
         settings={k: [plain(v) for v in row] for k, row in differing_settings(runs).items()},
         unknown_settings=[run.name for run in runs if not run.evaluation.model.settings],
@@ -64,7 +69,13 @@ def write_comparison(runs: Sequence[Run], out: str | Path) -> Path:
     return folder / "compare.html"
 
 
-def warning(sets: Sequence[TestedOn]) -> str:
+def warnings(runs: Sequence[Run]) -> list[str]:
+    """What a reader must know before comparing these runs."""
+    masks = "" if same_masks([run.evaluation for run in runs]) else OTHER_MASKS
+    return [said for said in (_warning(by_test_set(runs)), masks, training_warning(runs)) if said]
+
+
+def _warning(sets: Sequence[TestedOn]) -> str:
     """What must be said when the runs were not tested on the same images; else ""."""
     if len(sets) < 2:
         return ""

@@ -61,13 +61,6 @@ def rate_interval(rate: float, total: float, level: float = LEVEL) -> tuple[floa
     return float(low), float(high)
 
 
-def chance_of_rate(got: float, total: float, rate: float) -> float:
-    """Chance of false alarms in at least a share `got` of `total` independent good images, at a
-    true `rate`."""
-    count = got * total
-    return float(beta.cdf(rate, count, total - count + 1)) if count > 0 else 1.0
-
-
 def chance_of_calibration(got: float, total: float, held_out: int, rate: float) -> float:
     """Chance of at least as many false alarms when test and held-out good images are alike.
 

@@ -36,6 +36,7 @@ def render(template: str, script: str | None = None, **values: Any) -> str:
         "duration": duration,
         "interval": interval,
         "short": short,
+        "printable": lambda value: printable(str(value)),
     }
     source = "" if script is None else _source(environment, script)
     digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode("ascii")

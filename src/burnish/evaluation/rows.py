@@ -83,6 +83,7 @@ class PixelSummary(Frozen):
         n_without_mask: defective images left out because they have no mask.
         mask_problems: masks that cannot be read, mark nothing or have another size than the image.
         auroc_error: the AUROC is off by no more than this, because scores are counted in bins.
+        masks: fingerprint of the masks counted with; "" in older records.
     """
 
     overall: PixelMetrics
@@ -91,6 +92,7 @@ class PixelSummary(Frozen):
     mask_problems: tuple[Unreadable, ...] = ()
     aupro_limit: float
     auroc_error: float
+    masks: str = ""
 
 
 class KindRow(Frozen):

@@ -46,7 +46,8 @@ def over_seeds(evaluations: Sequence[Evaluation]) -> dict[str, OverSeeds]:
     """Mean and deviation of each of `FIGURES`; one that no run has is left out.
 
     Args:
-        evaluations: of one test set, by models that differ in their seed.
+        evaluations: of one test set, by models that differ in their seed; of pixels there are no
+            means where the masks differ.
 
     Raises:
         BurnishError: none given, or they are of different test sets.
@@ -61,11 +62,19 @@ def over_seeds(evaluations: Sequence[Evaluation]) -> dict[str, OverSeeds]:
                 "nothing; evaluate every model on the same"
             )
     found = {}
+    comparable = same_masks(evaluations)
     for name in FIGURES:
+        if name.startswith("pixels.") and not comparable:
+            continue
         values = [value for e in evaluations if (value := figure(e, name)) is not None]
         if values:
             found[name] = OverSeeds.of(values)
     return found
+
+
+def same_masks(evaluations: Sequence[Evaluation]) -> bool:
+    """Whether pixels were counted with the same masks, as far as the records tell."""
+    return len({e.pixels.masks for e in evaluations if e.pixels and e.pixels.masks}) < 2
 
 
 def figure(evaluation: Evaluation, name: str) -> float | None:

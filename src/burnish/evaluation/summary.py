@@ -67,7 +67,9 @@ def cautions(evaluation: Evaluation) -> list[str]:
         found.append("There are no defective test images, so nothing is known of missed defects.")
     if not e.n_good:
         found.append("There are no good test images, so nothing is known of false alarms.")
-    if e.n_good and intervals.chance_of_rate(*_good_worth(e), e.false_alarm_rate_wanted) < UNLIKELY:
+    if e.false_alarm_interval is not None and (
+        e.false_alarm_interval[0] > e.false_alarm_rate_wanted
+    ):  # fmt: skip
         found.append(_too_many_false_alarms(e))
     if e.image_auroc is not None and e.image_auroc < WEAK_AUROC:
         found.append(
