@@ -70,6 +70,8 @@ def check_writable(path: str | Path) -> None:
         BurnishError: as `atomic_path`.
     """
     path = Path(path)
+    if path.is_dir():
+        raise BurnishError(f"cannot write {path}: it is a folder")
     beside = path.with_name(f".{path.name}.writable")
     try:
         atomic_write(beside, "")

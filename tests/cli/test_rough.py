@@ -121,6 +121,53 @@ def test_what_was_judged_before_a_signal_is_told(
     assert said in err
 
 
+def buffered() -> dict[str, str]:
+    """As a user's shell has it: what is written to a pipe or file is kept until it is much."""
+    return {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("arguments", [("info", "--json"), ("info",), ("inspect", "--csv")])
+def test_a_full_disk_behind_stdout_is_told(
+    run_folder: Path, part: Path, arguments: tuple[str, ...]
+) -> None:
+    verb, *options = arguments
+    command = [*BURNISH, verb, run_folder, *([part] if verb == "inspect" else []), *options]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, env=buffered()
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("burnish: ")
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_without_stdout_and_stderr_the_exit_code_is_told(run_folder: Path, part: Path) -> None:
+    words = " ".join(f"'{word}'" for word in [*map(str, BURNISH), "inspect", run_folder, part])
+    code = subprocess.run(["sh", "-c", words], capture_output=True).returncode
+    assert code in (0, 1)
+    assert subprocess.run(["sh", "-c", f"{words} >&- 2>&-"]).returncode == code
+
+
+def test_rows_come_as_soon_as_they_are_judged(run_folder: Path, part: Path, tmp_path: Path) -> None:
+    for number in range(3000):
+        (tmp_path / f"{number:04}.png").symlink_to(part)
+    process = subprocess.Popen(
+        [*BURNISH, "inspect", run_folder, tmp_path, "--csv"],
+        stdout=subprocess.PIPE, text=True, env=buffered(),
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("path,verdict,")
+    assert "0000.png" in process.stdout.readline()
+    assert process.poll() is None
+    process.kill()
+    rest = process.stdout.read().splitlines()
+    process.wait()
+    assert len(rest) < 2000  # it had not judged them all
+
+
 def test_an_export_asked_to_end_leaves_nothing(run_folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     out = tmp_path / "out" / "m.onnx"
@@ -154,6 +201,14 @@ def test_an_end_that_a_library_swallows_comes_at_the_next_stage(
     assert code == 143
     assert list((tmp_path / "o").iterdir()) == []
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_seed_given_twice_is_refused(burnish: Callable, metal: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, _, err = burnish("train", metal, "--out", out, "--seed", 1, "--set", "seed=2")
+    assert (code, "seed is given twice" in err, out.exists()) == (2, True, False)
+    code, _, err = burnish("demo", "--out", out, "--set", "seed=2")
+    assert (code, "with --seed, not with --set" in err, out.exists()) == (2, True, False)
 
 
 def test_a_wrong_value_has_one_complaint(burnish: Callable, metal: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from burnish.bench.clock import percentile
 from burnish.bench.record import FormatFigures, Quantiles
 from burnish.detection.detector import Detector
+from burnish.detection.run_folder import model_bytes
 from burnish.errors import BurnishError
 from burnish.images.dataset import GOOD, expand_paths, find_test_images
 
@@ -67,7 +68,7 @@ def compare_models(
         FormatFigures(
             path=str(path),
             device=detector.device,
-            size_mib=_size(path) / 2**20,
+            size_mib=model_bytes(path) / 2**20,
             ms=Quantiles(percentile(ms.tolist(), 0.5), percentile(ms.tolist(), 0.99)),
             images_per_second=1000 / percentile(ms.tolist(), 0.5),
             score_difference=float(np.abs(own - scores[0]).max()),
@@ -94,13 +95,3 @@ def _auroc(scores: np.ndarray, defective: Sequence[bool] | None) -> float | None
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(np.asarray(defective), scores))
-
-
-def _size(path: Path) -> int:
-    """Bytes of a model: of a run folder its model file, of OpenVINO's .xml the weights beside."""
-    if path.is_dir():
-        path = path / "model.safetensors"
-    beside = path.with_suffix(".bin")
-    return path.stat().st_size + (
-        beside.stat().st_size if path.suffix.lower() == ".xml" and beside.exists() else 0
-    )

@@ -29,8 +29,12 @@ def demo(
     from rich.console import Console
 
     from burnish.configuration import make_settings, parse_assignments
+    from burnish.errors import BurnishError
 
-    changes: dict[str, Any] = parse_assignments(assignments or []) | {"seed": seed}
+    changes: dict[str, Any] = parse_assignments(assignments or [])
+    if "seed" in changes:  # it draws the images too
+        raise BurnishError("give the seed with --seed, not with --set")
+    changes |= {"seed": seed}
     make_settings("tiny", changes)
     console = Console()
     making = f"making {TRAIN + GOOD + DEFECTS} images of {surface} metal in {out / 'data'}"

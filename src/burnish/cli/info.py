@@ -15,7 +15,7 @@ def info(
 ) -> None:
     """Settings, the data it saw, calibration, versions and size of a model."""
     from burnish.detection.model_file import card_summary, load_model
-    from burnish.detection.run_folder import EXPORTED
+    from burnish.detection.run_folder import EXPORTED, model_bytes
 
     if model.suffix.lower() in EXPORTED:
         from burnish.export.exported import load_exported
@@ -29,7 +29,7 @@ def info(
         card, threshold = loaded.card, loaded.card.calibration.threshold
         own = {"parameters": sum(p.numel() for p in loaded.generator.parameters())}
     file = model / "model.safetensors" if model.is_dir() else model
-    size = {"file_bytes": file.stat().st_size} | own
+    size = {"file_bytes": model_bytes(file)} | own
     if as_json:
         print(json.dumps(card_summary(card) | size, indent=1))
         return

@@ -98,6 +98,7 @@ def inspect(
                     unsaved |= not _save_heatmap(result, heatmaps / os.path.relpath(file, root))
             if as_csv:
                 table.writerow(row)
+                sys.stdout.flush()  # who reads the line wants it now
             rows.append(row)
     if notes > NOTES:
         more = counted(notes - NOTES, "more note")

@@ -67,13 +67,19 @@ def run() -> None:
 
     Nothing but a verdict (`inspect`) or a finding (`data check`) ends with 1.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed, as `>&-` and some services do
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file's name may not fit the terminal's letters
             utf8 = stream.encoding.lower().replace("-", "") == "utf8"
             stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
     try:
-        with clean_end():
-            app()
+        try:
+            with clean_end():
+                app()
+        finally:  # here, where a full disk can be told, and not when Python ends
+            sys.stdout.flush()
     except BurnishError as error:
         interrupted = type(error).__name__ == "Interrupted"
         print(f"burnish: {error}", file=sys.stderr)
@@ -91,7 +97,8 @@ def run() -> None:
         _drop_output()  # its reader left, as `| head` does, and typer says 1
         sys.exit(2)
     except OSError as error:
-        print(f"burnish: {error}", file=sys.stderr)
+        if not isinstance(error, BrokenPipeError):
+            print(f"burnish: {error}", file=sys.stderr)
         _drop_output()
         sys.exit(2)
     except Exception:  # a defect of burnish

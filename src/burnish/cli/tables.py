@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from burnish.evaluation.pages import number
+from burnish.evaluation.summary import percent
+
 if TYPE_CHECKING:
     from rich.table import Table
 
     from burnish.evaluation.record import Evaluation, Interval
 
 TRIVIAL_SHOWN = 5
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """`.912`-like text; "n/a" for None."""
-    return "n/a" if value is None else f"{value:.{digits}f}"
-
-
-def percent(value: float | None) -> str:
-    return "n/a" if value is None else f"{100 * value:.1f} %"
 
 
 def between(interval: Interval | None) -> str:

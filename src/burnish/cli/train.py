@@ -57,6 +57,7 @@ def train(
     from rich.console import Console
 
     from burnish.configuration import make_settings, parse_assignments
+    from burnish.errors import BurnishError
 
     named = {
         "epochs": epochs, "minutes": minutes, "seed": seed, "false_alarms": false_alarms,
@@ -64,7 +65,10 @@ def train(
         "tile": int(tile) if tile and tile.isdigit() else tile,
     }  # fmt: skip
     changes: dict[str, Any] = parse_assignments(assignments or [])
-    changes |= {key: value for key, value in named.items() if value is not None}
+    options = {key: value for key, value in named.items() if value is not None}
+    for key in options.keys() & changes.keys():
+        raise BurnishError(f"{key} is given twice, as an option and with --set: give it once")
+    changes |= options
     make_settings(preset, changes)  # a wrong setting is told before torch takes its seconds
 
     from burnish.cli.progress import training_progress

@@ -141,3 +141,15 @@ def made_with_another_model(out: Path) -> str:
     if not left:
         return ""
     return f"{', '.join(left)} in {out} came from the model before this one: make them anew"
+
+
+def model_bytes(path: Path) -> int:
+    """Size of a model: of a run folder its model file, of OpenVINO's .xml the weights beside too.
+
+    Raises:
+        OSError: there is none.
+    """
+    file = path / MODEL if path.is_dir() else path
+    beside = file.with_suffix(".bin")
+    has_more = file.suffix.lower() == ".xml" and beside.exists()
+    return file.stat().st_size + (beside.stat().st_size if has_more else 0)
