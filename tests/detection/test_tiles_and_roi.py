@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from burnish import BurnishError, Detector
+from burnish.detection.sizes import count_tiles, size_notes
 from burnish.images.synthetic.surfaces import make_surface
 
 BOX = "8,6 57,6 57,49 8,49"  # in px of the 64 x 64 images of `metal`
@@ -40,6 +41,32 @@ def test_tiles_take_images_of_any_size(tiled: Detector, size: tuple[int, int]) -
     assert result.reconstruction.shape == size
     assert result.heatmap().size == size[::-1]
     assert tiled.inspect(image).score == result.score
+
+
+def test_an_image_of_clearly_more_or_fewer_tiles_is_told(tiled: Detector) -> None:
+    assert tiled.card.data["tiles"] == [9, 9]  # 3 x 3 of 32 px, 8 px of them shared
+    image = make_surface("brushed", (128, 128), np.random.default_rng(0))
+    assert tiled.inspect(image[:64, :64]).notes == ()
+    assert tiled.inspect(image[:64, :88]).notes == ()  # 12
+    (more,) = tiled.inspect(image).notes
+    assert more == (
+        "the image has 25 tiles, those that set the threshold 9: more tiles, more false alarms"
+    )
+    (fewer,) = tiled.inspect(image[:32, :64]).notes
+    assert fewer == (
+        "the image has 3 tiles, those that set the threshold 9: fewer tiles, p-values too mild"
+    )
+    older = {key: value for key, value in tiled.card.data.items() if key != "tiles"}
+    assert size_notes(tiled.card.model_copy(update={"data": older}), None, 128, 128) == ()
+
+
+def test_only_tiles_that_show_the_region_count(tiled: Detector) -> None:
+    region = np.zeros((64, 64), dtype=bool)
+    region[:10, 40:] = True
+    assert count_tiles(tiled.card.settings, region, 64, 64) == 2  # columns 16 to 47 and 32 to 63
+    various = tiled.card.model_copy(update={"data": {"tiles": [4, 9]}})
+    (note,) = size_notes(various, region, 64, 64)
+    assert "has 2 tiles, those that set the threshold 4 to 9: fewer" in note
 
 
 def test_a_loaded_model_judges_as_the_trained_one(

@@ -115,6 +115,9 @@ def test_every_format_takes_any_size_from_a_tile_on(surface: Path, surface_expor
         for size in ((64, 64), (32, 32), (32, 90), (33, 40), (150, 97)):
             rng = np.random.default_rng(sum(size))
             assert_same(model, exported, rng.integers(60, 190, size, dtype=np.uint8))
+        large = np.full((150, 150), 120, np.uint8)
+        assert exported.inspect(large).notes == model.inspect(large).notes
+        assert "more tiles" in exported.inspect(large).notes[-1]
         parity = compare(model, exported, images, TOLERANCE)
         assert parity.passed
         assert len(parity.images) == len(images) > 16

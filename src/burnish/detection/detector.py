@@ -21,6 +21,7 @@ from burnish.detection.ranges import find_unlike, prepared_statistics
 from burnish.detection.result import Result, Speed, map_names
 from burnish.detection.run_folder import EXPORTED
 from burnish.detection.scorer import Scorer
+from burnish.detection.sizes import size_notes
 from burnish.errors import BurnishError
 from burnish.images.pose import Pose
 from burnish.images.reader import (
@@ -157,7 +158,8 @@ class Detector:
         result = self._result(path, image, pose, scored, statistics, times)
         if pose is not None and not pose.found:
             notes += ("no part was found in the image: it was judged as it lies",)
-        notes += self._stretched(*image.shape[:2])
+        size = image.shape[:2]
+        notes += size_notes(self.card, self._region(*size), *size)
         return replace(result, notes=notes) if notes else result
 
     def prepare(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Pose | None]:
@@ -176,19 +178,6 @@ class Detector:
         whole = self.card.settings.tile == "full"
         size = (shape.height, shape.width) if whole else image.shape[:2]
         return prepare(image, shape.channels, *size), None
-
-    def _stretched(self, height: int, width: int) -> tuple[str, ...]:
-        """A note where the image has another shape than any training image, and that matters."""
-        low, high = self.card.data.get("aspects", (0.0, float("inf")))  # not there in older files
-        settings, whole = self.card.settings, self.card.settings.tile == "full"
-        fits = 0.97 * low < height / width < 1.03 * high  # as `load_roi` has it
-        if fits or not (whole or settings.roi):
-            return ()
-        stretched = "it was stretched to theirs" if whole else "the roi was stretched to it"
-        return (
-            f"the image is {width}x{height} px, of another shape than the training images: "
-            f"{stretched}",
-        )
 
     def _score(self, image: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> ScoredImage:
         """Score an image, given as read and prepared."""

@@ -19,7 +19,7 @@ from burnish.detection.calibration import Calibration, part_weights, ranked
 from burnish.detection.scorer import Scorer, View
 from burnish.drawing import draw
 from burnish.images.roi import Region, regions_at
-from burnish.images.tiles import Grid, Tile, cut, cut_region
+from burnish.images.tiles import Grid, Tile, cut, tiles_within
 from burnish.settings import Settings
 
 MEASURED_TILES = 1000  # tiles that mu and sigma are measured on, of all held-out images
@@ -79,12 +79,8 @@ class ImageScorer:
         """Where each view of an image lies, and the region in it."""
         region = self.region(height, width)
         if self.settings.tile == "full":
-            yield Tile(0, 0, 0, 0), region
-            return
-        for tile in self.grid(height, width):
-            inside = cut_region(region, tile.top, tile.left, self.settings.tile, (height, width))
-            if inside is None or inside.any():
-                yield tile, inside
+            return iter([(Tile(0, 0, 0, 0), region)])
+        return tiles_within(self.grid(height, width), region)
 
     def score(self, image: NDArray[np.uint8], mu: Tensor, sigma: Tensor) -> ScoredImage:
         """Score a prepared image against the references mu and sigma (S,)."""

@@ -37,6 +37,7 @@ from burnish.detection.run_folder import (
     settle_precision,
 )
 from burnish.detection.scorer import Scorer, View
+from burnish.detection.sizes import count_tiles
 from burnish.detection.stages import (
     Stage,
     describe,
@@ -204,6 +205,10 @@ def _train_into(
     if oddest is not None:
         tell(Stage("calibrate", str(oddest), done=1.0, warns=True))
     aspects = [height / width for height, width in store.sizes]
+    tiles = []
+    if settings.tile != "full":
+        sizes = {store.sizes[i] for i in held}
+        tiles = [count_tiles(settings, image_scorer.region(*size), *size) for size in sizes]
     card = ModelCard(
         format=FORMAT,
         preset=preset,
@@ -222,6 +227,7 @@ def _train_into(
             "aspects": [min(aspects), max(aspects)],  # height / width
             "sizes": [list(size) for size in sorted(set(store.sizes))[:20]],
             "smallest": [min(sides) for sides in zip(*store.sizes, strict=True)],  # height, width
+            **({"tiles": [min(tiles), max(tiles)]} if tiles else {}),  # of the held-out images
         },
         training=trainer.summary(),
         versions={

@@ -114,3 +114,13 @@ def cut_region(
     inside = np.zeros((tile, tile), dtype=np.bool_)
     inside[:rows, :columns] = piece
     return inside
+
+
+def tiles_within(
+    grid: Grid, region: NDArray[np.bool_] | None
+) -> Iterator[tuple[Tile, NDArray[np.bool_] | None]]:
+    """The tiles that hold a pixel of the region (`cut_region`), with what they hold of it."""
+    for tile in grid:
+        inside = cut_region(region, tile.top, tile.left, grid.tile, (grid.height, grid.width))
+        if inside is None or inside.any():
+            yield tile, inside

@@ -1,0 +1,53 @@
+"""Is an image as large as those the model was made with? Told where verdicts hang on it."""
+
+from __future__ import annotations
+
+from burnish.detection.model_file import ModelCard
+from burnish.images.roi import Region
+from burnish.images.tiles import Grid, tiles_within
+from burnish.settings import Settings
+
+CLEARLY = 1.5  # times as many tiles, or as few, before it is told
+
+
+def count_tiles(settings: Settings, region: Region | None, height: int, width: int) -> int:
+    """How many tiles of an image are scored: those that hold a pixel of the region (H, W)."""
+    assert settings.tile != "full"
+    grid = Grid.of(height, width, settings.tile, settings.overlap)
+    return sum(1 for _ in tiles_within(grid, region))
+
+
+def size_notes(card: ModelCard, region: Region | None, height: int, width: int) -> tuple[str, ...]:
+    """What to know of an image's size, px, as sentences.
+
+    Args:
+        region: of interest, at that size.
+    """
+    return (*_stretched(card, height, width), *_tiled(card, region, height, width))
+
+
+def _stretched(card: ModelCard, height: int, width: int) -> tuple[str, ...]:
+    """A note where the image has another shape than any training image, and that matters."""
+    low, high = card.data.get("aspects", (0.0, float("inf")))  # not there in older files
+    settings, whole = card.settings, card.settings.tile == "full"
+    fits = 0.97 * low < height / width < 1.03 * high  # as `load_roi` has it
+    if fits or not (whole or settings.roi):
+        return ()
+    stretched = "it was stretched to theirs" if whole else "the roi was stretched to it"
+    return (
+        f"the image is {width}x{height} px, of another shape than the training images: {stretched}",
+    )
+
+
+def _tiled(card: ModelCard, region: Region | None, height: int, width: int) -> tuple[str, ...]:
+    """A note where the image has clearly more or fewer tiles than the held-out ones: the score is
+    that of the worst tile, and among many a higher one is found."""
+    if "tiles" not in card.data:  # whole images, or an older file
+        return ()
+    least, most = card.data["tiles"]
+    tiles = count_tiles(card.settings, region, height, width)
+    if least <= CLEARLY * tiles and tiles <= CLEARLY * most:
+        return ()
+    known = f"{least} to {most}" if least < most else f"{most}"
+    means = "more tiles, more false alarms" if tiles > most else "fewer tiles, p-values too mild"
+    return (f"the image has {tiles} tiles, those that set the threshold {known}: {means}",)
