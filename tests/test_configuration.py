@@ -76,9 +76,10 @@ def test_unknown_preset_offers_the_nearest() -> None:
         ),
         ({"image_size": 250}, "250 is not a multiple of patch 16: 240 would be"),
         ({"image_size": 272, "disc_patch": 32}, "not a multiple of disc_patch 32: 256 would be"),
-        ({"heads": 3}, "width 512 is not a multiple of the 3 heads"),
-        ({"disc_heads": 3}, "width 512 is not a multiple of the 3 heads"),
-        ({"width": 510, "heads": 1}, "multiples of 4"),
+        ({"heads": 3}, " width 512 is not a multiple of heads, 3: 510 would be"),
+        ({"disc_heads": 3}, "disc_width 512 is not a multiple of disc_heads, 3: 510 would be"),
+        ({"width": 510, "heads": 1}, " width 510 is not a multiple of 4"),
+        ({"disc_width": 510, "disc_heads": 1}, "disc_width 510 is not a multiple of 4"),
         ({"skip": "all", "depth_encoder": 3}, "depth_encoder equal to depth_decoder"),
         (
             {"weight_adversarial": 0, "weight_latent": 0, "weight_consistency": 0},
@@ -100,6 +101,14 @@ def test_unknown_preset_offers_the_nearest() -> None:
 def test_bad_values_are_told(changes: dict[str, object], complaint: str) -> None:
     with pytest.raises(BurnishError, match=complaint):
         make_settings("paper", changes)
+
+
+def test_a_discriminator_that_is_not_built_refuses_nothing() -> None:
+    changes = {"image_size": 272, "patch": 16, "mask_blocks": (16, 32), "disc_width": 510}
+    settings = make_settings("small", {**changes, "disc_patch": 32, "disc_heads": 7})
+    assert (settings.image_size, settings.weight_adversarial) == (272, 0)
+    with pytest.raises(BurnishError, match="not a multiple of disc_patch 32"):
+        make_settings("small", {**changes, "disc_patch": 32, "weight_adversarial": 1})
 
 
 def test_a_saved_setting_this_version_does_not_know() -> None:

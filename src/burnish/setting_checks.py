@@ -27,10 +27,13 @@ def check_together(s: Settings) -> None:
             f"mask_blocks {s.mask_blocks} must be smaller than {named}, "
             "or a mask hides the whole image"
         )
-    for patch, side in (("patch", s.patch), ("disc_patch", s.disc_patch)):
+    networks = [("", s.patch, s.width, s.heads)]
+    if s.weight_adversarial:  # else there is no discriminator
+        networks.append(("disc_", s.disc_patch, s.disc_width, s.disc_heads))
+    for prefix, side, *_ in networks:
         if least % side:
             raise ValueError(
-                f"{named} is not a multiple of {patch} {side}: "
+                f"{named} is not a multiple of {prefix}patch {side}: "
                 f"{least // side * side or side} would be"
             )
     if s.align == "part" and (s.tile != "full" or s.roi):
@@ -55,11 +58,14 @@ def check_together(s: Settings) -> None:
         )
     if s.tile != "full" and 2 * s.overlap > s.tile:
         raise ValueError(f"overlap {s.overlap} is more than half of tile {s.tile}")
-    for heads, width in ((s.heads, s.width), (s.disc_heads, s.disc_width)):
+    for prefix, _, width, heads in networks:
         if width % heads:
-            raise ValueError(f"width {width} is not a multiple of the {heads} heads")
-    if s.width % 4 or s.disc_width % 4:
-        raise ValueError("width and disc_width must be multiples of 4 (sine positions)")
+            raise ValueError(
+                f"{prefix}width {width} is not a multiple of {prefix}heads, {heads}: "
+                f"{width // heads * heads or heads} would be"
+            )
+        if width % 4:
+            raise ValueError(f"{prefix}width {width} is not a multiple of 4 (sine positions)")
     if s.skip == "all" and s.depth_encoder != s.depth_decoder:
         raise ValueError("skip=all needs depth_encoder equal to depth_decoder")
     consistency = s.weight_consistency and (s.weight_l1 or s.weight_ssim or s.weight_gradient)

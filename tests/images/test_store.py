@@ -59,6 +59,12 @@ def test_sides_are_multiples_of_both_patches_at_about_the_same_area(
         assert height / width == pytest.approx(size[0] / size[1], rel=0.25)
 
 
+def test_a_discriminator_that_is_not_built_has_no_say_in_the_size() -> None:
+    alone = {"aspect": "keep", "image_size": 248, "disc_patch": 16, "weight_adversarial": 0}
+    assert model_size([(500, 1270)], settings(**alone)) == (152, 392)  # 155.6 and 395.2 px
+    assert model_size([(100, 100)], settings(**alone)) == (248, 248)
+
+
 def test_no_side_is_too_small_for_the_ssim_window() -> None:
     keep = settings(aspect="keep", patch=2, disc_patch=8, mask_blocks=(1,))
     height, width = model_size([(10, 4000)], keep)

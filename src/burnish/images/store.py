@@ -64,12 +64,18 @@ class ImageStore:
         return self._cache.image(self._places[index])[: self.channels]
 
 
+def input_unit(settings: Settings) -> int:
+    """What the sides of the model's input are multiples of, px: the patches of all networks."""
+    patches = [settings.patch, *([settings.disc_patch] if settings.weight_adversarial else [])]
+    return math.lcm(*patches)
+
+
 def model_size(sizes: Sequence[tuple[int, int]], settings: Settings) -> tuple[int, int]:
-    """(height, width) of the model's input in px, multiples of both patch sides.
+    """(height, width) of the model's input in px, multiples of `input_unit`.
 
     With aspect=keep the median aspect of `sizes` at about image_size**2 pixels.
     """
-    unit = math.lcm(settings.patch, settings.disc_patch)
+    unit = input_unit(settings)
     side = side_for(median(math.sqrt(h * w) for h, w in sizes), settings.sides, unit)
     if settings.aspect == "square":
         return side, side
@@ -88,7 +94,7 @@ class Prepared:
 
     @property
     def name(self) -> str:
-        s, unit = self.settings, math.lcm(self.settings.patch, self.settings.disc_patch)
+        s, unit = self.settings, input_unit(self.settings)
         if self.alignment is not None:
             size: list[object] = ["aligned", self.alignment.model_dump_json()]
         elif s.tile != "full":
@@ -138,7 +144,7 @@ def find_alignment(paths: Sequence[Path], settings: Settings) -> Alignment | Non
             with suppress(BurnishError):  # such files are named when the store is loaded
                 yield read_image(path)
 
-    square, unit = settings.aspect == "square", math.lcm(settings.patch, settings.disc_patch)
+    square, unit = settings.aspect == "square", input_unit(settings)
     looks = look_at(some())
     least = max(SSIM_WINDOW, max(settings.mask_blocks) + 1)  # see `check_blocks`
     found = learn_alignment(looks, settings.sides, unit, square, least)
