@@ -52,6 +52,25 @@ def test_region_by_places() -> None:
     assert torch.equal(coarse_region(inside), expected)
 
 
+def test_a_thin_region_has_the_places_that_lie_furthest_inside() -> None:
+    inside = torch.zeros(8, 12, dtype=torch.bool)
+    assert not coarse_region(inside).any()
+    inside[:, 7] = True  # a quarter of the second place across
+    inside[0, 8] = True  # a sixteenth of the third
+    expected = torch.zeros(2, 3, dtype=torch.bool)
+    expected[:, 1] = True
+    assert torch.equal(coarse_region(inside), expected)
+
+
+def test_a_thin_region_teaches(metal: Path, micro: dict, tmp_path: Path) -> None:
+    thin = {"roi": "30,8 30,57 30,30", "image_size": 64, "fusion": "max", "features": NAMED}
+    detector = Detector.train(metal, "tiny", tmp_path, **{**micro, **thin, "steps": 2})
+    result = detector.inspect(metal / "test" / "good" / "000.png")
+    assert np.isfinite(result.score)
+    assert len(result.scale_scores) == 3
+    assert np.isfinite(result.anomaly_map).all()
+
+
 def test_learnt_from_training_images(hand_run: Path, metal: Path) -> None:
     detector = Detector.load(hand_run)
     features = detector.model.features

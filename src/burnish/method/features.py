@@ -58,8 +58,11 @@ def feature_map(images: Tensor, model: FeatureModel, inside: Tensor | None = Non
 
 
 def coarse_region(inside: Tensor) -> Tensor:
-    """The region of interest by places: bool (H, W) -> (h, w), at least half of each inside."""
+    """The region of interest by places: bool (H, W) -> (h, w), at least half of each inside.
+
+    Of a region too thin for that, the places that lie furthest inside; none only of an empty one.
+    """
     share = F.avg_pool2d(
         inside.float()[None, None], STRIDE, ceil_mode=True, count_include_pad=False
     )
-    return share[0, 0] >= 0.5
+    return (share[0, 0] >= share.max().clamp_max(0.5)) & (share[0, 0] > 0)
