@@ -12,7 +12,7 @@ import pytest
 
 from burnish import BurnishError, Detector
 from burnish.configuration import make_settings
-from burnish.detection.run_folder import claimed, same_run
+from burnish.detection.run_folder import begin, claimed, same_run
 
 
 def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
@@ -71,6 +71,23 @@ def test_a_longer_training_is_not_called_a_shorter_one(
     assert json.loads((tmp_path / "settings.json").read_text())["settings"]["steps"] == 4
     again = Detector.train(metal, "tiny", tmp_path, resume=True, steps=4, smoothing=1, **micro)
     assert again.card.training["steps"] == 4
+
+
+def test_a_run_that_replaces_another_leaves_none_of_its_losses(tmp_path: Path) -> None:
+    kept = [tmp_path / "tensorboard" / "mine.txt", tmp_path / "model.safetensors"]
+    losses = [tmp_path / "losses.csv", tmp_path / "tensorboard" / "events.out.tfevents.1.host.2.0"]
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    kept[0].parent.mkdir()
+    for path in (*kept, *losses, checkpoint):
+        path.touch()
+    begin(tmp_path, {}, resume=True)
+    assert all(path.exists() for path in (*kept, *losses, checkpoint))
+    begin(tmp_path, {}, resume=False)
+    assert not any(path.exists() for path in (*losses, checkpoint))
+    assert all(path.exists() for path in kept)
+    losses[0].touch()
+    begin(tmp_path, {}, resume=True)  # there is nothing to go on from
+    assert not losses[0].exists()
 
 
 def test_another_preset_is_no_long_list(tmp_path: Path) -> None:

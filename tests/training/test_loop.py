@@ -189,6 +189,25 @@ def test_csv_has_a_row_per_epoch_with_every_term(tmp_path: Path) -> None:
         assert float(row["total"]) == pytest.approx(expected, rel=1e-4)
 
 
+def logged(folder: Path) -> list[dict[str, str]]:
+    rows = list(csv.DictReader((folder / "losses.csv").open()))
+    return [{name: row[name] for name in row if name != "seconds"} for row in rows]
+
+
+def test_an_epoch_that_the_end_cuts_short_has_a_row(tmp_path: Path) -> None:
+    constant = {"schedule": "constant", "weight_latent": 0}
+    short, losses = trainer(tmp_path / "a", steps=3, **constant), []
+    short.on_step = lambda event: losses.append(event.losses["l1"])
+    short.fit()
+    assert [row["epoch"] + " " + row["step"] for row in logged(tmp_path / "a")] == ["1 2", "2 3"]
+    assert float(logged(tmp_path / "a")[1]["l1"]) == losses[2]
+    assert len(short.progress.rows) == 1
+    trainer(tmp_path / "a", steps=5, **constant).fit(resume=True)
+    trainer(tmp_path / "b", steps=5, **constant).fit()
+    assert logged(tmp_path / "a") == logged(tmp_path / "b")
+    assert [row["step"] for row in logged(tmp_path / "a")] == ["2", "4", "5"]
+
+
 def test_minutes_limit_ends_training(tmp_path: Path) -> None:
     run = trainer(tmp_path, steps=None, minutes=0.02)
     start = time.monotonic()

@@ -15,6 +15,7 @@ from burnish.files import atomic_write, check_writable
 from burnish.setting_groups import GROUPS
 from burnish.settings import Settings
 from burnish.training.hardware import resolve_precision
+from burnish.training.log import forget_losses
 
 # What a resumed run may change: how long it goes on and how it scores, not what it learns. With
 # scoring alone changed, a finished run is calibrated anew without training.
@@ -76,10 +77,11 @@ def begin(out: Path, identity: Mapping[str, Any], resume: bool) -> None:
     """Last step before training: the folder is this run's from now on.
 
     A model that is to be replaced stays until the new one is whole; its checkpoint goes, so that
-    what is resumed later is the new run.
+    what is resumed later is the new run, and the losses that it logged.
     """
-    if not resume:
+    if not (resume and (out / CHECKPOINT).exists()):
         (out / CHECKPOINT).unlink(missing_ok=True)
+        forget_losses(out)
     atomic_write(out / "settings.json", json.dumps(identity, indent=1))
 
 

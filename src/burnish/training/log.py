@@ -4,28 +4,42 @@ from __future__ import annotations
 
 import csv
 import io
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from burnish.files import atomic_write
 from burnish.training.step import LOSS_TERMS
 
+LOSSES, BOARD = "losses.csv", "tensorboard"
+
+
+def forget_losses(folder: Path) -> None:
+    """Remove what the run before logged in its folder."""
+    (folder / LOSSES).unlink(missing_ok=True)
+    for events in (folder / BOARD).glob("events.out.tfevents.*"):
+        events.unlink()
+
 
 class LossLog:
     """Writes `losses.csv` whole after every epoch, so that it is never half a line."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "losses.csv"
-        self.board = _tensorboard(folder / "tensorboard")
+        self.folder = folder
+
+    @cached_property
+    def board(self) -> Any:
+        """Opened by the first row: until then the folder may be another run's."""
+        return _tensorboard(self.folder / BOARD)
 
     def write(self, rows: list[dict[str, float]]) -> None:
-        """`rows`: every finished epoch's mean terms so far, the newest last."""
+        """`rows`: every epoch's mean terms so far, the newest last."""
         columns = ["epoch", "step", "seconds", *[n for n in LOSS_TERMS if n in rows[-1]]]
         text = io.StringIO()
         table = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
         table.writeheader()
         table.writerows(rows)
-        atomic_write(self.path, text.getvalue())
+        atomic_write(self.folder / LOSSES, text.getvalue())
         if self.board is not None:
             for name in columns[3:]:
                 self.board.add_scalar(f"loss/{name}", rows[-1][name], int(rows[-1]["step"]))

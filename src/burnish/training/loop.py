@@ -169,6 +169,8 @@ class Trainer:
                     self.save()
                     saved = time.monotonic()
         self.save()
+        if self.log is not None and self.progress.sums:  # the end cut an epoch short
+            self.log.write([*self.progress.rows, self.progress.row(self.steps_per_epoch)])
         release_blocks(self.networks)
         return self.generator if self.averaged is None else self.averaged
 
@@ -280,16 +282,16 @@ class Trainer:
         p = self.progress
         for name, value in terms.items():
             p.sums[name] = p.sums.get(name, 0.0) + value
-        done = (p.step - 1) % self.steps_per_epoch + 1
-        means = {name: total / done for name, total in p.sums.items()}
-        if done == self.steps_per_epoch:
-            row = {"epoch": p.step // self.steps_per_epoch, "step": p.step, "seconds": p.seconds}
-            p.rows.append(row | means)
+        row = p.row(self.steps_per_epoch)
+        if p.step % self.steps_per_epoch == 0:
+            p.rows.append(row)
             p.sums = {}
             if self.log is not None:
                 self.log.write(p.rows)
         if self.fabric.is_global_zero:
             share = max(self._share_done(), 1e-9)
             left = p.seconds * (1 - share) / share
-            epoch = (p.step - 1) // self.steps_per_epoch + 1
-            self.on_step(TrainingEvent(p.step, self.total_steps, epoch, share, left, means))
+            means = {name: row[name] for name in terms}
+            self.on_step(
+                TrainingEvent(p.step, self.total_steps, int(row["epoch"]), share, left, means)
+            )

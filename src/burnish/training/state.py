@@ -38,6 +38,13 @@ class Progress:
     sums: dict[str, float] = field(default_factory=dict)
     rows: list[dict[str, float]] = field(default_factory=list)
 
+    def row(self, steps_per_epoch: int) -> dict[str, float]:
+        """The epoch of the last step: the mean of each loss term in it so far."""
+        epoch = (self.step - 1) // steps_per_epoch + 1
+        steps = self.step - (epoch - 1) * steps_per_epoch
+        means = {name: total / steps for name, total in self.sums.items()}
+        return {"epoch": epoch, "step": self.step, "seconds": self.seconds, **means}
+
 
 def save_state(
     path: Path,
