@@ -12,7 +12,7 @@ import pytest
 
 from burnish import BurnishError, Detector
 from burnish.configuration import make_settings
-from burnish.detection.run_folder import begin, claimed, same_run
+from burnish.detection.run_folder import begin, claimed, not_beyond, same_run
 
 
 def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
@@ -71,6 +71,19 @@ def test_a_longer_training_is_not_called_a_shorter_one(
     assert json.loads((tmp_path / "settings.json").read_text())["settings"]["steps"] == 4
     again = Detector.train(metal, "tiny", tmp_path, resume=True, steps=4, smoothing=1, **micro)
     assert again.card.training["steps"] == 4
+
+
+@pytest.mark.parametrize("before", [None, 2.0])
+def test_nor_one_of_more_minutes_one_of_fewer(tmp_path: Path, before: float | None) -> None:
+    header = {"progress": {"step": 9, "seconds": 121.0}, "settings": {"minutes": before}}
+    with pytest.raises(BurnishError, match=r"has gone 2\.02 minutes, more than the 1 asked for"):
+        not_beyond(header, 100, 1.0, tmp_path)
+    not_beyond(header, 100, 3.0, tmp_path)
+    not_beyond(header, 100, None, tmp_path)
+    stopped = {"progress": {"step": 9, "seconds": 59.0}, "settings": {"minutes": before}}
+    not_beyond(stopped, 100, 1.0, tmp_path)
+    if before:
+        not_beyond(header, 100, 2.0, tmp_path)  # it ended a little after its time
 
 
 def test_a_run_that_replaces_another_leaves_none_of_its_losses(tmp_path: Path) -> None:

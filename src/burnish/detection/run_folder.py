@@ -120,16 +120,26 @@ def same_run(header: Mapping[str, Any], identity: Mapping[str, Any], checkpoint:
         )
 
 
-def not_beyond(header: Mapping[str, Any], steps: int, checkpoint: Path) -> None:
+def not_beyond(
+    header: Mapping[str, Any], steps: int, minutes: float | None, checkpoint: Path
+) -> None:
     """Refuse to call a longer training a shorter one.
 
+    Args:
+        steps, minutes: the length that is asked for.
+
     Raises:
-        BurnishError: the checkpoint is past the last step that is asked for.
+        BurnishError: the checkpoint is past that.
     """
-    done = header["progress"]["step"]
-    if done > steps:
+    done, seconds = header["progress"]["step"], header["progress"]["seconds"]
+    told = f"{done} steps, more than the {steps}" if done > steps else ""
+    # A run by minutes ends a little after its time, and may be asked for again.
+    asked_before = header.get("settings", {}).get("minutes") == minutes
+    if minutes is not None and seconds > 60 * minutes and not asked_before:
+        told = f"{seconds / 60:.3g} minutes, more than the {minutes:g}"
+    if told:
         raise BurnishError(
-            f"{checkpoint} has gone {done} steps, more than the {steps} asked for: ask for as many "
+            f"{checkpoint} has gone {told} asked for: ask for as many "
             "at least, or train anew with --overwrite or in another --out"
         )
 

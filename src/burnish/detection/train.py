@@ -167,7 +167,7 @@ def _train_into(
     for sentence in find_unreached(settings, trainer.total_steps, samples.shape):
         tell(Stage("train", f"note: {sentence}", warns=True))
     if before is not None:
-        not_beyond(before, trainer.total_steps, checkpoint)
+        not_beyond(before, trainer.total_steps, settings.minutes, checkpoint)
     if trainer.is_main:
         begin(out, identity, resume)
     tell(Stage("train", f"training on {trainer.describe()}"))
