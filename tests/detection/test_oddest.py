@@ -46,3 +46,11 @@ def test_of_many_parts_one_alone_sets_no_threshold(count: int, rate: float) -> N
 def test_images_of_one_part_are_no_company() -> None:
     """Three images of one odd part score alike: the next part counts."""
     assert found([1, 2, 3, 10, 9, 9.5, 1, 4], "abcdddef") == Oddest("3.png", 10, 4)
+
+
+def test_the_image_is_the_one_whose_score_sets_the_threshold() -> None:
+    """Of several of one part that need not be the highest: each counts for a third."""
+    scores = [1, 2, 3, 10, 9, 9.5, 1, 4]
+    named = found(scores, "abcdddef", threshold=above(9.5))
+    assert named == Oddest("5.png", 9.5, 4)
+    assert "one held-out image alone, 5.png (9.5;" in str(named)

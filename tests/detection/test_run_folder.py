@@ -103,6 +103,26 @@ def test_a_run_that_replaces_another_leaves_none_of_its_losses(tmp_path: Path) -
     assert not losses[0].exists()
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "(other images are held out, as they show other parts than before)"),
+        ({"seed": 1}, "(seed was 0, is 1)"),
+        ({"holdout": 0.5}, "(holdout was auto, is 0.5)"),
+    ],
+)
+def test_another_hold_out_is_told_with_its_reason(tmp_path: Path, changes: dict, told: str) -> None:
+    one, two = (
+        {"settings": make_settings("tiny", changed).model_dump(mode="json"), "roi": "",
+         "fingerprint": "f", "held_out": "some"}
+        for changed in ({}, changes)
+    )  # fmt: skip
+    with pytest.raises(BurnishError) as caught:
+        same_run(one, two | {"held_out": "others"}, tmp_path / "c")
+    assert told in str(caught.value)
+    assert str(caught.value).endswith("start anew with --overwrite in place of --resume")
+
+
 def test_another_preset_is_no_long_list(tmp_path: Path) -> None:
     one, two = (
         {"settings": make_settings(preset).model_dump(mode="json"), "roi": "", "fingerprint": "f"}

@@ -208,6 +208,14 @@ def test_an_epoch_that_the_end_cuts_short_has_a_row(tmp_path: Path) -> None:
     assert [row["step"] for row in logged(tmp_path / "a")] == ["2", "4", "5"]
 
 
+def test_a_batch_of_all_there_is_says_so(tmp_path: Path) -> None:
+    told = r"batch 9 \(all there is to learn from; 64 was asked for\) does not divide among 2"
+    with pytest.raises(BurnishError, match=told):
+        trainer(tmp_path, 9, devices=2, batch=64, accelerator="cpu")
+    with pytest.raises(BurnishError, match="batch 5 does not divide among 2 devices: choose"):
+        trainer(tmp_path, 9, devices=2, batch=5, accelerator="cpu")
+
+
 def test_minutes_limit_ends_training(tmp_path: Path) -> None:
     run = trainer(tmp_path, steps=None, minutes=0.02)
     start = time.monotonic()

@@ -18,7 +18,7 @@ FEWEST = 5  # parts: of fewer, nobody can say which is odd
 
 @dataclass(frozen=True)
 class Oddest:
-    """The image with the highest score.
+    """The image whose score sets the threshold.
 
     Attributes:
         name: its file's.
@@ -52,8 +52,11 @@ def find_oddest(
         return None
     top = max(range(len(scores)), key=lambda index: scores[index])
     next_score = max(s for s, part in zip(scores, parts, strict=True) if part != parts[top])
+    # Of several images of that part it need not be the highest.
+    own = [index for index, part in enumerate(parts) if part == parts[top]]
+    setting = min(own, key=lambda index: abs(above(scores[index]) - threshold))
     usual = median(scores)
     sets_it = above(next_score) < threshold  # as it would be without that part
-    if not sets_it or scores[top] - usual <= APART * (next_score - usual):
+    if not sets_it or scores[setting] - usual <= APART * (next_score - usual):
         return None
-    return Oddest(names[top], scores[top], next_score)
+    return Oddest(names[setting], scores[setting], next_score)

@@ -111,12 +111,14 @@ def same_run(header: Mapping[str, Any], identity: Mapping[str, Any], checkpoint:
         changed.append("the region of interest is not the same")
     if header.get("fingerprint") != identity["fingerprint"]:
         changed.append("the training images are not the same")
-    elif header.get("held_out", identity["held_out"]) != identity["held_out"]:
+    elif header.get("held_out", identity["held_out"]) != identity["held_out"] and all(
+        before.get(key, DEFAULTS[key]) == now[key] for key in ("seed", "holdout", "part_pattern")
+    ):  # else what was changed has been named
         changed.append("other images are held out, as they show other parts than before")
     if changed:
         raise BurnishError(
             f"{checkpoint} is of another run ({'; '.join(changed)}): resume with the same settings "
-            "and data, or start anew with --overwrite"
+            "and data, or start anew with --overwrite in place of --resume"
         )
 
 
@@ -140,7 +142,7 @@ def not_beyond(
     if told:
         raise BurnishError(
             f"{checkpoint} has gone {told} asked for: ask for as many "
-            "at least, or train anew with --overwrite or in another --out"
+            "at least, or train anew: --overwrite in place of --resume, or another --out"
         )
 
 

@@ -31,7 +31,11 @@ def launch(settings: Settings, batch: int) -> Fabric:
     """
     s = settings
     if batch % s.devices:
-        raise BurnishError(f"batch {batch} does not divide among {s.devices} devices")
+        most = f" (all there is to learn from; {s.batch} was asked for)" if batch < s.batch else ""
+        raise BurnishError(
+            f"batch {batch}{most} does not divide among {s.devices} devices: "
+            "choose another, or fewer devices"
+        )
     for name in ("lightning_fabric", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats only with it
