@@ -14,6 +14,7 @@ from burnish.training.hardware import (
     bfloat16_pays,
     cores_taken,
     crowded,
+    other_threads,
     resolve_precision,
     training_precision,
 )
@@ -105,6 +106,32 @@ def test_a_busy_machine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(hardware, "cores_taken", lambda taken=taken: (taken, 2))
         assert len(crowded("auto")) == told
     assert "other programs keep about 0.9 of 2 cores busy" in crowded("cpu")[0]
+    assert "weights are then rounded otherwise" in crowded("cpu")[0]
     assert crowded("mps") == []
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     assert crowded("cpu") == []
+
+
+def test_another_number_of_threads_on_resume_is_told(
+    monkeypatch: pytest.MonkeyPatch, metal: Path, micro: dict, tmp_path: Path
+) -> None:
+    def train(**changes: object) -> tuple[Detector, list[str]]:
+        told: list[str] = []
+        made = Detector.train(metal, "tiny", tmp_path / "run", accelerator="cpu",
+                              on_stage=lambda stage: told.append(stage.message),
+                              **micro, **changes)  # fmt: skip
+        return made, [message for message in told if "so far, now" in message]
+
+    now = torch.get_num_threads()
+    first, told = train(steps=2)
+    assert (first.card.training["threads"], told) == (now, [])
+    assert train(steps=3, resume=True)[1] == []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: now + 2)
+    same, told = train(steps=3, smoothing=1, resume=True)  # nothing is trained any more
+    assert (same.card.training["threads"], told) == (now, [])
+    again, (note,) = train(steps=4, resume=True)
+    assert again.card.training["threads"] == now + 2
+    assert f"so far, now {now + 2}: the weights will not be those of an unbroken run" in note
+    assert other_threads(None, torch.device("cpu")) == []  # an older checkpoint
+    assert other_threads(1, torch.device("cuda")) == []
+    assert "with 1 thread so far" in other_threads(1, torch.device("cpu"))[0]

@@ -59,7 +59,7 @@ from burnish.images.roi import load_roi, pack_roi
 from burnish.images.store import ImageStore, load_store
 from burnish.method.backbone import load_backbone
 from burnish.settings import Settings
-from burnish.training.hardware import crowded
+from burnish.training.hardware import crowded, other_threads
 from burnish.training.loop import Trainer
 from burnish.training.process import is_worker
 from burnish.training.samples import Samples
@@ -164,10 +164,13 @@ def _train_into(
         identity,
         lambda event: tell(Stage("train", done=event.share_done, event=event)),
     )
-    for sentence in find_unreached(settings, trainer.total_steps, samples.shape):
-        tell(Stage("train", f"note: {sentence}", warns=True))
+    notes = find_unreached(settings, trainer.total_steps, samples.shape)
     if before is not None:
         not_beyond(before, trainer.total_steps, settings.minutes, checkpoint)
+        if before["progress"]["step"] < trainer.total_steps:
+            notes += other_threads(before.get("threads"), trainer.fabric.device)
+    for sentence in notes:
+        tell(Stage("train", f"note: {sentence}", warns=True))
     if trainer.is_main:
         begin(out, identity, resume)
     tell(Stage("train", f"training on {trainer.describe()}"))

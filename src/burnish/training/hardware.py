@@ -81,7 +81,24 @@ def crowded(accelerator: str) -> list[str]:
     return [
         f"other programs keep about {found[0]:.1f} of {found[1]} cores busy: {threads} threads "
         "that wait for each other may then be several times slower than fewer "
-        "(OMP_NUM_THREADS=1 before the command sets their number)"
+        "(OMP_NUM_THREADS=1 before the command sets their number; weights are then rounded "
+        "otherwise)"
+    ]
+
+
+def other_threads(before: int | None, device: torch.device) -> list[str]:
+    """A note where a run on a processor goes on with another number of threads, else none.
+
+    Args:
+        before: threads so far; None where that is not known, as of older checkpoints.
+    """
+    now = torch.get_num_threads()
+    if device.type != "cpu" or before in (None, now):
+        return []
+    many = "1 thread" if before == 1 else f"{before} threads"
+    return [
+        f"trained with {many} so far, now {now}: the weights will not be those of an unbroken run "
+        f"(OMP_NUM_THREADS={before} before the command keeps their number)"
     ]
 
 

@@ -206,6 +206,7 @@ class Trainer:
             "epochs": p.step / self.steps_per_epoch,
             "seconds": round(p.seconds, 1),
             "device": str(self.fabric.device),
+            "threads": p.threads,
             "precision": training_precision(self.settings),
             "last_losses": p.rows[-1] if p.rows else {},
         }
@@ -242,6 +243,7 @@ class Trainer:
                 "Train again with --overwrite and a lower learning_rate"
             )
         self.progress.step += 1
+        self.progress.threads = torch.get_num_threads()
         return numbers
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -31,12 +31,14 @@ class Progress:
         seconds: training time spent, over all sittings.
         sums: loss terms summed over the steps of the epoch under way.
         rows: one dict of mean loss terms per finished epoch.
+        threads: of the processor in the last step, as its sums hang on them; None: not known.
     """
 
     step: int = 0
     seconds: float = 0.0
     sums: dict[str, float] = field(default_factory=dict)
     rows: list[dict[str, float]] = field(default_factory=list)
+    threads: int | None = None
 
     def row(self, steps_per_epoch: int) -> dict[str, float]:
         """The epoch of the last step: the mean of each loss term in it so far."""
@@ -73,7 +75,9 @@ def save_state(
                 f"training diverged: {key} is not finite at step {progress.step}. "
                 "Train again with --overwrite and a lower learning_rate"
             )
-    header = {"format": FORMAT, "progress": asdict(progress), **identity}
+    done = asdict(progress)
+    threads = done.pop("threads")
+    header = {"format": FORMAT, "progress": done, "threads": threads, **identity}
     save_tensors(path, tensors, {"burnish-state": json.dumps(header)})
 
 
@@ -81,7 +85,8 @@ def load_state(
     path: Path, networks: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]
 ) -> Progress:
     """Put a saved state back into networks and optimisers of the same shape."""
-    progress = Progress(**read_header(path)["progress"])
+    header = read_header(path)
+    progress = Progress(**header["progress"], threads=header.get("threads"))
     with safe_open(path, "pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     for name, network in networks.items():
