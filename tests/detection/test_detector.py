@@ -223,24 +223,6 @@ def test_a_detector_shows_its_file_and_threshold(detector: Detector) -> None:
     assert repr(detector) == f"Detector({detector.path}, threshold={detector.threshold:.5g})"
 
 
-def test_settings_that_cannot_take_effect_are_told(
-    metal: Path, micro: dict, tmp_path: Path
-) -> None:
-    told: list[str] = []
-    changes = micro | {"steps": 4, "warmup": 5, "tome_r": 9, "weight_adversarial": 1.0}
-    Detector.train(
-        metal, "tiny", tmp_path / "a", on_stage=lambda s: told.append(s.message), **changes
-    )
-    assert any("warmup is 5 steps and the training has 4:" in m for m in told)
-    assert any("merges no more than half of its tokens" in m and "has 16" in m for m in told)
-    told.clear()
-    changes |= {"warmup": 4, "tome_r": 8}
-    Detector.train(
-        metal, "tiny", tmp_path / "b", on_stage=lambda s: told.append(s.message), **changes
-    )
-    assert not any("warmup" in message or "merges" in message for message in told)
-
-
 def test_images_that_are_nearly_black_are_told(micro: dict, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for i in range(12):  # 12 bits in 16, but for two

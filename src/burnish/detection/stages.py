@@ -64,28 +64,6 @@ def describe(store: ImageStore, samples: Samples, held: list[int], settings: Set
     )
 
 
-def find_unreached(settings: Settings, steps: int, shape: tuple[int, int, int]) -> list[str]:
-    """Settings that cannot take effect as they stand.
-
-    Args:
-        steps: that the training will have.
-        shape: channels, height and width of what the networks see.
-    """
-    found, patch = [], settings.disc_patch
-    tokens = (shape[1] // patch) * (shape[2] // patch)
-    if settings.warmup > steps:
-        found.append(
-            f"warmup is {settings.warmup} steps and the training has {steps}: the learning rate "
-            "never gets to what was asked for (--set warmup=0, or train longer)"
-        )
-    if settings.weight_adversarial and settings.tome_r > tokens // 2:
-        found.append(
-            f"tome_r is {settings.tome_r}, but a block merges no more than half of its tokens, and "
-            f"the first of the discriminator has {tokens}"
-        )
-    return found
-
-
 def find_warnings(
     store: ImageStore, training: list[int], held: list[int], nameless: list[Path]
 ) -> list[str]:

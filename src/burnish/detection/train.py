@@ -41,10 +41,10 @@ from burnish.detection.sizes import count_tiles
 from burnish.detection.stages import (
     Stage,
     describe,
-    find_unreached,
     find_warnings,
     log_stage,
 )
+from burnish.detection.unreached import find_cut_warmup, find_unreached
 from burnish.drawing import some_of
 from burnish.errors import BurnishError
 from burnish.files import printable
@@ -164,7 +164,7 @@ def _train_into(
         identity,
         lambda event: tell(Stage("train", done=event.share_done, event=event)),
     )
-    notes = find_unreached(settings, trainer.total_steps, samples.shape)
+    notes = find_unreached(settings, preset, trainer.total_steps, len(samples), samples.shape)
     if before is not None:
         not_beyond(before, trainer.total_steps, settings.minutes, checkpoint)
         if before["progress"]["step"] < trainer.total_steps:
@@ -179,6 +179,8 @@ def _train_into(
         trainer.wait()
         return load_model(model_path), model_path
 
+    for sentence in find_cut_warmup(settings, trainer.total_steps, trainer.progress.step):
+        tell(Stage("train", f"note: {sentence}", warns=True))
     tell(Stage("calibrate", f"calibrating on {len(held)} held-out good images"))
     scorer = Scorer(generator, settings, pick_device(settings.accelerator))
     ticks, total = count(1), passes(settings) * min(REFERENCE_VIEWS, len(samples))
