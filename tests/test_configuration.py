@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
@@ -176,6 +177,24 @@ def test_parsed_assignments_make_settings() -> None:
     assert settings.skip == "all"
     assert settings.learning_rate == 3e-4
     assert make_settings("tiny", parse_assignments(["mask_blocks=8"])).mask_blocks == (8,)
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern"),
+    [("2024-05-01", "2024-05-01"), ("123", "123"), ("12:30:00", "12:30:00"), ("1,2", "1,2"),
+     ("null", "null"), ("true", "true"), ("'1.0'", "1.0"), (r"\d+", r"\d+"), ("", "")],
+)  # fmt: skip
+def test_a_pattern_may_look_like_another_value(text: str, pattern: str) -> None:
+    settings = make_settings("tiny", parse_assignments([f"part_pattern={text}"]))
+    assert settings.part_pattern == pattern
+
+
+def test_paths_name_files() -> None:
+    files = {"roi": Path("a") / "m.png", "features": Path("w.safetensors"), "fusion": "max"}
+    settings = make_settings("tiny", files)
+    assert (settings.roi, settings.features) == ("a/m.png", "w.safetensors")
+    with pytest.raises(BurnishError, match=r"roi: .*string"):
+        make_settings("tiny", {"roi": 12})
 
 
 @pytest.mark.parametrize("item", ["batch", "batch 8", "=8", " =8", ""])

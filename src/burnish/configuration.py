@@ -101,7 +101,11 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
         key, equals, text = item.partition("=")
         if not equals or not key.strip():
             raise BurnishError(f"--set '{item}' is not of the form key=value")
-        changes[key.strip()] = _parse_value(text.strip())
+        name, value = key.strip(), _parse_value(text.strip())
+        field = Settings.model_fields.get(name)
+        if field is not None and field.annotation is str and not isinstance(value, str):
+            value = text.strip()  # a pattern may look like a number or a date
+        changes[name] = value
     return changes
 
 

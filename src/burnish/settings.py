@@ -6,19 +6,18 @@ and single changes.
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from burnish.setting_checks import check_together
+from burnish.setting_values import file_name, one_or_many, regular_expression, texture_names
 
 AUTO_SIDES = 256, 384  # px: what image_size=auto chooses from
 USUAL_HOLDOUT = 0.2  # of holdout=auto; and more, up to MOST_HELD_OUT, for LEAST_PARTS
 LEAST_PARTS, MOST_HELD_OUT = 10, 0.4
 IN_UNITS = "scores", "highest"  # fusions of maps in units of the scores they give to good images
 Holdout = Literal["auto"] | Annotated[float, Field(gt=0, lt=1)]
-TEXTURE = re.compile("(image|residual):([1-9]|[1-5][0-9]|6[0-4])")
 
 
 class Settings(BaseModel):
@@ -267,32 +266,10 @@ class Settings(BaseModel):
         pairs = (texture.split(":") for texture in self.texture)
         return tuple((of, int(grain)) for of, grain in pairs)
 
-    @field_validator("mask_blocks", "lines", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
-        return () if value == "" else (value,) if isinstance(value, int) else value
-
-    @field_validator("texture", mode="before")
-    @classmethod
-    def _names_textures(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            value = [name.strip() for name in value.split(",")] if value else []
-        for name in value if isinstance(value, list | tuple) else [value]:
-            if not isinstance(name, str) or not TEXTURE.fullmatch(name):
-                raise ValueError(
-                    f"{name!r} is no texture: name each as image:4 or residual:8, with a grain "
-                    "of 1 to 64 px; [] for none"
-                )
-        return value
-
-    @field_validator("part_pattern")
-    @classmethod
-    def _is_regular_expression(cls, value: str) -> str:
-        try:
-            re.compile(value)
-        except re.error as error:
-            raise ValueError(f"not a regular expression ({error})") from error
-        return value
+    _tuples = field_validator("mask_blocks", "lines", mode="before")(one_or_many)
+    _textures = field_validator("texture", mode="before")(texture_names)
+    _files = field_validator("roi", "features", mode="before")(file_name)
+    _pattern = field_validator("part_pattern")(regular_expression)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:

@@ -42,7 +42,7 @@ class Detector:
 
     Attributes:
         card: settings, calibration, data and versions.
-        path: the file it was loaded from or saved to, if any.
+        path: the file it was loaded from, or that training wrote, if any; `save` leaves it.
         threshold: image scores above it are called defective.
     """
 
@@ -119,7 +119,7 @@ class Detector:
         return cls(load_model(path), path, device)
 
     def save(self, path: str | Path) -> Path:
-        """Write the model file."""
+        """Write a copy of the model as a file; `path` stays what it is."""
         save_model(Path(path), self.model)
         return Path(path)
 
