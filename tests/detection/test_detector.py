@@ -6,6 +6,7 @@ import copy
 import pickle
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image
 from burnish import BurnishError, Detector
 from burnish.detection.result import map_names
 from burnish.images.dataset import find_test_images
+from burnish.method import cells, filters, whole
 from burnish.method.discriminator import Discriminator
 from burnish.method.generator import Encoder
 
@@ -121,6 +123,38 @@ def test_same_seed_same_model(metal: Path, micro: dict, tmp_path: Path) -> None:
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
     ]
     assert scores[0] == scores[1] != scores[2]
+
+
+@pytest.fixture
+def double_by_default() -> Iterator[None]:
+    """As in a program that calculates in float64; nothing that burnish keeps was made before."""
+    ours = cells._linear, whole._averages, filters.gaussian_band
+    for one in ours:
+        one.cache_clear()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+    for one in ours:
+        one.cache_clear()
+
+
+def test_another_default_dtype_of_torch_changes_nothing(
+    detector: Detector, run_folder: Path, metal: Path, micro: dict, tmp_path: Path,
+    double_by_default: None,
+) -> None:  # fmt: skip
+    path, before = metal / "test" / "dent" / "000.png", detector.card.calibration
+    one = Detector.load(run_folder).inspect(path)
+    changes = {
+        name: getattr(detector.card.settings, name)
+        for name in ("texture", "texture_factors", "lines", "whole", "extremes", "fusion")
+    }
+    again = Detector.train(metal, "tiny", tmp_path, steps=12, **changes, **micro)
+    assert again.card.calibration == before
+    assert torch.get_default_dtype() == torch.float64
+    torch.set_default_dtype(torch.float32)
+    two = Detector.load(run_folder).inspect(path)  # with what was kept under the other
+    assert one.score == two.score
+    assert np.array_equal(one.anomaly_map, two.anomaly_map)
 
 
 def test_colour_images_train_a_colour_model(micro: dict, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ from burnish.method.backbone import load_backbone
 from burnish.settings import Settings
 from burnish.training.hardware import crowded, other_threads
 from burnish.training.loop import Trainer
-from burnish.training.process import is_worker
+from burnish.training.process import float32_by_default, is_worker
 from burnish.training.samples import Samples
 from burnish.training.state import read_header
 
@@ -104,7 +104,7 @@ def train(
         load_backbone(settings.features)  # now, not when training is over
     paths = find_training_images(data)
     unmatched(paths, settings.part_pattern)  # a slip is told before images are read
-    with nullcontext() if is_worker() else claimed(out, resume, overwrite):
+    with nullcontext() if is_worker() else claimed(out, resume, overwrite), float32_by_default():
         return _train_into(out, data, paths, preset, settings, before, resume, tell)
 
 

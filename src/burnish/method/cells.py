@@ -60,7 +60,7 @@ def stretch(cells: Tensor, size: tuple[int, int]) -> Tensor:
 @torch.inference_mode(False)
 def _linear(few: int, many: int, device: torch.device) -> Tensor:
     """(many, few), float32: what interpolates `few` values at `many` places."""
-    each = torch.eye(few, device=device)[None]
+    each = torch.eye(few, dtype=torch.float32, device=device)[None]
     return F.interpolate(each, size=many, mode="linear", align_corners=False)[0].T.contiguous()
 
 

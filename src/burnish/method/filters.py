@@ -77,10 +77,10 @@ def gaussian_band(size: int, sigma: float, radius: int, pad: bool) -> Band:
         (size, size) or (size - 2 * radius, size); rows sum to 1.
     """
     far = (min(abs(k) / sigma, 40.0) for k in range(-radius, radius + 1))  # beyond it exp gives 0
-    taps = torch.tensor([math.exp(-0.5 * x**2) for x in far])
+    taps = torch.tensor([math.exp(-0.5 * x**2) for x in far], dtype=torch.float32)
     taps = (taps.double() / taps.double().sum()).float()
     rows = range(size) if pad else range(radius, size - radius)
-    band = torch.zeros(len(rows), size)
+    band = torch.zeros(len(rows), size, dtype=torch.float32)
     for row, centre in enumerate(rows):
         for k, tap in zip(range(-radius, radius + 1), taps, strict=True):
             position = (centre + k) % (2 * size)  # mirrored signal has period 2 * size

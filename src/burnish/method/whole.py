@@ -113,4 +113,5 @@ def texture_evidence(
 @torch.inference_mode(False)
 def _averages(size: int, device: torch.device) -> Tensor:
     """(G, size), float32: what averages `size` values into cells."""
-    return F.adaptive_avg_pool1d(torch.eye(size, device=device), GRID).T.contiguous()
+    each = torch.eye(size, dtype=torch.float32, device=device)
+    return F.adaptive_avg_pool1d(each, GRID).T.contiguous()

@@ -79,6 +79,17 @@ def stop_on_signals(stop: threading.Event) -> Iterator[None]:
 
 
 @contextmanager
+def float32_by_default() -> Iterator[None]:
+    """Networks are made in float32, whatever the caller has as torch's default."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
     """Deterministic kernels on a GPU; a CPU's are so already for a fixed number of threads."""
     if device.type != "cuda":
