@@ -133,7 +133,12 @@ class Settings(BaseModel):
     weight_gradient: float = Field(1.0, ge=0, description="gradient term inside L_con (Table 9)")
 
     # --- training (2.4.1, 3.2) ----------------------------------------------------------------
-    epochs: int | None = Field(500, ge=1, description="passes over the training images")
+    epochs: int | None = Field(
+        500,
+        ge=1,
+        description="passes over the training images, in whole batches: up to batch - 1 images sit "
+        "out each pass, others the next",
+    )
     steps: int | None = Field(
         None, ge=1, description="length in optimiser steps instead of epochs; wins when both given"
     )

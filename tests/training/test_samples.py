@@ -117,6 +117,15 @@ def test_every_sample_is_seen_once_an_epoch() -> None:
     assert sorted(levels) == list(range(12))
 
 
+def test_what_fills_no_whole_batch_sits_out_and_others_do_the_next_time() -> None:
+    images = np.arange(11, dtype=np.uint8).reshape(11, 1, 1, 1).repeat(16, 2).repeat(16, 3)
+    settings, samples = make_settings("tiny", {"flips": "none"}), Samples(images, range(11))
+    steps = [draw_batch(samples, settings, step, 4, 3).images[:, 0, 0, 0] for step in range(40)]
+    epochs = [set(np.rint((np.concatenate(steps[n : n + 2]) + 1) * 127.5)) for n in range(0, 40, 2)]
+    assert {len(seen) for seen in epochs} == {8}  # 3 of 11 sit out
+    assert set.union(*epochs) == set(range(11))
+
+
 @pytest.mark.parametrize("tile", ["full", 32])
 def test_images_are_not_copied_into_memory(tile: object) -> None:
     read: list[int] = []

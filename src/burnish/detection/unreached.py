@@ -40,7 +40,7 @@ def find_unreached(
     Args:
         preset: its own settings are not told of.
         steps: that the training will have.
-        samples: that it learns from, each once an epoch.
+        samples: that the batches of an epoch are drawn from.
         shape: channels, height and width of what the networks see.
     """
     found, patch = [], settings.disc_patch
