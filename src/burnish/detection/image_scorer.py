@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,16 +20,10 @@ from burnish.drawing import draw
 from burnish.images.roi import Region, regions_at
 from burnish.images.tiles import Grid, Tile, cut, tiles_within
 from burnish.settings import Settings
+from burnish.training.samples import Images
 
 MEASURED_TILES = 1000  # tiles that mu and sigma are measured on, of all held-out images
 QUANTILE_PIXELS = 1_000_000
-
-
-class Images(Protocol):
-    """Prepared images by index, read one at a time."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, index: int, /) -> NDArray[np.uint8]: ...
 
 
 @dataclass(frozen=True)

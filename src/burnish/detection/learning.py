@@ -19,17 +19,16 @@ from burnish.detection.gathering import (
     Folds,
     SomeViews,
     Views,
-    inside_of,
     some_places,
 )
 from burnish.detection.learning_lines import learn_lines
 from burnish.detection.learning_textures import learn_textures
-from burnish.detection.scorer import Scorer, View, to_tensor
+from burnish.detection.scorer import Scorer, View, inside_of, shown
 from burnish.method.backbone import FEATURES, load_backbone
 from burnish.method.extremes import Extremes, cell_values, find_extremes, sparing
-from burnish.method.features import STRIDE, FeatureModel, coarse_region, precision_of
+from burnish.method.features import STRIDE, FeatureModel, coarse_region
 from burnish.method.lines import LineModel
-from burnish.method.mahalanobis import SLACK
+from burnish.method.mahalanobis import SLACK, correlation, precision_of
 from burnish.method.scoring import ORDINARY, image_score
 from burnish.method.texture import TextureModel
 from burnish.method.whole import WholeModel
@@ -145,14 +144,10 @@ def learn_features(scorer: Scorer, views: Views, folds: Folds) -> Iterator[Featu
     moments = FoldedMoments(folds, FEATURES, height, width)
     kept = SomeViews(scorer.settings.seed)
     for number, view in enumerate(views()):
-        inside = None if view.inside is None else coarse_region(torch.from_numpy(view.inside))
-        if inside is not None and not inside.any():
-            continue
+        fine = inside_of(view)
+        inside = None if fine is None else coarse_region(fine)
         with torch.inference_mode():
-            images = to_tensor(view.pixels[None], scorer.device)
-            if view.inside is not None:
-                images = images.masked_fill(~torch.from_numpy(view.inside).to(scorer.device), 0.0)
-            found = backbone(images)[0].cpu()
+            found = backbone(shown(view, scorer.device)[0])[0].cpu()
         moments.add(number, found, inside)
         if kept.wants():
             spots = some_places(view, inside, height * width, PLACES, scorer.settings.seed)
@@ -162,7 +157,7 @@ def learn_features(scorer: Scorer, views: Views, folds: Folds) -> Iterator[Featu
         spots = kept["spots"][rows].flatten()
         values = kept["places"][rows].transpose(0, 1).flatten(1) - mean.flatten(1)[:, spots]
         values = values / deviation.flatten(1)[:, spots]
-        yield FeatureModel(backbone, mean, deviation, precision_of(values))
+        yield FeatureModel(backbone, mean, deviation, precision_of(correlation(values)).float())
 
 
 class CrossFitted:

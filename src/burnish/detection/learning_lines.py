@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from burnish.detection.gathering import FoldedMoments, Folds, Views, inside_of
-from burnish.detection.scorer import Scorer, to_tensor
+from burnish.detection.gathering import FoldedMoments, Folds, Views
+from burnish.detection.scorer import Scorer, inside_of, shown
 from burnish.method.lines import DIRECTIONS, LineModel, by_cells, line_responses
 from burnish.method.mahalanobis import SLACK
 from burnish.method.texture import surface
@@ -18,10 +18,7 @@ def learn_lines(scorer: Scorer, views: Views, folds: Folds) -> list[list[LineMod
     widths, shape = scorer.settings.lines, scorer.shape
     moments = [FoldedMoments(folds, DIRECTIONS, shape.height, shape.width) for _ in widths]
     for number, view in enumerate(views()):
-        inside = inside_of(view, scorer.device)
-        images = to_tensor(view.pixels[None], scorer.device)
-        if inside is not None:
-            images = images.masked_fill(~inside, 0.0)
+        images, inside = shown(view, scorer.device)
         field = surface(images, images[:, None], inside)
         for width, moment in zip(widths, moments, strict=True):
             moment.add(number, torch.cat(list(line_responses(field, width))), inside_of(view))

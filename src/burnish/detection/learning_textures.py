@@ -14,10 +14,9 @@ from burnish.detection.gathering import (
     Folds,
     SomeViews,
     Views,
-    inside_of,
     some_places,
 )
-from burnish.detection.scorer import Scorer, View, to_tensor
+from burnish.detection.scorer import Scorer, View, inside_of, shown
 from burnish.method.cells import coarse_cells, stretch, to_cells
 from burnish.method.factors import Factors, find_factors, left_over
 from burnish.method.mahalanobis import SLACK
@@ -111,12 +110,9 @@ def _texture_model(
 @torch.inference_mode()
 def _descriptors(scorer: Scorer, view: View, of: str, grain: int) -> Tensor:
     """(1, K, H, W) of one of `Settings.textures`."""
-    inside = inside_of(view, scorer.device)
-    images = to_tensor(view.pixels[None], scorer.device)
-    if of == "residual":
-        images, painted = scorer.painted_of(images, inside)
-    else:  # nothing needs to be painted
-        images = images if inside is None else images.masked_fill(~inside, 0.0)
-        painted = images[:, None]
+    images, inside = shown(view, scorer.device)
+    painted = images[:, None]
+    if of == "residual":  # else nothing needs to be painted
+        _, painted = scorer.painted_of(images, inside)
     (found,) = all_descriptors(images, painted, [(of, grain)], inside)
     return found.cpu()

@@ -32,6 +32,11 @@ def to_tensor(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
     return torch.from_numpy(np.array(pixels)).to(device).float() / 127.5 - 1
 
 
+def hidden_outside(images: Tensor, inside: Tensor | None) -> Tensor:
+    """Images (..., H, W) with 0 outside the region, bool (H, W)."""
+    return images if inside is None else images.masked_fill(~inside, 0.0)
+
+
 @contextmanager
 def tensor_cores(device: torch.device) -> Iterator[None]:
     """float32 products with 10 bits of mantissa (TF32) on a CUDA device, where they are several
@@ -58,6 +63,17 @@ class View:
     pixels: NDArray[np.uint8]
     inside: NDArray[np.bool_] | None = None
     part: str = ""
+
+
+def inside_of(view: View, device: torch.device | None = None) -> Tensor | None:
+    """The view's region of interest, bool (H, W); None: all of it."""
+    return None if view.inside is None else torch.from_numpy(view.inside).to(device)
+
+
+def shown(view: View, device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """What is seen of a view: (1, C, H, W) in [-1, 1], 0 outside its region; and `inside_of`."""
+    inside = inside_of(view, device)
+    return hidden_outside(to_tensor(view.pixels[None], device), inside), inside
 
 
 @dataclass(frozen=True)
@@ -173,7 +189,7 @@ class Scorer:
         The error maps of the mask scales are standardised by position if the positions are known;
         then come those of texture, lines and features; and all are compared with their extremes.
         """
-        images, inside = to_tensor(view.pixels[None], self.device), self._inside(view)
+        images, inside = to_tensor(view.pixels[None], self.device), inside_of(view, self.device)
         return Evidence(*self._replayed(self.errors_of, images, inside))
 
     @torch.inference_mode()
@@ -199,15 +215,14 @@ class Scorer:
 
     def painted_of(self, images: Tensor, inside: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Images with 0 outside the region, and their reconstructions (B, S, C, H, W)."""
-        if inside is not None:
-            images = images.masked_fill(~inside, 0.0)
+        images = hidden_outside(images, inside)
         with tensor_cores(self.device):
             return images, reconstruct(self.generator, images, self.masks)
 
     @torch.inference_mode()
     def score(self, view: View, mu: Tensor, sigma: Tensor) -> Scored:
         """Score one view against the references mu and sigma (M,), with `whole` (M + 1,)."""
-        images, inside = to_tensor(view.pixels[None], self.device), self._inside(view)
+        images, inside = to_tensor(view.pixels[None], self.device), inside_of(view, self.device)
         numbers, anomaly, painted = self._replayed(self._judged, images, inside, mu, sigma)
         score, scale, *alone = numbers.tolist()
         if inside is not None:
@@ -265,6 +280,3 @@ class Scorer:
             torch.tensor(mu, dtype=torch.float32, device=self.device),
             torch.tensor(sigma, dtype=torch.float32, device=self.device),
         )
-
-    def _inside(self, view: View) -> Tensor | None:
-        return None if view.inside is None else torch.from_numpy(view.inside).to(self.device)

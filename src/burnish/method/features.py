@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from burnish.method.backbone import Backbone
 from burnish.method.filters import gaussian_smooth
-from burnish.method.mahalanobis import correlation, distance
+from burnish.method.mahalanobis import distance
 from burnish.method.movable import Movable
 
 STRIDE = 4  # px of the image per place
@@ -36,11 +35,6 @@ class FeatureModel(Movable):
     mean: Tensor
     deviation: Tensor
     precision: Tensor
-
-
-def precision_of(standardised: Tensor) -> Tensor:
-    """(K, n) standardised features of good places -> (K, K) of a `FeatureModel`."""
-    return (torch.linalg.inv(correlation(standardised)) / len(standardised)).float()
 
 
 def feature_map(images: Tensor, model: FeatureModel, inside: Tensor | None = None) -> Tensor:

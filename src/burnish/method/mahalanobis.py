@@ -20,6 +20,11 @@ def correlation(standardised: Tensor) -> Tensor:
     return found + RIDGE * torch.eye(len(values), dtype=torch.float64)
 
 
+def precision_of(together: Tensor) -> Tensor:
+    """A correlation (K, K) -> what `distance` takes: its inverse over the number of values."""
+    return torch.linalg.inv(together) / len(together)
+
+
 def distance(values: Tensor, precision: Tensor) -> Tensor:
     """Standardised values (B, K, H, W) and a precision (K, K) -> (B, H, W), >= 0."""
     flat = values.flatten(2)

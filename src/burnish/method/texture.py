@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from burnish.method.cells import ByCells
 from burnish.method.factors import Factors
 from burnish.method.filters import gaussian_smooth
-from burnish.method.mahalanobis import correlation, distance
+from burnish.method.mahalanobis import correlation, distance, precision_of
 from burnish.method.scoring import local_brightness, shares_of_usual
 
 LEVELS = (1.0, 2.0, 4.0)  # sigmas, in grains: a band of detail lies above each
@@ -121,8 +121,8 @@ def precisions(standardised: Tensor) -> Tensor:
     """(K, n) standardised descriptors of good pixels -> (MAPS, K, K) of a `TextureModel`."""
     together = correlation(standardised)
     found = torch.zeros(MAPS, *together.shape, dtype=torch.float64)
-    found[0, :AMOUNT, :AMOUNT] = torch.linalg.inv(together[:AMOUNT, :AMOUNT]) / AMOUNT
-    found[1] = torch.linalg.inv(together) / len(together)
+    found[0, :AMOUNT, :AMOUNT] = precision_of(together[:AMOUNT, :AMOUNT])
+    found[1] = precision_of(together)
     return found.float()
 
 
