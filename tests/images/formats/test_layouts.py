@@ -709,3 +709,36 @@ def test_another_tree_is_refused_with_what_is_there(
     root = tree({"holiday/beach.png": picture(1)})
     with pytest.raises(BurnishError, match=r"this is not .*: no .* in it; it holds holiday/beach"):
         items(root, name)
+
+
+def test_objects_of_a_class_that_means_good_are_no_defects(
+    tree: Callable, items: Callable, picture: Callable
+) -> None:
+    """Detectors are taught "ok" beside "scratch": a box around a good part marks nothing."""
+    lines = {"a": "0 .5 .5 .5 .5\n", "b": "0 .5 .5 .9 .9\n1 .25 .25 .25 .25\n", "c": ""}
+    yolo = {f"images/{name}.png": picture(i) for i, name in enumerate(lines)}
+    yolo |= {f"labels/{name}.txt": text for name, text in lines.items()}
+    yolo |= {"classes.txt": "OK\nscratch\n"}
+    marks = [
+        {"id": 1, "image_id": 0, "category_id": 0, "bbox": [8, 8, 16, 16]},
+        {"id": 2, "image_id": 1, "category_id": 0, "bbox": [2, 2, 29, 29]},
+        {"id": 3, "image_id": 1, "category_id": 1, "bbox": [4, 4, 8, 8]},
+    ]
+    content = {
+        "images": [{"id": i, "file_name": f"{name}.png"} for i, name in enumerate(lines)],
+        "categories": [{"id": 0, "name": "OK"}, {"id": 1, "name": "scratch"}],
+        "annotations": marks,
+    }
+    coco = {f"coco/{name}.png": picture(i) for i, name in enumerate(lines)}
+    coco |= {"coco/labels.json": json.dumps(content)}
+    for kind, files, folder in (("yolo", yolo, "images"), ("coco", coco, "coco")):
+        root = tree(files)
+        found, notes = items(root / "coco" if kind == "coco" else root, kind, window=0)
+        below = "" if kind == "coco" else f"{folder}/"
+        assert {n: i.kind for n, i in found.items()} == {
+            f"{below}a.png": "good", f"{below}b.png": "scratch", f"{below}c.png": "good",
+        }  # fmt: skip
+        mask = found[f"{below}b.png"].mask()
+        assert mask is not None
+        assert mask.sum() == 64
+        assert "what is marked as OK is no defect, and counts as good" in notes

@@ -27,6 +27,7 @@ def test_kinds_are_never_good() -> None:
     assert safe_kind("scratch neck") == "scratch_neck"
     assert safe_kind("good") == "good_defect"
     assert safe_kind("Good") == "Good_defect"
+    assert safe_kind("OK") == "OK_defect"
     assert safe_kind("") == "defect"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
@@ -16,7 +16,7 @@ from burnish.images.archives.archive import Source
 from burnish.images.formats.base import Item, Options
 from burnish.images.formats.masks import Patch, box_patch, mask_of_counts, polygon_patch
 from burnish.images.formats.names import is_image, not_this, some, without_suffix
-from burnish.images.formats.shapes import Shape, paint, side_of, split_of
+from burnish.images.formats.shapes import Shape, note_good, paint, side_of, split_of
 from burnish.images.formats.windows import Frame, Labels, cut
 
 
@@ -60,6 +60,7 @@ class Coco:
                     known[path].entries.append(entry)
                 else:
                     known[path] = _Labelled(sides[name], [entry])
+        note_good(kinds, note)
         if missing:
             note(f"{len(missing)} images named in the JSON are not there: {some(missing)}")
         if twice:
@@ -73,7 +74,7 @@ class Coco:
         frames = (
             Frame(
                 path, without_suffix(PurePosixPath(path).name), partial(source.read, path),
-                one.labels, tuple(kinds), one.side,
+                partial(one.labels, tuple(kinds)), tuple(kinds), one.side,
             )
             for path, one in known.items()
         )  # fmt: skip
@@ -101,7 +102,7 @@ class _Labelled:
     side: str
     entries: list[_Entry]
 
-    def labels(self, height: int, width: int) -> Labels:
+    def labels(self, kinds: Sequence[str], height: int, width: int) -> Labels:
         shapes = []
         for entry in self.entries:
             if entry.marks and None not in entry.size and tuple(entry.size) != (width, height):
@@ -110,7 +111,7 @@ class _Labelled:
                     f"{height}"
                 )
             shapes += [_shape(mark, kind) for kind, mark in entry.marks]
-        return paint(shapes, height, width)
+        return paint(shapes, kinds, height, width)
 
 
 def _entries(source: Source, name: str, kinds: dict[str, int]) -> list[_Entry]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from burnish.errors import BurnishError
+from burnish.images.dataset import GOOD_NAMES
 from burnish.images.formats.masks import Patch
+from burnish.images.formats.names import some
 from burnish.images.formats.windows import Labels
 
 SIDES = {"train": "train", "training": "train", "val": "test", "valid": "test",
@@ -30,8 +32,17 @@ class Shape:
     name: str
 
 
-def paint(shapes: Sequence[Shape], height: int, width: int) -> Labels:
+def note_good(kinds: Iterable[str], note: Callable[[str], None]) -> None:
+    """Tell of classes that mark good parts, as some detectors are taught; `paint` skips them."""
+    if good := [kind for kind in kinds if kind.lower() in GOOD_NAMES]:
+        note(f"what is marked as {some(good)} is no defect, and counts as good")
+
+
+def paint(shapes: Sequence[Shape], kinds: Sequence[str], height: int, width: int) -> Labels:
     """Kind + 1 of each pixel, 0 for nothing; where shapes overlap, the smaller one is seen.
+
+    Args:
+        kinds: their names; those that mean good mark nothing.
 
     Raises:
         BurnishError: a shape marks no pixel: what is marked elsewhere must not count as good here.
@@ -39,6 +50,8 @@ def paint(shapes: Sequence[Shape], height: int, width: int) -> Labels:
     labels = np.zeros((height, width), np.uint16)
     patches = []
     for shape in shapes:
+        if kinds[shape.kind].lower() in GOOD_NAMES:
+            continue
         drawn = [patch(height, width) for patch in shape.patches]
         if not any(patch.mask.any() for patch in drawn):
             raise BurnishError(f"{shape.name} marks no pixel of its {width} x {height}")

@@ -12,7 +12,7 @@ from burnish.images.archives.archive import Source
 from burnish.images.formats.base import Item, Options
 from burnish.images.formats.masks import Patch, box_patch, polygon_patch
 from burnish.images.formats.names import is_image, not_this, some, without_suffix
-from burnish.images.formats.shapes import Shape, paint, side_of, split_of
+from burnish.images.formats.shapes import Shape, note_good, paint, side_of, split_of
 from burnish.images.formats.windows import Frame, Labels, cut
 from burnish.images.formats.yaml_names import yaml_names
 
@@ -50,6 +50,7 @@ class Yolo:
             note(
                 "no data.yaml or classes.txt names the classes: they are called class0, class1, ..."
             )
+        note_good(classes, note)
         bare = [name for name in images if _label_of(name, known) is None]
         if bare:
             note(
@@ -73,7 +74,7 @@ class Yolo:
 def _frame(source: Source, name: str, label: str | None, classes: list[str], side: str) -> Frame:
     def labels(height: int, width: int) -> Labels:
         shapes = _shapes(source, label, len(kinds)) if label else []
-        return paint(shapes, height, width)
+        return paint(shapes, kinds, height, width)
 
     kinds = tuple(classes) or tuple(f"class{number}" for number in range(_most(source, label) + 1))
     below = name.split("images/", 1)[-1]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from burnish.images.dataset import GOOD_NAMES
+
 LONGEST = 100  # characters; masks, manifests and temporary files add to it
 RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
 
@@ -38,6 +40,6 @@ class Names:
 
 
 def safe_kind(raw: str) -> str:
-    """The folder of a kind of defect; never "good", however it is spelt."""
+    """The folder of a kind of defect; never a name that means good, however it is spelt."""
     name = safe_name(raw, "defect")
-    return f"{name}_defect" if name.lower() == "good" else name
+    return f"{name}_defect" if name.lower() in GOOD_NAMES else name
