@@ -33,7 +33,7 @@ from burnish.detection.learning_textures import learn_textures
 from burnish.detection.scorer import Scorer, View, to_tensor
 from burnish.method.cells import coarse_cells, to_cells
 from burnish.method.extremes import against_extremes, cell_values, find_extremes, sparing
-from burnish.method.factors import FLOOR, VIEWS_EACH, shared
+from burnish.method.factors import FLOOR, VIEWS_EACH, find_factors, left_over, shared
 from burnish.method.generator import Generator, InputShape
 from burnish.method.lines import by_cells, line_responses
 from burnish.method.mahalanobis import SLACK
@@ -196,6 +196,66 @@ def test_textures_repeat_and_depend_on_nothing_outside_the_region(factors: int) 
         torch.testing.assert_close(a.mean, c.mean)
         torch.testing.assert_close(a.deviation, c.deviation)
         assert (a.factors is not None) == (factors > 0 and a.of == "image")
+
+
+def test_what_is_learnt_of_views_with_regions_of_their_own_against_numpy() -> None:
+    """As of tiles at a border: a pixel is judged by the views that show it, a coarse cell too."""
+    regions = [INSIDE, np.zeros((32, 32), dtype=bool)]
+    regions[1][14:, :20] = True
+    rng, count = np.random.default_rng(3), 3 * VIEWS_EACH
+    seen = [View(rng.integers(0, 256, (1, 32, 32), dtype=np.uint8), regions[n % 2])
+            for n in range(count)]  # fmt: skip
+    insides = np.stack([regions[n % 2] for n in range(count)])[:, None]
+    made = textured()
+    made.settings = made.settings.model_copy(update={"texture_factors": 2, "lines": (1,)})
+
+    def by_cells_of(values: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """(N, K, H, W) -> mean and deviation, where no view reaches those of all that it does."""
+        anywhere = insides.any(axis=(0, 1))
+        shown = np.where(insides, values, np.nan)[..., anywhere]
+        found = []
+        for numbers in (np.nanmean(shown, axis=0), np.nanstd(shown, axis=0)):
+            full = np.repeat(numbers.mean(axis=1)[:, None, None], 32, axis=1).repeat(32, axis=2)
+            full[:, anywhere] = numbers
+            found.append(torch.from_numpy(full).float())
+        return found[0], found[1] + SLACK * found[1][:, torch.from_numpy(anywhere)].mean(
+            dim=1
+        ).view(-1, 1, 1)
+
+    painted = []
+    for view in seen:
+        region = torch.from_numpy(view.inside)
+        images = to_tensor(view.pixels[None], made.device).masked_fill(~region, 0.0)
+        painted.append((images, made.painted_of(images, region)[1].detach(), region))
+    for model in textures_of(made, seen):
+        field = {"residual": residual, "image": surface}[model.of]
+        grain = model.grain
+        found = torch.cat([descriptors(smoothed(field(*p), [grain]), grain) for p in painted])
+        mean, deviation = (to_cells(values) for values in by_cells_of(found.numpy()))
+        torch.testing.assert_close(model.mean, mean, rtol=1e-4, atol=1e-4)
+        if model.of == "residual":
+            torch.testing.assert_close(model.deviation, deviation, rtol=1e-3, atol=1e-4)
+            continue
+        cells = np.full((count, DESCRIPTORS, 4, 4), np.nan, dtype=np.float32)
+        for view, row, column in np.ndindex(count, 4, 4):
+            cell = np.s_[8 * row : 8 * row + 8, 8 * column : 8 * column + 8]
+            shows = insides[view, 0][cell]
+            if shows.any():
+                cells[view, :, row, column] = found[view].numpy()[:, *cell][:, shows].mean(axis=1)
+        expected = find_factors(torch.from_numpy(cells), 2)
+        assert expected is not None
+        assert model.factors is not None
+        torch.testing.assert_close(model.factors.mean, expected[0].mean, rtol=1e-4, atol=1e-4)
+        ways = [factors.ways.flatten(1) for factors in (model.factors, expected[0])]
+        torch.testing.assert_close(ways[0].T @ ways[0], ways[1].T @ ways[1], rtol=0, atol=1e-3)
+        left = left_over(deviation, expected[1])
+        torch.testing.assert_close(model.deviation, left, rtol=1e-2, atol=1e-4)
+    ((model,),) = learn_lines(made, lambda: seen, Folds())
+    fields = [surface(*p) for p in painted]
+    found = np.stack([torch.cat(list(line_responses(f, 1))).numpy() for f in fields])
+    mean, deviation = by_cells(*by_cells_of(found))
+    torch.testing.assert_close(model.mean, mean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.deviation, deviation, rtol=1e-4, atol=1e-5)
 
 
 def test_units_against_numpy() -> None:
