@@ -69,7 +69,7 @@ def test_too_few_images_give_the_largest_score(n: int, alpha: float) -> None:
 @pytest.mark.parametrize(
     ("n", "alpha", "k"),
     [(99, 0.01, 99), (100, 0.01, 100), (199, 0.01, 198), (9, 0.1, 9), (19, 0.1, 18), (4, 0.5, 3),
-     (9, 0.3, 7), (3, 0.99, 1)],
+     (9, 0.3, 7), (3, 0.99, 1), (149, 0.18, 123), (24, 0.44, 14)],
 )  # fmt: skip
 def test_threshold_is_the_kth_smallest(n: int, alpha: float, k: int) -> None:
     scores = np.random.default_rng(0).permutation(np.arange(1, n + 1)).tolist()  # any order

@@ -98,17 +98,6 @@ def test_best_threshold_between_neighbouring_floats(low: float) -> None:
     assert metrics.best_f1([low, high], [False, True]) == (1.0, low)
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_escapes_at_a_rate_are_the_fewest_with_no_more_false_alarms(seed: int) -> None:
-    scores, defect = random_case(seed)
-    rates = (0.0, 0.05, 0.3, 0.9)
-    found = metrics.escapes_at(scores, defect, rates)
-    for rate, (threshold, counts) in zip(rates, found, strict=True):
-        allowed = [cut for cut in scores[~defect] if (scores[~defect] > cut).mean() <= rate]
-        assert threshold == min(allowed)
-        assert counts == metrics.confusion_at(scores, defect, threshold)
-
-
 def test_a_rate_that_is_a_whole_number_of_images_allows_as_many() -> None:
     """29 % of 100 are 29, though 0.29 * 100 is below it in floating point."""
     ((threshold, counts),) = metrics.escapes_at([*range(100), 200], [False] * 100 + [True], [0.29])
