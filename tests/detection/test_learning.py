@@ -275,6 +275,15 @@ def test_units_against_numpy() -> None:
     np.testing.assert_allclose(mu, middle - ORDINARY * spread, atol=1e-4)
 
 
+@pytest.mark.parametrize(("score", "unit"), [(4.0, 0.2), (-4.0, 0.2), (0.0, 1e-9)])
+def test_maps_that_score_alike_on_all_views_scatter_by_a_share_of_it(
+    score: float, unit: float
+) -> None:
+    mu, sigma = units_of(torch.full((9, 1), score, dtype=torch.float64))
+    assert sigma == pytest.approx([unit], rel=1e-6)
+    assert mu == pytest.approx([score - 5 * unit])
+
+
 def test_the_unit_is_a_standard_deviation() -> None:
     scores = np.random.default_rng(1).normal(20, [1.5, 3], (20_000, 2))
     mu, unit = units_of(torch.from_numpy(scores))
