@@ -359,6 +359,20 @@ def test_unit_of_the_whole_against_numpy() -> None:
     assert middle == pytest.approx(-1 - ORDINARY * unit, abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("local_spread", "whole_spread", "unit"),
+    [(0.0, 0.5, 0.5 / 0.1), (2.0, 0.0, 1e-3 / 2), (0.0, 0.0, 1e-3 / 0.1), (2.0, 0.5, 0.5 / 2)],
+)
+def test_the_unit_of_the_whole_where_views_do_not_differ(
+    local_spread: float, whole_spread: float, unit: float
+) -> None:
+    alike = np.array([-1.0, -1, 0, 1, 1]) / 1.4826  # of deviation 1
+    scores = np.stack([7 + local_spread * alike, -1 + whole_spread * alike], axis=1)
+    middle, found = unit_of_whole(torch.from_numpy(scores), [0.0], [1.0])
+    assert found == pytest.approx(unit, rel=1e-4)
+    assert middle == pytest.approx(-1 - 5 * unit)
+
+
 def test_the_whole_adds_to_the_score_what_it_has_above_the_ordinary() -> None:
     made = whole()
     learn_all(made, views)
