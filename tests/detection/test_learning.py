@@ -22,6 +22,7 @@ from burnish.detection.learning import (
     Views,
     cross_fitted_units,
     learn_all,
+    learn_features,
     learn_maps,
     map_scores,
     passes,
@@ -31,12 +32,13 @@ from burnish.detection.learning import (
 from burnish.detection.learning_lines import learn_lines
 from burnish.detection.learning_textures import learn_textures
 from burnish.detection.scorer import Scorer, View, to_tensor
+from burnish.method.backbone import FEATURES
 from burnish.method.cells import coarse_cells, to_cells
 from burnish.method.extremes import against_extremes, cell_values, find_extremes, sparing
 from burnish.method.factors import FLOOR, VIEWS_EACH, find_factors, left_over, shared
 from burnish.method.generator import Generator, InputShape
 from burnish.method.lines import by_cells, line_responses
-from burnish.method.mahalanobis import SLACK
+from burnish.method.mahalanobis import RIDGE, SLACK
 from burnish.method.scoring import ORDINARY
 from burnish.method.texture import (
     AMOUNT,
@@ -273,6 +275,45 @@ def test_units_against_numpy() -> None:
     spread = np.maximum(spread, LEAST_UNIT * middle)
     np.testing.assert_allclose(unit, spread, rtol=1e-3)
     np.testing.assert_allclose(mu, middle - ORDINARY * spread, atol=1e-4)
+
+
+class Filters(torch.nn.Module):
+    """In place of the pretrained network: filters of 4 x 4 px, side by side."""
+
+    weight = torch.randn(FEATURES, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.conv2d(images, self.weight, stride=4)
+
+
+def test_features_of_views_with_regions_of_their_own_against_numpy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("burnish.detection.learning.load_backbone", lambda name: Filters())
+    made, rng = textured(), np.random.default_rng(5)
+    insides = np.zeros((40, 32, 32), dtype=bool)
+    insides[:, 4:24, 8:28] = True
+    insides[::2, 4:12] = False
+    insides[7] = False
+    insides[7, 5, 9] = True  # no place is half inside: it says nothing
+    pixels = rng.integers(0, 256, (40, 1, 32, 32), dtype=np.uint8)
+    (model,) = learn_features(made, lambda: list(map(View, pixels, insides)), Folds())
+    masked = np.where(insides[:, None], pixels / 127.5 - 1, 0)
+    found = Filters()(torch.from_numpy(masked).float()).double().numpy()
+    coarse = insides.reshape(40, 8, 4, 8, 4).mean(axis=(2, 4)) >= 0.5
+    anywhere = coarse.any(axis=0)
+    shown = np.where(coarse[:, None], found, np.nan)[..., anywhere]
+    mean, spread = np.nanmean(shown, axis=0), np.nanstd(shown, axis=0)
+    spread = spread + SLACK * spread.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.mean[:, anywhere], mean, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(model.deviation[:, anywhere], spread, rtol=1e-3)
+    z = (shown - mean) / spread
+    z = z.transpose(1, 0, 2).reshape(FEATURES, -1)
+    z = z[:, ~np.isnan(z[0])]
+    # The correlation is measured on a sample of the places: near that of all.
+    inverse = np.linalg.inv(z @ z.T / z.shape[1] + RIDGE * np.eye(FEATURES)) / FEATURES
+    ours, expected = (((p @ z) * z).sum(axis=0).mean() for p in (model.precision.numpy(), inverse))
+    assert ours == pytest.approx(expected, rel=0.05)
 
 
 @pytest.mark.parametrize(("score", "unit"), [(4.0, 0.2), (-4.0, 0.2), (0.0, 1e-9)])

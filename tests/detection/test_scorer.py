@@ -100,6 +100,28 @@ def test_positions_against_numpy() -> None:
     assert torch.equal(again[1], deviation)
 
 
+def test_positions_of_views_with_regions_of_their_own_against_numpy() -> None:
+    made = scorer()
+    insides = np.zeros((len(PIXELS), 32, 32), dtype=bool)
+    insides[:, 4:24, 8:30] = True
+    insides[::2, 4:14] = False
+    seen = list(map(View, PIXELS, insides))
+    errors = np.concatenate([made.errors(view)[0].numpy() for view in seen]).astype(float)
+    ((mean, deviation),) = learn_positions(made, lambda: seen, Folds())
+    shown = np.where(insides[:, None], errors, np.nan)
+    anywhere = insides.any(axis=0)
+    expected = np.nanmean(shown[..., anywhere], axis=0)
+    spread = np.nanstd(shown[..., anywhere], axis=0)
+    np.testing.assert_allclose(mean[:, anywhere], expected, rtol=1e-4)
+    slack = 0.25 * spread.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(deviation[:, anywhere], spread + slack, rtol=1e-3)
+    # Where no view reaches, the average of all places that one does.
+    for scale in range(2):
+        assert mean[scale, 0, 0].item() == pytest.approx(expected[scale].mean(), rel=1e-4)
+        usual = (spread + slack)[scale].mean()
+        assert deviation[scale, 0, 0].item() == pytest.approx(usual, rel=1e-3)
+
+
 def test_reported_reconstruction_is_the_chosen_scales() -> None:
     made = scorer(fusion="paper")
     errors, painted, _ = made.errors(View(PIXELS[0]))

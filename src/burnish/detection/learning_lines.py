@@ -20,8 +20,6 @@ def learn_lines(scorer: Scorer, views: Views, folds: Folds) -> list[list[LineMod
     for number, view in enumerate(views()):
         inside = inside_of(view, scorer.device)
         images = to_tensor(view.pixels[None], scorer.device)
-        if inside is not None:
-            images = images.masked_fill(~inside, 0.0)
         field = surface(images, images[:, None], inside)
         for width, moment in zip(widths, moments, strict=True):
             moment.add(number, torch.cat(list(line_responses(field, width))), inside_of(view))

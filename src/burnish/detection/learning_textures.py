@@ -116,7 +116,6 @@ def _descriptors(scorer: Scorer, view: View, of: str, grain: int) -> Tensor:
     if of == "residual":
         images, painted = scorer.painted_of(images, inside)
     else:  # nothing needs to be painted
-        images = images if inside is None else images.masked_fill(~inside, 0.0)
         painted = images[:, None]
     (found,) = all_descriptors(images, painted, [(of, grain)], inside)
     return found.cpu()
