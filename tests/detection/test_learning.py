@@ -424,7 +424,7 @@ def test_the_whole_adds_to_the_score_what_it_has_above_the_ordinary() -> None:
     assert evidence.whole is not None
     alike = float(evidence.whole[0])
     for above, added in ((-2.0, 0.0), (3.0, 3.0)):
-        references = made.references([*mu[:-1], alike - (ORDINARY + above)], [*sigma[:-1], 1.0])
+        references = made.references([*mu[:-1], alike - 2 * (ORDINARY + above)], [*sigma[:-1], 2.0])
         scored = made.score(View(PIXELS[0]), *references)
         plain = whole()
         learn_maps(plain, views)
