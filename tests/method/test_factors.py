@@ -7,13 +7,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from burnish.method.cells import COARSE, coarse_cells
-from burnish.method.factors import REACH, VIEWS_EACH, Factors, find_factors, left_over, shared
+from burnish.method.cells import coarse_cells
+from burnish.method.factors import Factors, find_factors, left_over, shared
 from burnish.method.mahalanobis import SLACK
 
 RNG = np.random.default_rng(0)
 K, H, W = 3, 4, 5  # descriptors, cells
 VIEWS = 40
+COARSE = 8  # px of a cell
+REACH, VIEWS_EACH = 3, 8
 
 
 def good_cells() -> np.ndarray:
@@ -53,8 +55,8 @@ def test_a_view_with_a_flaw_pulls_no_factor_further_than_its_reach() -> None:
     mean, spread = cells.mean(axis=0), cells.std(axis=0)
     spread = spread + SLACK * spread.mean(axis=(1, 2), keepdims=True)
     z = ((cells - mean) / spread).reshape(VIEWS, -1)
-    assert z.max() > 1.5 * 3
-    _, _, right = np.linalg.svd(np.clip(z, -3, 3), full_matrices=False)
+    assert z.max() > 1.5 * REACH
+    _, _, right = np.linalg.svd(np.clip(z, -REACH, REACH), full_matrices=False)
     ours = found[0].ways.flatten(1).numpy()
     np.testing.assert_allclose(ours.T @ ours, right[:2].T @ right[:2], atol=1e-4)
 

@@ -11,9 +11,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import mahalanobis
 from sklearn.covariance import shrunk_covariance
 
-from burnish.method.cells import COARSE, coarse_cells
+from burnish.method.cells import coarse_cells
 from burnish.method.factors import Factors, shared
-from burnish.method.mahalanobis import SLACK
 from burnish.method.texture import (
     DESCRIPTORS,
     MAPS,
@@ -25,8 +24,6 @@ from burnish.method.texture import (
     texture_maps,
 )
 from burnish.method.whole import (
-    GRID,
-    SHRINKAGE,
     WholeModel,
     grid_means,
     learn_whole,
@@ -35,6 +32,7 @@ from burnish.method.whole import (
 )
 
 RNG = np.random.default_rng(0)
+COARSE, GRID, SHRINKAGE, SLACK = 8, 4, 0.3, 0.1
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (32, 32)])
