@@ -78,6 +78,7 @@ def test_moments_by_folds_against_numpy(partly: bool) -> None:
     for view in range(6):
         moments.add(view, torch.from_numpy(maps[view]), torch.from_numpy(inside[view]))
     for chosen, (mean, deviation) in zip(Folds(OF).taught, moments.results(0.5), strict=True):
+        assert mean.dtype == deviation.dtype == torch.float32
         used = [view for view in range(6) if OF[view] in chosen]
         where = np.broadcast_to(inside[used][:, None], (len(used), 2, 4, 5))
         seen = where.any(axis=(0, 1))
