@@ -69,7 +69,7 @@ def test_too_few_images_give_the_largest_score(n: int, alpha: float) -> None:
 @pytest.mark.parametrize(
     ("n", "alpha", "k"),
     [(99, 0.01, 99), (100, 0.01, 100), (199, 0.01, 198), (9, 0.1, 9), (19, 0.1, 18), (4, 0.5, 3),
-     (9, 0.3, 7), (3, 0.99, 1)],
+     (9, 0.3, 7), (3, 0.99, 1), (149, 0.18, 123), (24, 0.44, 14)],
 )  # fmt: skip
 def test_threshold_is_the_kth_smallest(n: int, alpha: float, k: int) -> None:
     scores = np.random.default_rng(0).permutation(np.arange(1, n + 1)).tolist()  # any order
@@ -152,6 +152,12 @@ def test_the_promise_counts_parts_where_several_images_show_one() -> None:
     assert "at most 1 % of images of new good parts will" in pairs.promise()
 
 
+def test_no_more_parts_are_believed_than_there_are_images() -> None:
+    claimed = calibration(false_alarms=0.01, parts=1000)
+    assert not claimed.keeps_promise
+    assert claimed.promise() == calibration(false_alarms=0.01).promise()
+
+
 def parts_of_many_sizes(rng: np.random.Generator, count: int) -> list[np.ndarray]:
     """Scores of `count` parts that differ more than the images of one: one image, or thirty."""
     return [rng.normal() + 0.3 * rng.normal(size=rng.choice([1, 1, 30])) for _ in range(count)]
@@ -192,6 +198,18 @@ def test_weighted_threshold_by_its_definition(alpha: float) -> None:
         order = rng.permutation(len(scores))
         weights = part_weights([names[i] for i in order])
         assert conformal_threshold(scores[order].tolist(), alpha, weights) == expected
+
+
+@pytest.mark.parametrize(
+    ("images", "parts", "alpha", "k"), [(3, 39, 0.05, 38), (6, 19, 0.1, 18), (6, 99, 0.02, 98)]
+)
+def test_shares_that_are_no_whole_numbers_lose_no_part(
+    images: int, parts: int, alpha: float, k: int
+) -> None:
+    """Thirds do not add up to whole parts in floating point: the k-th part is the threshold."""
+    scores = [float(part) for part in range(1, parts + 1) for _ in range(images)]
+    weights = part_weights([str(score) for score in scores])
+    assert conformal_threshold(scores, alpha, weights) == k
 
 
 def test_weighted_p_value_by_counting_parts() -> None:

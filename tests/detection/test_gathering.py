@@ -42,6 +42,20 @@ def test_each_view_is_kept_as_often_as_any_other_and_kinds_that_take_turns_alike
     assert abs(counts[::2].sum() - counts[1::2].sum()) < 0.06 * expected * 3
 
 
+def test_the_first_view_too_many_takes_a_place_as_often_as_it_should(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("burnish.detection.gathering.MOST", 2)
+    counts = np.zeros(3)
+    for seed in range(900):
+        kept = SomeViews(seed)
+        for number in range(3):
+            if kept.wants():
+                kept.add(number, number=torch.tensor(number))
+        counts[kept["number"][:2].numpy()] += 1
+    assert counts == pytest.approx(600, abs=60)  # four deviations
+
+
 OF = [0, 2, 1, 0, 2, 2]  # the folds of six views
 
 
@@ -64,6 +78,7 @@ def test_moments_by_folds_against_numpy(partly: bool) -> None:
     for view in range(6):
         moments.add(view, torch.from_numpy(maps[view]), torch.from_numpy(inside[view]))
     for chosen, (mean, deviation) in zip(Folds(OF).taught, moments.results(0.5), strict=True):
+        assert mean.dtype == deviation.dtype == torch.float32
         used = [view for view in range(6) if OF[view] in chosen]
         where = np.broadcast_to(inside[used][:, None], (len(used), 2, 4, 5))
         seen = where.any(axis=(0, 1))

@@ -45,15 +45,18 @@ def test_where_nothing_is_cut_tiles_give_what_the_whole_gives(fusion: str) -> No
     assert np.array_equal(one.reconstruction, two.reconstruction)
 
 
-def test_stitching_against_an_obvious_version() -> None:
+@pytest.mark.parametrize("mu", [(0.1, 0.12), (0.3, 0.05)])
+def test_stitching_against_an_obvious_version(mu: tuple[float, float]) -> None:
     made, tiled = scorers()
-    found = tiled.score(BIG[0], *references(made))
+    known = made.references(mu, [0.3, 0.4])
+    found = tiled.score(BIG[0], *known)
+    assert found.scale == int(mu[0] > mu[1])
     total, weight, painted = np.zeros((75, 110)), np.zeros((75, 110)), np.zeros((75, 110))
     scores = []
     ramp = np.minimum(np.arange(1, 33), np.arange(32, 0, -1))
     for tile in Grid.of(75, 110, 32, 8):
         y, x = slice(tile.top, tile.top + 32), slice(tile.left, tile.left + 32)
-        scored = made.score(View(BIG[0][:, y, x]), *references(made))
+        scored = made.score(View(BIG[0][:, y, x]), *known)
         scores.append((scored.score, scored.scale, scored.scale_scores))
         w = np.outer(ramp, ramp)
         total[y, x] += w * scored.anomaly_map.numpy()
@@ -118,6 +121,23 @@ def test_calibration_on_tiles_against_numpy(roi: np.ndarray | None) -> None:
     assert found.peaks == tuple(sorted(float(v.max()) for v in values))
     heat_low = np.median([np.quantile(v, 0.99) for v in values])
     assert found.heat_low == pytest.approx(heat_low, rel=1e-6)
+
+
+def test_scores_and_peaks_of_a_part_share_its_weight() -> None:
+    """Each has its own order, and the shares lie along with it."""
+    images = np.random.default_rng(2).integers(0, 256, (9, 1, 40, 40), dtype=np.uint8)
+    parts, shares = list("aaabbcdef"), [1 / 3] * 3 + [1 / 2] * 2 + [1.0] * 4
+    made, tiled = scorers(reduction="mean")
+    found, scores = tiled.calibrate(images, parts=parts)
+    known = made.references(found.mu, found.sigma)
+    peaks = [float(tiled.score(image, *known).anomaly_map.max()) for image in images]
+    assert found.parts == 6
+    by_score, by_peak = (sorted(zip(values, shares, strict=True)) for values in (scores, peaks))
+    assert list(zip(found.scores, found.score_weights, strict=True)) == by_score
+    assert list(zip(found.peaks, found.peak_weights, strict=True)) == by_peak
+    assert found.score_weights != found.peak_weights
+    alone, _ = tiled.calibrate(images, parts=list("abcdefghi"))
+    assert (alone.parts, alone.score_weights, alone.peak_weights) == (9, None, None)
 
 
 def test_references_of_tiles_count_those_of_the_region(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from burnish.detection.learning import (
     Views,
     cross_fitted_units,
     learn_all,
+    learn_features,
     learn_maps,
     map_scores,
     passes,
@@ -31,12 +32,13 @@ from burnish.detection.learning import (
 from burnish.detection.learning_lines import learn_lines
 from burnish.detection.learning_textures import learn_textures
 from burnish.detection.scorer import Scorer, View, to_tensor
+from burnish.method.backbone import FEATURES
 from burnish.method.cells import coarse_cells, to_cells
 from burnish.method.extremes import against_extremes, cell_values, find_extremes, sparing
-from burnish.method.factors import FLOOR, VIEWS_EACH, shared
+from burnish.method.factors import FLOOR, VIEWS_EACH, find_factors, left_over, shared
 from burnish.method.generator import Generator, InputShape
 from burnish.method.lines import by_cells, line_responses
-from burnish.method.mahalanobis import SLACK
+from burnish.method.mahalanobis import RIDGE, SLACK
 from burnish.method.scoring import ORDINARY
 from burnish.method.texture import (
     AMOUNT,
@@ -198,6 +200,66 @@ def test_textures_repeat_and_depend_on_nothing_outside_the_region(factors: int) 
         assert (a.factors is not None) == (factors > 0 and a.of == "image")
 
 
+def test_what_is_learnt_of_views_with_regions_of_their_own_against_numpy() -> None:
+    """As of tiles at a border: a pixel is judged by the views that show it, a coarse cell too."""
+    regions = [INSIDE, np.zeros((32, 32), dtype=bool)]
+    regions[1][14:, :20] = True
+    rng, count = np.random.default_rng(3), 3 * VIEWS_EACH
+    seen = [View(rng.integers(0, 256, (1, 32, 32), dtype=np.uint8), regions[n % 2])
+            for n in range(count)]  # fmt: skip
+    insides = np.stack([regions[n % 2] for n in range(count)])[:, None]
+    made = textured()
+    made.settings = made.settings.model_copy(update={"texture_factors": 2, "lines": (1,)})
+
+    def by_cells_of(values: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """(N, K, H, W) -> mean and deviation, where no view reaches those of all that it does."""
+        anywhere = insides.any(axis=(0, 1))
+        shown = np.where(insides, values, np.nan)[..., anywhere]
+        found = []
+        for numbers in (np.nanmean(shown, axis=0), np.nanstd(shown, axis=0)):
+            full = np.repeat(numbers.mean(axis=1)[:, None, None], 32, axis=1).repeat(32, axis=2)
+            full[:, anywhere] = numbers
+            found.append(torch.from_numpy(full).float())
+        return found[0], found[1] + SLACK * found[1][:, torch.from_numpy(anywhere)].mean(
+            dim=1
+        ).view(-1, 1, 1)
+
+    painted = []
+    for view in seen:
+        region = torch.from_numpy(view.inside)
+        images = to_tensor(view.pixels[None], made.device).masked_fill(~region, 0.0)
+        painted.append((images, made.painted_of(images, region)[1].detach(), region))
+    for model in textures_of(made, seen):
+        field = {"residual": residual, "image": surface}[model.of]
+        grain = model.grain
+        found = torch.cat([descriptors(smoothed(field(*p), [grain]), grain) for p in painted])
+        mean, deviation = (to_cells(values) for values in by_cells_of(found.numpy()))
+        torch.testing.assert_close(model.mean, mean, rtol=1e-4, atol=1e-4)
+        if model.of == "residual":
+            torch.testing.assert_close(model.deviation, deviation, rtol=1e-3, atol=1e-4)
+            continue
+        cells = np.full((count, DESCRIPTORS, 4, 4), np.nan, dtype=np.float32)
+        for view, row, column in np.ndindex(count, 4, 4):
+            cell = np.s_[8 * row : 8 * row + 8, 8 * column : 8 * column + 8]
+            shows = insides[view, 0][cell]
+            if shows.any():
+                cells[view, :, row, column] = found[view].numpy()[:, *cell][:, shows].mean(axis=1)
+        expected = find_factors(torch.from_numpy(cells), 2)
+        assert expected is not None
+        assert model.factors is not None
+        torch.testing.assert_close(model.factors.mean, expected[0].mean, rtol=1e-4, atol=1e-4)
+        ways = [factors.ways.flatten(1) for factors in (model.factors, expected[0])]
+        torch.testing.assert_close(ways[0].T @ ways[0], ways[1].T @ ways[1], rtol=0, atol=1e-3)
+        left = left_over(deviation, expected[1])
+        torch.testing.assert_close(model.deviation, left, rtol=1e-2, atol=1e-4)
+    ((model,),) = learn_lines(made, lambda: seen, Folds())
+    fields = [surface(*p) for p in painted]
+    found = np.stack([torch.cat(list(line_responses(f, 1))).numpy() for f in fields])
+    mean, deviation = by_cells(*by_cells_of(found))
+    torch.testing.assert_close(model.mean, mean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.deviation, deviation, rtol=1e-4, atol=1e-5)
+
+
 def test_units_against_numpy() -> None:
     made = textured()
     made.use_textures(textures_of(made, views()))
@@ -213,6 +275,57 @@ def test_units_against_numpy() -> None:
     spread = np.maximum(spread, LEAST_UNIT * middle)
     np.testing.assert_allclose(unit, spread, rtol=1e-3)
     np.testing.assert_allclose(mu, middle - ORDINARY * spread, atol=1e-4)
+
+
+class Filters(torch.nn.Module):
+    """In place of the pretrained network: filters of 4 x 4 px, side by side."""
+
+    weight = torch.randn(FEATURES, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.conv2d(images, self.weight, stride=4)
+
+
+def test_features_of_views_with_regions_of_their_own_against_numpy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("burnish.detection.learning.load_backbone", lambda name: Filters())
+    made, rng = textured(), np.random.default_rng(5)
+    insides = np.zeros((40, 32, 32), dtype=bool)
+    insides[:, 4:24, 8:28] = True
+    insides[::2, 4:12] = False
+    insides[7] = False
+    insides[7, 5, 9] = True  # no place is half inside: the one that is furthest in stands for it
+    pixels = rng.integers(0, 256, (40, 1, 32, 32), dtype=np.uint8)
+    (model,) = learn_features(made, lambda: list(map(View, pixels, insides)), Folds())
+    masked = np.where(insides[:, None], pixels / 127.5 - 1, 0)
+    found = Filters()(torch.from_numpy(masked).float()).double().numpy()
+    share = insides.reshape(40, 8, 4, 8, 4).mean(axis=(2, 4))
+    coarse = share >= 0.5
+    coarse[7] = share[7] > 0
+    assert coarse[7].sum() == 1
+    anywhere = coarse.any(axis=0)
+    shown = np.where(coarse[:, None], found, np.nan)[..., anywhere]
+    mean, spread = np.nanmean(shown, axis=0), np.nanstd(shown, axis=0)
+    spread = spread + SLACK * spread.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.mean[:, anywhere], mean, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(model.deviation[:, anywhere], spread, rtol=1e-3)
+    z = (shown - mean) / spread
+    z = z.transpose(1, 0, 2).reshape(FEATURES, -1)
+    z = z[:, ~np.isnan(z[0])]
+    # The correlation is measured on a sample of the places: near that of all.
+    inverse = np.linalg.inv(z @ z.T / z.shape[1] + RIDGE * np.eye(FEATURES)) / FEATURES
+    ours, expected = (((p @ z) * z).sum(axis=0).mean() for p in (model.precision.numpy(), inverse))
+    assert ours == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize(("score", "unit"), [(4.0, 0.2), (-4.0, 0.2), (0.0, 1e-9)])
+def test_maps_that_score_alike_on_all_views_scatter_by_a_share_of_it(
+    score: float, unit: float
+) -> None:
+    mu, sigma = units_of(torch.full((9, 1), score, dtype=torch.float64))
+    assert sigma == pytest.approx([unit], rel=1e-6)
+    assert mu == pytest.approx([score - 5 * unit])
 
 
 def test_the_unit_is_a_standard_deviation() -> None:
@@ -290,6 +403,20 @@ def test_unit_of_the_whole_against_numpy() -> None:
     assert middle == pytest.approx(-1 - ORDINARY * unit, abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("local_spread", "whole_spread", "unit"),
+    [(0.0, 0.5, 0.5 / 0.1), (2.0, 0.0, 1e-3 / 2), (0.0, 0.0, 1e-3 / 0.1), (2.0, 0.5, 0.5 / 2)],
+)
+def test_the_unit_of_the_whole_where_views_do_not_differ(
+    local_spread: float, whole_spread: float, unit: float
+) -> None:
+    alike = np.array([-1.0, -1, 0, 1, 1]) / 1.4826  # of deviation 1
+    scores = np.stack([7 + local_spread * alike, -1 + whole_spread * alike], axis=1)
+    middle, found = unit_of_whole(torch.from_numpy(scores), [0.0], [1.0])
+    assert found == pytest.approx(unit, rel=1e-4)
+    assert middle == pytest.approx(-1 - 5 * unit)
+
+
 def test_the_whole_adds_to_the_score_what_it_has_above_the_ordinary() -> None:
     made = whole()
     learn_all(made, views)
@@ -300,7 +427,7 @@ def test_the_whole_adds_to_the_score_what_it_has_above_the_ordinary() -> None:
     assert evidence.whole is not None
     alike = float(evidence.whole[0])
     for above, added in ((-2.0, 0.0), (3.0, 3.0)):
-        references = made.references([*mu[:-1], alike - (ORDINARY + above)], [*sigma[:-1], 1.0])
+        references = made.references([*mu[:-1], alike - 2 * (ORDINARY + above)], [*sigma[:-1], 2.0])
         scored = made.score(View(PIXELS[0]), *references)
         plain = whole()
         learn_maps(plain, views)

@@ -43,6 +43,17 @@ def test_of_many_parts_one_alone_sets_no_threshold(count: int, rate: float) -> N
     assert (find_oddest(names, names, scores, threshold) is not None) == alone
 
 
+def test_of_five_parts_one_may_be_odd_and_of_four_none() -> None:
+    assert found([1, 2, 3, 10, 3, 2, 1, 5], "abcdeeee") == Oddest("3.png", 10, 5)
+    assert found([1, 2, 3, 10, 3, 2, 1, 5], "abcdaaaa") is None
+
+
+def test_it_stands_apart_by_more_than_twice_the_distance_of_the_next() -> None:
+    """From the median, 2."""
+    assert found([2, 2, 2, 10, 2, 2, 2, 6]) is None
+    assert found([2, 2, 2, 10.1, 2, 2, 2, 6], threshold=10.1) == Oddest("3.png", 10.1, 6)
+
+
 def test_images_of_one_part_are_no_company() -> None:
     """Three images of one odd part score alike: the next part counts."""
     assert found([1, 2, 3, 10, 9, 9.5, 1, 4], "abcdddef") == Oddest("3.png", 10, 4)

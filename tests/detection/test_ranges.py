@@ -77,7 +77,10 @@ def test_flagged_beyond_the_margin_and_by_how_much() -> None:
 def test_training_images_that_are_all_the_same_still_leave_room() -> None:
     ranges = learn_ranges([dict.fromkeys(WATCHED, 200.0)] * 9)
     assert find_unlike(dict.fromkeys(WATCHED, 202.0), ranges) == ()  # 1 % of 200
-    assert len(find_unlike(dict.fromkeys(WATCHED, 202.5), ranges)) == len(WATCHED)
+    assert len(find_unlike(dict.fromkeys(WATCHED, 202.1), ranges)) == len(WATCHED)
+    dark = learn_ranges([dict.fromkeys(WATCHED, 10.0)] * 9)
+    assert find_unlike(dict.fromkeys(WATCHED, 10.5), dark) == ()  # half a grey level
+    assert len(find_unlike(dict.fromkeys(WATCHED, 10.51), dark)) == len(WATCHED)
 
 
 def test_the_card_holds_what_training_images_say(detector: Detector, metal: Path) -> None:

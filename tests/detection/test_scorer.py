@@ -15,6 +15,8 @@ from burnish.detection.image_scorer import ImageScorer
 from burnish.detection.learning import learn_positions
 from burnish.detection.scorer import Scorer, View, to_tensor
 from burnish.method.generator import Generator, InputShape
+from burnish.method.lines import LineModel, line_map
+from burnish.method.texture import surface
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, 1, 32, 32), dtype=np.uint8)
 
@@ -100,6 +102,28 @@ def test_positions_against_numpy() -> None:
     assert torch.equal(again[1], deviation)
 
 
+def test_positions_of_views_with_regions_of_their_own_against_numpy() -> None:
+    made = scorer()
+    insides = np.zeros((len(PIXELS), 32, 32), dtype=bool)
+    insides[:, 4:24, 8:30] = True
+    insides[::2, 4:14] = False
+    seen = list(map(View, PIXELS, insides))
+    errors = np.concatenate([made.errors(view)[0].numpy() for view in seen]).astype(float)
+    ((mean, deviation),) = learn_positions(made, lambda: seen, Folds())
+    shown = np.where(insides[:, None], errors, np.nan)
+    anywhere = insides.any(axis=0)
+    expected = np.nanmean(shown[..., anywhere], axis=0)
+    spread = np.nanstd(shown[..., anywhere], axis=0)
+    np.testing.assert_allclose(mean[:, anywhere], expected, rtol=1e-4)
+    slack = 0.25 * spread.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(deviation[:, anywhere], spread + slack, rtol=1e-3)
+    # Where no view reaches, the average of all places that one does.
+    for scale in range(2):
+        assert mean[scale, 0, 0].item() == pytest.approx(expected[scale].mean(), rel=1e-4)
+        usual = (spread + slack)[scale].mean()
+        assert deviation[scale, 0, 0].item() == pytest.approx(usual, rel=1e-3)
+
+
 def test_reported_reconstruction_is_the_chosen_scales() -> None:
     made = scorer(fusion="paper")
     errors, painted, _ = made.errors(View(PIXELS[0]))
@@ -153,6 +177,32 @@ def test_smoothing_at_the_regions_border_takes_only_what_lies_inside() -> None:
         expected = (weight * raw).sum() / weight.sum()
         assert found[row, column] == pytest.approx(expected, rel=0.01)
     assert (found[~inside] == 0).all()
+
+
+@pytest.mark.parametrize("reduction", ["mean", "top"])
+def test_scores_of_the_scales_alone_are_of_the_region(reduction: str) -> None:
+    made, inside = scorer(reduction=reduction, fusion="max", top_share=0.5), region()
+    view = View(PIXELS[0], inside)
+    errors = made.errors(view)[0][0].numpy()[:, inside]
+    found = made.score(view, *made.references([0.1, 0.3], [0.5, 0.25]))
+    values = np.sort((errors - [[0.1], [0.3]]) / [[0.5], [0.25]], axis=1)
+    expected = (values if reduction == "mean" else values[:, -220:]).mean(axis=1)
+    np.testing.assert_allclose(found.scale_scores, expected, rtol=1e-4)
+
+
+def test_lines_are_those_of_the_region() -> None:
+    made, inside = scorer(), region()
+    rng = np.random.default_rng(0)
+    line = LineModel(
+        1, torch.zeros(16, 8, 8), torch.from_numpy(rng.uniform(0.1, 1, (16, 8, 8))).float()
+    )
+    made.use_lines([line])
+    assert made.maps == 3
+    images = to_tensor(PIXELS[:1], torch.device("cpu"))
+    field = surface(images, images[:, None], torch.from_numpy(inside))
+    expected = line_map(field, line.at(32, 32), torch.from_numpy(inside))
+    found = made.errors(View(PIXELS[0], inside)).errors
+    torch.testing.assert_close(found[:, 2], expected)
 
 
 def test_scores_of_the_scales_alone() -> None:

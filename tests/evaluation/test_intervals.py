@@ -40,6 +40,9 @@ def test_images_of_one_part_are_worth_less_the_more_alike_they_are_called() -> N
     assert worth(spread) == 100
     assert 20 < worth([i in (1, 2, 40, 41, 77, 90) for i in range(100)]) < 100
     assert worth([False] * 100) == worth([True] * 100) == 20  # nothing to tell it by
+    # Parts more alike than chance would have them make no more images than there are.
+    pairs = [False, True] * 20 + [True, True, False, False]
+    assert intervals.independent_images(pairs, [i // 2 for i in range(44)]) == 44
     assert intervals.independent_images([True, False, False], ["a", "b", "c"]) == 3
     assert intervals.independent_images([True, False, False], ["a", "a", "a"]) == 1
     assert intervals.independent_images([], []) == 0
@@ -82,6 +85,18 @@ def test_chance_of_calibration_agrees_with_drawing() -> None:
         seen = (alarms >= count).mean()
         expected = intervals.chance_of_calibration(count / total, total, held_out, rate)
         assert seen == pytest.approx(expected, abs=0.015)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "rate", "k"), [(99, 0.01, 99), (20, 0.01, 20), (24, 0.44, 14), (3, 0.99, 1)]
+)
+def test_one_good_image_lies_above_the_kth_of_those_held_out(
+    held_out: int, rate: float, k: int
+) -> None:
+    """It has as good a chance to be at any of the n + 1 places among them."""
+    assert conformal_threshold(list(range(1, held_out + 1)), rate) == k
+    chance = intervals.chance_of_calibration(1.0, 1, held_out, rate)
+    assert chance == pytest.approx((held_out + 1 - k) / (held_out + 1))
 
 
 def parts_case(seed: int, parts: int = 12) -> tuple[NDArray[np.float64], NDArray[np.bool_], list]:
@@ -136,6 +151,34 @@ def test_escapes_have_the_interval_of_a_rate(caught: int) -> None:
         assert found["escape_rate"][1] == pytest.approx(0.308, abs=1e-3)
     assert "image_auroc" not in found  # 1 in every resample: that is no interval
     assert "every resample gives the same" in missing["image_auroc"]
+
+
+def test_escapes_of_parts_with_several_images_count_by_part() -> None:
+    """Ten defective parts, three images each; of four parts all are caught, of the others none."""
+    defect = np.arange(48) >= 18
+    parts = [str(i // 3) for i in range(48)]
+    scores = np.where((np.arange(48) >= 36), 2.0, 0.5)
+    found, _ = intervals.image_intervals(scores, defect, parts, 1.0)
+    freedom = (2.045230 / 2.262157) ** 2  # quantiles of t for 29 and 9, from a table
+    expected = intervals.rate_interval(0.4, 9 * freedom)
+    assert found["recall"] == pytest.approx(expected, abs=1e-5)
+    exact = binomtest(12, 30).proportion_ci(method="exact")
+    assert found["recall"][0] < exact.low - 0.1
+    assert found["recall"][1] > exact.high + 0.1
+
+
+def test_resamples_that_have_no_figure_are_left_out() -> None:
+    """Those without any image of a class, say."""
+
+    def figures(drawn: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        return {"first": np.where(drawn[:, 0] == 0, np.nan, drawn[:, 0] + drawn[:, 1] / 10)}
+
+    drawn = np.concatenate(list(intervals.draw_parts(5, 1)))
+    assert drawn.shape == (1000, 5)
+    values = [row[0] + row[1] / 10 for row in drawn if row[0] > 0]
+    assert 300 < len(values) < 900
+    found = intervals.bootstrap(figures, 5, 1)
+    assert found["first"] == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])))
 
 
 def test_draws_do_not_depend_on_the_block() -> None:

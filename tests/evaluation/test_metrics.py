@@ -92,10 +92,17 @@ def test_scores_are_taken_raw() -> None:
     assert best[0] == 1.0
 
 
-def test_best_threshold_between_neighbouring_floats() -> None:
-    low = 1.0
+@pytest.mark.parametrize("low", [1.0, math.nextafter(1.0, 2)])  # the mean is rounded to even
+def test_best_threshold_between_neighbouring_floats(low: float) -> None:
     high = math.nextafter(low, 2)
     assert metrics.best_f1([low, high], [False, True]) == (1.0, low)
+
+
+def test_a_rate_that_is_a_whole_number_of_images_allows_as_many() -> None:
+    """29 % of 100 are 29, though 0.29 * 100 is below it in floating point."""
+    ((threshold, counts),) = metrics.escapes_at([*range(100), 200], [False] * 100 + [True], [0.29])
+    assert counts.false_alarms == 29
+    assert threshold == 70
 
 
 def test_all_scores_equal_calls_everything_defective() -> None:

@@ -67,3 +67,6 @@ def test_other_images_few_parts_and_one_class_give_no_claim(evaluation: Evaluati
     assert auroc_difference(full, fewer) == (None, None)
     assert auroc_difference(*[record(evaluation, scores[:24], parts=8)] * 2) == (0.0, None)
     assert auroc_difference(*[record(evaluation, scores[:3])] * 2) == (None, None)
+    rows = (r if r.is_defect else r.model_copy(update={"part": "p0"}) for r in full.images)
+    one_good = full.model_copy(update={"images": tuple(rows)})  # eight defective parts, one good
+    assert auroc_difference(one_good, one_good) == (0.0, None)

@@ -204,10 +204,24 @@ def test_intervals_are_the_slow_loop_over_parts(monkeypatch: pytest.MonkeyPatch)
     for name, values in again.items():
         expected = tuple(np.quantile(values, [0.025, 0.975]))
         assert found[name] == pytest.approx(expected, abs=0.01), name
-    few = PixelCounter(*HEAT)
-    for number, (values, mask) in enumerate(parts[:4]):
-        few.add("dent", str(number), values, mask)
-    assert few.intervals() == {}
+    assert sum(mask is not None for _, mask in parts[:6]) == 5
+    assert set(counted(parts[:6]).intervals()) == set(found)
+    assert counted(parts[:5]).intervals() == {}
+
+
+def test_intervals_lie_round_the_fine_figure_and_within_0_and_1() -> None:
+    """Where good images reach far, a coarse bin holds most of what the fine ones tell apart."""
+    rng = np.random.default_rng(4)
+    mask = np.zeros((20, 20), bool)
+    mask[3:8, 4:12] = True
+    images = [rng.normal(size=(20, 20)) + 5 * rng.uniform(0.6, 1.4) * mask for _ in range(8)]
+    counter = counted([(values.astype(np.float32), mask) for values in images], (0.0, 300.0))
+    fine, found = counter.overall(), counter.intervals()
+    assert set(found) == {"auroc", "average_precision", "aupro"}
+    for name, (low, high) in found.items():
+        value = getattr(fine, name)
+        assert 0.98 < value < 0.999
+        assert 0.9 < low < value < high <= 1
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -222,6 +236,9 @@ def test_a_mask_of_everything_and_no_good_image_have_no_metric() -> None:
     found = counted([(np.ones((4, 4), np.float32), np.ones((4, 4), bool))]).overall()
     assert (found.auroc, found.average_precision, found.aupro) == (None, None, None)
     assert (found.best_f1, found.defect_share) == (1.0, 1.0)
+    found = counted([(np.ones((4, 4), np.float32), None)]).overall()
+    assert (found.auroc, found.average_precision, found.aupro) == (None, None, None)
+    assert (found.best_f1, found.best_f1_threshold, found.defect_share) == (None, None, 0.0)
 
 
 def test_memory_does_not_grow_with_the_number_of_images() -> None:

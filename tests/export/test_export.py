@@ -93,6 +93,14 @@ def test_the_models_own_images_are_those_held_out(run_folder: Path, metal: Path)
     assert others.tested == ()
 
 
+def test_of_very_many_images_some_are_tried(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("burnish.export.parity.MOST_IMAGES", 3)
+    tried = gate_images(Detector.load(run_folder).card, None)
+    assert (len(tried.good), len(tried.tested)) == (3, 3)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="file names are bytes on POSIX systems alone")
 def test_names_that_are_no_utf8_are_learnt_from_and_found_again(
     metal: Path, micro: dict, tmp_path: Path

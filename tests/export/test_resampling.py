@@ -50,6 +50,17 @@ def test_a_cameras_image(size: tuple[int, int]) -> None:
     assert np.array_equal(levels(image, 128, 128), expected)
 
 
+@pytest.mark.parametrize("more", [-1, 0, 1])
+@pytest.mark.parametrize("less", [5, 20, 41])
+def test_where_pillow_changes_the_order_of_its_passes(less: int, more: int) -> None:
+    """It goes down first where it takes away more than twice as many rows as columns."""
+    image = np.random.default_rng(less).integers(
+        0, 256, (30 + 2 * less + more, 50 + less), dtype=np.uint8
+    )
+    expected = np.asarray(Image.fromarray(image).resize((50, 30), BILINEAR))
+    assert np.array_equal(levels(image, 30, 50), expected)
+
+
 def test_extremes_stay_black_and_white() -> None:
     for value in (0, 255):
         image = np.full((97, 61), value, np.uint8)

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from burnish.images.alignment import Alignment, learn_alignment, look_at, sample
+from burnish.images.alignment import Alignment, Look, learn_alignment, look_at, sample
 from burnish.images.pose import Pose
 from burnish.images.reader import resize
 from burnish.images.synthetic.surfaces import SURFACES, make_surface
@@ -60,6 +60,32 @@ def test_all_parts_lie_alike(bolt: Bolt, alignment: Alignment, channels: int) ->
     assert max(np.abs(view - np.median(stack, axis=0)).mean() for view in stack) < 7
     # A view turned the wrong way would be another picture.
     assert np.abs(stack[0] - stack[0][..., ::-1]).mean() > 15
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_each_pixel_of_a_view_is_what_lies_at_its_place(
+    bolt: Bolt, alignment: Alignment, channels: int
+) -> None:
+    """Middles of pixels lie at halves, and levels are rounded, not cut."""
+    rng = np.random.default_rng(6)
+    image = bolt((240, 300), (160, 110), 0.6, 160)
+    image = np.stack([image, image, image - image // 4], axis=2) if channels == 3 else image
+    image = np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
+    view, pose = alignment.view(image, channels)
+    assert pose.found
+    large = resize(image, *alignment.enlarged).astype(float).reshape(*alignment.enlarged, channels)
+    step = [alignment.enlarged[0] / alignment.height, alignment.enlarged[1] / alignment.width]
+    rows, columns = np.empty((2, *alignment.size))
+    for row, column in np.ndindex(*alignment.size):
+        t = (column + 0.5) / alignment.scale + alignment.left
+        u = (row + 0.5) / alignment.scale + alignment.top
+        rows[row, column] = (pose.y + t * pose.along[1] + u * pose.along[0]) * step[0] - 0.5
+        columns[row, column] = (pose.x + t * pose.along[0] - u * pose.along[1]) * step[1] - 0.5
+    for channel in range(channels):
+        expected = ndimage.map_coordinates(
+            large[..., channel], [rows, columns], order=1, mode="nearest"
+        )
+        assert np.abs(view[channel] - expected).max() < 0.51
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.7, 2.0])
@@ -178,6 +204,19 @@ def test_one_picture_in_twenty_may_show_no_part(bolt: Bolt) -> None:
     assert learn_alignment(look_at([*good, empty]), (64, 64), 8, square=False) is not None
     assert learn_alignment(look_at([*good, empty, empty]), (64, 64), 8, square=False) is None
     assert learn_alignment([], (64, 64), 8, square=False) is None
+
+
+def test_outlines_must_be_found_in_nearly_all_pictures_too(bolt: Bolt) -> None:
+    looks = look_at(many(bolt, 12))
+    blank = Look((240, 300), np.full_like(looks[0].grey, 200), has_part=True)
+    assert learn_alignment([*looks, blank], (64, 64), 8, square=False) is None
+
+
+def test_a_view_that_enlarges_parts_too_far_is_none(bolt: Bolt) -> None:
+    """The bolt is 85 px long at the working size, 96 with its margins."""
+    looks = look_at(many(bolt))
+    assert learn_alignment(looks, (60 * 96, 60 * 96), 8, square=True) is not None
+    assert learn_alignment(looks, (70 * 96, 70 * 96), 8, square=True) is None
 
 
 def test_round_parts_are_moved_and_not_turned() -> None:

@@ -7,7 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.stats import skew
+from skimage.filters import threshold_otsu
 from skimage.measure import regionprops
+from skimage.morphology import opening
 
 from burnish.images.pose import find_pose, silhouette
 
@@ -55,6 +59,49 @@ def test_features_tell_the_ends_apart(bolt: Callable[..., NDArray[np.uint8]], an
     assert skew > 0.1, "the long shank lies ahead"
     assert wider < -0.5, "the head behind"
     assert pose.reversed().reversed() == pose
+
+
+@pytest.mark.parametrize("turned_round", [False, True])
+def test_features_are_skewness_width_and_correlation(
+    bolt: Callable[..., NDArray[np.uint8]], turned_round: bool
+) -> None:
+    image = bolt((128, 128), (60, 66), 0.4, 90).astype(int)
+    image -= np.where(image < 150, np.arange(128) // 4, 0)  # darker to the right
+    image = np.clip(image, 0, 255).astype(np.uint8)
+    pose = find_pose(image[::-1, ::-1] if turned_round else image, turned=True)
+    image = image[::-1, ::-1] if turned_round else image
+    rows, columns = np.nonzero(silhouette(image))
+    x, y = columns + 0.5 - pose.x, rows + 0.5 - pose.y
+    t, u = x * pose.along[0] + y * pose.along[1], y * pose.along[0] - x * pose.along[1]
+    wider = (t * u**2).mean() / (t.std() * (u**2).mean())
+    brighter = np.corrcoef(t, image[rows, columns])[0, 1]
+    assert abs(brighter) > 0.2
+    assert pose.features == pytest.approx((skew(t), wider, brighter), abs=1e-3)
+
+
+@pytest.mark.parametrize("bright", [False, True])
+def test_silhouette_against_scikit_image(bright: bool) -> None:
+    """Tighter than Otsu's threshold, without whiskers and specks, and without holes."""
+    rng = np.random.default_rng(0)
+    image = np.full((80, 100), 200.0)
+    image[18:62, 18:82] = 165 if bright else 125  # a shadow
+    image[20:60, 20:80] = 60
+    image[30:36, 40:50] = 220  # a bright flaw
+    image[40, 80:95] = 60  # a whisker one pixel wide
+    image[5, 5] = image[70, 90] = 60  # specks
+    image = np.clip(image + rng.normal(0, 4, image.shape), 0, 255).astype(np.uint8)
+    image = 255 - image if bright else image
+    threshold = threshold_otsu(image)
+    beyond = image > threshold if bright else image <= threshold
+    tighter = threshold + 0.3 * (image[beyond].mean() - threshold)
+    part = image > tighter if bright else image <= tighter
+    expected = ndimage.binary_fill_holes(opening(part, np.ones((3, 3))))
+    assert np.array_equal(silhouette(image), expected)
+    drawn = np.zeros((80, 100), dtype=bool)
+    drawn[20:60, 20:80] = True
+    assert np.array_equal(expected, drawn)
+    if not bright:
+        assert beyond.sum() > drawn.sum() + 300  # with the shadow
 
 
 def test_unturned(bolt: Callable[..., NDArray[np.uint8]]) -> None:

@@ -24,8 +24,21 @@ def test_polygon_against_scikit_image() -> None:
 
 
 def test_a_polygon_is_drawn_on_the_commonest_of_sizes_that_hardly_differ() -> None:
-    sizes = [(640, 254), (640, 256), (640, 254), (640, 251)]
+    sizes = [(640, 256), (640, 254), (640, 254), (640, 251)]
     assert load_roi("0,0 100,0 100,639 0,639", sizes).shape == (640, 254)
+
+
+@pytest.mark.parametrize(
+    ("size", "fits"),
+    [((100, 103), True), ((102, 100), True), ((100, 104), False), ((104, 100), False)],
+)
+def test_shapes_may_differ_by_three_in_a_hundred(size: tuple[int, int], fits: bool) -> None:
+    sizes = [(100, 100), (100, 100), size]
+    if fits:
+        assert load_roi("0,0 99,0 99,99 0,99", sizes).shape == (100, 100)
+    else:
+        with pytest.raises(BurnishError, match="fits only images of one shape"):
+            load_roi("0,0 99,0 99,99 0,99", sizes)
 
 
 @pytest.mark.parametrize("value", [1, 255])

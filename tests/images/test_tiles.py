@@ -22,6 +22,8 @@ def test_tiles_cover_every_pixel_with_the_overlap_asked_for(length: int, overlap
     assert first[-1] == max(length - 32, 0)  # the last tile ends with the image
     for one, two in pairwise(first):
         assert one + 32 - two >= overlap
+    even = np.linspace(0, max(length - 32, 0), len(first))
+    assert np.abs(np.array(first) - even).max() <= 0.5
     fewest = 1 if length <= 32 else -(-(length - overlap) // (32 - overlap))
     assert len(first) == fewest
 

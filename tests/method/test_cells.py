@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from burnish.method.cells import CELL, COARSE, coarse_cells, stretch, to_cells
+from burnish.method.cells import coarse_cells, stretch, to_cells
 from burnish.method.extremes import Extremes
 from burnish.method.lines import LineModel
 from burnish.method.texture import TextureModel
 
 RNG = np.random.default_rng(0)
+CELL, COARSE = 4, 8  # px
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -36,8 +37,9 @@ def test_cells_are_means() -> None:
             torch.testing.assert_close(cells[:, row, column], place.mean(dim=(1, 2)))
 
 
-def test_coarse_cells_are_means_of_what_the_region_has() -> None:
-    values, inside = noise(1, 2, 20, 30), torch.zeros(20, 30, dtype=torch.bool)
+@pytest.mark.parametrize("size", [(20, 30), (24, 30), (20, 32)])  # cells at the end may be cut
+def test_coarse_cells_are_means_of_what_the_region_has(size: tuple[int, int]) -> None:
+    values, inside = noise(1, 2, *size), torch.zeros(size, dtype=torch.bool)
     inside[5:13, 3:18] = True
     for region in (None, inside):
         cells, seen = coarse_cells(values, region)
@@ -48,7 +50,7 @@ def test_coarse_cells_are_means_of_what_the_region_has() -> None:
                 part = np.s_[
                     COARSE * row : COARSE * (row + 1), COARSE * column : COARSE * (column + 1)
                 ]
-                counts = torch.ones(20, 30, dtype=torch.bool) if region is None else region
+                counts = torch.ones(size, dtype=torch.bool) if region is None else region
                 found = values[0][:, *part][:, counts[part]]
                 if seen is not None:
                     assert bool(seen[row, column]) == (found.shape[1] > 0)

@@ -150,6 +150,16 @@ def test_every_weight_learns() -> None:
         assert parameter.grad.abs().max() > 0, name
 
 
+def test_every_long_skip_has_a_filling_of_its_own() -> None:
+    network = generator(InputShape(1, 32, 32), skip="all", depth_encoder=3, depth_decoder=3)
+    masks = complementary_masks(32, 32, BLOCKS)[0]
+    image, _ = network(hide(rand(2, 1, 32, 32), masks), masks)
+    image.square().mean().backward()
+    assert len(network.fill) == 1 + 3
+    assert network.fill.grad is not None
+    assert (network.fill.grad.abs().amax(dim=1) > 0).all()
+
+
 def test_a_generator_that_keeps_them_is_as_it_was() -> None:
     plain = generator(InputShape(1, 32, 32), hidden_tokens="keep")
     assert not any(name.startswith(("fill", "position")) for name in plain.state_dict())

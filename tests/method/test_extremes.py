@@ -7,11 +7,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from burnish.method.cells import COARSE, stretch
+from burnish.method.cells import stretch
 from burnish.method.extremes import (
-    EVEN,
-    SHARE,
-    SMOOTHING,
     Extremes,
     against_extremes,
     cell_values,
@@ -20,6 +17,7 @@ from burnish.method.extremes import (
 )
 
 RNG = np.random.default_rng(0)
+COARSE, SHARE, SMOOTHING, EVEN = 8, 0.02, 1.0, 0.3
 
 
 @pytest.mark.parametrize("with_region", [False, True])

@@ -7,13 +7,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from burnish.method.cells import COARSE, coarse_cells
-from burnish.method.factors import REACH, VIEWS_EACH, Factors, find_factors, shared
+from burnish.method.cells import coarse_cells
+from burnish.method.factors import Factors, find_factors, left_over, shared
 from burnish.method.mahalanobis import SLACK
 
 RNG = np.random.default_rng(0)
 K, H, W = 3, 4, 5  # descriptors, cells
 VIEWS = 40
+COARSE = 8  # px of a cell
+REACH, VIEWS_EACH = 3, 8
 
 
 def good_cells() -> np.ndarray:
@@ -43,6 +45,20 @@ def test_factors_against_numpy() -> None:
     np.testing.assert_allclose(of_views.numpy(), expected, atol=1e-3)
     left = (cells - mean - expected).var() / cells.var(axis=0).mean()
     assert left < 0.1  # two ways were all there was but for the noise
+
+
+def test_a_view_with_a_flaw_pulls_no_factor_further_than_its_reach() -> None:
+    cells = good_cells()
+    cells[7, :, 1, 2] += 60
+    found = find_factors(torch.from_numpy(cells).float(), 2)
+    assert found is not None
+    mean, spread = cells.mean(axis=0), cells.std(axis=0)
+    spread = spread + SLACK * spread.mean(axis=(1, 2), keepdims=True)
+    z = ((cells - mean) / spread).reshape(VIEWS, -1)
+    assert z.max() > 1.5 * REACH
+    _, _, right = np.linalg.svd(np.clip(z, -REACH, REACH), full_matrices=False)
+    ours = found[0].ways.flatten(1).numpy()
+    np.testing.assert_allclose(ours.T @ ours, right[:2].T @ right[:2], atol=1e-4)
 
 
 def test_few_views_have_few_factors() -> None:
@@ -87,10 +103,15 @@ def explained(
     return shared(*coarse_cells(values, inside), factors, (values.shape[2], values.shape[3]))
 
 
+@pytest.mark.parametrize("with_region", [False, True])
 @pytest.mark.parametrize("size", [(32, 40), (30, 37)])  # cells at the end may be cut
-def test_shared_against_loops(size: tuple[int, int]) -> None:
+def test_shared_against_loops(size: tuple[int, int], with_region: bool) -> None:
+    inside = np.ones(size, dtype=bool)
+    if with_region:  # cells without a pixel of it count as ordinary ones
+        inside[: 2 * COARSE] = False
+    region = torch.from_numpy(inside) if with_region else None
     values, factors = RNG.normal(0, 3, (2, K, *size)), some_factors(H, W)
-    ours = explained(torch.from_numpy(values).float(), factors).numpy()
+    ours = explained(torch.from_numpy(values).float(), factors, region).numpy()
     for number in range(2):
         z = np.zeros((K, H, W))
         for row in range(H):
@@ -99,6 +120,7 @@ def test_shared_against_loops(size: tuple[int, int]) -> None:
                                COARSE * column : COARSE * (column + 1)]  # fmt: skip
                 z[:, row, column] = place.mean(axis=(1, 2))
         z = np.clip((z - factors.mean.numpy()) / factors.deviation.numpy(), -REACH, REACH)
+        z[:, : 2 if with_region else 0] = 0
         expected = np.zeros((K, H, W))
         for way in factors.ways.numpy():
             expected += (z * way).sum() * way
@@ -130,3 +152,17 @@ def test_what_lies_outside_the_region_explains_nothing() -> None:
     assert seen.tolist() == [[c < 4 and r < 3 for c in range(W)] for r in range(H)]
     corner = values[0, :, 5:8, 3:8].mean(dim=(1, 2))  # of the first cell, what the region has
     torch.testing.assert_close(cells[0, :, 0, 0], corner)
+
+
+def test_what_factors_leave_of_a_deviation_against_numpy() -> None:
+    """By cells of another size, and never less than 0.6 of it."""
+    deviation = RNG.uniform(0.5, 1.5, (K, 2 * H, 2 * W))
+    of_views = RNG.normal(size=(VIEWS, K, H, W)) * RNG.uniform(0, 1, (K, H, W))
+    full = F.interpolate(torch.from_numpy(of_views), (2 * H, 2 * W), mode="bilinear").numpy()
+    rest = deviation**2 - (full**2).mean(axis=0)
+    expected = np.maximum(np.sqrt(np.maximum(rest, 0)), 0.6 * deviation)
+    ours = left_over(torch.from_numpy(deviation).float(), torch.from_numpy(of_views).float())
+    np.testing.assert_allclose(ours, expected, rtol=1e-4)
+    floored = ours.numpy() < 0.6001 * deviation
+    assert floored.any()
+    assert not floored.all()

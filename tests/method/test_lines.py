@@ -140,18 +140,23 @@ def test_a_cell_is_the_mean_and_spread_of_its_pixels() -> None:
             assert deviation[0, row, column] == pytest.approx(expected, abs=1e-5)
 
 
-def test_map_against_numpy() -> None:
+@pytest.mark.parametrize("with_region", [False, True])
+def test_map_against_numpy(with_region: bool) -> None:
+    inside = np.ones((HEIGHT, WIDTH), dtype=bool)
+    if with_region:  # its own pixels alone say what is usual
+        inside[:, 20:] = False
     field = RNG.uniform(0, 1, (2, HEIGHT, WIDTH))
     mean, spread = RNG.normal(0, 0.1, (16, 6, 9)), RNG.uniform(0.1, 0.3, (16, 6, 9))
     model = LineModel(2, *(torch.from_numpy(v).float() for v in (mean, spread)))
     full = model.at(HEIGHT, WIDTH)
-    ours = line_map(torch.from_numpy(field).float(), full)
+    region = torch.from_numpy(inside) if with_region else None
+    ours = line_map(torch.from_numpy(field).float(), full, region)
     for number in range(2):
         values = np.stack([slow_response(field[number], 2, angle) for angle in ANGLES])
         far = np.abs((values - full.mean.numpy()) / full.deviation.numpy()).max(axis=0)
-        shares = far / (np.minimum(far, far.mean()).mean() + 0.1)
+        shares = far / (np.minimum(far[inside], far[inside].mean()).mean() + 0.1)
         wide = maximum_filter(shares, WIDEN, mode="nearest")
-        expected = gaussian_filter(wide, 2, mode="reflect")
+        expected = np.where(inside, gaussian_filter(wide, 2, mode="reflect"), 0)
         np.testing.assert_allclose(ours[number].numpy(), expected, rtol=1e-3)
 
 

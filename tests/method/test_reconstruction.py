@@ -80,14 +80,14 @@ def test_no_pixel_takes_part_in_its_own_painting(place: tuple[int, int]) -> None
 
 
 def test_merge_halves_against_a_pixel_loop() -> None:
-    painted, masks = rand(4, 3, 7, 9), complementary_masks(7, 9, (2,))[0]
+    painted, masks = rand(6, 3, 7, 9), complementary_masks(7, 9, (2,))[0]
     merged = merge_halves(painted, masks)
-    assert merged.shape == (2, 3, 7, 9)
-    for b in range(2):
+    assert merged.shape == (3, 3, 7, 9)
+    for b in range(3):
         for c in range(3):
             for y in range(7):
                 for x in range(9):  # O = O_1 M_1 + O_2 M_2, M = 1 where hidden
-                    first, second = painted[b, c, y, x], painted[2 + b, c, y, x]
+                    first, second = painted[b, c, y, x], painted[3 + b, c, y, x]
                     expected = first * masks[0, y, x].float() + second * masks[1, y, x].float()
                     assert merged[b, c, y, x] == expected
 

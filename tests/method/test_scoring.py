@@ -7,7 +7,15 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from burnish.method.scoring import choose_scale, error_maps, fuse, image_score, judged
+from burnish.method.scoring import (
+    best_scale,
+    choose_scale,
+    error_maps,
+    fuse,
+    image_score,
+    judged,
+    with_whole,
+)
 
 MU = torch.tensor([0.50, 0.10, 0.20])
 SIGMA = torch.tensor([0.05, 0.02, 0.10])
@@ -43,6 +51,28 @@ def test_each_image_of_a_batch_picks_its_own_scale() -> None:
     fused = fuse(errors, MU, SIGMA, "paper")
     assert torch.equal(fused[0], errors[0, 0])
     assert torch.equal(fused[1], errors[1, 1])
+
+
+def test_only_the_region_chooses_the_scale() -> None:
+    """Outside of it scale 0 errs most, inside scale 2."""
+    errors = maps_with_means(0.5, 0.1, 0.3)
+    inside = torch.zeros(8, 8, dtype=torch.bool)
+    inside[2:6, 2:6] = True
+    errors[0, 0, ~inside] += 10
+    assert choose_scale(errors, MU).tolist() == [0]
+    assert choose_scale(errors, MU, inside).tolist() == [2]
+    assert torch.equal(fuse(errors, MU, SIGMA, "paper", inside)[0], errors[0, 2])
+    assert int(best_scale(errors, torch.zeros(3), MU, "paper", 3, inside)) == 2
+
+
+@pytest.mark.parametrize(
+    ("rule", "shown"), [("paper", 2), ("mean", 2), ("max", 2), ("scores", 1), ("highest", 1)]
+)
+def test_the_scale_that_is_shown_is_one_of_the_masks(rule: str, shown: int) -> None:
+    """Not a map of texture that stands out even more: nothing is painted for it."""
+    errors = torch.cat([maps_with_means(0.5, 0.1, 0.4), torch.full((1, 1, 8, 8), 9.0)], dim=1)
+    mu, alone = torch.tensor([*MU.tolist(), 0.0]), torch.tensor([3.0, 5.0, 4.0, 70.0])
+    assert int(best_scale(errors, alone, mu, rule, 3)) == shown
 
 
 @pytest.mark.parametrize("rule", ["mean", "max"])
@@ -91,6 +121,37 @@ def test_error_maps_against_numpy(kind: str, smoothing: float) -> None:
                 expected = expected / (light + 1 + 0.2)
                 expected = expected / (np.minimum(expected, expected.mean()).mean() + 0.02)
             np.testing.assert_allclose(ours[b, s], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["absolute", "relative"])
+@pytest.mark.parametrize("smoothing", [0.0, 1.5])
+def test_error_maps_of_a_region_against_numpy(kind: str, smoothing: float) -> None:
+    """Means are over the region's pixels alone, and so is what is smoothed."""
+    rng = np.random.default_rng(0)
+    image, painted = rng.uniform(-1, 1, (3, 20, 26)), rng.uniform(-1, 1, (2, 3, 20, 26))
+    inside = np.zeros((20, 26), dtype=bool)
+    inside[2:9, 3:11] = True
+    inside[18, 24] = True  # far from all others: almost nothing of what lies around it weighs
+
+    def smooth(values: np.ndarray, sigma: float) -> np.ndarray:
+        if sigma == 0:
+            return np.where(inside, values, 0)
+        radius = round(4 * sigma)
+        summed = gaussian_filter(np.where(inside, values, 0), sigma, mode="reflect", radius=radius)
+        weight = gaussian_filter(inside.astype(float), sigma, mode="reflect", radius=radius)
+        return np.where(inside, summed / np.maximum(weight, 1e-30), 0)
+
+    ours = error_maps(
+        torch.from_numpy(image)[None].float(), torch.from_numpy(painted)[None].float(), kind,
+        smoothing, torch.from_numpy(inside),
+    )[0]  # fmt: skip
+    for scale in range(2):
+        expected = smooth(np.abs(painted[scale] - image).mean(axis=0), smoothing)
+        if kind == "relative":
+            expected = expected / (smooth(painted[scale].mean(axis=0) + 1, 4) + 0.2)
+            values = expected[inside]
+            expected = expected / (np.minimum(values, values.mean()).mean() + 0.02)
+        np.testing.assert_allclose(ours[scale], expected, atol=1e-5)
 
 
 def test_a_relative_error_does_not_see_the_lamp() -> None:
@@ -174,3 +235,8 @@ def test_the_map_that_is_most_certain_judges() -> None:
     alone = image_score(errors[0], "top", 4 / 64)
     assert fused.tolist() == [5]
     assert judged(lambda: fused, alone[None], "highest").tolist() == [3]
+
+
+def test_the_whole_adds_only_what_it_has_above_an_ordinary_image() -> None:
+    score, whole = torch.tensor([7.0, 7.0, 7.0]), torch.tensor([1.0, 5.0, 8.5])
+    assert with_whole(score, whole).tolist() == [7, 7, 10.5]

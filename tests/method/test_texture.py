@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,9 +13,7 @@ from burnish.method.mahalanobis import RIDGE
 from burnish.method.texture import (
     AMOUNT,
     DESCRIPTORS,
-    ENERGY,
     MAPS,
-    SLOPE,
     TextureModel,
     descriptors,
     precisions,
@@ -24,6 +24,7 @@ from burnish.method.texture import (
 )
 
 RNG = np.random.default_rng(0)
+ENERGY, SLOPE = 0.01, 1e-4
 
 
 def blur(values: np.ndarray, sigma: float) -> np.ndarray:
@@ -118,6 +119,26 @@ def test_surface_against_scipy() -> None:
     assert (one - two).abs().max() < 0.05
 
 
+def test_fields_of_a_region_against_scipy() -> None:
+    """Only its own pixels say how light it is there, and outside both fields are 0."""
+    inside = np.zeros((20, 24), dtype=bool)
+    inside[3:15, 4:20] = True
+    image, painted = RNG.uniform(-1, 1, (1, 20, 24)), RNG.uniform(-1, 1, (2, 1, 20, 24))
+
+    def light(level: np.ndarray) -> np.ndarray:
+        weight = np.maximum(blur(inside.astype(float), 4), 1e-30)
+        return blur(np.where(inside, level, 0), 4) / weight + 0.2
+
+    given = (torch.from_numpy(image)[None].float(), torch.from_numpy(painted)[None].float())
+    mean = painted.mean(axis=(0, 1))
+    for field, expected in (
+        (surface, (image[0] + 1) / light(image[0] + 1)),
+        (residual, (image[0] - mean) / light(mean + 1)),
+    ):
+        found = field(*given, torch.from_numpy(inside))[0]
+        np.testing.assert_allclose(found, np.where(inside, expected, 0), atol=1e-5)
+
+
 def model(height: int, width: int, grain: float = 1) -> TextureModel:
     factor = RNG.normal(size=(MAPS, DESCRIPTORS, DESCRIPTORS))
     return TextureModel(
@@ -128,10 +149,16 @@ def model(height: int, width: int, grain: float = 1) -> TextureModel:
     )
 
 
-def test_maps_against_loops() -> None:
+@pytest.mark.parametrize("with_region", [False, True])
+def test_maps_against_loops(with_region: bool) -> None:
+    inside = np.ones((20, 24), dtype=bool)
+    if with_region:  # its own pixels alone say what is usual
+        inside[:, 14:] = False
     left, good = RNG.normal(0, 0.1, (1, 20, 24)), model(20, 24)
+    good = replace(good, deviation=40 * good.deviation)  # a usual value of about 0.1
     found = descriptors(smoothed(torch.from_numpy(left).float(), [1]), 1)
-    ours = texture_maps(found, good)[0].numpy()
+    region = torch.from_numpy(inside) if with_region else None
+    ours = texture_maps(found, good, region)[0].numpy()
     z = (slow_descriptors(left[0], 1) - good.mean.numpy()) / good.deviation.numpy()
     for number in range(MAPS):
         distance = np.zeros((20, 24))
@@ -139,8 +166,9 @@ def test_maps_against_loops() -> None:
             for column in range(24):
                 at = z[:, row, column]
                 distance[row, column] = np.sqrt(at @ good.precision[number].numpy() @ at)
-        usual = np.minimum(distance, distance.mean()).mean()
-        np.testing.assert_allclose(ours[number], blur(distance / (usual + 0.1), 1.0), rtol=1e-3)
+        usual = np.minimum(distance[inside], distance[inside].mean()).mean()
+        expected = np.where(inside, blur(distance / (usual + 0.1), 1.0), 0)
+        np.testing.assert_allclose(ours[number], expected, rtol=1e-3)
 
 
 def test_a_line_among_grain_stands_out_though_its_error_is_no_larger() -> None:

@@ -12,7 +12,7 @@ from burnish.configuration import make_settings
 from burnish.method.blocks import Block, patchify
 from burnish.method.discriminator import Discriminator
 from burnish.method.generator import InputShape
-from burnish.method.tome import _AddUp, match, merge_tokens, merged_count
+from burnish.method.tome import _AddUp, _any_order, match, merge_tokens, merged_count
 
 
 def pairs(keys: Tensor, r: int) -> tuple[Tensor, Tensor]:
@@ -216,6 +216,41 @@ def test_adding_up_in_parts_is_adding_up(r: int) -> None:
     (quick,) = torch.autograd.grad((found * weights).sum(), values)
     (slow,) = torch.autograd.grad((slowly * weights).sum(), values)
     assert torch.equal(quick, slow)
+
+
+def test_what_is_merged_could_be_added_up_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without `later` no more than two values go to a row, and each part of it brings one."""
+    seen = []
+
+    def by_parts(values: Tensor, rows: Tensor, count: int, later: Tensor) -> Tensor:
+        seen.append((rows, later))
+        return _AddUp.apply(values, rows, count, later)
+
+    tokens, sizes, keys = random_input(33, batch=4)
+    keys[:, 2::2] = keys[:, 1:2]  # all even tokens like the same odd one best
+    expected = merge_tokens(tokens, sizes, keys, 6)
+    monkeypatch.setattr("burnish.method.tome.add_up", by_parts)
+    for ours, plain in zip(merge_tokens(tokens, sizes, keys, 6), expected, strict=True):
+        torch.testing.assert_close(ours, plain)
+    assert len(seen) == 2
+    for rows, later in seen:
+        assert later.shape == (5, 4)
+        first = torch.ones_like(rows, dtype=torch.bool)
+        first[later.flatten()] = False
+        assert rows[first].bincount().max() == 2
+        assert all(len(set(rows[part].tolist())) == 4 for part in later)
+
+
+def test_the_callers_choice_of_kernels_comes_back() -> None:
+    for before in (False, True):
+        torch.use_deterministic_algorithms(before, warn_only=True)
+        try:
+            with _any_order():
+                assert not torch.are_deterministic_algorithms_enabled()
+            assert torch.are_deterministic_algorithms_enabled() == before
+            assert torch.is_deterministic_algorithms_warn_only_enabled()
+        finally:
+            torch.use_deterministic_algorithms(False)
 
 
 def test_no_part_brings_a_third_number_to_a_place() -> None:

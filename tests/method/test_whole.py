@@ -11,8 +11,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import mahalanobis
 from sklearn.covariance import shrunk_covariance
 
-from burnish.method.cells import COARSE, coarse_cells
-from burnish.method.mahalanobis import SLACK
+from burnish.method.cells import coarse_cells
+from burnish.method.factors import Factors, shared
 from burnish.method.texture import (
     DESCRIPTORS,
     MAPS,
@@ -20,10 +20,10 @@ from burnish.method.texture import (
     descriptors,
     precisions,
     smoothed,
+    surface,
+    texture_maps,
 )
 from burnish.method.whole import (
-    GRID,
-    SHRINKAGE,
     WholeModel,
     grid_means,
     learn_whole,
@@ -32,6 +32,7 @@ from burnish.method.whole import (
 )
 
 RNG = np.random.default_rng(0)
+COARSE, GRID, SHRINKAGE, SLACK = 8, 4, 0.3, 0.1
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (32, 32)])
@@ -130,6 +131,22 @@ def test_nothing_outside_the_region_matters() -> None:
     maps, none = texture_evidence(images, painted, models, inside=inside)
     assert none is None
     assert torch.equal(maps, one)
+
+
+@pytest.mark.parametrize("with_whole", [False, True])
+def test_what_factors_explain_is_taken_away_whether_or_not_the_whole_is_compared(
+    with_whole: bool,
+) -> None:
+    images = torch.from_numpy(RNG.uniform(-1, 1, (1, 1, 32, 40))).float()
+    plain, cells = texture(32, 40, "image"), (DESCRIPTORS, 4, 5)
+    ways = np.linalg.qr(RNG.normal(size=(int(np.prod(cells)), 2)))[0].T.reshape(2, *cells)
+    factors = Factors(torch.zeros(cells), torch.ones(cells), torch.from_numpy(ways).float())
+    found = descriptors(smoothed(surface(images, images[:, None]), [1]), 1)
+    less = found - shared(*coarse_cells(found), factors, (32, 40))
+    whole = some_whole(1) if with_whole else None
+    ours, _ = texture_evidence(images, images[:, None], [replace(plain, factors=factors)], whole)
+    torch.testing.assert_close(ours, texture_maps(less, plain))
+    assert not torch.allclose(ours, texture_maps(found, plain), rtol=1e-2)
 
 
 def test_a_finish_that_is_wrong_everywhere_stands_out_as_a_whole_alone() -> None:

@@ -62,6 +62,13 @@ def test_lamp_shifts_brightness_and_scales_contrast_of_each_image() -> None:
     torch.testing.assert_close(images, rebuilt, rtol=0, atol=1e-5)
 
 
+def test_the_lamp_of_an_image_is_not_that_of_others() -> None:
+    dark, bright = PIXELS[:32] // 4, PIXELS[32:] // 4 + 190
+    alone = augment(torch.cat([dark, dark]), "none", 0.2, rng())[0]
+    among = augment(torch.cat([dark, bright]), "none", 0.2, rng())[0]
+    assert torch.equal(among[:32], alone[:32])
+
+
 def test_lamp_clips_as_a_camera_would() -> None:
     images = augment(PIXELS, "none", 0.5, rng())[0]
     assert images.min() == -1

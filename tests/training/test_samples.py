@@ -126,6 +126,38 @@ def test_what_fills_no_whole_batch_sits_out_and_others_do_the_next_time() -> Non
     assert set.union(*epochs) == set(range(11))
 
 
+def test_the_order_changes_from_epoch_to_epoch() -> None:
+    images = np.arange(12, dtype=np.uint8).reshape(12, 1, 1, 1).repeat(16, 2).repeat(16, 3)
+    settings = make_settings("tiny", {"flips": "none", "seed": 1})
+    samples = Samples(images, range(12))
+    orders = []
+    for epoch in range(4):
+        steps = range(3 * epoch, 3 * epoch + 3)
+        seen = [draw_batch(samples, settings, step, 4, 3).images[:, 0, 0, 0] for step in steps]
+        orders.append(tuple(np.rint((np.concatenate(seen) + 1) * 127.5)))
+        assert sorted(orders[-1]) == list(range(12))
+    assert len(set(orders)) == 4
+
+
+def test_scale_mirror_lamp_and_crop_are_drawn_anew_at_each_step() -> None:
+    changes = {"tile": 32, "seed": 3, "mask_blocks": (8,), "overlap": 8, "flips": "none"}
+    crops = Samples(IMAGES, [0], tile=32)
+    plain = make_settings("tiny", changes)
+    batches = [draw_batch(crops, plain, step, 1, 3) for step in range(60)]
+    scales = [batch.scale for batch in batches]
+    assert min(scales.count(scale) for scale in range(3)) > 8
+    assert len({tuple(batch.images[0, :, 0, 0].tolist()) for batch in batches}) > 50
+    whole = Samples(np.stack([IMAGES[1]]), [0])  # level: row and column
+    mirrored = make_settings("tiny", {"flips": "both", "jitter": 0.0})
+    corners = [draw_batch(whole, mirrored, step, 1, 3).images[0, :, 0, 0] for step in range(60)]
+    found = [tuple((corner > -0.9).tolist()) for corner in corners]
+    assert min(found.count((row, column)) for row in (0, 1) for column in (0, 1)) > 6
+    lamp = make_settings("tiny", {"flips": "none", "jitter": 0.1})
+    means = [float(draw_batch(whole, lamp, step, 1, 3).images.mean()) for step in range(60)]
+    assert len(set(means)) == 60
+    assert 0.25 < np.ptp(means) < 0.42  # twice 0.1 of a range of 2, and a little by clipping
+
+
 @pytest.mark.parametrize("tile", ["full", 32])
 def test_images_are_not_copied_into_memory(tile: object) -> None:
     read: list[int] = []

@@ -92,15 +92,14 @@ class ImageScorer:
         grid = self.grid(height, width)
         side = grid.tile
         anomaly_map = np.zeros((height, width), dtype=np.float32)
-        painted = image.copy()  # what no tile covers lies outside the region
+        painted = np.empty_like(image)
         # The reconstruction is blended in float for one row of tiles at a time.
         band = np.zeros((channels, side, width), dtype=np.float32)
-        filled = np.zeros((side, width), dtype=np.bool_)
         current, worst, scale = 0, -np.inf, 0
         by_scale = np.full(len(mu), -np.inf)
         for tile, view in self.views(image):
             while current < tile.row:
-                self._finish(painted, band, filled, grid, current)
+                self._finish(painted, band, grid, current)
                 current += 1
             scored = self.scorer.score(view, mu, sigma)
             if scored.score > worst:
@@ -113,33 +112,25 @@ class ImageScorer:
             anomaly_map[tile.top : tile.top + rows, across] += weight * part
             levels = (scored.reconstruction.clamp(-1, 1) + 1).mul(127.5).cpu().numpy()
             band[:, :rows, across] += weight * levels[:, :rows, :columns]
-            filled[:rows, across] = True
         for row in range(current, len(grid.rows)):
-            self._finish(painted, band, filled, grid, row)
+            self._finish(painted, band, grid, row)
         region = self.region(height, width)
-        if region is not None:
+        if region is not None:  # what no tile covers lies outside of it
             anomaly_map[~region] = anomaly_map[region].min()
             np.copyto(painted, image, where=~region)
         return ScoredImage(float(worst), scale, tuple(by_scale.tolist()), anomaly_map, painted)
 
     @staticmethod
     def _finish(
-        painted: NDArray[np.uint8],
-        band: NDArray[np.float32],
-        filled: NDArray[np.bool_],
-        grid: Grid,
-        row: int,
+        painted: NDArray[np.uint8], band: NDArray[np.float32], grid: Grid, row: int
     ) -> None:
         """Write the rows that no later tile touches; move the rest of the band up."""
         top = grid.rows[row]
         bottom = grid.rows[row + 1] if row + 1 < len(grid.rows) else grid.height
         done = bottom - top
-        levels = np.rint(band[:, :done]).clip(0, 255).astype(np.uint8)
-        np.copyto(painted[:, top:bottom], levels, where=filled[:done])
+        painted[:, top:bottom] = np.rint(band[:, :done]).clip(0, 255)
         band[:, : grid.tile - done] = band[:, done:].copy()
         band[:, grid.tile - done :] = 0
-        filled[: grid.tile - done] = filled[done:].copy()
-        filled[grid.tile - done :] = False
 
     def calibrate(
         self,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from burnish.drawing import some_of
+from burnish.files import printable
 from burnish.images.dataset import unused_below
 from burnish.images.formats.names import some
 from burnish.images.statistics import DIM
@@ -36,6 +37,9 @@ class Stage:
     done: float = 0.0
     event: TrainingEvent | None = None
     warns: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", printable(self.message))  # it may name any file
 
 
 def log_stage(stage: Stage) -> None:

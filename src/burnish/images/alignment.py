@@ -213,8 +213,6 @@ def learn_alignment(
         return None
     ratio = median(look.size[0] / look.size[1] for look in looks)
     height, width = (round(WORKING_SIDE * max(1.0, r)) for r in (ratio, 1 / ratio))
-    if max(height, width) > LONGEST:
-        return None
     greys = [resize(look.grey, height, width) for look in looks]
     found = [(grey, pose) for grey in greys if (pose := find_pose(grey, True)).found]
     if len(found) < NEARLY_ALL * len(looks):
