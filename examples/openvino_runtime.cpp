@@ -36,7 +36,7 @@ int main(int argc, char** argv) {
     request.infer();
     const bool defect = *static_cast<const uint8_t*>(request.get_tensor("is_defect").data());
     const float score = *request.get_tensor("score").data<float>();
-    std::cout << (defect ? "DEFECT" : "good") << " score=" << score << "\n";
+    std::cout << (defect ? "defect" : "good") << " score=" << score << "\n";
 
     // Heat maps have the calibration's scale, the same for every image: never stretch each its own way.
     const auto about = model->get_rt_info<std::string>("burnish");

@@ -114,8 +114,8 @@ def test_the_example_judges_as_burnish_does(
     held[ExifTags.Base.Orientation] = 6 if kind == "turned" else 1
     Image.fromarray(image).save(part, exif=held)
     done = run_example(onnx_file, part, heat)
-    assert done.returncode == 0, done.stderr
     expected = Detector.load(run_folder).inspect(part)
+    assert done.returncode == int(expected.is_defect), done.stderr
     verdict, score = done.stdout.split()[:2]
     assert verdict == expected.verdict
     assert float(score.removeprefix("score=")) == pytest.approx(expected.score, rel=3e-5)
@@ -125,9 +125,24 @@ def test_the_example_judges_as_burnish_does(
         assert picture.mode == "RGB"
 
 
-@pytest.mark.parametrize(("tag", "value", "refused"), [(258, 12, 1), (262, 0, 1), (262, 1, 0)])
+@pytest.mark.parametrize("content", [b"", b"no picture", None])
+def test_the_example_tells_of_pictures_that_it_cannot_read(
+    onnx_file: Path, metal: Path, tmp_path: Path, content: bytes | None
+) -> None:
+    part = tmp_path / "part.png"
+    whole = (metal / "test" / "good" / "000.png").read_bytes()
+    part.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    done = run_example(onnx_file, part, tmp_path / "heat.png")
+    assert done.returncode == 2
+    assert "part.png cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "refused"), [(258, 12, True), (262, 0, True), (262, 1, False)]
+)
 def test_the_example_refuses_tiffs_that_it_would_misread(
-    onnx_file: Path, tmp_path: Path, tag: int, value: int, refused: int
+    onnx_file: Path, tmp_path: Path, tag: int, value: int, refused: bool
 ) -> None:
     """Of 12 bits, and of 16 where 0 is white; not all of 16."""
     part = tmp_path / "part.tif"
@@ -137,8 +152,8 @@ def test_the_example_refuses_tiffs_that_it_would_misread(
     assert content.count(before) == 1
     part.write_bytes(content.replace(before, after))
     done = run_example(onnx_file, part, tmp_path / "heat.png")
-    assert done.returncode == refused, done.stderr
-    assert ("12 bits, or 16 of which 0 is white" in done.stderr) == bool(refused)
+    assert (done.returncode == 2) == refused, done.stderr
+    assert ("12 bits, or 16 of which 0 is white" in done.stderr) == refused
     assert "Traceback" not in done.stderr
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -75,6 +76,56 @@ def test_residual_is_four_times_the_difference() -> None:
     part = result()
     difference = np.abs(part.image.astype(int) - part.reconstruction.astype(int))
     assert np.array_equal(np.asarray(residual(part)), np.minimum(4 * difference, 255))
+
+
+def test_residual_of_colours_is_that_of_the_channel_that_differs_most() -> None:
+    part = result(colour=True)
+    difference = np.abs(part.image.astype(int) - part.reconstruction.astype(int)).max(axis=2)
+    assert np.array_equal(np.asarray(residual(part)), np.minimum(4 * difference, 255))
+    grey = luma(part.image)[..., 0]  # a model of grey tells nothing of colour
+    assert not np.asarray(residual(replace(part, reconstruction=grey))).any()
+
+
+def test_nothing_outside_the_region_is_coloured() -> None:
+    inside = np.zeros((20, 30), dtype=bool)
+    inside[5:12, 3:9] = True
+    part = result(anomaly_map=np.full((20, 30), 1e3, np.float32), inside=inside)
+    changed = (np.asarray(heatmap(part)) != luma(part.image)).any(axis=2)
+    assert np.array_equal(changed, inside)
+
+
+def test_a_defect_without_a_region_has_a_ring_round_its_peak() -> None:
+    part = result(200, 300, is_defect=True, peak=(120, 80))
+    drawn = np.asarray(outline(Image.new("RGB", (300, 200)), part))[..., 0] > 0
+    ys, xs = np.nonzero(drawn)
+    assert (xs.min() + xs.max()) / 2 == pytest.approx(120, abs=1)
+    assert (ys.min() + ys.max()) / 2 == pytest.approx(80, abs=1)
+    assert not drawn[80, 120]
+    whole = replace(part, evidence=WHOLE)
+    assert not np.asarray(outline(Image.new("RGB", (300, 200)), whole)).any()
+
+
+def test_of_many_regions_the_worst_ten_are_boxed() -> None:
+    regions = tuple(Region(40 * i, 90, 5, 5, 9.0 - i / 100) for i in range(14))
+    part = result(200, 600, is_defect=True, regions=regions)
+    drawn = np.asarray(outline(Image.new("RGB", (600, 200)), part))[..., 0] > 0
+    assert drawn[:, :385].any()
+    assert not drawn[:, 385:].any()
+    few = replace(part, regions=regions[:10])
+    assert panels(part).height > panels(few).height  # a line says that there are more
+
+
+def test_panels_show_up_to_640_px_of_a_side() -> None:
+    wide = [panels(result(side, side)).width for side in (100, 320, 500, 640, 2000)]
+    assert wide == [4 * side + 60 for side in (320, 320, 500, 640, 640)]
+
+
+def test_a_notebook_shows_the_panels_and_print_no_pixels() -> None:
+    part = result(200, 300)
+    with Image.open(io.BytesIO(part._repr_png_())) as picture:
+        assert np.array_equal(np.asarray(picture), np.asarray(panels(part)))
+    assert len(repr(part)) < 600
+    assert "array" not in repr(part)
 
 
 def test_outline_draws_each_region() -> None:
@@ -216,8 +267,9 @@ def test_a_surface_that_is_wrong_as_a_whole_says_so_in_its_picture() -> None:
     everywhere = {"is_defect": True, "regions": ()}
     plain, told = panels(result(**everywhere)), panels(result(**everywhere, evidence=WHOLE))
     assert told.height == plain.height + 18
-    below = np.asarray(told)[40 + 18 :, : plain.width]
-    np.testing.assert_array_equal(below, np.asarray(plain)[40:])
+    alike = 12 + 3 * (320 + 12)  # but the heat map, where the other has a ring round its peak
+    below = np.asarray(told)[40 + 18 :, :alike]
+    np.testing.assert_array_equal(below, np.asarray(plain)[40:, :alike])
     assert (np.asarray(told)[36:54] < 200).any(axis=2).sum() > 150  # ink
 
 

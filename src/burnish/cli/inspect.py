@@ -139,14 +139,14 @@ def _failed(source: str, problem: str) -> dict[str, Any]:
 
 
 def _line(result: Result) -> str:
-    sign = ">" if result.is_defect else "<="
+    said, sign = ("DEFECT", ">") if result.is_defect else ("good", "<=")
     at = "at " if result.regions else ""
     where = f"  {at}{result.where}" if result.where else ""
     if result.out_of_range:
         more = f" (+{len(result.out_of_range) - 1})" if len(result.out_of_range) > 1 else ""
         where += f"  UNLIKE TRAINING: {result.out_of_range[0]}{more}"
     return (
-        f"{result.verdict:<6}  score {result.score:.4g} {sign} {result.threshold:.4g}  "
+        f"{said:<6}  score {result.score:.4g} {sign} {result.threshold:.4g}  "
         f"p {result.p_value:.3g}  {result.path}{where}"
     )
 
@@ -154,7 +154,7 @@ def _line(result: Result) -> str:
 def _row(result: Result) -> dict[str, Any]:
     return {
         "path": result.path,
-        "verdict": result.verdict.lower(),
+        "verdict": result.verdict,
         "score": result.score,
         "threshold": result.threshold,
         "p_value": result.p_value,

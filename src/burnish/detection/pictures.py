@@ -14,10 +14,12 @@ from burnish.errors import BurnishError
 from burnish.files import atomic_path
 from burnish.images.reader import SUFFIXES, to_channels
 
-PANEL_SIDE = 320  # px that the longer side of a panel is shown at
+PANEL_SIDE = 320, 640  # px, at least and at most, that the longer side of a panel is shown at
 OPACITY = 0.75
 AMBER = (150, 90, 0)
 BAND_PIXELS = 1_000_000
+BOXED = 10  # regions; more would bury the map
+RED = (255, 40, 40)
 
 
 @lru_cache(maxsize=1)
@@ -34,7 +36,8 @@ def heat(anomaly_map: NDArray[np.float32], heat_range: tuple[float, float]) -> N
 
 
 def heatmap(result: Result) -> Image.Image:
-    """Colour laid over the grey part; what is no hotter than good parts stays uncoloured."""
+    """Colour laid over the grey part; what is no hotter than good parts stays uncoloured, and what
+    lies outside the region of interest."""
     grey = to_channels(result.image, 1)
     picture = np.empty((*grey.shape, 3), dtype=np.uint8)
     rows = max(1, BAND_PIXELS // grey.shape[1])
@@ -44,26 +47,36 @@ def heatmap(result: Result) -> Image.Image:
         base = grey[band, :, None].astype(np.float64)
         colour = _colours()[(warmth * 255).round().astype(int)]
         alpha = OPACITY * np.clip(2 * warmth, 0, 1)[..., None]
+        if result.inside is not None:
+            alpha *= result.inside[band, :, None]
         picture[band] = np.round(base * (1 - alpha) + colour * alpha).astype(np.uint8)
     return Image.fromarray(picture)
 
 
 def residual(result: Result) -> Image.Image:
-    """Absolute difference of part and reconstruction, grey, 4 times amplified."""
-    part = to_channels(result.image, 1).astype(np.int16)
-    painted = to_channels(result.reconstruction, 1).astype(np.int16)
-    return Image.fromarray(np.clip(4 * np.abs(part - painted), 0, 255).astype(np.uint8))
+    """Absolute difference of part and reconstruction, grey, 4 times amplified; of colours that of
+    the channel where it is greatest."""
+    pair = result.image, result.reconstruction
+    if any(one.ndim == 2 for one in pair):  # a model of grey says nothing of colour
+        pair = to_channels(pair[0], 1), to_channels(pair[1], 1)
+    by = np.abs(pair[0].astype(np.int16) - pair[1])
+    by = by if by.ndim == 2 else by.max(axis=2)
+    return Image.fromarray(np.clip(4 * by, 0, 255).astype(np.uint8))
 
 
 def outline(picture: Image.Image, result: Result) -> Image.Image:
-    """Draw the regions' boxes onto a picture of the input's size, in place."""
+    """Draw the worst regions' boxes onto a picture of the input's size, in place; where there are
+    none, a ring round the peak."""
     draw = ImageDraw.Draw(picture)
     line = max(1, round(max(picture.size) / 200))
     away = max(line, round(max(picture.size) / 60))  # a flaw of few px would lie under the line
-    for region in result.regions:
+    for region in result.regions[:BOXED]:
         left, top = region.x - away, region.y - away
         right, bottom = region.x + region.width - 1 + away, region.y + region.height - 1 + away
-        draw.rectangle((left, top, right, bottom), outline=(255, 40, 40), width=line)
+        draw.rectangle((left, top, right, bottom), outline=RED, width=line)
+    if not result.regions and not result.all_over:
+        x, y = result.peak
+        draw.ellipse((x - away, y - away, x + away, y + away), outline=RED, width=line)
     return picture
 
 
@@ -81,12 +94,15 @@ def panels(result: Result) -> Image.Image:
         "heat map": outline(hot, result) if result.is_defect else hot,
     }
     height, width = result.image.shape[:2]
-    zoom = PANEL_SIDE / max(height, width)
+    least, most = PANEL_SIDE
+    zoom = min(max(height, width, least), most) / max(height, width)
     size = (max(1, round(width * zoom)), max(1, round(height * zoom)))
     says = [f"unlike training: {unlike}" for unlike in result.out_of_range]
     if result.all_over:
         near = f"most of all near {result.peak[0]},{result.peak[1]}"
         says.insert(0, f"the surface as a whole is unlike good parts, {near}")
+    if len(result.regions) > BOXED:
+        says.append(f"{len(result.regions)} places stand out; the {BOXED} worst are boxed")
     small = ImageFont.load_default(13)
     gap, foot = 12, 26
     head = 40 + 18 * len(says)
@@ -95,8 +111,8 @@ def panels(result: Result) -> Image.Image:
     canvas = Image.new("RGB", full, "white")
     draw = ImageDraw.Draw(canvas)
     line = (
-        f"{result.verdict}   score {result.score:.4g}   threshold {result.threshold:.4g}   "
-        f"p-value {result.p_value:.3g}"
+        f"{'DEFECT' if result.is_defect else 'good'}   score {result.score:.4g}   "
+        f"threshold {result.threshold:.4g}   p-value {result.p_value:.3g}"
     )
     ink = (190, 20, 20) if result.is_defect else (20, 120, 50)
     large = ImageFont.load_default(17)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -105,21 +106,22 @@ class Result:
     peak: tuple[int, int]
     block: int
     scale_scores: tuple[float, ...]
-    anomaly_map: NDArray[np.float32]
-    reconstruction: NDArray[np.uint8]
-    image: NDArray[np.uint8]
+    anomaly_map: NDArray[np.float32] = field(repr=False)
+    reconstruction: NDArray[np.uint8] = field(repr=False)
+    image: NDArray[np.uint8] = field(repr=False)
     heat_range: tuple[float, float]
     pixel_threshold: float
     speed: Speed
     notes: tuple[str, ...] = ()
     statistics: Mapping[str, float] = field(default_factory=dict)
     out_of_range: tuple[Unlike, ...] = ()
-    inside: NDArray[np.bool_] | None = None
+    inside: NDArray[np.bool_] | None = field(default=None, repr=False)
     evidence: str = ""
 
     @property
     def verdict(self) -> str:
-        return "DEFECT" if self.is_defect else "good"
+        """ "defect" or "good", as in JSON and CSV."""
+        return "defect" if self.is_defect else "good"
 
     @property
     def where(self) -> str:
@@ -142,7 +144,7 @@ class Result:
         """Everything but the pixels, JSON-ready."""
         return {
             "path": None if self.path is None else str(self.path),
-            "verdict": self.verdict.lower(),
+            "verdict": self.verdict,
             "is_defect": self.is_defect,
             "score": self.score,
             "threshold": self.threshold,
@@ -170,6 +172,12 @@ class Result:
         from burnish.detection.pictures import panels
 
         return panels(self)
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        file = io.BytesIO()
+        self.plot().save(file, "PNG")
+        return file.getvalue()
 
     def save(self, path: str | Path) -> Path:
         """Write `plot()` to an image file (PNG or JPEG by suffix).

@@ -234,7 +234,7 @@ def _row(image: TestImage, name: str, part: str, result: Result) -> ImageRow:
         is_defect=image.is_defect,
         score=_finite(result.score, name),
         p_value=float(result.p_value),
-        verdict=result.verdict.lower(),
+        verdict=result.verdict,
         part=printable(part),
         scale_scores=tuple(float(score) for score in result.scale_scores),
         out_of_range=result.out_of_range,
