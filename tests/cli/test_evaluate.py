@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,15 @@ def test_a_place_for_the_report_that_cannot_be_is_told_before_any_image(
     assert code == 2
     assert "cannot write" in err
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_the_report_of_other_data_is_not_replaced_in_silence(
+    burnish: Callable, run_folder: Path, metal: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(metal, tmp_path / "other")
+    next((tmp_path / "other" / "test" / "good").iterdir()).unlink()
+    plain = ("--no-pixels", "--no-equalised", "--report", tmp_path / "report")
+    said = [burnish("evaluate", run_folder, data, *plain)[2]
+            for data in (metal, metal, tmp_path / "other")]  # fmt: skip
+    assert ["is replaced" in err for err in said] == [False, False, True]
+    assert str(metal) in said[2]

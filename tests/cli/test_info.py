@@ -58,6 +58,8 @@ def test_a_defective_part_among_the_good_ones_is_named(
     assert any(f"one held-out image alone, {name}" in message for message in said)
     assert Detector.load(tmp_path / "second").card.data["oddest"]["name"] == name
     assert name in burnish("info", tmp_path / "second")[1]
+    other = second.with_false_alarms(0.4).save(tmp_path / "other.safetensors")
+    assert "odd one out" not in burnish("info", other)[1]  # it sets that threshold no more
     assert "odd one out" not in burnish("info", tmp_path / "first")[1]
 
 

@@ -92,6 +92,14 @@ def test_save_and_load_keep_every_score(detector: Detector, metal: Path, tmp_pat
     assert again.card == detector.card
 
 
+def test_save_takes_a_folder_and_refuses_other_suffixes(detector: Detector, tmp_path: Path) -> None:
+    assert detector.save(tmp_path) == tmp_path / "model.safetensors"
+    assert Detector.load(tmp_path).card == detector.card
+    with pytest.raises(BurnishError, match=r"m\.onnx: a model file ends in \.safetensors"):
+        detector.save(tmp_path / "m.onnx")
+    assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
+
+
 def test_other_false_alarm_rate_moves_the_threshold_alone(detector: Detector, metal: Path) -> None:
     loose = detector.with_false_alarms(0.5)
     path = metal / "test" / "dent" / "000.png"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from burnish import BurnishError, Detector
 from burnish.detection.sizes import count_tiles, size_notes
+from burnish.evaluation.evaluate import evaluate
 from burnish.images.synthetic.surfaces import make_surface
 
 BOX = "8,6 57,6 57,49 8,49"  # in px of the 64 x 64 images of `metal`
@@ -162,3 +164,26 @@ def test_a_flaw_of_three_pixels_on_twelve_megapixels_is_found_where_it_is(
         r.x <= 3002 < r.x + r.width and r.y <= 1501 < r.y + r.height and r.width < 40
         for r in result.regions
     )
+
+
+def test_a_defect_outside_the_region_says_nothing_of_the_model(
+    boxed: Detector, metal: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "metal"
+    shutil.copytree(metal, data)
+    whole = evaluate(boxed, data, equalised=False)
+    assert whole.unreadable == ()
+    crack = sorted((data / "test" / "crack").iterdir())[0]
+    mask = data / "ground_truth" / "crack" / f"{crack.stem}_mask.png"
+    marked = np.zeros((64, 64), np.uint8)
+    marked[60:, 60:] = 255
+    Image.fromarray(marked).save(mask)
+    for pixels in (True, False):
+        found = evaluate(boxed, data, pixels=pixels, equalised=False)
+        assert found.n_defect == whole.n_defect - 1
+        assert [item.path for item in found.unreadable] == [f"test/crack/{crack.name}"]
+        assert "wholly outside the region of interest" in found.unreadable[0].problem
+        assert found.test_fingerprint == whole.test_fingerprint
+    marked[40, 40] = 255  # a pixel of it lies inside
+    Image.fromarray(marked).save(mask)
+    assert evaluate(boxed, data, equalised=False).n_defect == whole.n_defect

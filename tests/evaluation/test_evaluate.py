@@ -20,7 +20,7 @@ from burnish.detection.result import Result
 from burnish.errors import BurnishError
 from burnish.evaluation.evaluate import evaluate
 from burnish.evaluation.intervals import rate_interval
-from burnish.evaluation.record import Evaluation, save_json, save_scores
+from burnish.evaluation.record import Evaluation, ImageRow, save_json, save_scores
 from burnish.evaluation.summary import cautions, percent, summary, verdict
 from burnish.images.synthetic.synth import write_dataset
 
@@ -159,7 +159,7 @@ def test_one_unreadable_image_is_reported_and_the_rest_counts(
     assert [item.path for item in e.unreadable] == ["test/crack/broken.png"]
     assert "not an image" in e.unreadable[0].problem
     assert e.image_auroc == evaluation.image_auroc
-    assert "1 of 28 test images could not be read." in summary(e)
+    assert "1 of 28 test images could not be used." in summary(e)
 
 
 def test_nothing_readable_is_an_error(copy: Path, simple: Simple) -> None:
@@ -261,6 +261,24 @@ def test_more_false_alarms_than_chance_allows_is_said_with_its_cause(
     assert "differ from the good images calibrated on" in words(9, 500)
     assert "10 held-out good images are few" in words(9, 10)  # a tenth is what ten can promise
     assert "than wanted" not in words(9, 500, worth=5)  # all nine of one part, it may be
+
+
+def test_defects_alone_that_are_unlike_training_cast_no_doubt_on_the_lamp(
+    evaluation: Evaluation,
+) -> None:
+    odd = next(row.out_of_range for row in evaluation.images if row.out_of_range)
+
+    def said(unlike: Callable[[ImageRow], bool]) -> bool:
+        rows = tuple(
+            row.model_copy(update={"out_of_range": odd if unlike(row) else ()})
+            for row in evaluation.images
+        )
+        return any(
+            "nothing the model has seen" in c for c in cautions(changed(evaluation, images=rows))
+        )
+
+    assert not said(lambda row: row.is_defect)
+    assert said(lambda row: not row.is_defect)
 
 
 def test_an_f1_no_better_than_calling_all_defective_is_said(evaluation: Evaluation) -> None:

@@ -132,7 +132,7 @@ def test_the_page_says_the_numbers(html: str, evaluation: Evaluation) -> None:
     assert f"Of {e.n_defect} images of defective parts, {e.caught} were caught" in text
     assert f"image AUROC {e.image_auroc:.3f}" in text
     assert f"best F1 {e.best_f1:.3f} threshold chosen on the test images" in text
-    assert "1 of 30 test images could not be read." in text
+    assert "1 of 30 test images could not be used." in text
     assert "broken.png is not an image" in text
     assert "mask_blocks 8, 16, 32" in text
     assert "1 min 23 s" in text

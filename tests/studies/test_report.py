@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,14 @@ def test_markdown_keeps_its_columns_and_marks_the_paper() -> None:
     assert table[3] == "| last | 0.800 |  |"
     assert "<script>" not in text.replace("\\<script>", "")
     assert "```sh\nburnish study x.toml --data a_b\n```" in text
+
+
+def test_a_study_that_no_paper_speaks_of_says_nothing_of_one() -> None:
+    own = replace(REPORT, paper_says="")
+    assert "The paper says" in to_markdown(REPORT)
+    assert "The paper says" not in to_markdown(own)
+    assert "The paper says" in to_html(REPORT)
+    assert "The paper says" not in to_html(own)
 
 
 def test_html_is_escaped_and_whole() -> None:

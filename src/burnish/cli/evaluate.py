@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -96,6 +97,9 @@ def evaluate(
             equalised=equalised,
             stress_images=(stress_images or STRESS_IMAGES) if stress or stress_images else 0,
         )
+    if before := _other_data(folder / "evaluation.json", evaluation.test_fingerprint):
+        note = f"note: what stood in {folder}, of {before}, is replaced; --report FOLDER keeps both"
+        messages.print(note, highlight=False, markup=False, soft_wrap=True)
     save_json(evaluation, folder / "evaluation.json")
     save_scores(evaluation, folder / "scores.csv")
     page = write_report(evaluation, detector, data, folder / "report.html")
@@ -120,3 +124,12 @@ def evaluate(
         console.print()
     console.print(summary(evaluation), highlight=False, markup=False, soft_wrap=True)
     messages.print(f"report: {page}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _other_data(record: Path, fingerprint: str) -> str:
+    """The data of an earlier record, if it is of other test images; else ""."""
+    try:
+        found = json.loads(record.read_text("utf-8"))
+        return "" if found["test_fingerprint"] == fingerprint else str(found["data"])
+    except (OSError, ValueError, KeyError, TypeError):  # none, or nothing worth keeping
+        return ""

@@ -60,7 +60,8 @@ def info(
         "good scores": f"{c.scores[0]:.4g} to {c.scores[-1]:.4g}, median "
         f"{c.scores[len(c.scores) // 2]:.4g}",
     }
-    if data.get("oddest"):  # not there in older files
+    # Not there in older files; and with another rate another image sets the threshold.
+    if data.get("oddest") and c.false_alarms == card.settings.false_alarms:
         facts["odd one out"] = str(Oddest(**data["oddest"]))
     if "export" in own:
         facts["export"] = (

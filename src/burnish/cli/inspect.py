@@ -76,7 +76,7 @@ def inspect(
     rows = [_failed(source, problem) for source, problem in problems.items()]
     if as_csv:
         table.writerows(rows)
-    defects, errors, notes, unlike, unsaved = 0, 0, 0, 0, False
+    defects, errors, notes, unlike, unlike_good, unsaved = 0, 0, 0, 0, 0, False
 
     with _as_json(rows) if as_json else nullcontext():
         for file in files:
@@ -88,6 +88,7 @@ def inspect(
             else:
                 defects += result.is_defect
                 unlike += bool(result.out_of_range)
+                unlike_good += bool(result.out_of_range) and not result.is_defect
                 for note in result.notes[: max(0, NOTES - notes)]:
                     print(f"burnish: note: {file}: {note}", file=sys.stderr)
                 notes += len(result.notes)
@@ -108,8 +109,9 @@ def inspect(
         print(f"{counted(len(files), 'image')}: {good} good, {defects} defective, "
               f"{errors} not read", file=sys.stderr)  # fmt: skip
         if unlike:
-            print(f"burnish: {unlike} of them unlike the training images: check lamp, lens and "
-                  "exposure before trusting their verdicts", file=sys.stderr)  # fmt: skip
+            print(f"burnish: {unlike} of them unlike the training images, {unlike_good} of these "
+                  "called good: check lamp, lens and exposure before trusting their verdicts (a "
+                  "large defect alone can make its image unlike)", file=sys.stderr)  # fmt: skip
     raise typer.Exit(2 if errors or problems or unsaved else 1 if defects else 0)
 
 

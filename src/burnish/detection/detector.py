@@ -19,7 +19,7 @@ from burnish.detection.locate import find_regions, upsample
 from burnish.detection.model_file import Model, load_model, save_model
 from burnish.detection.ranges import find_unlike, prepared_statistics
 from burnish.detection.result import Result, Speed, map_names
-from burnish.detection.run_folder import EXPORTED
+from burnish.detection.run_folder import EXPORTED, MODEL
 from burnish.detection.scorer import Scorer
 from burnish.detection.sizes import size_notes
 from burnish.errors import BurnishError
@@ -119,9 +119,17 @@ class Detector:
         return cls(load_model(path), path, device)
 
     def save(self, path: str | Path) -> Path:
-        """Write a copy of the model as a file; `path` stays what it is."""
-        save_model(Path(path), self.model)
-        return Path(path)
+        """Write a copy of the model: a `.safetensors` file, or into a folder as model.safetensors;
+        `path` stays what it is.
+
+        Raises:
+            BurnishError: another suffix, or it cannot be written.
+        """
+        file = Path(path) / MODEL if Path(path).is_dir() else Path(path)
+        if file.suffix != Path(MODEL).suffix:
+            raise BurnishError(f"cannot save to {file}: a model file ends in .safetensors")
+        save_model(file, self.model)
+        return file
 
     def with_false_alarms(self, rate: float) -> Detector:
         """The same model with the threshold of another wanted false-alarm rate in (0, 1)."""

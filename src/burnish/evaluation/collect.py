@@ -138,6 +138,12 @@ class Collector:
                 Unreadable(path=name, kind=kind, problem=printable(problem))
             )
             return
+        if _lies_outside(image, result):
+            problem = f"{name}: its defect lies wholly outside the region of interest"
+            collected.unreadable.append(
+                Unreadable(path=name, kind=printable(image.kind), problem=problem)
+            )
+            return
         row = _row(image, name, part, result)
         collected.speeds.append(result.speed)
         collected.statistics.append(statistics_of(result.image, len(content)))
@@ -166,11 +172,6 @@ class Collector:
                 return
             try:
                 mask = read_mask(image.mask, result.image.shape[:2])
-                if result.inside is not None and not (mask & result.inside).any():
-                    raise BurnishError(
-                        f"{image.mask} marks nothing inside the region of interest: left out of "
-                        "the pixel metrics"
-                    )
             except BurnishError as error:
                 name = name_of(image.mask, self.data)
                 self.collected.mask_problems.append(
@@ -199,6 +200,17 @@ class Collector:
             score = _finite(result.score, f"{row.path} under {change.name} {change.strength}")
             judged = Judged(row.is_defect, score, result.is_defect, bool(result.out_of_range))
             self.collected.stressed.setdefault(place, []).append(judged)
+
+
+def _lies_outside(image: TestImage, result: Result) -> bool:
+    """Whether all of the defect lies where nothing is inspected: caught or not, it says nothing."""
+    if result.inside is None or image.mask is None or not image.is_defect:
+        return False
+    try:
+        mask = read_mask(image.mask, result.image.shape[:2])
+    except BurnishError:  # said where pixels are counted
+        return False
+    return not (mask & result.inside).any()
 
 
 def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:

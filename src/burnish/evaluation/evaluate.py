@@ -54,7 +54,7 @@ def evaluate(
     collected = collector.finish()
     if not collected.rows:
         raise BurnishError(
-            f"none of the {len(found)} test images in {data / 'test'} can be read; "
+            f"none of the {len(found)} test images in {data / 'test'} can be used; "
             f"the first: {collected.unreadable[0].problem}"
         )
     return aggregate(detector, data, collected, equalised)

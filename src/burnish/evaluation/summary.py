@@ -85,7 +85,9 @@ def cautions(evaluation: Evaluation) -> list[str]:
             f"images as well (AUROC {trivial.auroc:.3f}, the model's {e.image_auroc:.3f}): this "
             "test set cannot show that defects are seen."
         )
-    if len(e.out_of_range) > MANY_UNLIKE * len(e.images):
+    # Of good ones where there are some: a large defect alone makes its image unlike those.
+    asked = [row for row in e.images if not row.is_defect] or e.images
+    if sum(bool(row.out_of_range) for row in asked) > MANY_UNLIKE * len(asked):
         found.append(_unlike(e))
     if e.n_good and e.best_f1 is not None and e.all_positive_f1 is not None:
         gain = e.best_f1 - e.all_positive_f1
@@ -100,7 +102,7 @@ def cautions(evaluation: Evaluation) -> list[str]:
             found.append(_too_strict(e))
     if e.unreadable:
         total = len(e.images) + len(e.unreadable)
-        found.append(f"{len(e.unreadable)} of {total} test images could not be read.")
+        found.append(f"{len(e.unreadable)} of {total} test images could not be used.")
     return found
 
 

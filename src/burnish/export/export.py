@@ -133,6 +133,8 @@ def export_model(
                 (write_onnx if to == "onnx" else write_openvino)(proto, record, beside)
         instead = "; none of the held-out ones is there, so good ones it learnt from stand in"
         tell(f"comparing on {len(images.all)} images{instead if images.stand_in else ''}")
+        if not images.tested:
+            tell("all of them are good: --data DATA with a test folder tries defective ones too")
         parity = compare(detector, load_exported(beside), images.all, tolerance, on_image)
         if not parity.passed:
             kind = f"{to} in int8" if int8 else to

@@ -84,7 +84,7 @@ class Study(Strict):
     title: str
     question: str
     kind: Kind = "quality"
-    paper_says: str
+    paper_says: str = ""
     remarks: tuple[str, ...] = ()
     against: str = ""
     scales: dict[str, Scale] = Field(alias="scale", min_length=1)

@@ -79,7 +79,8 @@ def write_report(report: Report, stem: Path) -> list[Path]:
 def to_markdown(report: Report, figure_name: str = "") -> str:
     """The paper's own columns are in italics and headed by "paper"."""
     parts = [f"# {_plain(report.title)}", _plain(report.question)]
-    parts.append(f"**The paper says:** {_plain(report.paper_says)}")
+    if report.paper_says:
+        parts.append(f"**The paper says:** {_plain(report.paper_says)}")
     parts.append("## What these runs say")
     parts.append("\n".join(f"- {_plain(sentence)}" for sentence in report.says))
     if report.problems:
