@@ -121,3 +121,16 @@ def test_a_gallery_as_one_picture_holds_every_panel(evaluation: Evaluation) -> N
         close = (np.abs(pixels - colour).max(axis=2) < 12).sum()
         assert abs(close - times * 220 * 110) < 0.02 * times * 220 * 110
     assert gallery_sheet(Gallery("k", "t", "l", "n", 1, exhibits[2:])) is None
+
+
+def test_the_truth_of_a_few_pixels_is_seen_in_a_large_image() -> None:
+    image = np.full((900, 1200), 90, np.uint8)
+    mask = np.zeros((900, 1200), dtype=bool)
+    mask[400:404, 500:504] = True
+    drawn = np.asarray(truth_panel(image, mask)).astype(int)
+    changed = (drawn != drawn[0, 0]).any(axis=2)
+    assert changed.sum() == (4 + 2 * 4) ** 2  # four px wider on each side
+    with Image.open(io.BytesIO(shrunk_jpeg(truth_panel(image, mask)))) as small:
+        shown = np.asarray(small).astype(int)
+    reddish = shown[..., 0] - shown[..., 2] > 60
+    assert reddish.sum() > 9
