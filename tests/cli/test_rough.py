@@ -14,6 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from burnish import Detector
+from burnish.detection.pictures import outline
 
 BURNISH = [sys.executable, "-m", "burnish.cli.main"]
 
@@ -68,6 +72,21 @@ def test_heat_maps_of_the_last_run_are_no_parts(
     (tmp_path / "heat" / "a.png.heatmap.png").unlink()
     code, out, _ = burnish("inspect", run_folder, tmp_path / "a.png", "--heatmaps", tmp_path)
     assert "a.png" in out  # though it lies in that folder
+
+
+def test_heat_maps_at_full_size_are_the_map_over_the_part(
+    burnish: Callable, run_folder: Path, part: Path, tmp_path: Path
+) -> None:
+    code, _, err = burnish("inspect", run_folder, part, "--full-size")
+    assert (code, "--heatmaps DIR" in err) == (2, True)
+    burnish("inspect", run_folder, part, "--heatmaps", tmp_path, "--full-size")
+    result = Detector.load(run_folder).inspect(part)
+    expected = result.heatmap()
+    if result.is_defect:
+        outline(expected, result)
+    with Image.open(tmp_path / f"{part.name}.heatmap.png") as picture:
+        assert picture.size == (64, 64)
+        assert picture.tobytes() == expected.tobytes()
 
 
 def test_heat_maps_of_links_are_named_after_the_links(

@@ -31,6 +31,10 @@ def inspect(
     heatmaps: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write a heat-map picture of every part.")
     ] = None,
+    full_size: Annotated[
+        bool,
+        typer.Option("--full-size", help="With --heatmaps: the heat map alone, px for px."),
+    ] = False,
     false_alarms: Annotated[
         float | None, typer.Option(help="Other wanted false-alarm rate than at training.")
     ] = None,
@@ -48,6 +52,8 @@ def inspect(
 
     if as_json and as_csv:
         raise BurnishError("choose one of --json and --csv")
+    if full_size and heatmaps is None:
+        raise BurnishError("--full-size says how --heatmaps DIR draws: give that too")
     files, problems = expand_paths(paths)
     if not files:
         raise BurnishError("nothing to inspect: " + "; ".join(problems.values()))
@@ -96,7 +102,8 @@ def inspect(
                 if not (as_json or as_csv):
                     print(_line(result), flush=True)
                 if heatmaps is not None:
-                    unsaved |= not _save_heatmap(result, heatmaps / os.path.relpath(file, root))
+                    place = heatmaps / os.path.relpath(file, root)
+                    unsaved |= not _save_heatmap(result, place, full_size)
             if as_csv:
                 table.writerow(row)
                 sys.stdout.flush()  # who reads the line wants it now
@@ -167,13 +174,19 @@ def _row(result: Result) -> dict[str, Any]:
     }
 
 
-def _save_heatmap(result: Result, path: Path) -> bool:
+def _save_heatmap(result: Result, path: Path, full_size: bool) -> bool:
     """Whether the picture could be written; where not, the verdict stands all the same."""
+    from burnish.detection.pictures import heatmap, outline, panels, save_picture
     from burnish.errors import BurnishError
 
     try:
+        if full_size:
+            picture = heatmap(result)
+            picture = outline(picture, result) if result.is_defect else picture
+        else:
+            picture = panels(result)
         # The suffix stays in the name: part.png and part.jpg must not overwrite each other.
-        result.save(path.with_name(f"{path.name}{HEATMAP}"))
+        save_picture(picture, path.with_name(f"{path.name}{HEATMAP}"))
     except BurnishError as error:
         print(f"burnish: {error}", file=sys.stderr)
         return False
