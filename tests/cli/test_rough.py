@@ -81,9 +81,7 @@ def test_heat_maps_at_full_size_are_the_map_over_the_part(
     assert (code, "--heatmaps DIR" in err) == (2, True)
     burnish("inspect", run_folder, part, "--heatmaps", tmp_path, "--full-size")
     result = Detector.load(run_folder).inspect(part)
-    expected = result.heatmap()
-    if result.is_defect:
-        outline(expected, result)
+    expected = outline(result.heatmap(), result)
     with Image.open(tmp_path / f"{part.name}.heatmap.png") as picture:
         assert picture.size == (64, 64)
         assert picture.tobytes() == expected.tobytes()

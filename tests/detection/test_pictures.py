@@ -129,7 +129,8 @@ def test_a_notebook_shows_the_panels_and_print_no_pixels() -> None:
 
 
 def test_outline_draws_each_region() -> None:
-    part = result(regions=(Region(3, 4, 6, 5, 9.0), Region(20, 10, 2, 2, 5.0)))
+    regions = (Region(3, 4, 6, 5, 9.0), Region(20, 10, 2, 2, 5.0))
+    part = result(regions=regions, is_defect=True)
     drawn = np.asarray(outline(Image.new("RGB", (30, 20)), part))[..., 0] > 0
     expected = np.zeros((20, 30), bool)
     expected[3:10, 2:10] = True  # round the region, which stays in sight
@@ -137,6 +138,8 @@ def test_outline_draws_each_region() -> None:
     expected[9:13, 19:23] = True
     expected[10:12, 20:22] = False
     assert np.array_equal(drawn, expected)
+    good = Image.new("RGB", (30, 20))
+    assert not np.asarray(outline(good, result(regions=regions))).any()
 
 
 def test_panels_show_part_reconstruction_residual_and_heat_map() -> None:

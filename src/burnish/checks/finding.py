@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from burnish import files
+
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
@@ -54,7 +56,7 @@ def by_severity(findings: Sequence[Finding]) -> list[Finding]:
 
 def printable(text: str) -> str:
     """Text for terminal, JSON and HTML: file names may hold anything, control characters too."""
-    safe = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    safe = files.printable(text)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in safe)
 
 

@@ -148,14 +148,14 @@ def _failed(source: str, problem: str) -> dict[str, Any]:
 
 
 def _line(result: Result) -> str:
-    said, sign = ("DEFECT", ">") if result.is_defect else ("good", "<=")
+    sign = ">" if result.is_defect else "<="
     at = "at " if result.regions else ""
     where = f"  {at}{result.where}" if result.where else ""
     if result.out_of_range:
         more = f" (+{len(result.out_of_range) - 1})" if len(result.out_of_range) > 1 else ""
         where += f"  UNLIKE TRAINING: {result.out_of_range[0]}{more}"
     return (
-        f"{said:<6}  score {result.score:.4g} {sign} {result.threshold:.4g}  "
+        f"{result.headline:<6}  score {result.score:.4g} {sign} {result.threshold:.4g}  "
         f"p {result.p_value:.3g}  {result.path}{where}"
     )
 
@@ -180,11 +180,7 @@ def _save_heatmap(result: Result, path: Path, full_size: bool) -> bool:
     from burnish.errors import BurnishError
 
     try:
-        if full_size:
-            picture = heatmap(result)
-            picture = outline(picture, result) if result.is_defect else picture
-        else:
-            picture = panels(result)
+        picture = outline(heatmap(result), result) if full_size else panels(result)
         # The suffix stays in the name: part.png and part.jpg must not overwrite each other.
         save_picture(picture, path.with_name(f"{path.name}{HEATMAP}"))
     except BurnishError as error:

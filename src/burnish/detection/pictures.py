@@ -65,8 +65,10 @@ def residual(result: Result) -> Image.Image:
 
 
 def outline(picture: Image.Image, result: Result) -> Image.Image:
-    """Draw the worst regions' boxes onto a picture of the input's size, in place; where there are
-    none, a ring round the peak."""
+    """Draw a defect's worst regions as boxes onto a picture of the input's size, in place; where
+    there are none, a ring round the peak."""
+    if not result.is_defect:
+        return picture
     draw = ImageDraw.Draw(picture)
     line = max(1, round(max(picture.size) / 200))
     away = max(line, round(max(picture.size) / 60))  # a flaw of few px would lie under the line
@@ -86,12 +88,11 @@ def panels(result: Result) -> Image.Image:
     More lines say that the surface is unlike good parts as a whole, which no place of the heat map
     shows, and in what the part is unlike the training images.
     """
-    hot = heatmap(result)
     pictures = {
         "part": Image.fromarray(result.image),
         "reconstruction": Image.fromarray(result.reconstruction),
         "residual x4": residual(result),
-        "heat map": outline(hot, result) if result.is_defect else hot,
+        "heat map": outline(heatmap(result), result),
     }
     height, width = result.image.shape[:2]
     least, most = PANEL_SIDE
@@ -111,7 +112,7 @@ def panels(result: Result) -> Image.Image:
     canvas = Image.new("RGB", full, "white")
     draw = ImageDraw.Draw(canvas)
     line = (
-        f"{'DEFECT' if result.is_defect else 'good'}   score {result.score:.4g}   "
+        f"{result.headline}   score {result.score:.4g}   "
         f"threshold {result.threshold:.4g}   p-value {result.p_value:.3g}"
     )
     ink = (190, 20, 20) if result.is_defect else (20, 120, 50)

@@ -124,6 +124,11 @@ class Result:
         return "defect" if self.is_defect else "good"
 
     @property
+    def headline(self) -> str:
+        """The verdict as people are shown it: a defect in capitals."""
+        return "DEFECT" if self.is_defect else "good"
+
+    @property
     def where(self) -> str:
         """The worst region as `x,y wxh` in px; when none stands out the peak."""
         if not self.is_defect:

@@ -138,7 +138,9 @@ class Collector:
                 Unreadable(path=name, kind=kind, problem=printable(problem))
             )
             return
-        if _lies_outside(image, result):
+        mask, unusable = self._truth(image, result)
+        if mask is not None and result.inside is not None and not (mask & result.inside).any():
+            # Caught or not, it says nothing: there nothing is inspected.
             problem = f"{name}: its defect lies wholly outside the region of interest"
             collected.unreadable.append(
                 Unreadable(path=name, kind=printable(image.kind), problem=problem)
@@ -149,7 +151,7 @@ class Collector:
         collected.statistics.append(statistics_of(result.image, len(content)))
         collected.headers.append(header)
         if collected.pixels is not None:
-            self._count_pixels(image, row, result)
+            self._count_pixels(image, row, result, mask, unusable)
         if self.target is not None:
             score = self._score_equalised(result)
             row = row.model_copy(update={"equalised_score": score})
@@ -162,22 +164,32 @@ class Collector:
         self.collected.masks = self._masks.hexdigest()
         return self.collected
 
-    def _count_pixels(self, image: TestImage, row: ImageRow, result: Result) -> None:
+    def _truth(self, image: TestImage, result: Result) -> tuple[NDArray[np.bool_] | None, str]:
+        """A defect's mask (H, W) where it is needed and can be used, and why it cannot."""
+        needed = self.collected.pixels is not None or result.inside is not None
+        if not needed or not image.is_defect or image.mask is None:
+            return None, ""
+        try:
+            return read_mask(image.mask, result.image.shape[:2]), ""
+        except BurnishError as error:
+            return None, printable(str(error))
+
+    def _count_pixels(
+        self, image: TestImage, row: ImageRow, result: Result,
+        mask: NDArray[np.bool_] | None, unusable: str,
+    ) -> None:  # fmt: skip
+        """Count one image's pixels; `mask` and `unusable` as `_truth` gives them."""
         counter = self.collected.pixels
         assert counter is not None
-        mask = None
-        if image.is_defect:
-            if image.mask is None:
-                self.collected.without_mask += 1
-                return
-            try:
-                mask = read_mask(image.mask, result.image.shape[:2])
-            except BurnishError as error:
-                name = name_of(image.mask, self.data)
-                self.collected.mask_problems.append(
-                    Unreadable(path=name, kind=row.kind, problem=printable(str(error)))
-                )
-                return
+        if image.is_defect and image.mask is None:
+            self.collected.without_mask += 1
+            return
+        if unusable and image.mask is not None:
+            name = name_of(image.mask, self.data)
+            self.collected.mask_problems.append(
+                Unreadable(path=name, kind=row.kind, problem=unusable)
+            )
+            return
         try:
             counter.add(row.kind, row.part, result.anomaly_map, mask, result.inside)
         except BurnishError as error:
@@ -200,17 +212,6 @@ class Collector:
             score = _finite(result.score, f"{row.path} under {change.name} {change.strength}")
             judged = Judged(row.is_defect, score, result.is_defect, bool(result.out_of_range))
             self.collected.stressed.setdefault(place, []).append(judged)
-
-
-def _lies_outside(image: TestImage, result: Result) -> bool:
-    """Whether all of the defect lies where nothing is inspected: caught or not, it says nothing."""
-    if result.inside is None or image.mask is None or not image.is_defect:
-        return False
-    try:
-        mask = read_mask(image.mask, result.image.shape[:2])
-    except BurnishError:  # said where pixels are counted
-        return False
-    return not (mask & result.inside).any()
 
 
 def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -213,12 +213,11 @@ def _where(result: Result) -> str:
 
 def _pictures(result: Result) -> dict[str, Image.Image]:
     """The panels of `Result.plot`, apart, so that a page can wrap them on a narrow screen."""
-    hot = heatmap(result)
     return {
         "part": Image.fromarray(result.image),
         "reconstruction": Image.fromarray(result.reconstruction),
         "residual ×4": residual(result),
-        "heat map": outline(hot, result) if result.is_defect else hot,
+        "heat map": outline(heatmap(result), result),
     }
 
 

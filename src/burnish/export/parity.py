@@ -161,7 +161,8 @@ def gate_images(card: ModelCard, data: Path | None) -> GateImages:
     folder = root / "train" / GOOD
     good = images_in(folder if folder.is_dir() else root)
     names, stand_in = set(card.data.get("held_out", ())), False
-    if data is None or printable(str(root.resolve())) == card.data["folder"]:
+    own = Path(card.data["folder"]).resolve()  # written as `printable` has it
+    if data is None or printable(str(root.resolve())) == printable(str(own)):
         held = [path for path in good if printable(path.name) in names]
         stand_in = bool(good) and not held
         good = held or good
