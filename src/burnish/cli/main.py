@@ -12,6 +12,7 @@ import typer
 
 from burnish import __version__
 from burnish.cli.bench import bench
+from burnish.cli.calibrate import calibrate
 from burnish.cli.compare_runs import compare_runs
 from burnish.cli.data import app as data
 from burnish.cli.demo import demo
@@ -47,6 +48,7 @@ def _root(
 
 for verb in (
     train,
+    calibrate,
     evaluate,
     compare_runs,
     inspect,
