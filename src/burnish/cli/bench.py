@@ -18,16 +18,20 @@ def bench(
     ] = None,
     models: Annotated[
         list[Path] | None,
-        typer.Option("--model", help="Model files of any format, compared on --data (repeat)."),
+        typer.Option(
+            "--model",
+            help="A model file of any format, compared with others on --data; repeat as needed.",
+        ),
     ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Processor threads; default: torch's.")
     ] = None,
     as_json: Annotated[
-        Path | None, typer.Option("--json", metavar="PATH", help="Write everything; - is stdout.")
+        Path | None,
+        typer.Option("--json", metavar="PATH", help="File for every figure; - is stdout."),
     ] = None,
     against: Annotated[
-        str | None, typer.Option(help="naive: race the plain version, in turns.")
+        str | None, typer.Option(help="naive: race the plain, untuned version (needs a checkout).")
     ] = None,
     seconds: Annotated[
         float, typer.Option(min=0.1, max=3600, help="About how long each measurement takes.")

@@ -17,13 +17,13 @@ def calibrate(
     out: Annotated[Path, typer.Option(help="Folder for the new model.safetensors.")],
     false_alarms: Annotated[
         float | None,
-        typer.Option(help="Share of good parts that may be called defective [default: as before]"),
+        typer.Option(help="Share of good parts that may be called defective (default: as before)."),
     ] = None,
     part: Annotated[
         str | None,
         typer.Option(
             metavar="REGEX",
-            help="Finds the part's name in a file name [default: as at training]",
+            help="Finds the part's name in a file name (default: as at training).",
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
@@ -31,8 +31,8 @@ def calibrate(
 ) -> None:
     """Set threshold and p-values anew, on good images; the network stays.
 
-    For another lamp, lens or station, or to promise a lower false-alarm rate with more good parts
-    than training held out.
+    For another lamp, lens or station, or for a lower false-alarm rate,
+    with more good parts than training held out.
     """
     from rich.console import Console
 

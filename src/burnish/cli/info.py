@@ -13,7 +13,7 @@ def info(
     model: Annotated[Path, typer.Argument(help="Model file, run folder or exported model.")],
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
-    """Settings, the data it saw, calibration, versions and size of a model."""
+    """Show a model's settings, training data, calibration, versions and size."""
     from burnish.detection.model_file import card_summary, load_model
     from burnish.detection.run_folder import EXPORTED, model_bytes
 

@@ -26,24 +26,36 @@ NOTES = 5  # shown; a camera of 16 bits would give one an image
 def inspect(
     model: Annotated[Path, typer.Argument(help="Model file, run folder or exported model.")],
     paths: Annotated[list[str], typer.Argument(help="Image files, folders or globs.")],
-    as_json: Annotated[bool, typer.Option("--json", help="JSON array on stdout.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="JSON on stdout, an array with an object an image.")
+    ] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="CSV on stdout, a row as soon as an image is judged.")
+    ] = False,
     heatmaps: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write a heat-map picture of every part.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write a picture of every part: image, reconstruction, residual, heat map.",
+        ),
     ] = None,
     full_size: Annotated[
         bool,
-        typer.Option("--full-size", help="With --heatmaps: the heat map alone, px for px."),
+        typer.Option(
+            "--full-size", help="With --heatmaps: the heat map alone, as large as the image."
+        ),
     ] = False,
     false_alarms: Annotated[
-        float | None, typer.Option(help="Other wanted false-alarm rate than at training.")
+        float | None, typer.Option(help="Another wanted false-alarm rate than at training.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
 ) -> None:
-    """Judge images. Exit code: 0 all good, 1 defects found, 2 something not read or not written.
+    """Judge images: verdict, score, p-value and place of the defect.
 
-    An image unlike the training images (brightness, contrast, sharpness, colour) is judged, and
-    flagged: what the verdict is worth on it nobody knows.
+    Exit code: 0 all good, 1 defects found, 2 something not read or not written.
+
+    An image unlike the training images in brightness, contrast, sharpness or
+    colour is judged and flagged: do not trust its verdict before a look at it.
     """
     from burnish.checks.finding import counted
     from burnish.errors import BurnishError

@@ -33,7 +33,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 good, 1 defects found (inspect), 2 error, 130 interrupted.",
+    epilog="Exit codes: 0 all went well; 1 defects found (inspect) or warnings (data check); "
+    "2 error; 130 interrupted.",
 )
 
 

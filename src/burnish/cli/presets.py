@@ -10,7 +10,7 @@ import typer
 def presets(
     name: Annotated[str | None, typer.Argument(help="Show every setting of this preset.")] = None,
 ) -> None:
-    """List the presets, or all settings of one with their meaning (for --set)."""
+    """List the presets, or every setting of one with its meaning, for --set."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
