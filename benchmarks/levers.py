@@ -39,7 +39,7 @@ from burnish.method import blocks, losses
 from burnish.method.blocks import Attention
 from burnish.method.generator import Generator, InputShape
 from burnish.method.reconstruction import hide, merge_halves
-from burnish.training import loop, update
+from burnish.training import networks, update
 from burnish.training.allocator import freed_memory_kept
 from burnish.training.loop import Trainer
 from burnish.training.samples import Samples
@@ -150,7 +150,7 @@ def levers() -> dict[str, Lever]:
         return build
 
     def fused_adam() -> tuple[Turn, Turn]:
-        with patch.object(loop, "AdamW", lambda *a, **k: AdamW(*a, **{**k, "fused": False})):
+        with patch.object(networks, "AdamW", lambda *a, **k: AdamW(*a, **{**k, "fused": False})):
             plain = trainer()
         return (trainer().train_step, nullcontext), (plain.train_step, nullcontext)
 

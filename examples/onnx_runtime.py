@@ -1,4 +1,4 @@
-"""Inspect a picture with an exported model: ONNX Runtime, numpy and Pillow, nothing else.
+"""Inspect a picture with an exported model: ONNX Runtime, NumPy and Pillow, nothing else.
 
 pip install onnxruntime numpy pillow
 python onnx_runtime.py model.onnx part.png heat.png     exit code: 0 good, 1 defect, 2 not read
@@ -6,45 +6,39 @@ python onnx_runtime.py model.onnx part.png heat.png     exit code: 0 good, 1 def
 
 import json
 import sys
-from typing import NoReturn
 
 import numpy as np
 import onnxruntime
 from PIL import Image, ImageOps
 
 
-def refuse(why: str) -> NoReturn:
-    print(why, file=sys.stderr)
+def read(path: str) -> Image.Image:
+    """The picture in mode L or RGB, turned as EXIF says; of 16 bits the upper 8 are kept."""
+    with Image.open(path) as opened:
+        tags = getattr(opened, "tag_v2", {})  # TIFF: 258 is the bit depth, 262 whether 0 is black
+        image = ImageOps.exif_transpose(opened)
+    if image.mode in ("I", "F"):
+        raise OSError("it has 32 bits a pixel: save it with 8 or 16")
+    if image.mode.startswith("I;16"):
+        if tags.get(258) == (12,) or tags.get(262) == 0:
+            raise OSError("it has 12 bits, or 16 of which 0 is white: save it with 8")
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
+
+
+try:
+    model, picture, heat = sys.argv[1:]
+    image = read(picture)
+except (ValueError, OSError) as error:
+    print(__doc__ if len(sys.argv) != 4 else f"{picture} cannot be read: {error}", file=sys.stderr)
     sys.exit(2)
 
-
-if len(sys.argv) != 4:
-    refuse(__doc__)
-model, picture, heat = sys.argv[1:]
 session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 about = json.loads(session.get_modelmeta().custom_metadata_map["burnish"])
-
-# The graph takes the camera's pixels as they are: uint8, height x width x 1 (grey) or 3 (RGB).
-# Of 16 bits give the upper 8.
-try:
-    opened = Image.open(picture)
-    opened.load()
-except OSError as error:
-    refuse(f"{picture} cannot be read: {error}")
-tags = getattr(opened, "tag_v2", {})  # of a TIFF: 258 bits, 262 which end is black
-if opened.mode.startswith("I;16") and (tags.get(258) == (12,) or tags.get(262) == 0):
-    refuse(f"{picture} has 12 bits, or 16 of which 0 is white: save it with 8, or 16 and 0 black")
-image = ImageOps.exif_transpose(opened)  # as it was held; so were those of training
-if image.mode.startswith("I;16"):
-    image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-elif image.mode in ("I", "F"):
-    refuse(f"{picture} has 32 bits a pixel: give 8 or 16")
-image = image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
+# The graph takes the camera's pixels: uint8, height x width x 1 (grey) or 3 (RGB).
 pixels = np.asarray(image).reshape(image.height, image.width, -1)
-
 wanted = ["score", "is_defect", "p_value", "anomaly_map"]
 score, is_defect, p_value, anomaly_map = session.run(wanted, {"pixels": pixels})
-
 verdict = "defect" if is_defect else "good"
 print(f"{verdict} score={score:.6g} threshold={about['threshold']:.6g} p={p_value:.3g}")
 

@@ -68,6 +68,12 @@ def test_linked_headings_exist(page: Path) -> None:
         assert anchor in anchors(page.parent / target if target else page), f"{target}#{anchor}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_no_heading_stands_twice(page: Path) -> None:
+    headings = re.findall(r"^#+ .+$", re.sub(r"```.*?```", "", page.read_text(), flags=re.S), re.M)
+    assert len(set(headings)) == len(headings)
+
+
 def test_readme_names_every_preset() -> None:
     text = (ROOT / "README.md").read_text()
     assert all(f"`{name}`" in text for name in preset_names())

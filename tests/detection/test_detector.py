@@ -253,7 +253,7 @@ def test_without_a_listener_what_to_look_at_is_a_warning(
     shutil.copytree(metal / "train/good", good)
     (good / "zz.png").write_bytes(b"no picture")
     with caplog.at_level("INFO", logger="burnish"):
-        Detector.train(good, "tiny", tmp_path / "run", **micro)
+        Detector.train(good, "tiny", tmp_path / "run", steps=2, **micro)
     warned = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
     told = [r.getMessage() for r in caplog.records if r.levelname == "INFO"]
     assert any("zz.png" in message for message in warned)
@@ -272,8 +272,9 @@ def test_images_that_are_nearly_black_are_told(micro: dict, tmp_path: Path) -> N
         Image.fromarray(deep).save(tmp_path / f"{i:02}.png")
     told: list[str] = []
     Detector.train(
-        tmp_path, "tiny", tmp_path / "run", on_stage=lambda s: told.append(s.message), **micro
-    )
+        tmp_path, "tiny", tmp_path / "run", steps=2, **micro,
+        on_stage=lambda stage: told.append(stage.message),
+    )  # fmt: skip
     (line,) = [message for message in told if "nearly black" in message]
     assert re.match(r"note: (\d+) of (\d+) images looked at are nearly black", line)
     assert "02.png" in line or "03.png" in line or "04.png" in line

@@ -22,7 +22,7 @@ from torch.optim import AdamW
 from burnish.configuration import make_settings
 from burnish.images.synthetic.surfaces import make_surface
 from burnish.method.generator import Generator
-from burnish.training import loop
+from burnish.training import loop, networks
 from burnish.training.samples import Samples
 
 MICRO = {
@@ -73,7 +73,8 @@ def test_fast_ways_learn_what_the_plain_ways_learn(tmp_path: Path, hidden: str) 
         change = lambda *args: plain.enter_context(patch.object(*args))  # noqa: E731
         change(Generator, "_head", lambda self, image: self.smooth(image))
         change(F, "scaled_dot_product_attention", plain_attention)
-        change(loop, "AdamW", lambda *a, **k: AdamW(*a, **{**k, "fused": False, "foreach": False}))
+        plainly = {"fused": False, "foreach": False}
+        change(networks, "AdamW", lambda *a, **k: AdamW(*a, **{**k, **plainly}))
         slow, _ = fit(tmp_path / "slow", hidden_tokens=hidden)
     assert len(fast) == len(slow) == 12
     for ours, expected in zip(fast, slow, strict=True):

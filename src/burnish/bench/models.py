@@ -13,6 +13,7 @@ from burnish.bench.record import FormatFigures, Quantiles
 from burnish.detection.detector import Detector
 from burnish.detection.run_folder import model_bytes
 from burnish.errors import BurnishError
+from burnish.evaluation.metrics import image_auroc
 from burnish.images.dataset import GOOD, expand_paths, find_test_images
 
 WARM_UP = 2  # images
@@ -73,7 +74,7 @@ def compare_models(
             images_per_second=1000 / percentile(ms.tolist(), 0.5),
             score_difference=float(np.abs(own - scores[0]).max()),
             verdicts_differ=int((called != verdicts[0]).sum()),
-            image_auroc=_auroc(own, defective),
+            image_auroc=None if defective is None else image_auroc(own, defective),
             images=len(judged),
         )
         for path, detector, ms, own, called in zip(
@@ -87,11 +88,3 @@ def _judge(detector: Detector, file: Path) -> tuple[float, bool, float]:
     start = time.perf_counter()
     result = detector.inspect(file)
     return result.score, result.is_defect, 1000 * (time.perf_counter() - start)
-
-
-def _auroc(scores: np.ndarray, defective: Sequence[bool] | None) -> float | None:
-    if defective is None or len(set(defective)) < 2:
-        return None
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(np.asarray(defective), scores))

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from burnish.cli.say import say
+
+if TYPE_CHECKING:
+    from burnish.bench.record import Bench
 
 
 def bench(
@@ -44,9 +49,6 @@ def bench(
 
     Nothing is kept but the file of --json. Close what else runs: every figure is of this moment.
     """
-    import json
-    from dataclasses import asdict
-
     from rich.console import Console
 
     from burnish.configuration import make_settings, parse_assignments
@@ -54,25 +56,16 @@ def bench(
 
     if against not in (None, "naive"):
         raise BurnishError(f"--against '{against}': there is only 'naive'")
-    others = ("preset", "against", "seconds", "assignments")
-    given = [n for n in others if (s := context.get_parameter_source(n)) and s.name != "DEFAULT"]
-    if models and given:
-        named = ", ".join("--set" if name == "assignments" else f"--{name}" for name in given)
-        raise BurnishError(
-            f"--model compares model files as they are, each image once: leave {named} out"
-        )
-    changes: dict[str, Any] = parse_assignments(assignments or [])
+    if models:
+        _refuse_preset_options(context)
+    changes = parse_assignments(assignments or [])
     make_settings(preset, changes)
-    missing = [str(path) for path in (*(models or ()), *([data] if data else ()))
-               if not path.exists()]  # fmt: skip
-    if missing:
-        raise BurnishError(f"there is no {', no '.join(missing)}")
+    _check_there([*(models or []), *([data] if data else [])])
 
     from burnish.bench.bench import bench_models, run_bench
-    from burnish.cli.bench_tables import bench_tables
-    from burnish.files import atomic_write, check_writable
+    from burnish.files import check_writable
 
-    if as_json is not None and str(as_json) != "-":  # told before minutes of measuring, not after
+    if as_json is not None and str(as_json) != "-":  # before minutes of measuring, not after
         check_writable(as_json)
     console = Console(stderr=True)
     command = "burnish " + " ".join(sys.argv[1:])
@@ -84,13 +77,46 @@ def bench(
         if models:
             found = bench_models(
                 models, data, threads, command, tell,
-                lambda problem: console.print(f"not used: {problem}", highlight=False,
-                                              markup=False, soft_wrap=True),
+                lambda problem: say(console, f"not used: {problem}"),
             )  # fmt: skip
         else:
             found = run_bench(
                 preset, changes, data, threads, seconds, against == "naive", command, tell
             )
+    _give(found, as_json)
+
+
+def _refuse_preset_options(context: typer.Context) -> None:
+    """Refuse, beside --model, the options that only say how to train."""
+    from burnish.errors import BurnishError
+
+    others = ("preset", "against", "seconds", "assignments")
+    given = [n for n in others if (s := context.get_parameter_source(n)) and s.name != "DEFAULT"]
+    if given:
+        named = ", ".join("--set" if name == "assignments" else f"--{name}" for name in given)
+        raise BurnishError(
+            f"--model compares model files as they are, each image once: leave {named} out"
+        )
+
+
+def _check_there(paths: list[Path]) -> None:
+    from burnish.errors import BurnishError
+
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        raise BurnishError(f"there is no {', no '.join(missing)}")
+
+
+def _give(found: Bench, as_json: Path | None) -> None:
+    """JSON on stdout for `-`; else the tables there, and JSON in the file that is named."""
+    import json
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from burnish.cli.bench_tables import bench_tables
+    from burnish.files import atomic_write
+
     text = json.dumps(asdict(found), indent=1) + "\n"
     if as_json is not None and str(as_json) == "-":
         print(text, end="")

@@ -47,6 +47,7 @@ def calibrate(
         )
 
     from burnish.cli.progress import training_progress
+    from burnish.cli.say import say
     from burnish.detection.detector import Detector
     from burnish.detection.run_folder import claimed, made_with_another_model
 
@@ -62,4 +63,4 @@ def calibrate(
     lines = [f"note: {stale}"] if stale else []
     lines += [f"model written to {path}", f"next: burnish inspect {shlex.quote(str(out))} IMAGES"]
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(console, line)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from burnish.cli.say import say
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -46,14 +48,14 @@ def compare_runs(
 
     messages = Console(stderr=True)
     for said in warnings(loaded):
-        messages.print(f"careful: {said}", highlight=False, markup=False, soft_wrap=True)
+        say(messages, f"careful: {said}")
     page = None if out is None else write_comparison(loaded, out)
     if as_json:
         print(json.dumps(to_json(loaded), indent=1))
     else:
         Console().print(table_of(loaded), highlight=False)
     if page is not None:
-        messages.print(f"page: {page}", highlight=False, markup=False, soft_wrap=True)
+        say(messages, f"page: {page}")
 
 
 def table_of(runs: Sequence[Run]) -> Table:

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from burnish.cli.say import say
+
 # A fifth of the training images is held out: 100 of them can promise 1 % false alarms.
 TRAIN, GOOD, DEFECTS = 500, 60, 60
 
@@ -65,13 +67,13 @@ def demo(
         console.print()
         console.print(table, highlight=False)
     console.print()
-    console.print(summary(evaluation), highlight=False, markup=False, soft_wrap=True)
+    say(console, summary(evaluation))
     run, test = (shlex.quote(str(path)) for path in (out / "run", folder / "test"))
     for line in (
         f"\nreport:  {page}\nresults: {out / 'results.json'}",
         f"try:     burnish inspect {run} {test}",
     ):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(console, line)
 
 
 def _save_results(evaluation: Any, path: Path) -> None:

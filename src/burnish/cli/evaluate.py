@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-STRESS_IMAGES = 100
+from burnish.cli.say import say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from burnish.detection.detector import Detector
+    from burnish.evaluation.record import Evaluation
+
+STRESS_IMAGES = 100  # of --stress without --stress-images
 
 
 def evaluate(
@@ -58,36 +66,23 @@ def evaluate(
     """
     from rich.console import Console
 
-    from burnish.errors import BurnishError
-    from burnish.files import check_writable
     from burnish.images.dataset import find_test_images
 
-    folder = report or (model if model.is_dir() else model.parent) / "evaluation"
-    if folder.suffix.lower() in (".html", ".htm") and not folder.is_dir():
-        raise BurnishError(
-            f"--report {folder} is to be a folder, which report.html, evaluation.json and "
-            f"scores.csv go into: give {folder.with_suffix('')}, say"
-        )
-    # A wrong folder is told before torch takes its seconds, and where nothing can be written to
-    # before all images are inspected.
-    find_test_images(data)
+    folder = _report_folder(report, model)
+    find_test_images(data)  # refuses a wrong folder before torch takes its seconds to load
 
-    from burnish.cli import tables
     from burnish.cli.progress import image_progress
     from burnish.detection.detector import Detector
     from burnish.evaluation.evaluate import evaluate as run_evaluation
-    from burnish.evaluation.record import save_json, save_scores
-    from burnish.evaluation.report import write_report
-    from burnish.evaluation.summary import summary
+    from burnish.files import check_writable
 
     detector = Detector.load(model, device)
     if false_alarms is not None:
         detector = detector.with_false_alarms(false_alarms)
-    check_writable(folder / "report.html")
+    check_writable(folder / "report.html")  # before all images are inspected, not after
     messages = Console(stderr=True)
     if false_alarms is not None:
-        promise = detector.card.calibration.promise()
-        messages.print(promise, highlight=False, markup=False, soft_wrap=True)
+        say(messages, detector.card.calibration.promise())
     with image_progress(messages, "evaluate") as on_image:
         evaluation = run_evaluation(
             detector,
@@ -97,21 +92,61 @@ def evaluate(
             equalised=equalised,
             stress_images=(stress_images or STRESS_IMAGES) if stress or stress_images else 0,
         )
-    if before := _other_data(folder / "evaluation.json", evaluation.test_fingerprint):
-        note = f"note: what stood in {folder}, of {before}, is replaced; --report FOLDER keeps both"
-        messages.print(note, highlight=False, markup=False, soft_wrap=True)
-    save_json(evaluation, folder / "evaluation.json")
-    save_scores(evaluation, folder / "scores.csv")
-    page = write_report(evaluation, detector, data, folder / "report.html")
+    page = _write(evaluation, detector, data, folder, messages)
     if as_json:
         print(evaluation.model_dump_json(indent=1))
         return
-    console = Console()
+    _show(evaluation, Console(), messages)
+    say(messages, f"report: {page}")
+
+
+def _report_folder(report: Path | None, model: Path) -> Path:
+    """Where the results go: `report`, or `evaluation/` beside the model."""
+    from burnish.errors import BurnishError
+
+    folder = report or (model if model.is_dir() else model.parent) / "evaluation"
+    if folder.suffix.lower() in (".html", ".htm") and not folder.is_dir():
+        raise BurnishError(
+            f"--report {folder} is to be a folder, which report.html, evaluation.json and "
+            f"scores.csv go into: give {folder.with_suffix('')}, say"
+        )
+    return folder
+
+
+def _write(
+    evaluation: Evaluation, detector: Detector, data: Path, folder: Path, messages: Console
+) -> Path:
+    """Write evaluation.json, scores.csv and the page, whose path is returned."""
+    from burnish.evaluation.record import save_json, save_scores
+    from burnish.evaluation.report import write_report
+
+    if before := _other_data(folder / "evaluation.json", evaluation.test_fingerprint):
+        say(
+            messages,
+            f"note: what stood in {folder}, of {before}, is replaced; --report FOLDER keeps both",
+        )
+    save_json(evaluation, folder / "evaluation.json")
+    save_scores(evaluation, folder / "scores.csv")
+    return write_report(evaluation, detector, data, folder / "report.html")
+
+
+def _other_data(record: Path, fingerprint: str) -> str:
+    """The data of an earlier evaluation.json that is of other test images; else ""."""
+    try:
+        found = json.loads(record.read_text("utf-8"))
+        return "" if found["test_fingerprint"] == fingerprint else str(found["data"])
+    except (OSError, ValueError, KeyError, TypeError):  # none, or nothing worth keeping
+        return ""
+
+
+def _show(evaluation: Evaluation, console: Console, messages: Console) -> None:
+    """The tables and the summary; what could not be used goes to `messages`."""
+    from burnish.cli import tables
+    from burnish.evaluation.summary import summary
+
     masks = evaluation.pixels.mask_problems if evaluation.pixels else ()
     for problem in (*evaluation.unreadable, *masks):
-        messages.print(
-            f"not used: {problem.problem}", highlight=False, markup=False, soft_wrap=True
-        )
+        say(messages, f"not used: {problem.problem}")
     shown = [tables.overall(evaluation)]
     if evaluation.kinds:
         shown.append(tables.by_kind(evaluation))
@@ -122,14 +157,4 @@ def evaluate(
     for table in shown:
         console.print(table, highlight=False)
         console.print()
-    console.print(summary(evaluation), highlight=False, markup=False, soft_wrap=True)
-    messages.print(f"report: {page}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _other_data(record: Path, fingerprint: str) -> str:
-    """The data of an earlier record, if it is of other test images; else ""."""
-    try:
-        found = json.loads(record.read_text("utf-8"))
-        return "" if found["test_fingerprint"] == fingerprint else str(found["data"])
-    except (OSError, ValueError, KeyError, TypeError):  # none, or nothing worth keeping
-        return ""
+    say(console, summary(evaluation))

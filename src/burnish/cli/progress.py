@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from burnish.cli.say import say
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -50,7 +52,7 @@ def training_progress(console: Console) -> Iterator[Callable[[Stage], None]]:
         def on_stage(stage: Stage) -> None:
             nonlocal last
             if stage.message:
-                console.print(stage.message, highlight=False, markup=False, soft_wrap=True)
+                say(console, stage.message)
             step = not stage.message or stage.done > 0
             if stage.name not in STAGES or not step:
                 return

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from burnish.cli.say import say
+
 if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod
 
@@ -74,7 +76,7 @@ def study(
         )
     _show(report, Console())
     for path in files:
-        messages.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
+        say(messages, f"written: {path}")
     if failed:
         raise BurnishError(
             f"{len(failed)} of {count} cells failed, the first: {next(iter(failed.values()))}"

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from burnish.cli.say import say
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def train(
@@ -64,30 +69,57 @@ def train(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what OUT holds.")] = False,
 ) -> None:
     """Learn good parts; some are held out and set the threshold."""
-    from rich.console import Console
+    from burnish.configuration import make_settings
 
-    from burnish.configuration import make_settings, parse_assignments
-    from burnish.errors import BurnishError
-
-    named = {
+    options = {
         "epochs": epochs, "minutes": minutes, "seed": seed, "false_alarms": false_alarms,
         "part_pattern": part, "overlap": overlap, "roi": roi,
         "tile": int(tile) if tile and tile.isdigit() else tile,
     }  # fmt: skip
-    changes: dict[str, Any] = parse_assignments(assignments or [])
-    options = {key: value for key, value in named.items() if value is not None}
-    for key in options.keys() & changes.keys():
-        raise BurnishError(f"{key} is given twice, as an option and with --set: give it once")
-    changes |= options
-    make_settings(preset, changes)  # a wrong setting is told before torch takes its seconds
+    changes = _changes(options, assignments or [])
+    make_settings(preset, changes)  # refuses a wrong setting before torch takes its seconds to load
 
+    from rich.console import Console
+
+    from burnish.training.process import is_worker
+
+    console = Console(stderr=True)
+    _train(console, data, preset, out, resume, overwrite, changes)
+    if not is_worker():
+        say(console, f"next: burnish inspect {shlex.quote(str(out))} IMAGES")
+
+
+def _changes(options: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
+    """The settings that the options and --set change; an option that is None is left out.
+
+    Raises:
+        BurnishError: a setting is given in both ways.
+    """
+    from burnish.configuration import parse_assignments
+    from burnish.errors import BurnishError
+
+    changes = parse_assignments(assignments)
+    given = {key: value for key, value in options.items() if value is not None}
+    for key in given.keys() & changes.keys():
+        raise BurnishError(f"{key} is given twice, as an option and with --set: give it once")
+    return changes | given
+
+
+def _train(
+    console: Console,
+    data: Path,
+    preset: str,
+    out: Path,
+    resume: bool,
+    overwrite: bool,
+    changes: dict[str, Any],
+) -> None:
+    """Train with a progress bar; Ctrl-C during the calibration says how to go on."""
     from burnish.cli.progress import training_progress
     from burnish.detection.detector import Detector
     from burnish.detection.stages import Stage
     from burnish.training.loop import Interrupted
-    from burnish.training.process import is_worker
 
-    console = Console(stderr=True)
     reached: set[str] = set()
     try:
         with training_progress(console) as show:
@@ -99,13 +131,10 @@ def train(
             Detector.train(
                 data, preset, out, resume=resume, overwrite=overwrite, on_stage=on_stage, **changes
             )
-    except KeyboardInterrupt as stop:  # training itself sees to it, and leaves a checkpoint
-        if "calibrate" not in reached:  # what lies in OUT may be an older run's
+    except KeyboardInterrupt as stop:  # training itself catches it and leaves a checkpoint
+        if "calibrate" not in reached:  # OUT may still hold an older run
             raise
         raise Interrupted(
             f"interrupted; what was trained is saved in {out}: the same command with --resume "
             "goes on"
         ) from stop
-    if not is_worker():
-        words = f"next: burnish inspect {shlex.quote(str(out))} IMAGES"
-        console.print(words, highlight=False, markup=False, soft_wrap=True)

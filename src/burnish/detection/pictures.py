@@ -14,12 +14,13 @@ from burnish.errors import BurnishError
 from burnish.files import atomic_path
 from burnish.images.reader import SUFFIXES, to_channels
 
-PANEL_SIDE = 320, 640  # px, at least and at most, that the longer side of a panel is shown at
+PANEL_SIDE = 320, 640  # px, least and most of a panel's longer side
 OPACITY = 0.75
 AMBER = (150, 90, 0)
-BAND_PIXELS = 1_000_000
-BOXED = 10  # regions; more would bury the map
+BAND_PIXELS = 1_000_000  # coloured at a time
+BOXED = 10  # most regions that are boxed: more would bury the map
 RED = (255, 40, 40)
+RED_INK, GREEN_INK, GREY = (190, 20, 20), (20, 120, 50), (70, 70, 70)
 
 
 @lru_cache(maxsize=1)
@@ -36,12 +37,14 @@ def heat(anomaly_map: NDArray[np.float32], heat_range: tuple[float, float]) -> N
 
 
 def heatmap(result: Result) -> Image.Image:
-    """Colour laid over the grey part; what is no hotter than good parts stays uncoloured, and what
-    lies outside the region of interest."""
+    """The heat map laid over the grey part, RGB at the size of the input.
+
+    Pixels no hotter than good parts, and those outside the region of interest, keep no colour.
+    """
     grey = to_channels(result.image, 1)
     picture = np.empty((*grey.shape, 3), dtype=np.uint8)
     rows = max(1, BAND_PIXELS // grey.shape[1])
-    for top in range(0, len(grey), rows):  # by bands: eight bytes a value add up on a big image
+    for top in range(0, len(grey), rows):  # float64 of a whole large image takes gigabytes
         band = slice(top, top + rows)
         warmth = heat(result.anomaly_map[band], result.heat_range)
         base = grey[band, :, None].astype(np.float64)
@@ -54,8 +57,8 @@ def heatmap(result: Result) -> Image.Image:
 
 
 def residual(result: Result) -> Image.Image:
-    """Absolute difference of part and reconstruction, grey, 4 times amplified; of colours that of
-    the channel where it is greatest."""
+    """Absolute difference of part and reconstruction, amplified 4 times, grey; of colour images
+    the largest difference of the three channels."""
     pair = result.image, result.reconstruction
     if any(one.ndim == 2 for one in pair):  # a model of grey says nothing of colour
         pair = to_channels(pair[0], 1), to_channels(pair[1], 1)
@@ -65,8 +68,11 @@ def residual(result: Result) -> Image.Image:
 
 
 def outline(picture: Image.Image, result: Result) -> Image.Image:
-    """Draw a defect's worst regions as boxes onto a picture of the input's size, in place; where
-    there are none, a ring round the peak."""
+    """Draw boxes round a defect's worst regions, or a ring round its peak where it has none.
+
+    Args:
+        picture: RGB at the size of the input; drawn on in place, and returned.
+    """
     if not result.is_defect:
         return picture
     draw = ImageDraw.Draw(picture)
@@ -82,55 +88,73 @@ def outline(picture: Image.Image, result: Result) -> Image.Image:
     return picture
 
 
-def panels(result: Result) -> Image.Image:
-    """Part, reconstruction, residual, heat map, side by side under a line with the verdict.
-
-    More lines say that the surface is unlike good parts as a whole, which no place of the heat map
-    shows, and in what the part is unlike the training images.
-    """
-    pictures = {
+def panel_pictures(result: Result) -> dict[str, Image.Image]:
+    """The four panels of `panels` by title, each at the size of the input."""
+    return {
         "part": Image.fromarray(result.image),
         "reconstruction": Image.fromarray(result.reconstruction),
         "residual x4": residual(result),
         "heat map": outline(heatmap(result), result),
     }
-    height, width = result.image.shape[:2]
-    least, most = PANEL_SIDE
-    zoom = min(max(height, width, least), most) / max(height, width)
-    size = (max(1, round(width * zoom)), max(1, round(height * zoom)))
-    says = [f"unlike training: {unlike}" for unlike in result.out_of_range]
-    if result.all_over:
-        near = f"most of all near {result.peak[0]},{result.peak[1]}"
-        says.insert(0, f"the surface as a whole is unlike good parts, {near}")
-    if len(result.regions) > BOXED:
-        says.append(f"{len(result.regions)} places stand out; the {BOXED} worst are boxed")
+
+
+def panels(result: Result) -> Image.Image:
+    """Part, reconstruction, residual and heat map side by side, below a line with the verdict.
+
+    Further lines hold what the heat map cannot show, see `_remarks`.
+    """
+    pictures, remarks = panel_pictures(result), _remarks(result)
+    size = _panel_size(*result.image.shape[:2])
     small = ImageFont.load_default(13)
     gap, foot = 12, 26
-    head = 40 + 18 * len(says)
-    words = max((2 * gap + round(small.getlength(text)) for text in says), default=0)
+    head = 40 + 18 * len(remarks)
+    words = max((2 * gap + round(small.getlength(text)) for text in remarks), default=0)
     full = (max(4 * size[0] + 5 * gap, 560, words), head + size[1] + foot + gap)
     canvas = Image.new("RGB", full, "white")
     draw = ImageDraw.Draw(canvas)
+    _draw_verdict(draw, result, gap, full[0] - gap)
+    for index, text in enumerate(remarks):
+        draw.text((gap, 36 + 18 * index), text, fill=AMBER, font=small)
+    for index, (title, picture) in enumerate(pictures.items()):
+        left = gap + index * (size[0] + gap)
+        canvas.paste(picture.convert("RGB").resize(size, Image.Resampling.BILINEAR), (left, head))
+        place = (left, head + size[1] + 5)
+        draw.text(place, title, fill=GREY, font=ImageFont.load_default(14))
+    return canvas
+
+
+def _panel_size(height: int, width: int) -> tuple[int, int]:
+    """(width, height) of a panel, px: the longer side within `PANEL_SIDE`, the aspect kept."""
+    least, most = PANEL_SIDE
+    zoom = min(max(height, width, least), most) / max(height, width)
+    return max(1, round(width * zoom)), max(1, round(height * zoom))
+
+
+def _remarks(result: Result) -> list[str]:
+    """What the heat map cannot show: a surface unlike good parts as a whole, an image unlike the
+    training images, more regions than are boxed."""
+    remarks = [f"unlike training: {unlike}" for unlike in result.out_of_range]
+    if result.all_over:
+        near = f"most of all near {result.peak[0]},{result.peak[1]}"
+        remarks.insert(0, f"the surface as a whole is unlike good parts, {near}")
+    if len(result.regions) > BOXED:
+        remarks.append(f"{len(result.regions)} places stand out; the {BOXED} worst are boxed")
+    return remarks
+
+
+def _draw_verdict(draw: ImageDraw.ImageDraw, result: Result, left: int, right: int) -> None:
+    """The verdict from `left` on; up to `right` the file's name, cut at its start to fit."""
     line = (
         f"{result.headline}   score {result.score:.4g}   "
         f"threshold {result.threshold:.4g}   p-value {result.p_value:.3g}"
     )
-    ink = (190, 20, 20) if result.is_defect else (20, 120, 50)
-    large = ImageFont.load_default(17)
-    draw.text((gap, 11), line, fill=ink, font=large)
+    large, small = ImageFont.load_default(17), ImageFont.load_default(13)
+    draw.text((left, 11), line, fill=RED_INK if result.is_defect else GREEN_INK, font=large)
     name = "" if result.path is None else result.path.name.encode("utf-8", "replace").decode()
-    room = full[0] - 4 * gap - large.getlength(line)
+    room = right - 3 * left - large.getlength(line)
     while name and small.getlength(name) > room:
         name = name[1:]
-    draw.text((full[0] - gap, 14), name, fill=(70, 70, 70), font=small, anchor="ra")
-    for index, text in enumerate(says):
-        draw.text((gap, 36 + 18 * index), text, fill=AMBER, font=small)
-    for index, (name, picture) in enumerate(pictures.items()):
-        left = gap + index * (size[0] + gap)
-        canvas.paste(picture.convert("RGB").resize(size, Image.Resampling.BILINEAR), (left, head))
-        place = (left, head + size[1] + 5)
-        draw.text(place, name, fill=(70, 70, 70), font=ImageFont.load_default(14))
-    return canvas
+    draw.text((right, 14), name, fill=GREY, font=small, anchor="ra")
 
 
 def save_picture(picture: Image.Image, path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""From what one pass over the test images gave to the `Evaluation`: every number, or why not."""
+"""Sum up what one pass over the test images gave: every number of an `Evaluation`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from burnish.detection.result import Speed
 from burnish.evaluation import intervals, metrics
 from burnish.evaluation.collect import Collected, Inspector, Judged
 from burnish.evaluation.pixels import AUPRO_LIMIT, PixelCounter
+from burnish.evaluation.reasons import reasons_of
 from burnish.evaluation.record import Evaluation
 from burnish.evaluation.rows import (
     Equalised,
@@ -30,52 +31,32 @@ from burnish.evaluation.rows import (
 from burnish.evaluation.stress import CHANGES
 from burnish.evaluation.trivial import trivial_rows
 from burnish.files import printable
-from burnish.images.dataset import MASK_NAMING, images_in
 from burnish.images.statistics import bytes_follow_pixels
 
 ESCAPE_RATES = (0.0, 0.01, 0.05)
 IMAGE_INTERVALS = ("image_auroc", "average_precision", "f1", "escape_rate")
 KIND_INTERVALS = ("image_auroc", "average_precision", "recall")
-NEED_DEFECTS = (
-    "image_auroc", "average_precision", "f1", "recall", "escape_rate", "best_f1",
-    "best_f1_threshold", "all_positive_f1", "escapes_at", "trivial",
-)  # fmt: skip
-NEED_GOOD = (
-    "image_auroc", "average_precision", "false_alarm_rate_got", "false_alarm_interval",
-    "median_score_good", "escapes_at", "trivial",
-)  # fmt: skip
-NOT_ASKED = "not asked for"
 
 
 def aggregate(detector: Inspector, data: Path, collected: Collected, equalised: bool) -> Evaluation:
-    """All numbers; at least one image was scored.
+    """Every number of an evaluation, or the reason why it is missing.
 
     Args:
-        equalised: whether that was asked for, which says why it may be missing.
+        collected: of one image at least.
+        equalised: whether the pass with equalised brightness was asked for.
     """
-    card, rows = detector.card, collected.rows
-    calibration = card.calibration
-    threshold = detector.threshold
+    card, rows, threshold = detector.card, collected.rows, detector.threshold
     scores = np.array([row.score for row in rows])
     defect = np.array([row.is_defect for row in rows])
     parts = [row.part for row in rows]
     counts = metrics.confusion_at(scores, defect, threshold)
-    good = [(row.called_defective, row.part) for row in rows if not row.is_defect]
-    worth = intervals.independent_images([c for c, _ in good], [part for _, part in good])
+    worth = _independent_good(rows)
     best = metrics.best_f1(scores, defect)
     timing = _timing(collected.speeds)
     sure, unsure = intervals.image_intervals(scores, defect, parts, threshold)
     pixels = _pixels(collected)
     again = _equalised(detector, rows, defect, threshold)
-    reasons = _reasons(counts)
-    reasons |= {f"intervals.{k}": why for k, why in unsure.items() if k in IMAGE_INTERVALS}
-    reasons |= _pixel_reasons(collected, data, pixels, counts)
-    if again is None:
-        reasons["equalised"] = NOT_ASKED if not equalised else (
-            "the model file does not hold the brightness of its training images; train it again"
-        )  # fmt: skip
-    if not collected.stressed:
-        reasons["stress"] = NOT_ASKED
+    unsure = {name: why for name, why in unsure.items() if name in IMAGE_INTERVALS}
     return Evaluation(
         data=printable(str(data)),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -96,7 +77,7 @@ def aggregate(detector: Inspector, data: Path, collected: Collected, equalised: 
         missed=counts.missed,
         false_alarms=counts.false_alarms,
         escape_rate=counts.escape_rate,
-        false_alarm_rate_wanted=calibration.false_alarms,
+        false_alarm_rate_wanted=card.calibration.false_alarms,
         false_alarm_rate_got=counts.false_alarm_rate,
         independent_good=worth,
         false_alarm_interval=intervals.rate_interval(counts.false_alarm_rate or 0.0, worth),
@@ -105,7 +86,15 @@ def aggregate(detector: Inspector, data: Path, collected: Collected, equalised: 
         all_positive_f1=metrics.all_positive_f1(defect),
         intervals={name: sure[name] for name in IMAGE_INTERVALS if name in sure},
         escapes_at=_escapes(scores, defect),
-        not_available=reasons,
+        not_available=reasons_of(
+            collected,
+            counts,
+            unsure,
+            pixels,
+            data,
+            equalised_missing=again is None,
+            equalised_asked=equalised,
+        ),
         ms_per_image=timing.total,
         speed_ms=timing,
         median_score_good=float(np.median(scores[~defect])) if counts.good else None,
@@ -116,6 +105,14 @@ def aggregate(detector: Inspector, data: Path, collected: Collected, equalised: 
         stress=_stress_rows(collected, bool(card.ranges)),
         images=tuple(rows),
         unreadable=tuple(collected.unreadable),
+    )
+
+
+def _independent_good(rows: Sequence[ImageRow]) -> float:
+    """How many independent good images the test set is worth: images of one part are alike."""
+    good = [row for row in rows if not row.is_defect]
+    return intervals.independent_images(
+        [row.called_defective for row in good], [row.part for row in good]
     )
 
 
@@ -206,30 +203,6 @@ def _pixels(collected: Collected) -> PixelSummary | None:
     )
 
 
-def _pixel_reasons(
-    collected: Collected, data: Path, pixels: PixelSummary | None, counts: metrics.Confusion
-) -> dict[str, str]:
-    if collected.pixels is None:
-        return {"pixels": NOT_ASKED}
-    if pixels is None:
-        if not counts.defects:
-            return {"pixels": "there are no defective test images"}
-        if not collected.mask_problems:
-            strays = len(images_in(data / "ground_truth", True, lambda error: None))
-            wanted = f"; {strays} images there belong to none. {MASK_NAMING}" if strays else ""
-            return {"pixels": f"no defective test image has a mask in ground_truth/<kind>{wanted}"}
-        first = collected.mask_problems[0].problem
-        return {"pixels": f"no defective test image has a mask that can be used: {first}"}
-    found = {}
-    if not pixels.intervals:
-        found["pixels.intervals"] = (
-            f"fewer than {intervals.MIN_PARTS} parts have a mask: they cannot tell how parts differ"
-        )
-    if pixels.overall.auroc is None:
-        found["pixels.auroc"] = "no pixel of the test images is unmarked"
-    return found
-
-
 def _equalised(
     detector: Inspector, rows: Sequence[ImageRow], defect: NDArray[np.bool_], threshold: float
 ) -> Equalised | None:
@@ -286,15 +259,3 @@ def _stress_row(
 def _timing(speeds: Sequence[Speed]) -> Timing:
     stages = ("read", "preprocess", "inference", "postprocess", "total")
     return Timing(**{name: float(np.median([getattr(s, name) for s in speeds])) for name in stages})
-
-
-def _reasons(counts: metrics.Confusion) -> dict[str, str]:
-    """Field -> why it is None; the fields not named here have a value."""
-    reasons: dict[str, str] = {}
-    if not counts.defects:
-        reasons |= dict.fromkeys(NEED_DEFECTS, "there are no defective test images")
-    if not counts.good:
-        reasons |= dict.fromkeys(NEED_GOOD, "there are no good test images")
-    if counts.precision is None:
-        reasons["precision"] = "no image was called defective"
-    return reasons

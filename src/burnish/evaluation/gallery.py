@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from burnish.detection.pictures import heatmap, outline, residual
+from burnish.detection.pictures import panel_pictures
 from burnish.detection.result import Result
 from burnish.errors import BurnishError
 from burnish.evaluation.collect import Inspector, name_of, read_mask
@@ -182,7 +182,8 @@ def _exhibit(
     except BurnishError as error:
         return Exhibit(row, (), 1.0, problem=printable(str(error)))
     height, width = result.image.shape[:2]
-    pictures, problem = _pictures(result), ""
+    pictures = {title.replace("x4", "×4"): one for title, one in panel_pictures(result).items()}
+    problem = ""
     if image.mask is not None:
         try:
             pictures["ground truth"] = truth_panel(
@@ -209,16 +210,6 @@ def _where(result: Result) -> str:
     several = "the one region" if count == 1 else f"worst of {count} regions"
     place = f"{worst.width} × {worst.height} px at ({worst.x}, {worst.y})"
     return f"{several}: {place}; {scale}"
-
-
-def _pictures(result: Result) -> dict[str, Image.Image]:
-    """The panels of `Result.plot`, apart, so that a page can wrap them on a narrow screen."""
-    return {
-        "part": Image.fromarray(result.image),
-        "reconstruction": Image.fromarray(result.reconstruction),
-        "residual ×4": residual(result),
-        "heat map": outline(heatmap(result), result),
-    }
 
 
 def _in_turns(rows: Sequence[ImageRow], most: int) -> list[ImageRow]:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from burnish.evaluation import figures, figures_more, findings
+from burnish.evaluation.collect import Card, Inspector
 from burnish.evaluation.drawing import Drawing
-from burnish.evaluation.evaluate import Inspector
 from burnish.evaluation.gallery import Gallery, make_galleries
 from burnish.evaluation.pages import facts, number, plain, render
 from burnish.evaluation.parts import write_figures, write_galleries, write_tables
@@ -50,61 +50,84 @@ def write_report(
     Raises:
         BurnishError: the data folder is gone, or `out` cannot be written.
     """
-    data, out, e, card = Path(data), Path(out), evaluation, detector.card
+    data, out, e = Path(data), Path(out), evaluation
+    losses = None if detector.path is None else _run_folder(detector.path) / "losses.csv"
+    drawings = _drawings(e, losses)
+    galleries = make_galleries(e, detector, data, gallery) if gallery > 0 else []
+    title = printable(title or f"Defect detection on {data.resolve().name}")
+    page = render(
+        "report.html.j2",
+        script="threshold.js",
+        title=title,
+        contents=[entry for entry in CONTENTS if galleries or entry[0] != "pictures"],
+        figures=drawings,
+        why_no_curves=figures.why_no_curves(losses),
+        galleries=galleries,
+        live=_live(e, drawings["scores"]),
+        **_of_evaluation(e),
+        **_of_model(detector.card),
+    )
+    _write_parts(out.parent, e, drawings, galleries)
+    atomic_write(out, page)
+    return out
+
+
+def _drawings(e: Evaluation, losses: Path | None) -> dict[str, Drawing | None]:
+    """Every figure by name; None where there is nothing to draw.
+
+    Args:
+        losses: losses.csv of the run, if the model has a file.
+    """
     scales = scale_table(e)
-    drawings: dict[str, Drawing | None] = {
+    return {
         "scores": figures.score_distribution(e),
         "roc": figures.roc(e),
         "precision_recall": figures.precision_recall(e),
         "stress": figures_more.stress_figure(e.stress),
         "scale_scores": figures_more.scale_scores(scales),
         "scale_auroc": figures_more.scale_auroc(scales, e.image_auroc),
-        "training": None,
+        "training": None if losses is None else figures.training_curves(losses),
     }
-    losses = None if detector.path is None else _run_folder(detector.path) / "losses.csv"
-    if losses is not None:
-        drawings["training"] = figures.training_curves(losses)
-    galleries = make_galleries(e, detector, data, gallery) if gallery > 0 else []
-    page = render(
-        "report.html.j2",
-        script="threshold.js",
-        e=e,
-        title=printable(title or f"Defect detection on {data.resolve().name}"),
-        verdict=verdict(e),
-        cautions=cautions(e),
-        contents=[entry for entry in CONTENTS if galleries or entry[0] != "pictures"],
-        figures=drawings,
-        at_threshold=_at_threshold(e),
-        live=_live(e, drawings["scores"]),
-        intervals_by_kind=any(row.intervals for row in e.kinds),
-        galleries=galleries,
-        says={
+
+
+def _of_evaluation(e: Evaluation) -> dict[str, Any]:
+    """What the template reads of the evaluation."""
+    scales = scale_table(e)
+    return {
+        "e": e,
+        "verdict": verdict(e),
+        "cautions": cautions(e),
+        "at_threshold": _at_threshold(e),
+        "intervals_by_kind": any(row.intervals for row in e.kinds),
+        "says": {
             "trivial": findings.on_trivial(e),
             "equalised": findings.on_equalised(e),
             "stress": findings.on_stress(e),
             "scales": findings.on_scales(scales, e.image_auroc),
         },
-        missing=lambda name: _missing(e, name),
-        unlike_good=sum(not row.is_defect for row in e.out_of_range),
-        stress_name=figures_more.stress_name,
-        pixel_rows=_pixel_rows(e),
-        scales=scales,
-        textures=e.model.textures,
-        lines=e.model.lines,
-        features=e.model.features,
-        whole=e.model.whole,
-        settings={
+        "missing": lambda name: _missing(e, name),
+        "unlike_good": sum(not row.is_defect for row in e.out_of_range),
+        "stress_name": figures_more.stress_name,
+        "pixel_rows": _pixel_rows(e),
+        "scales": scales,
+        "textures": e.model.textures,
+        "lines": e.model.lines,
+        "features": e.model.features,
+        "whole": e.model.whole,
+    }
+
+
+def _of_model(card: Card) -> dict[str, Any]:
+    """What the template reads of the model's card."""
+    return {
+        "settings": {
             group: {key: plain(getattr(card.settings, key)) for key in keys}
             for group, keys in GROUPS.items()
         },
-        card_data=facts(card.data),
-        training=facts(card.training),
-        why_no_curves=figures.why_no_curves(losses),
-        versions=facts(card.versions),
-    )
-    _write_parts(out.parent, e, drawings, galleries)
-    atomic_write(out, page)
-    return out
+        "card_data": facts(card.data),
+        "training": facts(card.training),
+        "versions": facts(card.versions),
+    }
 
 
 def _write_parts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata as packages
@@ -19,7 +19,7 @@ from burnish.detection.detector import Detector
 from burnish.errors import BurnishError
 from burnish.export.exported import load_exported
 from burnish.export.graph import tolerance_of
-from burnish.export.metadata import describe
+from burnish.export.metadata import Metadata, describe
 from burnish.export.parity import Parity, compare, gate_images
 from burnish.export.quantise import quantise, raise_threshold
 from burnish.export.runtimes import need
@@ -80,24 +80,8 @@ def export_model(
     """
     path = Path(path)
     out, data = (None if given is None else Path(given) for given in (out, data))
-    if to not in SUFFIXES:
-        raise BurnishError(f"no format '{to}': choose one of {', '.join(SUFFIXES)}")
-    if int8 and to == "torch-export":
-        raise BurnishError("--int8 goes with --to onnx or openvino; torch-export stays in float32")
-    if out is not None and out.suffix.lower() != SUFFIXES[to]:
-        raise BurnishError(f"{out}: the name of an {to} file must end in {SUFFIXES[to]}")
-    if out is not None and to == "openvino" and out.suffix != ".xml":
-        raise BurnishError(f"{out}: OpenVINO wants the ending in small letters, .xml")
-    for package in (*PACKAGES[to], *(("onnxruntime",) if int8 else ())):
-        need(package)
-    file = path / "model.safetensors" if path.is_dir() else path
-    if file.suffix.lower() in SUFFIXES.values():
-        raise BurnishError(f"{file} is an exported model already; export from model.safetensors")
-    name = f"model.int8{SUFFIXES[to]}" if int8 else f"model{SUFFIXES[to]}"
-    target = file.parent / name if out is None else out
-    files = (target, target.with_suffix(".bin")) if to == "openvino" else (target,)
-    for taken in filter(os.path.isdir, files):
-        raise BurnishError(f"cannot write {taken}: a folder has that name. Give another with --out")
+    _check_request(to, out, int8)
+    file, files = _files(path, to, out, int8)
     detector = Detector.load(file, "cpu")
     if int8 and detector.card.settings.tile != "full":
         raise BurnishError(
@@ -112,27 +96,9 @@ def export_model(
             "give more with --data FOLDER"
         )
     tolerance = INT8_TOLERANCE if int8 else tolerance_of(detector.card)
-    versions = {"burnish": burnish.__version__, "torch": torch.__version__}
-    versions |= {package: packages.version(package) for package in PACKAGES[to]}
-    versions |= {"pillow": packages.version("pillow"), "platform": platform.platform()}
-    record = describe(detector.model, file, "int8" if int8 else "float32", tolerance, versions)
-    with _staged(target) as beside:
-        tell("tracing")
-        program = trace(detector.model)
-        if to == "torch-export":
-            with _writing(target):
-                write_torch(program, record, beside)
-        else:
-            tell("writing ONNX")
-            proto = to_onnx(program)
-            if int8:
-                known = images.for_ranges
-                tell(f"calibrating int8 on {len(known)} good images")
-                proto = quantise(proto, detector.model.generator, known)
-                threshold = raise_threshold(proto, detector, known)
-                record = record.model_copy(update={"threshold": threshold})
-            with _writing(target):
-                (write_onnx if to == "onnx" else write_openvino)(proto, record, beside)
+    record = describe(detector.model, file, "int8" if int8 else "float32", tolerance, _versions(to))
+    with _staged(files[0]) as beside:
+        _write(detector, to, record, beside, files[0], images.for_ranges if int8 else None, tell)
         instead = "; none of the held-out ones is there, so good ones it learnt from stand in"
         tell(f"comparing on {len(images.all)} images{instead if images.stand_in else ''}")
         if not images.tested:
@@ -146,10 +112,79 @@ def export_model(
     return Export(files, parity)
 
 
+def _check_request(to: str, out: Path | None, int8: bool) -> None:
+    """Refuse what no model could be exported to, and a format whose packages are missing."""
+    if to not in SUFFIXES:
+        raise BurnishError(f"no format '{to}': choose one of {', '.join(SUFFIXES)}")
+    if int8 and to == "torch-export":
+        raise BurnishError("--int8 goes with --to onnx or openvino; torch-export stays in float32")
+    if out is not None and out.suffix.lower() != SUFFIXES[to]:
+        raise BurnishError(f"{out}: the name of an {to} file must end in {SUFFIXES[to]}")
+    if out is not None and to == "openvino" and out.suffix != ".xml":
+        raise BurnishError(f"{out}: OpenVINO wants the ending in small letters, .xml")
+    for package in (*PACKAGES[to], *(("onnxruntime",) if int8 else ())):
+        need(package)
+
+
+def _files(path: Path, to: str, out: Path | None, int8: bool) -> tuple[Path, tuple[Path, ...]]:
+    """The model file to read, and the files to write: the exported model first."""
+    file = path / "model.safetensors" if path.is_dir() else path
+    if file.suffix.lower() in SUFFIXES.values():
+        raise BurnishError(f"{file} is an exported model already; export from model.safetensors")
+    name = f"model.int8{SUFFIXES[to]}" if int8 else f"model{SUFFIXES[to]}"
+    target = file.parent / name if out is None else out
+    files = (target, target.with_suffix(".bin")) if to == "openvino" else (target,)
+    for taken in filter(os.path.isdir, files):
+        raise BurnishError(f"cannot write {taken}: a folder has that name. Give another with --out")
+    return file, files
+
+
+def _versions(to: str) -> dict[str, str]:
+    """Of everything that has a part in the file."""
+    versions = {"burnish": burnish.__version__, "torch": torch.__version__}
+    versions |= {package: packages.version(package) for package in PACKAGES[to]}
+    return versions | {"pillow": packages.version("pillow"), "platform": platform.platform()}
+
+
+def _write(
+    detector: Detector,
+    to: str,
+    record: Metadata,
+    beside: Path,
+    target: Path,
+    for_ranges: Sequence[Path] | None,
+    tell: Callable[[str], None],
+) -> None:
+    """Write the exported model to `beside`, not proven yet.
+
+    Args:
+        target: where it will end, named in errors.
+        for_ranges: good images that set the ranges of int8; None: float32.
+    """
+    tell("tracing")
+    program = trace(detector.model)
+    if to == "torch-export":
+        with _writing(target):
+            write_torch(program, record, beside)
+        return
+    tell("writing ONNX")
+    proto = to_onnx(program)
+    if for_ranges is not None:
+        tell(f"calibrating int8 on {len(for_ranges)} good images")
+        proto = quantise(proto, detector.model.generator, for_ranges)
+        threshold = raise_threshold(proto, detector, for_ranges)
+        record = record.model_copy(update={"threshold": threshold})
+    with _writing(target):
+        (write_onnx if to == "onnx" else write_openvino)(proto, record, beside)
+
+
 @contextmanager
 def _staged(target: Path) -> Iterator[Path]:
-    """A path of the same name in a folder beside; what lies there is moved into place at the end,
-    the file itself last. After an error nothing is."""
+    """Give a path of the same name in a new folder beside `target`.
+
+    On leaving without error all files there are moved into place, the model itself last; after an
+    error none is.
+    """
     folder = target.parent / f".{target.name}.{os.getpid()}.part"
     try:
         with _writing(target):
@@ -166,7 +201,8 @@ def _staged(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def _writing(target: Path) -> Iterator[None]:
-    """Only round what writes: other files' errors must not be blamed on this folder."""
+    """Turn an `OSError` into one about `target`; to be put round writing alone, as reading other
+    files fails with the same exceptions."""
     try:
         yield
     except OSError as error:

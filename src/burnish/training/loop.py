@@ -1,4 +1,4 @@
-"""The training loop, read top to bottom: a batch, a mask scale, D's step, G's and E's step."""
+"""The training loop: a batch, a mask scale, D's step, then that of G and E (section 2.4.1)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch import Tensor
 
 from burnish.errors import BurnishError
-from burnish.method.discriminator import Discriminator
-from burnish.method.generator import Encoder, Generator, InputShape
+from burnish.method.generator import Generator, InputShape
 from burnish.method.masks import complementary_masks
 from burnish.settings import Settings
 from burnish.training.allocator import freed_memory_kept
@@ -25,6 +23,12 @@ from burnish.training.batches import draw_batch
 from burnish.training.compiling import compile_blocks, release_blocks, told_if_it_fails
 from burnish.training.hardware import training_precision
 from burnish.training.log import LossLog
+from burnish.training.networks import (
+    average_weights,
+    make_networks,
+    make_optimizers,
+    set_learning_rates,
+)
 from burnish.training.process import deterministic, launch, stop_on_signals
 from burnish.training.replay import Replay
 from burnish.training.samples import Samples
@@ -40,7 +44,13 @@ class Interrupted(BurnishError):
 
 @dataclass(frozen=True)
 class TrainingEvent:
-    """Told after every step. `losses` are means over the epoch so far; times in seconds."""
+    """What `on_step` is given after every step.
+
+    Attributes:
+        share_done: in (0, 1], by steps or by time, whichever is further.
+        seconds_left: estimated from the time so far.
+        losses: mean of each loss term over the epoch so far.
+    """
 
     step: int
     total_steps: int
@@ -91,34 +101,18 @@ class Trainer:
     def _build(self) -> None:
         s, fabric = self.settings, self.fabric
         channels, height, width = self.samples.shape
-        shape = InputShape(channels, height, width)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(s.seed)
-            generator = Generator(s, shape)
-            encoder = Encoder(s, shape, channels) if s.weight_latent else None
-            discriminator = Discriminator(s, shape) if s.weight_adversarial else None
-        self.generator = generator
-        self.networks: dict[str, nn.Module] = {"generator": generator}
-        learners = list(generator.parameters())
-        if encoder is not None:
-            self.networks["encoder"] = encoder
-            learners += encoder.parameters()
-        self.optimizers: dict[str, Optimizer] = {"adam_g": self._adam(learners, s.learning_rate)}
-        if discriminator is not None:
-            self.networks["discriminator"] = discriminator
-            self.optimizers["adam_d"] = self._adam(
-                list(discriminator.parameters()), s.disc_learning_rate
-            )
+        self.networks = make_networks(s, InputShape(channels, height, width))
+        self.optimizers = make_optimizers(s, self.networks, fabric.device, self._replayed)
         self.wrapped = {name: fabric.setup_module(net) for name, net in self.networks.items()}
         self.stepping: dict[str, Any] = {
             name: fabric.setup_optimizers(optimizer) for name, optimizer in self.optimizers.items()
         }
-        self.averaged = copy.deepcopy(generator) if s.ema else None
         self.update = Update(s, fabric, dict(self.networks), self.wrapped, self.stepping)
+        self.averaged = copy.deepcopy(self.networks["generator"]) if s.ema else None
         if s.compiled:
             compile_blocks(self.networks)
         self.replay = Replay(self.update) if self._replayed else None
-        self._ahead: tuple[Tensor, Tensor, Tensor | None] | None = None
+        self._ahead: tuple[Tensor, Tensor, Tensor | None] | None = None  # the next batch, if drawn
         if self.averaged is not None:
             self.networks["averaged"] = self.averaged.requires_grad_(False)
         self.masks = complementary_masks(height, width, s.mask_blocks).to(fabric.device)
@@ -128,18 +122,6 @@ class Trainer:
         """Whether steps become a CUDA graph; processes that wait for each other cannot."""
         asked, fabric = self.settings.cuda_graph, self.fabric
         return asked and fabric.device.type == "cuda" and fabric.world_size == 1
-
-    def _adam(self, parameters: list[nn.Parameter], rate: float) -> Optimizer:
-        s, replayed = self.settings, self._replayed
-        return AdamW(
-            parameters,
-            # A number would be part of the graph, and stay what it was.
-            lr=torch.tensor(rate, device=self.fabric.device) if replayed else rate,
-            betas=(s.beta1, s.beta2),
-            weight_decay=s.weight_decay,
-            fused=True,
-            capturable=replayed,
-        )
 
     def fit(self, resume: bool = False) -> Generator:
         """Train to the end and return the generator to keep (the averaged one with `ema`).
@@ -172,7 +154,9 @@ class Trainer:
         if self.log is not None and self.progress.sums:  # the end cut an epoch short
             self.log.write([*self.progress.rows, self.progress.row(self.steps_per_epoch)])
         release_blocks(self.networks)
-        return self.generator if self.averaged is None else self.averaged
+        kept = self.networks["generator"] if self.averaged is None else self.averaged
+        assert isinstance(kept, Generator)
+        return kept
 
     def save(self) -> None:
         """Write the checkpoint (main process only)."""
@@ -230,10 +214,12 @@ class Trainer:
     def train_step(self) -> dict[str, float]:
         """One step of D, then of G and E; returns the loss terms (which waits for the device)."""
         (images, masks, inside), self._ahead = self._ahead or self._batch(self.progress.step), None
-        self._set_learning_rates()
+        set_learning_rates(self.optimizers, self.settings, self.progress.step, self._share_done())
         with told_if_it_fails():
             values = (self.replay or self.update)(images, masks, inside)
-        self._average()
+        if self.averaged is not None:
+            generator = self.networks["generator"]
+            average_weights(self.averaged, generator, self.settings.ema, self.progress.step)
         if self.replay is not None:  # while the GPU works; a CPU would gain nothing
             self._ahead = self._batch(self.progress.step + 1)
         numbers = dict(zip(self.update.names, values.tolist(), strict=True))
@@ -255,30 +241,6 @@ class Trainer:
         mine = slice(fabric.global_rank, None, fabric.world_size)
         inside = None if batch.inside is None else batch.inside[mine]
         return batch.images[mine], self.masks[batch.scale], inside
-
-    def _set_learning_rates(self) -> None:
-        s = self.settings
-        factor = min(1.0, (self.progress.step + 1) / s.warmup) if s.warmup else 1.0
-        if s.schedule == "cosine":
-            factor *= 0.5 * (1 + math.cos(math.pi * self._share_done()))
-        for name, rate in (("adam_g", s.learning_rate), ("adam_d", s.disc_learning_rate)):
-            for group in self.optimizers[name].param_groups if name in self.optimizers else []:
-                if isinstance(group["lr"], Tensor):
-                    group["lr"].fill_(rate * factor)
-                else:
-                    group["lr"] = rate * factor
-
-    def _average(self) -> None:
-        if self.averaged is None:
-            return
-        step = self.progress.step
-        decay = min(self.settings.ema, (1 + step) / (10 + step))  # the first steps count little
-        with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.averaged.parameters()),
-                list(self.networks["generator"].parameters()),
-                1 - decay,
-            )
 
     def _record(self, terms: Mapping[str, float]) -> None:
         p = self.progress

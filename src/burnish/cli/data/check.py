@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from burnish.cli.say import say
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
@@ -102,11 +104,9 @@ def check(
 
             write_page(result, page)
     if page is not None:
-        messages.print(f"page: {page}", highlight=False, markup=False, soft_wrap=True)
+        say(messages, f"page: {page}")
     elif not as_json and result.findings:
-        messages.print(
-            "pictures of what was found: add --page check.html", highlight=False, soft_wrap=True
-        )
+        say(messages, "pictures of what was found: add --page check.html")
     raise typer.Exit(0 if result.is_clean else 1)
 
 
@@ -149,4 +149,4 @@ def _indented(console: Console, text: Text) -> None:
 
         console.print(Padding(text, (0, 0, 0, 2)))
     else:
-        console.print(f"  {text.plain}", highlight=False, markup=False, soft_wrap=True)
+        say(console, f"  {text.plain}")

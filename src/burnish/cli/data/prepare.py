@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from burnish.cli.data.prepared import counts_of, say_notes, say_safely, status_of
+
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from burnish.images.preparing.prepare import Prepared
-
-SHOWN = 10  # unusable images named on the terminal; the record holds all
 
 
 def prepare(
@@ -120,40 +118,13 @@ def _print(prepared: Prepared) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-
-    def say(text: str) -> None:
-        # a hostile file name may hold control characters, which the terminal would obey
-        safe = "".join(c if c.isprintable() else "?" for c in text)
-        console.print(safe, markup=False, soft_wrap=True)
-
-    word = {"already there": "is already there, nothing has changed"}
-    say(f"{prepared.out} {word.get(prepared.status, prepared.status)} (format {prepared.format})")
-    console.print(_table(prepared))
-    for note in prepared.notes:
-        say(f"- {note}")
-    if prepared.left_out:
-        say(f"- {len(prepared.left_out)} images could not be used and are left out:")
-        for name, why in list(prepared.left_out.items())[:SHOWN]:
-            say(f"    {name}: {why}")
-        if len(prepared.left_out) > SHOWN:
-            say(f"    and {len(prepared.left_out) - SHOWN} more, see {prepared.out}/.prepare.json")
-    data, run = (shlex.quote(str(path)) for path in (prepared.out, Path("runs", prepared.out.name)))
-    say(f"next: burnish data check {data}")
-    say(f"      burnish train {data} --out {run}")
-
-
-def _table(prepared: Prepared) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("", "train", "test"):
-        table.add_column(column, justify="left" if not column else "right")
-    table.add_row("[bold]good", str(prepared.train), str(prepared.test.get("good", 0)))
-    for kind, count in prepared.test.items():
-        if kind != "good":
-            table.add_row(kind, "", str(count))
-    parts = prepared.parts
-    table.add_row("[bold]parts", str(parts["train"]), f"{parts['test']}")
-    table.add_row("[bold]on both sides", "", str(parts["both"]))
+    say_safely(console, f"{status_of(prepared)} (format {prepared.format})")
+    table = counts_of(prepared)
+    table.add_row("[bold]on both sides", "", str(prepared.parts["both"]))
     table.add_row("[bold]masks", "", str(prepared.masks))
-    return table
+    console.print(table)
+    record = f", see {prepared.out}/.prepare.json"
+    say_notes(console, prepared, "could not be used and are left out", record)
+    data, run = (shlex.quote(str(path)) for path in (prepared.out, Path("runs", prepared.out.name)))
+    say_safely(console, f"next: burnish data check {data}")
+    say_safely(console, f"      burnish train {data} --out {run}")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from burnish.cli.data.prepared import counts_of, say_notes, say_safely, status_of
+
 if TYPE_CHECKING:
     from burnish.images.preparing.prepare import Prepared
-
-SHOWN = 10  # images left out that are named on the terminal
 
 
 def stain(
@@ -98,35 +98,11 @@ def stain(
 
 def _print(stained: Prepared) -> None:
     from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
 
     console = Console(highlight=False)
-
-    def say(text: str) -> None:
-        # a hostile file name may hold control characters, which the terminal would obey
-        safe = "".join(c if c.isprintable() else "?" for c in text)
-        console.print(safe, markup=False, soft_wrap=True)
-
-    word = {"already there": "is already there, nothing has changed"}
-    say(f"{stained.out} {word.get(stained.status, stained.status)}")
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("", "train", "test"):
-        table.add_column(column, justify="right" if column else "left")
-    table.add_row("[bold]good", str(stained.train), str(stained.test.get("good", 0)))
-    for kind, count in stained.test.items():
-        if kind != "good":
-            table.add_row(escape(kind), "", str(count))
-    table.add_row("[bold]parts", str(stained.parts["train"]), str(stained.parts["test"]))
-    console.print(table)
-    for note in stained.notes:
-        say(f"- {note}")
-    if stained.left_out:
-        say(f"- {len(stained.left_out)} images are left out:")
-        for name, why in list(stained.left_out.items())[:SHOWN]:
-            say(f"    {name}: {why}")
-        if len(stained.left_out) > SHOWN:
-            say(f"    and {len(stained.left_out) - SHOWN} more; --json names them all")
+    say_safely(console, status_of(stained))
+    console.print(counts_of(stained))
+    say_notes(console, stained, "are left out", "; --json names them all")
     data, run = (shlex.quote(str(path)) for path in (stained.out, Path("runs", stained.out.name)))
-    say(f"next: burnish train {data} --out {run}")
-    say(f"      burnish evaluate {run} {data}")
+    say_safely(console, f"next: burnish train {data} --out {run}")
+    say_safely(console, f"      burnish evaluate {run} {data}")

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from burnish.cli.say import say
+
 
 def synth(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write, new or empty.")],
@@ -50,7 +52,7 @@ def synth(
         facts = {"out": str(out), "surface": surface, "size": [height, width], "seed": seed}
         print(json.dumps(facts | {"train": train, "good": good, "defects": defects}, indent=1))
         return
-    console = Console(highlight=False)
+    console = Console()
     data, run = (shlex.quote(str(path)) for path in (out, Path("runs", out.name)))
     for line in (
         f"{out}: {surface} metal, {height}x{width} px (height x width), seed {seed}",
@@ -60,7 +62,7 @@ def synth(
         f"next: burnish data check {data}",
         f"      burnish train {data} --out {run}",
     ):
-        console.print(line, markup=False, soft_wrap=True)
+        say(console, line)
 
 
 def _size(text: str) -> tuple[int, int]:

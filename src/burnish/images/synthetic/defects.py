@@ -52,15 +52,15 @@ def draw_defect(
 
     The amplitude follows the local texture and the range of the image, times a random factor
     (some defects are easy to see, some hard) and `strength`. Where a mark would vanish because
-    the picture is already black (or white) there, it is drawn with the opposite sign. `uneven`
-    changes the picture's own texture too.
+    the picture is already black (or white) there, it is drawn with the opposite sign. The kind
+    `uneven` changes the picture's own texture too.
 
     Args:
         image: uint8 HxW or HxWx3 (RGB), sides of at least 32 pixels; never modified.
         kind: one of `STAINS`.
         rng: the only source of randomness.
-        strength: factor on the amplitude; 0 draws nothing, 1 is the usual mix. Of `cutpaste`,
-            whose change is texture of another place, it scales opacity (up to 1) and jitter.
+        strength: factor on the amplitude; 0 draws nothing, 1 is the usual mix. For `cutpaste`,
+            which pastes texture of another place, it scales opacity (up to 1) and jitter.
         allowed: bool HxW, where a defect may lie; None: anywhere. At least 90 % of the shape lies
             inside, the rest is cut off; a shape that does not fit is drawn smaller.
         at_edge: whether it lies across the edge of where it may, or of the image, as chips do;
@@ -85,14 +85,7 @@ def draw_defect(
         window, change, support = _pasted(image, rng, strength, room)
     else:
         window, change, support = _drawn(image, kind, rng, strength, room)
-
-    material = (np.abs(change) if change.ndim == 2 else np.abs(change).max(axis=2)) >= (
-        MATERIAL_CHANGE
-    )
-    # Closed over the line between the bright and the dark side, whose width grows with the image.
-    bridge = max(2, min(image.shape[:2]) // 64)
-    material |= ndimage.binary_closing(material, iterations=bridge)
-    material &= support
+    material = _changed(change, min(image.shape[:2])) & support
     if allowed is not None:
         material &= allowed[window]
     change = np.where(material if change.ndim == 2 else material[:, :, None], change, 0.0)
@@ -147,6 +140,18 @@ def _pasted(
         change = change_by_pasting(image, window, patch, room.allowed, amplitude, strength, rng)
         return window, change, patch.relief.support
     raise _no_room(CUTPASTE)
+
+
+def _changed(change: NDArray[np.float32], side: int) -> Region:
+    """Where a change (HxW or HxWx3, grey levels) counts as part of the defect: bool HxW.
+
+    Args:
+        side: the image's shorter one, px.
+    """
+    most = np.abs(change) if change.ndim == 2 else np.abs(change).max(axis=2)
+    material = most >= MATERIAL_CHANGE
+    # Closed over the line between the bright and the dark side, whose width grows with the image.
+    return material | ndimage.binary_closing(material, iterations=max(2, side // 64))
 
 
 def _no_room(kind: str) -> BurnishError:

@@ -1,0 +1,16 @@
+"""Sentences on the terminal that may hold file names or other text from outside burnish."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def say(console: Console, text: str) -> None:
+    """Print `text` as one line, however long: no markup, no colours, no wrapping.
+
+    Scripts read these lines, and brackets in a file name are no markup.
+    """
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
