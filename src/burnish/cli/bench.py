@@ -47,7 +47,8 @@ def bench(
 ) -> None:
     """Time a training step by part and an inspection by stage, against this machine's own peak.
 
-    Nothing is kept but the file of --json. Close what else runs: every figure is of this moment.
+    Close other programs: every figure is of this moment. Nothing is kept but
+    the file of --json.
     """
     from rich.console import Console
 

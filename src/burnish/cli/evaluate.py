@@ -61,8 +61,11 @@ def evaluate(
 ) -> None:
     """Measure a model on labelled images: a table, JSON, and an HTML page with pictures.
 
-    Beside every result stand what a trivial statistic of the images reaches, and the same result
-    with brightness and contrast equalised. Intervals are 95 %, by part. Exit code 0 once measured.
+    It also shows what trivial statistics such as brightness reach alone, and
+    the result with brightness and contrast equalised: does the model look at
+    the light or at the defects? Intervals are 95 %, by part.
+
+    Exit code: 0 once measured, however good or bad.
     """
     from rich.console import Console
 

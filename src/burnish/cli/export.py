@@ -43,8 +43,10 @@ def export(
 ) -> None:
     """Export a model to one file that takes raw pixels and gives score, verdict and map.
 
-    Resize, masks, reconstruction, score and threshold are all inside. The file is only written when
-    it judges real images as the model does: exit code 2 and no file otherwise.
+    Everything from resizing to the threshold is inside. The file is only
+    written if it judges real images as the model does.
+
+    Exit code: 0 written, 2 no file.
     """
     from burnish.export.export import export_model
 

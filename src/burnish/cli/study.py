@@ -46,8 +46,8 @@ def study(
 ) -> None:
     """Run the trainings of a study and write its table: Markdown, CSV and HTML.
 
-    A cell is one training and its test, kept in OUT/cells. A finished one is never run again, a
-    stopped one goes on where it was.
+    A cell is one training and its test, kept in OUT/cells. A finished cell is
+    never run again, a stopped one goes on where it was.
 
     Exit code: 0 all cells done, 2 some failed (they are named), 130 stopped.
     """

@@ -65,7 +65,13 @@ def train(
             help="Any setting, see `burnish presets NAME`; repeat as needed.",
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with a stopped run, or calibrate a finished one by other settings.",
+        ),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what OUT holds.")] = False,
 ) -> None:
     """Learn good parts; some are held out and set the threshold."""
