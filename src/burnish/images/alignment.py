@@ -1,4 +1,4 @@
-"""Every part in the same place and direction: what is learnt of it, and the view it makes.
+"""Alignment: bring every part to the same place and direction, and map results back.
 
 Parts that lie before a plain background at any place and angle are found in each image anew
 (`burnish.images.pose`), turned to one direction and cut out; what a detector finds is put back to
@@ -26,9 +26,9 @@ NEARLY_ALL = 0.95  # share of them in which the part must be found
 ELONGATED = 1.3  # ratio of the axes' lengths from which on a part has a direction
 MARGIN = 0.06  # of the part's length, round the farthest outlines
 STILL = 0.01  # of the image's side: parts that lie so alike need no alignment
-AT_ONCE = 1 << 20  # pixels that are put back at once: big images take no more memory for it
+AT_ONCE = 1 << 20  # pixels put back at a time: memory stays flat, however large the image
 LONGEST, LARGEST_SCALE = 1024, 64  # of the working size, px, and of `Alignment.scale`
-CLOSE_UP = 0.7  # share of the image that the view must hold for them to be left as they are
+CLOSE_UP = 0.7  # parts that lie alike and fill more than this share of the image are left as is
 
 _F = np.float32
 
@@ -107,9 +107,10 @@ class Alignment(BaseModel):
             pose: of the part in the image.
 
         Returns:
-            float32 (K, height, width), outside of the view its edge continued, and how much the
-            view counts at each pixel, float32 (height, width): 0 outside of it, 1 from the middle
-            of its outermost pixels on. Were it in or out, the last digit could decide it.
+            Maps, float32 (K, height, width), with the view's edge values continued outside of it;
+            and the view's weight at each pixel, float32 (height, width): 0 outside of the view, 1
+            from the centres of its outermost pixels inwards. A ramp, not a step: rounding in the
+            last digit must not decide whether a pixel counts.
         """
         back = np.empty((len(maps), height, width), dtype=_F)
         weight = np.empty((height, width), dtype=_F)
@@ -134,11 +135,11 @@ class Alignment(BaseModel):
 def sample(
     maps: NDArray[np.float32], rows: NDArray[np.float32], columns: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Bilinear interpolation; beyond the border the nearest pixel counts.
+    """Bilinear interpolation; places beyond the border take the nearest pixel.
 
     Args:
         maps: float32 (K, h, w).
-        rows, columns: float32 (V, U), px, 0 the middle of the first.
+        rows, columns: float32 (V, U), px; 0 is the centre of the first pixel.
 
     Returns:
         float32 (K, V, U).
@@ -156,8 +157,13 @@ def sample(
 
 @dataclass(frozen=True)
 class Look:
-    """A training image at the working size: (height, width) of the file, grey levels, whether a
-    part before a plain background was found in it."""
+    """A training image at the working size.
+
+    Attributes:
+        size: (height, width) of the file, px.
+        grey: uint8 (h, w).
+        has_part: whether a part before a plain background was found in it.
+    """
 
     size: tuple[int, int]
     grey: NDArray[np.uint8]
@@ -165,9 +171,9 @@ class Look:
 
 
 def look_at(images: Iterable[NDArray[np.uint8]]) -> list[Look]:
-    """What an alignment is learnt from; each image is dropped after its look.
+    """Shrink training images to what `learn_alignment` needs; none is kept at its own size.
 
-    Ends when so many show no part that there can be none: then few images need to be read.
+    Stops as soon as so many images show no part that no alignment can be learnt.
 
     Args:
         images: HxW or HxWx3, at most `LOOKED_AT`.
@@ -187,9 +193,12 @@ def look_at(images: Iterable[NDArray[np.uint8]]) -> list[Look]:
 
 
 def side_for(own: float, sides: tuple[int, int], unit: int) -> int:
-    """Side of the model's input for images or parts of `own` px a side (the root of their area).
+    """Side of the model's input, px, for images or parts whose area has the root `own` px.
 
-    Theirs in whole units, from the least to the largest of `sides`.
+    Args:
+        own: px.
+        sides: least and largest side that may be chosen, px.
+        unit: the side is a multiple of it, px.
     """
     return max(sides[0], int(min(own, sides[1])) // unit * unit)
 
@@ -197,7 +206,7 @@ def side_for(own: float, sides: tuple[int, int], unit: int) -> int:
 def learn_alignment(
     looks: list[Look], sides: tuple[int, int], unit: int, square: bool, least: int = 1
 ) -> Alignment | None:
-    """The alignment of parts that lie before a plain background, or None: it is not for them.
+    """Learn how to align parts that lie before a plain background; None where that makes no sense.
 
     Args:
         sides: least and largest side of a square of as many pixels as the view, see `side_for`.
@@ -206,8 +215,8 @@ def learn_alignment(
         least: px that each side must have.
 
     Returns:
-        None where the part is not found in nearly all images, lies alike in all and fills them, or
-        where images or parts are too long and thin for it.
+        None if the part is not found in nearly all images, if it lies alike in all and fills them,
+        or if images or parts are too long and thin.
     """
     if not looks or sum(look.has_part for look in looks) < NEARLY_ALL * len(looks):
         return None
@@ -253,17 +262,17 @@ def learn_alignment(
 
 
 def _view_size(ratio: float, side: int, unit: int, least: int) -> tuple[int, int]:
-    """(height, width) of that ratio with about side**2 pixels, multiples of `unit` from `least`."""
+    """(height, width) of that ratio with about side**2 pixels: multiples of `unit` from `least`."""
     sides = (side * math.sqrt(r) / unit for r in (ratio, 1 / ratio))
     height, width = (max(math.ceil(least / unit), round(s)) * unit for s in sides)
     return height, width
 
 
 def _direction(poses: list[Pose]) -> NDArray[np.float64]:
-    """Weights of the features that tell a part's ends apart in all images at once.
+    """Weights of the features whose sum best tells the two ends of a part apart, float64 (ODD,).
 
-    All features change sign together, so their own second moments, not those about the mean, show
-    along which combination they are farthest from 0.
+    Turning a part round changes the sign of all features at once. So the combination that is
+    farthest from 0 is sought: the first eigenvector of their second moments about 0.
     """
     features = np.array([pose.features for pose in poses], dtype=np.float64)
     axis = np.linalg.eigh(features.T @ features)[1][:, -1]

@@ -1,4 +1,4 @@
-"""What a cache entry knows of each image, and how it tells that a file is still the same.
+"""The index of a cache entry: what is known of each image, and whether a file is still the same.
 
 An entry's `index.json` holds one record a file and a checksum over all of them.
 """
@@ -19,11 +19,11 @@ from burnish.files import atomic_write
 
 FORMAT = 2  # raise it when the same files should give other pixels or another index
 INDEX = "index.json"
-SETTLED_NS = 2_000_000_000  # a file changed less than this before it was read may change unseen
+SETTLED_NS = 2_000_000_000  # clocks tick: a file changed this recently may change again unseen
 
 
 class Stamp(NamedTuple):
-    """What changes with a file's content; ctime tells even where size and mtime were restored."""
+    """Changes whenever a file does; ctime does so even if size and mtime were restored."""
 
     size: int
     mtime_ns: int
@@ -54,7 +54,7 @@ class Record:
     Attributes:
         path: absolute.
         stamp: when it was read; None where there was no such file.
-        settled: whether a later change must show in the stamp (clocks have ticks).
+        settled: whether any later change must show in the stamp, see `SETTLED_NS`.
         content: SHA-256 in hex; "" where it could not be read at all.
         offset: of its pixels, bytes.
         shape: (C, h, w) of its pixels; None where there are none.
@@ -86,7 +86,7 @@ class Record:
         return replace(self.having(content), offset=offset)
 
     def row(self) -> list[Any]:
-        """For JSON; `from_row` is the way back."""
+        """As a JSON list; `from_row` is the inverse."""
         return list(vars(self).values())
 
     @classmethod
@@ -185,7 +185,7 @@ def unchanged(record: Record) -> bool:
 
 
 def confirmed(record: Record) -> Record | None:
-    """The record, with a new stamp where only that differs; None where the content is another."""
+    """The record if the content is still the same, with a new stamp if need be; else None."""
     if unchanged(record):
         return record
     try:

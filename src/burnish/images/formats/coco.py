@@ -23,9 +23,9 @@ from burnish.images.formats.windows import Frame, Labels, cut
 class Coco:
     """JSON files with images, annotations and categories; their images anywhere in the source.
 
-    Frames are cut into windows; the part is the frame. An image without annotation shows no object;
-    one in several files, or several times in one, shows what any of them says.
-    A split is taken from the JSON's path (instances_train2017.json, valid/_annotations.coco.json).
+    Frames are cut into windows; the part is the frame. An image without annotations shows no
+    object; the annotations of an image that is listed several times are merged. A split is taken
+    from the JSON's path (instances_train2017.json, valid/_annotations.coco.json).
     """
 
     name = "coco"
@@ -83,10 +83,10 @@ class Coco:
 
 @dataclass(frozen=True)
 class _Entry:
-    """What one entry of a JSON file says of an image.
+    """An image as one entry of a JSON file describes it.
 
     Attributes:
-        size: width and height, px; None where it does not say.
+        size: width and height, px; None if not given.
         marks: index of the kind, and annotation.
     """
 
@@ -121,8 +121,8 @@ def _entries(source: Source, name: str, kinds: dict[str, int]) -> list[_Entry]:
         kinds: indices of the kinds by name; those of this file join them.
 
     Raises:
-        BurnishError: the file is damaged, or no COCO file after all; its coordinates are no px; or
-            whose an annotation is cannot be told.
+        BurnishError: the file is damaged or no COCO file; its coordinates are not in px; or an
+            annotation belongs to no image.
     """
     try:
         content = json.loads(source.read(name))
@@ -161,7 +161,7 @@ def _entries(source: Source, name: str, kinds: dict[str, int]) -> list[_Entry]:
 
 
 def _key(value: Any) -> str:
-    """An id as it is compared: 7, "7" and 7.0 are the same."""
+    """An id in a form that can be compared: 7, "7" and 7.0 are the same."""
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
@@ -185,7 +185,7 @@ def _shape(mark: dict[str, Any], kind: int) -> Shape:
 
 
 def _in_fractions(marks: Iterable[dict[str, Any]]) -> bool:
-    """Whether there are boxes or polygons, and all lie in 0 ... 1."""
+    """Whether the boxes and polygons, if there are any, all lie in [0, 1]: then they are not px."""
     found = False
     for mark in marks:
         shape = mark.get("segmentation")
@@ -245,7 +245,7 @@ class _Finder:
         return fitting[0] if len(fitting) == 1 else None
 
     def _may_be(self, name: str) -> bool:
-        """An image below train is not meant by a JSON file of val, though it has the name."""
+        """Whether a JSON file may mean this image: a file of val means none below train."""
         sides = {side_of(self._hint), side_of(str(PurePosixPath(name).parent))} - {""}
         return len(sides) < 2
 

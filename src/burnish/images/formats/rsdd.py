@@ -27,8 +27,8 @@ TREE = r"Rail surface images/(?P<stem>[^/]+)\.[^./]+"
 class Rsdd:
     """`Type-I RSDDs dataset/Rail surface images/*.jpg`, masks of the same name in `GroundTruth`.
 
-    Every image shows a defect, so windows along the rail take the place of images: those without a
-    marked pixel are good. The part is the image.
+    Every image shows a defect, so windows along the rail become the images: those without a marked
+    pixel are good. The part is the source image.
     """
 
     name = "rsdd"

@@ -1,4 +1,4 @@
-"""Data sets whose labels stand in a table: any CSV with paths and labels, and Severstal's."""
+"""Data sets with their labels in a table: any CSV with paths and labels, and Severstal's."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def _item(
 
 
 def _resolve(path: str, above: str, known: set[str]) -> str | None:
-    """The source's file that a table means by `path`; never one outside the source."""
+    """The file of the source that `path` in a table refers to; never one outside the source."""
     path = path.strip().replace("\\", "/").removeprefix("./")
     beside = str(PurePosixPath(above) / path)
     return next((name for name in (beside, path) if path and name in known), None)
