@@ -51,8 +51,7 @@ def images_in(
 ) -> list[Path]:
     """Image files of a folder by suffix, sorted, without hidden files.
 
-    Broken links are included, so that reading them reports the loss. Links to folders are not
-    followed.
+    Broken links are included: reading them reports the loss. Links to folders are not followed.
 
     Args:
         recursive: whether to search subfolders too.
@@ -111,8 +110,7 @@ def find_training_images(data: str | Path) -> list[Path]:
 
 
 def unused_below(paths: Sequence[Path]) -> tuple[int, list[str]]:
-    """How many images lie in subfolders of the training images' folder, which training does not
-    read, and which of the subfolders cannot be listed."""
+    """Number of images in subfolders, which training does not read, and unlistable subfolders."""
     unlisted: list[str] = []
     with os.scandir(paths[0].parent) as entries:
         below = [Path(entry.path) for entry in entries if entry.is_dir()]
@@ -178,8 +176,7 @@ def expand_paths(sources: Sequence[str | Path]) -> tuple[list[Path], dict[str, s
     left out. A file that links to folders make reachable by several paths comes once.
 
     Returns:
-        The paths; and a message for each source without images and each folder that cannot be
-        listed, by its name.
+        The paths; and a message by each source without images or folder that cannot be listed.
     """
     paths: dict[str, Path] = {}
     problems: dict[str, str] = {}
@@ -227,8 +224,7 @@ def unmatched(paths: Sequence[Path], pattern: str) -> list[Path]:
     """The paths whose stems `pattern` does not match; none for an empty pattern.
 
     Raises:
-        BurnishError: it matches none of them, which is a slip: every image would be a part of its
-            own.
+        BurnishError: it matches none, which is a slip: every image would be a part of its own.
     """
     odd = [path for path in paths if pattern and not re.search(pattern, path.stem)]
     if paths and len(odd) == len(paths):

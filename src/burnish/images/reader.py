@@ -85,10 +85,7 @@ def read_image(source: str | Path | Image.Image | NDArray[Any]) -> NDArray[np.ui
 
 
 def notes_of(source: Image.Image | NDArray[Any]) -> tuple[str, ...]:
-    """Sentences on what `read_image` drops from a picture or an array, as the lower bits.
-
-    For files see `Header.notes`.
-    """
+    """Sentences on what `read_image` drops of a picture or array; of files see `Header.notes`."""
     if isinstance(source, Image.Image):
         if source.mode.startswith("I;16"):
             return (UPPER_8,)

@@ -90,7 +90,7 @@ class Generator(nn.Module):
         nn.init.zeros_(self.smooth.bias)  # type: ignore[arg-type]
 
     def _dropping(self, settings: Settings) -> None:
-        """What hidden_tokens=drop needs: tokens and positions for the places the encoder skips."""
+        """Add what hidden_tokens=drop needs: tokens and positions for places the encoder skips."""
         s, shape = settings, self.shape
         self.visible = 0  # patches the encoder sees of each copy; 0: all
         if s.hidden_tokens == "drop":
@@ -143,7 +143,7 @@ class Generator(nn.Module):
         return self.smooth(image)
 
     def _refill(self, tokens: Tensor, kept: Tensor | None, which: int) -> Tensor:
-        """The whole grid from the kept tokens and a learnt one in all other places."""
+        """Put the kept tokens back into the whole grid, with a learnt token in all other places."""
         if kept is None:
             return tokens
         return refill_tokens(tokens, kept, self.position.shape[1], self.fill[which])

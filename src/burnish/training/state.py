@@ -1,4 +1,4 @@
-"""Everything a run needs to go on as if it had never stopped, in one safetensors file.
+"""Checkpoints: everything a run needs to resume bit for bit, in one safetensors file.
 
 All randomness is drawn from (seed, step) or (seed, epoch), so no generator state needs saving.
 """
@@ -31,7 +31,7 @@ class Progress:
         seconds: training time spent, over all sittings.
         sums: loss terms summed over the steps of the epoch under way.
         rows: one dict of mean loss terms per finished epoch.
-        threads: of the processor in the last step, as its sums hang on them; None: not known.
+        threads: CPU threads of the last step, which rounding depends on; None: not known.
     """
 
     step: int = 0
