@@ -28,7 +28,7 @@ Tell = Callable[[str], None]
 
 @contextmanager
 def threads_of(count: int | None) -> Iterator[int]:
-    """torch with so many threads for the while; None: as many as it takes by itself."""
+    """Set torch's number of threads inside; None leaves it. Yields the number in use."""
     before = torch.get_num_threads()
     if count is not None:
         torch.set_num_threads(count)
@@ -54,7 +54,7 @@ def run_bench(
         data: good images or MVTec AD layout; None: images are made.
         seconds: for each measurement; at least five steps and 20 images are timed however long
             they take.
-        tell: told what is under way.
+        tell: called with what is being done.
 
     Raises:
         BurnishError: settings or data do not fit, or there is no plain version here.
@@ -82,7 +82,7 @@ def run_bench(
         short |= {"epochs": None, "minutes": None}
         detector = Detector.train(
             good, preset, work / "model",
-            on_stage=lambda stage: None,  # what it would warn of is no matter for its speed
+            on_stage=lambda stage: None,  # its warnings do not matter for its speed
             **short,
         )  # fmt: skip
         tell("inspection: timing images")
@@ -115,7 +115,7 @@ def bench_models(
     """Model files side by side on the images of `data`.
 
     Args:
-        left_out: told of each image that cannot be read.
+        left_out: called with the problem of each image that cannot be read.
 
     Raises:
         BurnishError: no data, a model that cannot be read, or no image that can.

@@ -1,4 +1,4 @@
-"""How long `Detector.inspect` takes, stage by stage, and what larger batches would give."""
+"""Time `Detector.inspect` stage by stage, and the speed that larger batches would have."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def measure_inspection(
         after = square_peak(device, torch.float32, seconds / 20)
         alone = products_peak(own, device, torch.float32, seconds / 5)
     inference = quantiles["inference"].p50 / 1000
-    if settings.tile != "full":  # inference is of many views; the product's share is of one
+    if settings.tile != "full":  # inference covers many views, the count of products one
         inference = 1 / batches[1]
     return InspectionFigures(
         images=len(stages["total"]),
@@ -114,8 +114,8 @@ def _a_view(detector: Detector, file: Path) -> Tensor:
 
 
 def count_inspection(scorer: Scorer, images: Tensor, mu: Tensor, sigma: Tensor) -> int:
-    """FLOPs of judging images (B, C, H, W): of the networks, and of the blurs, textures and lines
-    that they are compared by, as far as these are products or convolutions."""
+    """FLOPs of judging images (B, C, H, W): of all matrix products and convolutions, in networks,
+    blurs, textures and lines."""
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         score_batch(scorer, images, mu, sigma)
     return counter.get_total_flops()
@@ -125,8 +125,8 @@ def count_inspection(scorer: Scorer, images: Tensor, mu: Tensor, sigma: Tensor) 
 def score_batch(scorer: Scorer, images: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
     """Scores (B,) of images (B, C, H, W) in [-1, 1] at once.
 
-    `Scorer` judges one view at a time, so that a score never depends on what else is in the batch;
-    this is what it would be like otherwise. Without a region of interest.
+    For measuring only: `Scorer` judges one view at a time, so that a score never depends on what
+    else is in the batch. Without a region of interest.
     """
     s = scorer.settings
     errors, _, whole = scorer.errors_of(images)

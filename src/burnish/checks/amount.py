@@ -1,4 +1,4 @@
-"""Findings about how much there is: enough good images for the false-alarm rate asked for?"""
+"""Findings about the amount of data: are there enough good images for the false-alarm rate?"""
 
 from __future__ import annotations
 

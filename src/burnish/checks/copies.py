@@ -79,7 +79,7 @@ def _exact(images: Sequence[Measured], groups: Sequence[Sequence[int]]) -> list[
 
 
 def repetitions(images: Sequence[Measured], groups: Sequence[Sequence[int]]) -> str:
-    """What repeats what, part by part where whole parts do: `kos26 repeats kos01 (8 images)`."""
+    """The repetitions in words, by part if whole parts repeat: `kos26 repeats kos01 (8 images)`."""
     parts: Counter[tuple[str, str]] = Counter()
     single: list[str] = []
     for group in groups:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_DISTANCE = 64  # of 256 bits
-LEAST, MOST = 0.90, 0.96  # correlation of fine structure that is asked for
-CLOSER = 3.0  # times as close as the nearest neighbour usually is
-SAMPLE = 500  # images whose nearest neighbours show what is usual
+LEAST, MOST = 0.90, 0.96  # bounds of the correlation of fine structure that makes a copy
+CLOSER = 3.0  # a copy is so many times as close as nearest neighbours usually are
+SAMPLE = 500  # images whose nearest neighbours say what is usual
 BLOCK = 1024
 EVERY, SLACK = 17, 0.35  # a first look at one pixel of 17 is off by 0.06 or so
 

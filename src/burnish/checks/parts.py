@@ -13,7 +13,7 @@ SHOWN = 5
 
 
 def find_part_problems(data: DataSet, images: Sequence[Measured]) -> list[Finding]:
-    """Parts on both sides of a split, or that no two images are known to share one.
+    """Find parts on both sides of a split, and data in which every image is a part of its own.
 
     Args:
         images: those that could be read.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from burnish.detection.stages import Stage
 
-STAGES = {"data": "read", "train": "train", "calibrate": "calibrate"}  # and their bars
+STAGES = {"data": "read", "train": "train", "calibrate": "calibrate"}  # stage -> title of its bar
 LOG_EVERY = 20.0  # s between lines where there is no terminal
 SHOWN = {"total": "loss", "l1": "L1", "ssim": "SSIM", "gradient": "grad", "adversarial": "adv",
          "latent": "enc", "discriminator": "D"}  # fmt: skip
@@ -36,7 +36,7 @@ def loss_text(losses: dict[str, float]) -> str:
 
 @contextmanager
 def training_progress(console: Console) -> Iterator[Callable[[Stage], None]]:
-    """Give the `on_stage` function for `Detector.train`."""
+    """Yield the `on_stage` function for `Detector.train`."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
     columns = (
@@ -73,7 +73,7 @@ def training_progress(console: Console) -> Iterator[Callable[[Stage], None]]:
 
 @contextmanager
 def image_progress(console: Console, name: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function (done, all) that moves a bar; silent where there is no terminal."""
+    """Yield a function (done, all) that moves a bar; it does nothing without a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (TextColumn(f"{name:<9}"), BarColumn(bar_width=24), MofNCompleteColumn())

@@ -95,7 +95,7 @@ def _seeds(text: str | None) -> tuple[int, ...]:
 def _command(
     file: Path, scale: str, seeds: str | None, datasets: list[str] | None, data: Path, out: Path
 ) -> str:
-    """Without --jobs and --only: they change no figure of the whole table."""
+    """The command that makes this table again, without --jobs and --only: they change no figure."""
     import shlex
 
     words = [
@@ -147,7 +147,7 @@ def _show_plan(planned: Plan, jobs: int, console: Console) -> None:
 
 
 def _estimate(planned: Plan) -> str:
-    """From the cells that are finished: nothing else is known."""
+    """The time left, estimated from finished cells; "" if there are none."""
     results = [cell.result() for cell in planned.cells]
     seconds = [r["train_seconds"] + r["evaluate_seconds"] for r in results if r is not None]
     if not seconds or not planned.missing:

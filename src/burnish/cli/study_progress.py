@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def study_progress(console: Console, count: int) -> Iterator[Callable[[News], None]]:
-    """Give the `on_news` function for `run_study`; it may be called from several threads."""
+    """Yield the `on_news` function for `run_study`; it may be called from several threads."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
     from rich.text import Text
 

@@ -56,7 +56,8 @@ def _learn_texture(
     """Learn one of `Settings.textures` from each training set of `Folds.taught`.
 
     `kept` is given, of some views, the coarse cells, their `grid_means`, the indices of some pixels
-    and the descriptors there."""
+    and the descriptors there.
+    """
     shape = scorer.shape
     moments = FoldedMoments(folds, DESCRIPTORS, shape.height, shape.width)
     for number, view in enumerate(views):

@@ -32,7 +32,7 @@ from burnish.evaluation.drawing import (
 )
 from burnish.evaluation.record import Evaluation
 
-MANY = 2000  # points that are drawn as pixels, or the page grows by 100 bytes each
+MANY = 2000  # from so many points on they are drawn as pixels: in SVG each takes 100 bytes
 SQUARE = 4.6  # inches
 
 
@@ -101,7 +101,7 @@ def score_distribution(evaluation: Evaluation) -> Drawing:
         above, below = figure.subplots(2, sharex=True, height_ratios=heights)
         if _spreads_widely(np.append(scores, evaluation.threshold)):
             below.set_xscale("log")
-            # Plain numbers at 1, 2 and 5: the default's powers of ten overlap.
+            # Plain numbers at 1, 2 and 5; the default, powers of ten, overlaps.
             below.xaxis.set_major_locator(LogLocator(10, (1.0, 2.0, 5.0)))
             below.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             below.xaxis.set_minor_formatter(NullFormatter())
@@ -179,7 +179,7 @@ def labelled_scores(evaluation: Evaluation) -> tuple[NDArray[np.float64], NDArra
 
 
 def _mark(axes: Axes, x: float, y: float) -> None:
-    """The operating point, named beside it where the name stays inside the axes."""
+    """Mark the operating point, with its name on the side where it fits inside the axes."""
     axes.plot(x, y, "o", color=DEFECT, markersize=9, markeredgecolor=PAPER, clip_on=False, zorder=5)
     left, low = x > 0.6, y < 0.07  # below and right of a rising curve; above the axis at its foot
     axes.annotate(
@@ -202,7 +202,7 @@ def _histogram(
 ) -> None:
     edges = np.histogram_bin_edges(np.log10(scores) if log else scores, bins=30)
     bins = 10**edges if log else edges
-    # Rounding would leave out the very ends.
+    # Widened a little, or rounding would leave out the ends.
     bins[[0, -1]] = min(bins[0], scores.min()), max(bins[-1], scores.max())
     for values, colour in ((scores[~defect], GOOD), (scores[defect], DEFECT)):
         if len(values):

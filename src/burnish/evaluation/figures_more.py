@@ -1,4 +1,4 @@
-"""Figures of single sections: mask scales, and what changed light and focus do."""
+"""Figures of the report's further sections: error maps, and changed light and focus."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _legend_above(axes: Axes) -> None:
 
 
 def _is_textured(scales: Sequence[ScaleRow]) -> bool:
-    """Whether there are more maps than those of the mask's scales: long names, and many."""
+    """Whether there are further maps beside the mask scales: many, with long names."""
     return any(" " in row.name.removesuffix(" px") for row in scales)
 
 
@@ -122,5 +122,5 @@ def _scale_axis(axes: Axes, scales: Sequence[ScaleRow]) -> None:
 
 
 def stress_name(row: StressRow) -> str:
-    """ "brightness -25 %"; the unchanged images are called so."""
+    """ "brightness -25 %", say; "unchanged" for the images as they are."""
     return "unchanged" if row.change == "none" else f"{row.change} {row.strength}"

@@ -33,14 +33,14 @@ PASSED = 3  # good parts shown
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture: what it shows, and the picture itself as JPEG."""
+    """One picture as JPEG, with its title."""
 
     name: str
     jpeg: bytes
 
     @property
     def uri(self) -> str:
-        """The picture as an address that a page can hold."""
+        """The picture as a data URI."""
         return "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode("ascii")
 
 
@@ -63,7 +63,7 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Choice:
-    """A gallery before its pictures are made; `none` is said when it is empty."""
+    """A gallery before its pictures are made; `none` is the text for an empty one."""
 
     key: str
     title: str
@@ -143,7 +143,7 @@ def truth_panel(image: NDArray[np.uint8], inside: NDArray[np.bool_]) -> Image.Im
     """The part in pale grey with the ground-truth mask (H, W) over it, RGB at the image's size."""
     grey = to_channels(to_channels(image, 1), 3).astype(np.float64)
     pale = 0.5 * grey + 0.5 * 255
-    # Of a large image, which is shown small, the edge grows outwards: a few px would be lost.
+    # Large images are shown small, so the edge is widened outwards: a few px would be lost.
     wide = 2 * (max(inside.shape) // PANEL_SIDES[0])
     edge = ndimage.maximum_filter(inside, 2 * wide + 1) & ~ndimage.binary_erosion(inside)
     pale[inside] = 0.55 * pale[inside] + 0.45 * TRUTH  # the flaw must stay visible
@@ -154,7 +154,7 @@ def truth_panel(image: NDArray[np.uint8], inside: NDArray[np.bool_]) -> Image.Im
 def shrunk_jpeg(picture: Image.Image, most_bytes: int = BUDGET) -> bytes:
     """A picture as JPEG, never enlarged, as large and good as `most_bytes` allow.
 
-    The smallest version is given even where it takes more.
+    If none fits, the smallest version is returned.
     """
     colour = picture.convert("RGB")
     content = b""

@@ -1,4 +1,4 @@
-"""What each error map says alone, beside the fused score: of mask scales, and of texture."""
+"""How well each error map does alone, beside the fused score."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ScaleRow:
 
 
 def scale_table(evaluation: Evaluation) -> list[ScaleRow]:
-    """One row a mask scale; empty when the images' rows do not hold the scales' scores.
+    """One row per error map; empty if the images' rows do not hold the maps' scores.
 
     The scales' scores are in standard deviations of the error on good images, so that they can be
     compared with each other.

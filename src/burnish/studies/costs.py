@@ -53,7 +53,7 @@ def is_finished(task: Task) -> bool:
 
 
 def read_result(task: Task) -> dict[str, Any] | None:
-    """What `cost.json` says; None when it is not there.
+    """The content of `cost.json`; None if it does not exist.
 
     Raises:
         BurnishError: it is damaged or of another format.
@@ -121,7 +121,7 @@ def cost_report(
 
 
 def _rows_of(study: Study, result: Mapping[str, Any]) -> tuple[Row, dict, Row, dict]:
-    """The row that is compared and the one it is compared with, each with what was measured."""
+    """The row that is compared and its reference, each with its measurements."""
     for index, row in enumerate(study.rows):
         reference = study.reference_of(row)
         if reference is not None:

@@ -1,4 +1,4 @@
-"""Cells run one after another or side by side, each in a process of its own."""
+"""Run cells one after another or side by side, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Interrupted(BurnishError):
 
 @dataclass(frozen=True)
 class News:
-    """What became of a task.
+    """Progress of a task.
 
     Attributes:
         title: of the task.
@@ -138,7 +138,7 @@ def _run_task(
             text=True,
             encoding="utf-8",
             env=environment,
-            start_new_session=True,  # ^C is for the study alone, which stops its workers in order
+            start_new_session=True,  # Ctrl-C is for the study alone, which stops its workers
         )
         workers.add(worker)
         assert worker.stdin is not None

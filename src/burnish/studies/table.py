@@ -32,7 +32,7 @@ def quality_report(
     """Tables and sentences from every cell that is finished; a missing one shows as a dash.
 
     Args:
-        facts: what the caller knows of the run; what the cells know of it is added.
+        facts: of the run, from the caller; those from the cells are added.
     """
     results: dict[tuple[str, str, int], dict[str, Any]] = {}
     for cell in cells:
@@ -71,7 +71,7 @@ def figure(results: Results, name: str) -> Values:
 
 
 def over_seeds(seeds: Sequence[int]) -> str:
-    """What a figure with ± is; nothing for one seed."""
+    """The explanation of ± in a caption; empty for one seed."""
     if len(seeds) == 1:
         return ""
     return f"Mean and standard deviation over {len(seeds)} seeds."

@@ -20,7 +20,8 @@ class Batch:
     Attributes:
         images: (B, C, H, W) in [-1, 1], 0 outside the region of interest.
         inside: that region, bool (B, 1, H, W); None: everything counts.
-        scale: index of the mask scale."""
+        scale: index of the mask scale.
+    """
 
     images: Tensor
     inside: Tensor | None

@@ -127,7 +127,8 @@ def _kind(window: Labels, kinds: tuple[str, ...]) -> str:
 class _Slot:
     """Holds the pixels of one frame at a time, as windows are asked for frame by frame.
 
-    Several threads may ask; the lock is held only while a frame is loaded."""
+    Several threads may ask; the lock is held only while a frame is loaded.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
