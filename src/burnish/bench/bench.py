@@ -74,17 +74,9 @@ def run_bench(
                 "not do: --set align=none, or leave --against naive out"
             )
         tell("training: timing steps")
-        trainer = make_trainer(settings, store, work / "timed")
-        training = measure_training(trainer, seconds)
-        del trainer
+        training = measure_training(make_trainer(settings, store, work / "timed"), seconds)
         tell("inspection: a model of one step, calibrated (its speed is that of any other)")
-        short: dict[str, Any] = {**changes, "precision": settings.precision, "steps": 1}
-        short |= {"epochs": None, "minutes": None}
-        detector = Detector.train(
-            good, preset, work / "model",
-            on_stage=lambda stage: None,  # its warnings do not matter for its speed
-            **short,
-        )  # fmt: skip
+        detector = _model_of_one_step(good, preset, settings.precision, changes, work / "model")
         tell("inspection: timing images")
         inspection = measure_inspection(detector, store.paths, seconds)
         naive = None
@@ -102,6 +94,16 @@ def run_bench(
         inspection=inspection,
         naive=naive,
     )
+
+
+def _model_of_one_step(
+    good: Path, preset: str, precision: str, changes: Mapping[str, Any], out: Path
+) -> Detector:
+    """A calibrated model that is trained for one step: it inspects as fast as any other."""
+    short: dict[str, Any] = {**changes, "precision": precision, "steps": 1}
+    short |= {"epochs": None, "minutes": None}
+    # Without a listener its warnings would be logged, and they do not matter for its speed.
+    return Detector.train(good, preset, out, on_stage=lambda stage: None, **short)
 
 
 def bench_models(

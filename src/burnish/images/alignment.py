@@ -220,28 +220,22 @@ def learn_alignment(
     """
     if not looks or sum(look.has_part for look in looks) < NEARLY_ALL * len(looks):
         return None
-    ratio = median(look.size[0] / look.size[1] for look in looks)
-    height, width = (round(WORKING_SIDE * max(1.0, r)) for r in (ratio, 1 / ratio))
+    height, width = _working_size(looks)
     greys = [resize(look.grey, height, width) for look in looks]
     found = [(grey, pose) for grey in greys if (pose := find_pose(grey, True)).found]
     if len(found) < NEARLY_ALL * len(looks):
         return None
     outlines, poses = [silhouette(grey) for grey, _ in found], [pose for _, pose in found]
-    elongation = median(map(_elongation, outlines, poses))
-    turned, ahead = elongation >= ELONGATED, _direction(poses)
+    turned, ahead = median(map(_elongation, outlines, poses)) >= ELONGATED, _direction(poses)
     if turned:
         poses = [p.reversed() if np.dot(ahead, p.features) < 0 else p for p in poses]
     else:
         poses = [replace(pose, along=(1.0, 0.0)) for pose in poses]
-    reach = np.stack(list(map(_reach, outlines, poses)))
-    low, high = reach[:, :2].min(axis=0), reach[:, 2:].max(axis=0)
-    margin = MARGIN * float((high - low).max())
-    low, high = low - margin, high + margin
-    share = float(np.prod(high - low)) / (height * width)
-    places = np.array([[p.x, p.y, *(min(height, width) * a for a in p.along)] for p in poses])
-    if places.std(axis=0).max() < STILL * min(height, width) and share > CLOSE_UP:
-        return None
+    low, high = _extent(outlines, poses)
     length, breadth = map(float, high - low)
+    share = float(np.prod(high - low)) / (height * width)
+    if share > CLOSE_UP and _lie_alike(poses, min(height, width)):
+        return None
     own = median(min(look.size) for look in looks) / min(height, width)  # px per working px
     side = side_for(own * math.sqrt(length * breadth), sides, unit)
     size = (side, side) if square else _view_size(breadth / length, side, unit, least)
@@ -259,6 +253,29 @@ def learn_alignment(
         scale=scale,
         size=size,
     )
+
+
+def _working_size(looks: list[Look]) -> tuple[int, int]:
+    """(height, width) of the median aspect, the shorter side `WORKING_SIDE` px."""
+    ratio = median(look.size[0] / look.size[1] for look in looks)
+    height, width = (round(WORKING_SIDE * max(1.0, r)) for r in (ratio, 1 / ratio))
+    return height, width
+
+
+def _extent(
+    outlines: list[NDArray[np.bool_]], poses: list[Pose]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least and largest (t, u) that any part reaches along and across its axis, plus `MARGIN`."""
+    reach = np.stack(list(map(_reach, outlines, poses)))
+    low, high = reach[:, :2].min(axis=0), reach[:, 2:].max(axis=0)
+    margin = MARGIN * float((high - low).max())
+    return low - margin, high + margin
+
+
+def _lie_alike(poses: list[Pose], side: int) -> bool:
+    """Whether all parts have the same place and direction; `side`: the image's shorter one, px."""
+    places = np.array([[p.x, p.y, *(side * a for a in p.along)] for p in poses])
+    return bool(places.std(axis=0).max() < STILL * side)
 
 
 def _view_size(ratio: float, side: int, unit: int, least: int) -> tuple[int, int]:
