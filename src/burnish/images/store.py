@@ -18,7 +18,8 @@ from PIL import Image
 
 from burnish.drawing import some_of
 from burnish.errors import BurnishError
-from burnish.images.alignment import LOOKED_AT, Alignment, learn_alignment, look_at, side_for
+from burnish.images.alignment import Alignment
+from burnish.images.alignment_learning import LOOKED_AT, learn_alignment, look_at, side_for
 from burnish.images.cache.cache import CachedImages, open_cache
 from burnish.images.cache.index import Layout
 from burnish.images.reader import Header, prepare_picture, read_image
