@@ -84,7 +84,13 @@ def run_step(s: Settings, shape: InputShape, batch: int) -> None:
             )
             discriminator.requires_grad_(False)
         terms = generator_losses(
-            images, painted, bottleneck, encoder, discriminator, s, nullcontext,
+            images,
+            painted,
+            bottleneck,
+            encoder,
+            discriminator,
+            s,
+            nullcontext,
             kept=generator.kept(masks),
-        )  # fmt: skip
+        )
         terms["total"].backward()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -97,13 +98,14 @@ def measure_batches(detector: Detector, file: Path, seconds: float) -> dict[int,
     found = {}
     for size in sizes:
         images = view.repeat(size, 1, 1, 1)
-        spent = best_seconds(
-            lambda images=images: score_batch(scorer, images, mu, sigma).cpu(),  # type: ignore[misc]
-            scorer.device,
-            seconds / len(sizes) / 2,
-        )
+        work = partial(_scores_on_cpu, scorer, images, mu, sigma)
+        spent = best_seconds(work, scorer.device, seconds / len(sizes) / 2)
         found[size] = size / spent
     return found
+
+
+def _scores_on_cpu(scorer: Scorer, images: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    return score_batch(scorer, images, mu, sigma).cpu()
 
 
 def _a_view(detector: Detector, file: Path) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -108,11 +109,7 @@ def products_peak(
             tensors.append(tensor.normal_() if 0 not in strides else tensor.zero_())
         multiply = torch.mm if len(product.left[0]) == 2 else torch.bmm
         with torch.inference_mode():
-            best = _best(
-                lambda tensors=tensors, multiply=multiply: multiply(*tensors),  # type: ignore[misc]
-                device,
-                seconds / len(products),
-            )
+            best = _best(partial(multiply, *tensors), device, seconds / len(products))
         spent += times * best
         flops += times * product.flops
     return flops / spent

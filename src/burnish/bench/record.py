@@ -42,9 +42,13 @@ class Products:
         """From `flops` done in `seconds`, and the two peaks."""
         reached = flops / seconds
         return cls(
-            flops, reached, square_peak, products_peak,
-            share=reached / square_peak, share_of_products=reached / products_peak,
-        )  # fmt: skip
+            flops,
+            reached,
+            square_peak,
+            products_peak,
+            share=reached / square_peak,
+            share_of_products=reached / products_peak,
+        )
 
 
 @dataclass(frozen=True)

@@ -67,12 +67,16 @@ class Check:
             table.setdefault((subject.split, subject.kind), []).append(subject.part)
         order = {"train": 0, "test": 1, "": 2}
         return [
-            {"split": split, "kind": printable(kind), "images": len(parts),
-             "parts": len(set(parts) - {""})}
+            {
+                "split": split,
+                "kind": printable(kind),
+                "images": len(parts),
+                "parts": len(set(parts) - {""}),
+            }
             for (split, kind), parts in sorted(
                 table.items(), key=lambda e: (order[e[0][0]], e[0][1] != "good", e[0][1])
             )
-        ]  # fmt: skip
+        ]
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -122,6 +126,11 @@ def check(
         *find_shortage(data, read, false_alarms, holdout),
     ]
     return Check(
-        data, tuple(by_severity(findings)), contrasts, false_alarms, holdout, len(read),
+        data,
+        tuple(by_severity(findings)),
+        contrasts,
+        false_alarms,
+        holdout,
+        len(read),
         datetime.now(UTC).isoformat(timespec="seconds"),
-    )  # fmt: skip
+    )

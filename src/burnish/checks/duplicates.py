@@ -99,9 +99,11 @@ def _limit(detail_ND: NDArray[np.int8]) -> float:
 
 
 def _correlations(
-    detail_ND: NDArray[np.int8], norms: NDArray[np.float32],
-    rows: NDArray[np.int64], columns: NDArray[np.int64],
-) -> NDArray[np.float32]:  # fmt: skip
+    detail_ND: NDArray[np.int8],
+    norms: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+) -> NDArray[np.float32]:
     found = np.zeros(len(rows), np.float32)
     for start in range(0, len(rows), BLOCK):
         left, right = rows[start : start + BLOCK], columns[start : start + BLOCK]

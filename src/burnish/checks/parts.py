@@ -52,8 +52,10 @@ def _parts_across(images: Sequence[Measured]) -> list[Finding]:
         tuple(name for side in ("train", "test") for name in found[side])
         for found in crossing.values()
     )
-    said = [f"{part} ({len(found['train'])} in train, {len(found['test'])} in test)"
-            for part, found in crossing.items()]  # fmt: skip
+    said = [
+        f"{part} ({len(found['train'])} in train, {len(found['test'])} in test)"
+        for part, found in crossing.items()
+    ]
     tested = sum(len(found["test"]) for found in crossing.values())
     return [
         Finding(

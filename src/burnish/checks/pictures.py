@@ -71,9 +71,7 @@ def histogram(contrast: Contrast) -> Histogram:
     first, second = (_path(share / top) for share in shares)
     label = contrast.about.label
     title = f"{label[0].upper()}{label[1:]}, AUROC {contrast.strength:.3f}"
-    return Histogram(
-        title, number(low), f"{number(high)} {contrast.about.unit}", first, second
-    )  # fmt: skip
+    return Histogram(title, number(low), f"{number(high)} {contrast.about.unit}", first, second)
 
 
 def _range(contrast: Contrast) -> tuple[float, float]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.console import Console
+    from rich.progress import TaskID
 
     from burnish.detection.stages import Stage
 
@@ -47,7 +48,7 @@ def training_progress(console: Console) -> Iterator[Callable[[Stage], None]]:
     )
     last = time.monotonic()
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def on_stage(stage: Stage) -> None:
             nonlocal last
@@ -62,7 +63,7 @@ def training_progress(console: Console) -> Iterator[Callable[[Stage], None]]:
             if stage.event is not None:
                 left = clock(stage.event.seconds_left)
                 note = f"epoch {stage.event.epoch}  {loss_text(stage.event.losses)}  {left} left"
-            bar.update(tasks[stage.name], completed=stage.done, note=note)  # type: ignore[arg-type]
+            bar.update(tasks[stage.name], completed=stage.done, note=note)
             if not (console.is_terminal or stage.message) and time.monotonic() - last > LOG_EVERY:
                 last = time.monotonic()
                 line = f"{STAGES[stage.name]} {100 * stage.done:3.0f} %  {note}".rstrip()

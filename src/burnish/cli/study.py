@@ -143,7 +143,7 @@ def _show_plan(planned: Plan, jobs: int, console: Console) -> None:
         f"{_estimate(planned)}",
         highlight=False,
         soft_wrap=True,
-    )  # fmt: skip
+    )
 
 
 def _estimate(planned: Plan) -> str:
@@ -162,8 +162,12 @@ def _show(report: Report, console: Console) -> None:
     from rich.text import Text
 
     for table in report.tables[: 2 if len(report.tables) > 2 else None]:
-        shown = Table(box=None, padding=(0, 2, 0, 0), title=Text(table.caption, style="bold"),
-                      title_justify="left")  # fmt: skip
+        shown = Table(
+            box=None,
+            padding=(0, 2, 0, 0),
+            title=Text(table.caption, style="bold"),
+            title_justify="left",
+        )
         for index, name in enumerate(table.head):
             width = max((len(row[index]) for row in table.rows), default=0)
             # Heads may wrap, figures may not.

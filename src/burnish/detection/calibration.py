@@ -123,9 +123,7 @@ class Calibration(BaseModel):
                 raise ValueError(f"{name} are not in ascending order")
         if len(self.mu) != len(self.sigma):
             raise ValueError("mu and sigma differ in length")
-        for values, weights in (
-            (self.scores, self.score_weights), (self.peaks, self.peak_weights)
-        ):  # fmt: skip
+        for values, weights in ((self.scores, self.score_weights), (self.peaks, self.peak_weights)):
             if weights is not None and (
                 len(weights) != len(values) or not all(0 < weight <= 1 for weight in weights)
             ):

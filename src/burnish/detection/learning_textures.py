@@ -79,15 +79,27 @@ def _learn_texture(
     for chosen, (mean, deviation) in zip(folds.taught, moments.results(SLACK), strict=True):
         rows = kept.of(folds, chosen)
         yield _texture_model(
-            of, grain, mean, deviation, kept["cells"][rows], kept["pixels"][rows],
-            kept["spots"][rows], scorer,
-        )  # fmt: skip
+            of,
+            grain,
+            mean,
+            deviation,
+            kept["cells"][rows],
+            kept["pixels"][rows],
+            kept["spots"][rows],
+            scorer,
+        )
 
 
 def _texture_model(
-    of: str, grain: float, mean: Tensor, deviation: Tensor, cells: Tensor, pixels: Tensor,
-    spots: Tensor, scorer: Scorer,
-) -> TextureModel:  # fmt: skip
+    of: str,
+    grain: float,
+    mean: Tensor,
+    deviation: Tensor,
+    cells: Tensor,
+    pixels: Tensor,
+    spots: Tensor,
+    scorer: Scorer,
+) -> TextureModel:
     """Of mean and deviation (K, H, W) over all views, and of some their coarse cells
     (N, K, h, w), their descriptors (N, K, n) at some pixels, and the numbers (N, n) of these."""
     size = scorer.shape.height, scorer.shape.width

@@ -158,7 +158,7 @@ def load_model(path: Path) -> Model:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not iterable
     except (OSError, SafetensorError) as error:
         size = os.path.getsize(path)
         raise BurnishError(
@@ -197,9 +197,16 @@ def load_model(path: Path) -> Model:
     except (RuntimeError, KeyError) as error:
         raise BurnishError(f"{path}: weights do not fit the settings in its header") from error
     return Model(
-        generator.eval(), card, position, roi, tuple(textures), tuple(lines), features, whole,
+        generator.eval(),
+        card,
+        position,
+        roi,
+        tuple(textures),
+        tuple(lines),
+        features,
+        whole,
         extremes,
-    )  # fmt: skip
+    )
 
 
 def _instead(folder: Path) -> str:

@@ -113,7 +113,8 @@ def find_unlike(
         beyond = value - known.high if value > known.high else min(value - known.low, 0.0)
         if abs(beyond) > MARGIN * known.step:  # never for NaN
             found.append(
-                Unlike(name, STATISTICS[name].label, value, known.low, known.high,
-                       beyond / known.step)
-            )  # fmt: skip
+                Unlike(
+                    name, STATISTICS[name].label, value, known.low, known.high, beyond / known.step
+                )
+            )
     return tuple(sorted(found, key=lambda unlike: -abs(unlike.by)))

@@ -175,9 +175,13 @@ class Collector:
             return None, printable(str(error))
 
     def _count_pixels(
-        self, image: TestImage, row: ImageRow, result: Result,
-        mask: NDArray[np.bool_] | None, unusable: str,
-    ) -> None:  # fmt: skip
+        self,
+        image: TestImage,
+        row: ImageRow,
+        result: Result,
+        mask: NDArray[np.bool_] | None,
+        unusable: str,
+    ) -> None:
         """Count one image's pixels; `mask` and `unusable` as `_truth` gives them."""
         counter = self.collected.pixels
         assert counter is not None

@@ -208,9 +208,10 @@ class Line:
             return frozenset()
         top = max(known) if self.best == "high" else min(known)
         return frozenset(
-            place for place, value in enumerate(self.values)
+            place
+            for place, value in enumerate(self.values)
             if value is not None and math.isclose(value, top, rel_tol=0, abs_tol=5e-5)
-        )  # fmt: skip
+        )
 
 
 def lines(runs: Sequence[Run]) -> list[Line]:
@@ -259,9 +260,13 @@ def _difference(runs: Sequence[Run]) -> Line:
     ]
     values, intervals = zip((None, None), *pairs, strict=True)
     return Line(
-        "image_auroc_difference", f"AUROC against {runs[0].name}", values, intervals, "",
+        "image_auroc_difference",
+        f"AUROC against {runs[0].name}",
+        values,
+        intervals,
+        "",
         "difference",
-    )  # fmt: skip
+    )
 
 
 def _line(runs: Sequence[Run], key: str, name: str, best: str, form: str = "number") -> Line:

@@ -130,8 +130,9 @@ def shorten(name: str, length: int = 22) -> str:
     return name.replace("$", r"\$")
 
 
-def label_ends(axes: Axes, names: Sequence[str], heights: Sequence[float],
-               colours: Sequence[str]) -> None:  # fmt: skip
+def label_ends(
+    axes: Axes, names: Sequence[str], heights: Sequence[float], colours: Sequence[str]
+) -> None:
     """Name lines at their right ends (`heights`: shares of the axes), where they do not overlap."""
     ends = sorted(zip(heights, names, colours, strict=True))
     placed = spread([height for height, _, _ in ends], 0.075)

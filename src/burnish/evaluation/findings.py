@@ -75,11 +75,19 @@ def on_stress(e: Evaluation) -> str:
         return ""
     sentences = []
     for name, what, nothing, of in (
-        ("false_alarm_rate", "Most false alarms come", "No change raises false alarms",
-         "good parts"),
-        ("escape_rate", "Most defects escape", "No change lets more defects escape",
-         "defective parts"),
-    ):  # fmt: skip
+        (
+            "false_alarm_rate",
+            "Most false alarms come",
+            "No change raises false alarms",
+            "good parts",
+        ),
+        (
+            "escape_rate",
+            "Most defects escape",
+            "No change lets more defects escape",
+            "defective parts",
+        ),
+    ):
         before = getattr(unchanged, name)
         rated = [(getattr(row, name), row) for row in changed if getattr(row, name) is not None]
         if before is None or not rated:

@@ -106,19 +106,57 @@ def choose(evaluation: Evaluation, most: int) -> list[tuple[Choice, int]]:
     shown |= {row.path for row in closest}
     quiet = _spaced([row for row in passed if row.path not in shown], min(most, PASSED))
     return [
-        (Choice("surest", "Surest catches", "Defects with the highest scores, kinds in turn.",
-                "No defect was caught.", tuple(surest)), len(caught)),
-        (Choice("missed", "Missed defects", "Defective parts that would have passed, "
-                "lowest score first.",
-                "No defect was missed.", tuple(missed[:most])), len(missed)),
-        (Choice("false_alarms", "False alarms", "Good parts called defective, highest "
-                "score first.",
-                "No good part was called defective.", tuple(alarms[:most])), len(alarms)),
-        (Choice("closest", "Closest calls", "Scores nearest the threshold, on either side, of "
-                "those not shown above.", "None left.", tuple(closest)), len(rest)),
-        (Choice("passed", "Good parts passed", "From the highest to the lowest score.",
-                "No good part is left to show.", tuple(quiet)), len(passed)),
-    ]  # fmt: skip
+        (
+            Choice(
+                "surest",
+                "Surest catches",
+                "Defects with the highest scores, kinds in turn.",
+                "No defect was caught.",
+                tuple(surest),
+            ),
+            len(caught),
+        ),
+        (
+            Choice(
+                "missed",
+                "Missed defects",
+                "Defective parts that would have passed, lowest score first.",
+                "No defect was missed.",
+                tuple(missed[:most]),
+            ),
+            len(missed),
+        ),
+        (
+            Choice(
+                "false_alarms",
+                "False alarms",
+                "Good parts called defective, highest score first.",
+                "No good part was called defective.",
+                tuple(alarms[:most]),
+            ),
+            len(alarms),
+        ),
+        (
+            Choice(
+                "closest",
+                "Closest calls",
+                "Scores nearest the threshold, on either side, of those not shown above.",
+                "None left.",
+                tuple(closest),
+            ),
+            len(rest),
+        ),
+        (
+            Choice(
+                "passed",
+                "Good parts passed",
+                "From the highest to the lowest score.",
+                "No good part is left to show.",
+                tuple(quiet),
+            ),
+            len(passed),
+        ),
+    ]
 
 
 def make_galleries(

@@ -110,10 +110,12 @@ def image_intervals(
     score, defect = np.asarray(scores, np.float64), np.asarray(is_defect, bool)
     names, part_of = np.unique(np.asarray(parts), return_inverse=True)
     needs = {
-        "image_auroc": (True, True), "average_precision": (True, True),
+        "image_auroc": (True, True),
+        "average_precision": (True, True),
         "f1": (not defect.all(), True),  # without good images it depends on recall alone
-        "recall": (False, True), "escape_rate": (False, True),
-    }  # fmt: skip
+        "recall": (False, True),
+        "escape_rate": (False, True),
+    }
     reasons = _too_few(part_of, defect, needs)
     if len(reasons) == len(needs):
         return {}, reasons

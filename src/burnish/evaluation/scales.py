@@ -47,9 +47,12 @@ def scale_table(evaluation: Evaluation) -> list[ScaleRow]:
     kind_of = np.array([row.kind for row in rows])
     model = evaluation.model
     names = map_names(
-        model.mask_blocks, model.textures, model.lines,
-        features=model.features, whole=model.whole,
-    )  # fmt: skip
+        model.mask_blocks,
+        model.textures,
+        model.lines,
+        features=model.features,
+        whole=model.whole,
+    )
     names = [name.replace("blocks of ", "").replace(" of ", " ") for name in names]
     if len(names) != count:
         names = [f"scale {number}" for number in range(1, count + 1)]

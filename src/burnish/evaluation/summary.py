@@ -69,7 +69,7 @@ def cautions(evaluation: Evaluation) -> list[str]:
         found.append("There are no good test images, so nothing is known of false alarms.")
     if e.false_alarm_interval is not None and (
         e.false_alarm_interval[0] > e.false_alarm_rate_wanted
-    ):  # fmt: skip
+    ):
         found.append(_too_many_false_alarms(e))
     if e.image_auroc is not None and e.image_auroc < WEAK_AUROC:
         found.append(
@@ -77,9 +77,11 @@ def cautions(evaluation: Evaluation) -> list[str]:
             "tossing a coin gives 0.5)."
         )
     trivial = e.best_trivial
-    if trivial is not None and e.image_auroc is not None and (
-        trivial.auroc >= e.image_auroc - AS_GOOD
-    ):  # fmt: skip
+    if (
+        trivial is not None
+        and e.image_auroc is not None
+        and (trivial.auroc >= e.image_auroc - AS_GOOD)
+    ):
         found.append(
             f"{trivial.label[0].upper() + trivial.label[1:]} alone tells defective from good test "
             f"images as well (AUROC {trivial.auroc:.3f}, the model's {e.image_auroc:.3f}): this "

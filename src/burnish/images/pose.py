@@ -118,9 +118,11 @@ def find_pose(grey: NDArray[np.uint8], turned: bool) -> Pose:
     levels = grey[part].astype(_F)
     features = odd_features(dx.astype(_F) - mx, dy.astype(_F) - my, cos, sin, levels)
     return Pose(
-        float(middle[0]), float(middle[1]), (float(cos), float(sin)),
+        float(middle[0]),
+        float(middle[1]),
+        (float(cos), float(sin)),
         features=tuple(map(float, features)),
-    )  # fmt: skip
+    )
 
 
 def _half_angle(a: _F, b: _F) -> tuple[_F, _F]:

@@ -148,9 +148,14 @@ class PatchEmbedding(nn.Module):
     """
 
     def __init__(
-        self, height: int, width_px: int, patch: int, channels: int, width: int,
+        self,
+        height: int,
+        width_px: int,
+        patch: int,
+        channels: int,
+        width: int,
         class_token: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.patch = patch
         self.grid = (height // patch, width_px // patch)

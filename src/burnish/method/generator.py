@@ -87,7 +87,8 @@ class Generator(nn.Module):
         init_weights(self)
         self._dropping(settings)
         nn.init.dirac_(self.smooth.weight)  # start as the identity: nothing to smooth yet
-        nn.init.zeros_(self.smooth.bias)  # type: ignore[arg-type]
+        assert self.smooth.bias is not None
+        nn.init.zeros_(self.smooth.bias)
 
     def _dropping(self, settings: Settings) -> None:
         """Add what hidden_tokens=drop needs: tokens and positions for places the encoder skips."""

@@ -89,8 +89,11 @@ def descriptors(field: Mapping[float, Tensor], grain: float) -> Tensor:
     # The structure tensor: squared slopes down and across, and their product.
     products = [*(band.abs() for band in bands), down.square(), across.square(), down * across]
     *energies, steep, wide, leaning = gaussian_smooth(torch.stack(products), 2 * grain)
-    found = [value for band, energy in zip(bands, energies, strict=True)
-             for value in (band, (energy + ENERGY).log())]  # fmt: skip
+    found = [
+        value
+        for band, energy in zip(bands, energies, strict=True)
+        for value in (band, (energy + ENERGY).log())
+    ]
     found += [(steep + SLOPE).log(), (wide + SLOPE).log(), leaning]
     return torch.stack(found, dim=1)
 

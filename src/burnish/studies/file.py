@@ -243,10 +243,14 @@ def _sentences(error: ValidationError) -> list[str]:
     models: Mapping[Any, type[Strict]] = {"scale": Scale, "row": Row}
     sentences = []
     for problem in error.errors():
-        if problem["type"] == "too_short" and problem["ctx"]["actual_length"] == 0 and any(
-            other["loc"][: len(problem["loc"])] == problem["loc"] and other is not problem
-            for other in error.errors()
-        ):  # fmt: skip
+        if (
+            problem["type"] == "too_short"
+            and problem["ctx"]["actual_length"] == 0
+            and any(
+                other["loc"][: len(problem["loc"])] == problem["loc"] and other is not problem
+                for other in error.errors()
+            )
+        ):
             continue  # this problem only follows from the other: pydantic has dropped that value
         place = [str(p + 1) if isinstance(p, int) else str(p) for p in problem["loc"]]
         where, message = " ".join(place), problem["msg"].removeprefix("Value error, ")

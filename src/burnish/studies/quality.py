@@ -91,9 +91,13 @@ def _point(task: dict[str, Any], epoch: int, tell: Tell) -> dict[str, Any]:
     before = max((e for e in task["points"] if e < epoch), default=0)
     last = task["points"][-1]
     detector = _train(
-        task, folder, tell, task["changes"] | {"epochs": epoch}, before / last,
+        task,
+        folder,
+        tell,
+        task["changes"] | {"epochs": epoch},
+        before / last,
         (epoch - before) / last,
-    )  # fmt: skip
+    )
     evaluation, _ = _test(detector, folder, Path(task["data"]), tell)
     scores = [[row.score, row.is_defect] for row in evaluation.images]
     point = {"epoch": epoch, "steps": detector.card.training["steps"], "scores": scores}

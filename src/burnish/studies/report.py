@@ -130,8 +130,9 @@ def _markdown_table(table: Table) -> str:
 
     rows = [[_plain(cell) for cell in row] for row in table.rows]
     rule = ["---"] + ["---:"] * (len(table.head) - 1)
-    return "\n".join([line([_plain(h) for h in table.head]), f"| {' | '.join(rule)} |",
-                      *map(line, rows)])  # fmt: skip
+    return "\n".join(
+        [line([_plain(h) for h in table.head]), f"| {' | '.join(rule)} |", *map(line, rows)]
+    )
 
 
 def _plain(text: str) -> str:

@@ -127,8 +127,11 @@ def _run_task(
 ) -> str:
     """Returns the problem, or ""."""
     threads = str(task.threads)
-    environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads,
-                                "OPENBLAS_NUM_THREADS": threads}  # fmt: skip
+    environment = os.environ | {
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+    }
     with _open_log(task.folder) as log:
         worker = subprocess.Popen(
             [sys.executable, "-m", "burnish.studies.worker"],

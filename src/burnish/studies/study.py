@@ -85,9 +85,16 @@ def make_plan(
     else:
         cells = plan(study, scale, datasets, use, out)
     return Plan(
-        study, scale_name, scale, tuple(datasets), use, tuple(cells), tuple(tasks), tuple(chosen),
+        study,
+        scale_name,
+        scale,
+        tuple(datasets),
+        use,
+        tuple(cells),
+        tuple(tasks),
+        tuple(chosen),
         out,
-    )  # fmt: skip
+    )
 
 
 def run_study(

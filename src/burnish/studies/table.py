@@ -62,7 +62,7 @@ def quality_report(
         ),
         facts={**facts, **_facts(scale, datasets, results)},
         lines=tuple(_lines(study, cells, results, datasets)),
-    )  # fmt: skip
+    )
 
 
 def figure(results: Results, name: str) -> Values:
@@ -139,8 +139,19 @@ def _call_all(results: Results, dataset: str) -> float | None:
 
 
 def _runs(cells: Sequence[Cell], results: Results) -> Table:
-    head = ("setting", "data set", "seed", "AUROC", "best F1", "F1", "false alarms", "escapes",
-            "train s", "test s", "commit")  # fmt: skip
+    head = (
+        "setting",
+        "data set",
+        "seed",
+        "AUROC",
+        "best F1",
+        "F1",
+        "false alarms",
+        "escapes",
+        "train s",
+        "test s",
+        "commit",
+    )
     rows = []
     for cell in cells:
         result = results.get((cell.label, cell.dataset, cell.seed))
@@ -154,13 +165,16 @@ def _runs(cells: Sequence[Cell], results: Results) -> Table:
         ]
         rows.append(
             (
-                cell.label, cell.dataset, str(cell.seed),
+                cell.label,
+                cell.dataset,
+                str(cell.seed),
                 *("–" if f[n] is None else f"{f[n]:.3f}" for n in ("image_auroc", "best_f1", "f1")),
                 *shares,
-                f"{result['train_seconds']:.0f}", f"{result['evaluate_seconds']:.0f}",
+                f"{result['train_seconds']:.0f}",
+                f"{result['evaluate_seconds']:.0f}",
                 " ".join(result["commits"]),
             )
-        )  # fmt: skip
+        )
     note = "False alarms and escapes are those at the calibrated threshold."
     return Table("Every run", note, head, tuple(rows))
 

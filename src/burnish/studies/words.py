@@ -97,8 +97,10 @@ def sentences(
         difference = sum(ours) / len(ours) - sum(theirs) / len(theirs)
         text = f"{name}: AUROC {signed(difference)}"
         if len(datasets) > 1:
-            parts = [f"{d} {signed(_gap(values, row.label, reference.label, d, seeds))}"
-                     for d in datasets]  # fmt: skip
+            parts = [
+                f"{d} {signed(_gap(values, row.label, reference.label, d, seeds))}"
+                for d in datasets
+            ]
             text += f" on the mean of {len(datasets)} sets ({', '.join(parts)})"
         if MEAN in row.paper and MEAN in reference.paper:
             claimed = row.paper[MEAN][0] - reference.paper[MEAN][0]

@@ -88,7 +88,7 @@ def load_state(
     header = read_header(path)
     progress = Progress(**header["progress"], threads=header.get("threads"))
     with safe_open(path, "pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not iterable
     for name, network in networks.items():
         own = {k.split("/", 1)[1]: v for k, v in tensors.items() if k.startswith(f"{name}/")}
         network.load_state_dict(own)

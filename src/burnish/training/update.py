@@ -49,9 +49,12 @@ class Update:
         if discriminator is not None:
             discriminator.requires_grad_(True)
             terms["discriminator"] = discriminator_step(
-                self.wrapped["discriminator"], self.stepping["adam_d"], images, painted,
+                self.wrapped["discriminator"],
+                self.stepping["adam_d"],
+                images,
+                painted,
                 fabric.backward,
-            )  # fmt: skip
+            )
             discriminator.requires_grad_(False)
         encoder = self.wrapped.get("encoder")
         kept = None if encoder is None else generator.kept(masks)

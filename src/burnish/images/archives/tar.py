@@ -136,6 +136,7 @@ def unpacked(path: Path, file: BinaryIO, length: int, compression: str) -> Binar
     folder = tempfile.gettempdir()
     _check_room(path, folder, length)
     most = min(MAX_TOTAL, max(SMALL, MAX_RATIO * length))
+    # Closed by the caller, or below after an error.
     spool = cast("BinaryIO", tempfile.TemporaryFile(prefix="burnish-"))  # noqa: SIM115
     try:
         _spool(path, _pieces(file, compression), spool, most, folder)

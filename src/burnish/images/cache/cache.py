@@ -110,9 +110,11 @@ def _up_to_date(folder: Path) -> CachedImages | Earlier | None:
         for i, record in zip(suspects, checked, strict=True):
             if record is None:
                 return Earlier(
-                    index.pixels, index.layout, _mapped(folder, index),
+                    index.pixels,
+                    index.layout,
+                    _mapped(folder, index),
                     {record.path: record for record in index.records},
-                )  # fmt: skip
+                )
             index.records[i] = record
         write_index(folder, index)
     return _opened(folder, index)

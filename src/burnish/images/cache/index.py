@@ -77,9 +77,7 @@ class Record:
 
     def having(self, content: Content) -> Record:
         """The record of a file whose content has been read."""
-        return replace(
-            self, stamp=content.stamp, settled=content.settled, content=content.sha256
-        )  # fmt: skip
+        return replace(self, stamp=content.stamp, settled=content.settled, content=content.sha256)
 
     def moved(self, offset: int, content: Content) -> Record:
         """The record of the same file in another state of the entry."""
@@ -93,10 +91,17 @@ class Record:
     def from_row(cls, row: Sequence[Any]) -> Record:
         path, stamp, settled, content, offset, shape, source, is_grey, notes, error = row
         return cls(
-            path, None if stamp is None else Stamp(*stamp), settled, content, offset,
-            None if shape is None else tuple(shape), None if source is None else tuple(source),
-            is_grey, tuple(notes), error,
-        )  # fmt: skip
+            path,
+            None if stamp is None else Stamp(*stamp),
+            settled,
+            content,
+            offset,
+            None if shape is None else tuple(shape),
+            None if source is None else tuple(source),
+            is_grey,
+            tuple(notes),
+            error,
+        )
 
 
 @dataclass(frozen=True)
@@ -138,8 +143,10 @@ def read_index(folder: Path) -> Index | None:
         channels, size = fields["layout"]
         index = Index(
             Layout(channels, None if size is None else (size[0], size[1])),
-            fields["pixels"], fields["size"], [Record.from_row(row) for row in json.loads(rows)],
-        )  # fmt: skip
+            fields["pixels"],
+            fields["size"],
+            [Record.from_row(row) for row in json.loads(rows)],
+        )
         whole = (folder / index.pixels).stat().st_size == index.size
     except (OSError, ValueError, KeyError, TypeError):
         return None

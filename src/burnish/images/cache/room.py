@@ -113,7 +113,7 @@ def locked(root: Path, name: str, wait: bool = True) -> Iterator[bool]:
 
 def hold(folder: Path) -> BinaryIO:
     """Mark an entry as used now, and as in use until the returned file is closed."""
-    file = open(folder / USED, "ab")  # noqa: SIM115
+    file = open(folder / USED, "ab")  # noqa: SIM115 - the caller closes it
     os.utime(file.fileno())
     with suppress(OSError):  # some network file systems have no such locks
         fcntl.flock(file.fileno(), fcntl.LOCK_SH)

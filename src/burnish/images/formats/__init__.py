@@ -30,9 +30,20 @@ def register(format: Format) -> None:
 
 
 for _format in (
-    Folder(), Mvtec(), Mpdd(), Btad(), Visa(), Kolektor(), Kolektor2(), MagneticTile(), Rsdd(),
-    Severstal(), Yolo(), Coco(), Csv(),
-):  # fmt: skip
+    Folder(),
+    Mvtec(),
+    Mpdd(),
+    Btad(),
+    Visa(),
+    Kolektor(),
+    Kolektor2(),
+    MagneticTile(),
+    Rsdd(),
+    Severstal(),
+    Yolo(),
+    Coco(),
+    Csv(),
+):
     register(_format)
 
 

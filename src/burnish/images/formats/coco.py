@@ -73,11 +73,15 @@ class Coco:
             note(f"{len(unused)} images stand in no JSON file and are not used: {some(unused)}")
         frames = (
             Frame(
-                path, without_suffix(PurePosixPath(path).name), partial(source.read, path),
-                partial(one.labels, tuple(kinds)), tuple(kinds), one.side,
+                path,
+                without_suffix(PurePosixPath(path).name),
+                partial(source.read, path),
+                partial(one.labels, tuple(kinds)),
+                tuple(kinds),
+                one.side,
             )
             for path, one in known.items()
-        )  # fmt: skip
+        )
         yield from cut(frames, options.window, note)
 
 
@@ -135,8 +139,10 @@ def _entries(source: Source, name: str, kinds: dict[str, int]) -> list[_Entry]:
                 raise ValueError(f"an annotation has category {mark['category_id']}")
             kind = categories[_key(mark["category_id"])]
             marks[_key(mark["image_id"])].append((kinds[kind], mark))
-        images = [(str(e["file_name"]), _key(e["id"]), (e.get("width"), e.get("height")))
-                  for e in content["images"]]  # fmt: skip
+        images = [
+            (str(e["file_name"]), _key(e["id"]), (e.get("width"), e.get("height")))
+            for e in content["images"]
+        ]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BurnishError(f"{name} is not a COCO file that can be read: {error!r}") from error
     if _in_fractions(mark for of_image in marks.values() for _, mark in of_image):

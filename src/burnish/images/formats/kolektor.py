@@ -70,9 +70,14 @@ class Kolektor2:
 
 
 def labelled(
-    source: Source, name: str, label: str | None, stem: str, kind: str, part: str = "",
+    source: Source,
+    name: str,
+    label: str | None,
+    stem: str,
+    kind: str,
+    part: str = "",
     split: str = "",
-) -> Item:  # fmt: skip
+) -> Item:
     """The image `name`, labelled by its mask: `kind` if anything is marked, else good."""
     if label is None:
         return unusable(name, "it has no label file")

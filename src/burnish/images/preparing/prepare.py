@@ -228,10 +228,18 @@ def _write(
         label, kind = "defect" if image.is_defect else "good", one.path.split("/")[1]
         rows.append(
             ManifestRow(
-                one.path, image.sha256, one.split, label, kind, one.mask, image.part, item.source,
-                image.width, image.height,
+                one.path,
+                image.sha256,
+                one.split,
+                label,
+                kind,
+                one.mask,
+                image.part,
+                item.source,
+                image.width,
+                image.height,
             )
-        )  # fmt: skip
+        )
         on_progress("write", done, len(placed))
     return rows, masks
 
@@ -255,11 +263,13 @@ def _summary(placed: list[Placed], notes: list[str], left_out: dict[str, str]) -
         "test": dict(sorted(tested.items())),
         "masks": sum(bool(one.mask) for one in placed),
         "parts": {
-            "train": len(of[TRAIN]), "test": len(of[TEST]), "both": len(crossing(parts, sides)),
+            "train": len(of[TRAIN]),
+            "test": len(of[TEST]),
+            "both": len(crossing(parts, sides)),
         },
         "notes": notes,
         "left_out": left_out,
-    }  # fmt: skip
+    }
 
 
 def _known(rows: list[ManifestRow]) -> set[str]:

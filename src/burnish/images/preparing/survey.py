@@ -193,9 +193,15 @@ def _look(item: Item, part: str, unmasked: list[str]) -> Found:
         unmasked.append(f"{item.source} (nothing is marked in it)")
     blank = bool((pixels == pixels[0, 0]).all())
     return Found(
-        item, part, hashlib.sha256(data).hexdigest(), mask,
-        _suffix(item.source, header.format), header.width, header.height, blank,
-    )  # fmt: skip
+        item,
+        part,
+        hashlib.sha256(data).hexdigest(),
+        mask,
+        _suffix(item.source, header.format),
+        header.width,
+        header.height,
+        blank,
+    )
 
 
 def _mask(item: Item, height: int, width: int, unmasked: list[str]) -> Mask | None:

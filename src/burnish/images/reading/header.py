@@ -84,7 +84,7 @@ def header_of(image: ImageFile, file: BinaryIO, file_bytes: int) -> Header:
     before = file.tell()
     format, mode, (width, height) = format_of(image), image.mode, image.size
     if format == "TIFF":  # versions of Pillow differ in whether `size` is already turned
-        tags = image.tag_v2  # type: ignore[attr-defined]
+        tags = getattr(image, "tag_v2", {})
         width, height = tags[TIFF_WIDTH], tags[TIFF_LENGTH]
     if _orientation(image, file) in (5, 6, 7, 8):
         width, height = height, width
@@ -147,6 +147,6 @@ def _bits(image: ImageFile, file: BinaryIO, format: str) -> int:
         file.seek(PNG_BITS)
         stored = file.read(1)[0]
     elif format == "TIFF":
-        tag = image.tag_v2.get(TIFF_BITS, 8)  # type: ignore[attr-defined]
+        tag = getattr(image, "tag_v2", {}).get(TIFF_BITS, 8)
         stored = max(tag) if isinstance(tag, tuple) else tag
     return 8 if stored <= 8 else 16 if stored <= 16 else 32

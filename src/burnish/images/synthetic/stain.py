@@ -171,9 +171,17 @@ def _rows(plan: Plan, out: Path) -> list[ManifestRow]:
     def row(source: Source, path: str, split: str, kind: str, mask: str) -> ManifestRow:
         height, width = source.size
         return ManifestRow(
-            path, sha256_of(out / path), split, GOOD if kind == GOOD else "defect", kind, mask,
-            source.part, source.name, width, height,
-        )  # fmt: skip
+            path,
+            sha256_of(out / path),
+            split,
+            GOOD if kind == GOOD else "defect",
+            kind,
+            mask,
+            source.part,
+            source.name,
+            width,
+            height,
+        )
 
     rows = [row(source, plan.place(source), TRAIN, GOOD, "") for source in plan.train]
     for source in plan.held_out:
