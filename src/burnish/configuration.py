@@ -81,7 +81,7 @@ def validate_settings(values: Mapping[str, Any]) -> Settings:
             name = ".".join(str(p) for p in problem["loc"][:1])
             given = f" (given: {problem['input']!r})" if name else ""
             message = problem["msg"].removeprefix("Value error, ")
-            if (name, given) in problems:  # a setting that may be a word or a number
+            if (name, given) in problems:  # pydantic reports each type of a union
                 before = problems[name, given]
                 message = f"{before} or {message.removeprefix('Input should be ')}"
             problems[name, given] = message
@@ -90,8 +90,8 @@ def validate_settings(values: Mapping[str, Any]) -> Settings:
 
 
 def parse_assignments(assignments: list[str]) -> dict[str, Any]:
-    """`["lr=1e-3", "mask_blocks=8,16"]` to values; TOML syntax; bare words and lists are
-    allowed, and null.
+    """Parse `["learning_rate=1e-3", "mask_blocks=8,16"]`: values in TOML syntax, also bare words,
+    lists without brackets, and null.
 
     Raises:
         BurnishError: an item is not of the form key=value.
@@ -110,7 +110,7 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
 
 
 def as_value(value: object) -> str:
-    """How `--set` takes a setting's value: the way back from `parse_assignments`."""
+    """A setting's value as text for `--set`, the inverse of `parse_assignments`."""
     if isinstance(value, tuple | list):
         return ",".join(map(str, value)) or "[]"
     if isinstance(value, bool):

@@ -1,5 +1,8 @@
-"""Some of many, drawn at random and evenly: names in order show views or cameras in turns, so that
-every second or fourth of them may be of one kind alone, and lots or series one after the other."""
+"""Random draws that cover a sorted sequence evenly.
+
+Sorted file names may alternate between views or cameras, so that every second or fourth shows one
+alone; and they list lots or series one after the other.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,9 @@ T = TypeVar("T")
 
 
 def draw(total: int, count: int, seed: int = 0) -> NDArray[np.int64]:
-    """`count` of the numbers below `total` in random order, each once; all if they are fewer.
+    """`count` of the numbers below `total`, each once, in random order; all if there are fewer.
 
-    One of each of `count` runs of neighbours (stratified sampling): names in order show series and
-    lots one after the other too, and each gives its share.
+    Stratified: one number from each of `count` equal ranges, so that every series is represented.
     """
     rng = np.random.default_rng((seed, 3))
     count = min(count, total)
@@ -25,5 +27,5 @@ def draw(total: int, count: int, seed: int = 0) -> NDArray[np.int64]:
 
 
 def some_of(items: Sequence[T], count: int, seed: int = 0) -> list[T]:
-    """`count` items, drawn at random, in the order they lie in; all if they are fewer."""
+    """`count` items drawn at random, in their original order; all if there are fewer."""
     return [items[number] for number in np.sort(draw(len(items), count, seed))]

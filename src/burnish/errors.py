@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read."""
+"""The exception for everything that a user can mend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: write beside, fsync, rename."""
+"""Atomic writes: a file is either complete or unchanged (write beside it, fsync, rename)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def atomic_path(path: str | Path, durable: bool = True) -> Iterator[Path]:
     A crash at any moment leaves the old file (or none), never half a new one.
 
     Args:
-        durable: without it nothing is synced, so only a crash of the process is safe: for many
-            files at a time, by a caller that syncs once and can tell a damaged file.
+        durable: whether to fsync. Without it only a crash of the process is safe, not of the
+            system: for callers that write many files, sync once and can detect a damaged file.
 
     Raises:
         BurnishError: the folder cannot be written to, or the disk is full.
@@ -64,7 +64,7 @@ def atomic_write(path: str | Path, content: str | bytes, durable: bool = True) -
 
 
 def check_writable(path: str | Path) -> None:
-    """Fail before long work, not after it, where `path` cannot be written.
+    """Check that `path` can be written, to fail before long work and not after it.
 
     Raises:
         BurnishError: as `atomic_path`.
@@ -88,10 +88,10 @@ def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[st
     with atomic_path(path) as beside:
         try:
             save_file(tensors, beside, metadata=metadata)
-        except SafetensorError as error:  # what it raises for a full disk is no OSError
+        except SafetensorError as error:  # raised for a full disk, in place of an OSError
             raise OSError(str(error)) from error
 
 
 def printable(text: str) -> str:
-    """Text that UTF-8 can hold: file names on Linux are bytes, and may be anything."""
+    """Escape what UTF-8 cannot encode: file names on Linux are arbitrary bytes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

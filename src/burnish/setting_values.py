@@ -1,4 +1,4 @@
-"""What single settings may be given as, and what of them is refused."""
+"""Validators of single settings: conversions, and refusals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TEXTURE = re.compile("(image|residual):([1-9]|[1-5][0-9]|6[0-4])")
 
 
 def one_or_many(value: Any) -> Any:
-    """A number alone is a list of one; empty text of none."""
+    """A single number becomes a tuple of one; empty text an empty one."""
     return () if value == "" else (value,) if isinstance(value, int) else value
 
 

@@ -205,9 +205,12 @@ class Settings(BaseModel):
         "error maps each (not the paper's; empty: none)",
     )
     texture_factors: int = Field(
-        0, ge=0, le=64, description="how many ways in which good parts differ all over at once are "
+        0,
+        ge=0,
+        le=64,
+        description="how many ways in which good parts differ all over at once are "
         "taken out of the image's texture before each place is compared; 0: none",
-    )  # fmt: skip
+    )
     lines: tuple[Annotated[int, Field(ge=1, le=16)], ...] = Field(
         (),
         description="widths, px, of long thin lines (cracks, scratches) that are looked for in the "

@@ -15,7 +15,8 @@ from burnish import Detector
 from burnish.export.graph import InspectionGraph
 from burnish.export.resampling import down_first
 from burnish.export.turning import find_turn, put_back, turned_view
-from burnish.images.alignment import Alignment, learn_alignment, look_at
+from burnish.images.alignment import Alignment
+from burnish.images.alignment_learning import learn_alignment, look_at
 from burnish.images.reader import read_image, resize
 
 Bolt = Callable[..., NDArray[np.uint8]]

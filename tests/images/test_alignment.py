@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from burnish.images.alignment import Alignment, Look, learn_alignment, look_at, sample
+from burnish.images.alignment import Alignment, sample
+from burnish.images.alignment_learning import Look, learn_alignment, look_at
 from burnish.images.pose import Pose
 from burnish.images.reader import resize
 from burnish.images.synthetic.surfaces import SURFACES, make_surface

@@ -1,6 +1,6 @@
-"""burnish against the plain version of itself, turn by turn in one process.
+"""burnish against a plain version of itself, in turns in one process.
 
-A turn is a few steps or images after one unseen: each side's memory settles anew.
+A turn is a few steps or images after an untimed one, which lets each side's memory settle.
 
 The plain version, benchmarks/naive, is not part of the package: it is found beside a checkout.
 """
@@ -27,9 +27,9 @@ from burnish.training.allocator import freed_memory_kept
 from burnish.training.loop import Trainer
 from burnish.training.process import deterministic
 
-LEAST, TURN, BLOCK = 4, 2, 8  # steps timed at least, steps in a turn, images in a turn
-TIE = 1e-4  # nearer to the threshold than this share of it, rounding decides
-UNKNOWN: dict[str, tuple[object, ...]] = {  # what the plain version does not do
+LEAST, TURN, BLOCK = 4, 2, 8  # least number of timed steps; steps, and images, in a turn
+TIE = 1e-4  # share of the threshold within which rounding may decide the verdict
+SUPPORTED: dict[str, tuple[object, ...]] = {  # values that the plain version knows
     "roi": ("",), "tile": ("full",), "mask_channel": (False,), "features": ("",),
     "align": ("none", "auto"),  # whether "auto" found parts is known when the images are read
 }  # fmt: skip
@@ -41,7 +41,7 @@ def load_plain(settings: Settings) -> ModuleType:
     Raises:
         BurnishError: it is not there, or cannot do what `settings` ask for.
     """
-    for name, known in UNKNOWN.items():
+    for name, known in SUPPORTED.items():
         if getattr(settings, name) not in known:
             raise BurnishError(
                 f"the plain version knows no {name}={getattr(settings, name)}: "
@@ -69,7 +69,7 @@ def race(
     detector: Detector,
     seconds: float,
 ) -> Against:
-    """Steps and images in turns: a drifting clock hits both alike.
+    """Time steps and images in turns, so that a drifting clock affects both alike.
 
     Args:
         trainer: untouched; the plain one starts with its weights.
@@ -125,7 +125,7 @@ def race(
 def _turn(
     step: Callable[[], dict[str, float]], into: list[float], device: torch.device
 ) -> dict[str, float]:
-    """One step unseen, for the memory to settle, and some timed ones; the first one's losses."""
+    """One untimed step, for the memory to settle, and some timed ones; the first one's losses."""
     first = step()
     for _ in range(TURN):
         _timed(step, into, device)

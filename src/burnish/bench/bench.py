@@ -28,7 +28,7 @@ Tell = Callable[[str], None]
 
 @contextmanager
 def threads_of(count: int | None) -> Iterator[int]:
-    """torch with so many threads for the while; None: as many as it takes by itself."""
+    """Set torch's number of threads inside; None leaves it. Yields the number in use."""
     before = torch.get_num_threads()
     if count is not None:
         torch.set_num_threads(count)
@@ -54,7 +54,7 @@ def run_bench(
         data: good images or MVTec AD layout; None: images are made.
         seconds: for each measurement; at least five steps and 20 images are timed however long
             they take.
-        tell: told what is under way.
+        tell: called with what is being done.
 
     Raises:
         BurnishError: settings or data do not fit, or there is no plain version here.
@@ -74,17 +74,9 @@ def run_bench(
                 "not do: --set align=none, or leave --against naive out"
             )
         tell("training: timing steps")
-        trainer = make_trainer(settings, store, work / "timed")
-        training = measure_training(trainer, seconds)
-        del trainer
+        training = measure_training(make_trainer(settings, store, work / "timed"), seconds)
         tell("inspection: a model of one step, calibrated (its speed is that of any other)")
-        short: dict[str, Any] = {**changes, "precision": settings.precision, "steps": 1}
-        short |= {"epochs": None, "minutes": None}
-        detector = Detector.train(
-            good, preset, work / "model",
-            on_stage=lambda stage: None,  # what it would warn of is no matter for its speed
-            **short,
-        )  # fmt: skip
+        detector = _model_of_one_step(good, preset, settings.precision, changes, work / "model")
         tell("inspection: timing images")
         inspection = measure_inspection(detector, store.paths, seconds)
         naive = None
@@ -104,6 +96,16 @@ def run_bench(
     )
 
 
+def _model_of_one_step(
+    good: Path, preset: str, precision: str, changes: Mapping[str, Any], out: Path
+) -> Detector:
+    """A calibrated model that is trained for one step: it inspects as fast as any other."""
+    short: dict[str, Any] = {**changes, "precision": precision, "steps": 1}
+    short |= {"epochs": None, "minutes": None}
+    # Without a listener its warnings would be logged, and they do not matter for its speed.
+    return Detector.train(good, preset, out, on_stage=lambda stage: None, **short)
+
+
 def bench_models(
     models: Sequence[Path],
     data: Path | None,
@@ -115,7 +117,7 @@ def bench_models(
     """Model files side by side on the images of `data`.
 
     Args:
-        left_out: told of each image that cannot be read.
+        left_out: called with the problem of each image that cannot be read.
 
     Raises:
         BurnishError: no data, a model that cannot be read, or no image that can.

@@ -1,4 +1,4 @@
-"""Stopwatches that wait for the device, and what to make of many times."""
+"""Stopwatches that wait for the device, and summaries of many times."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import torch
 
 
 def now(device: torch.device) -> float:
-    """Seconds, once the device has done all it was given."""
+    """The time in seconds, after waiting for the device to finish."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
 class Laps:
-    """Splits a stretch of time into parts that add up to all of it: each mark names what went on
-    since the last one.
+    """Splits a stretch of time into parts that add up to it: a mark names the part since the last.
 
     Attributes:
         rounds: seconds by part, one dict for every `begin`.
@@ -34,7 +33,7 @@ class Laps:
         self._last = now(self.device)
 
     def mark(self, part: str) -> None:
-        """The time since the last mark belongs to `part`."""
+        """Attribute the time since the last mark to `part`."""
         if not self.rounds:
             return
         moment = now(self.device)
@@ -46,7 +45,7 @@ class Laps:
 def typical(rounds: Sequence[dict[str, float]]) -> dict[str, float]:
     """Seconds by part, averaged over the middle half of the rounds by length, so that they add up.
 
-    A shared machine's slow moments count no more than in a median, and parts still add up.
+    Like a median it ignores a shared machine's slow moments, but the parts still add up.
     """
     ordered = sorted(rounds, key=lambda parts: sum(parts.values()))
     quarter = len(ordered) // 4
@@ -63,7 +62,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 def best_seconds(
     work: Callable[[], object], device: torch.device, seconds: float, least: int = 3
 ) -> float:
-    """The shortest time of `work`, tried for about `seconds`, once unseen before."""
+    """The shortest time of `work`, repeated for about `seconds` after an untimed call."""
     work()
     times: list[float] = []
     while len(times) < least or sum(times) < seconds:

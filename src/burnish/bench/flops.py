@@ -27,8 +27,8 @@ class StepCost:
     """One training step, forward and backward.
 
     Attributes:
-        flops: of matrix products and convolutions (2 a multiply-add), the rest being small.
-        discriminator_flops: the part that would go without a discriminator.
+        flops: of matrix products and convolutions (2 per multiply-add); the rest is small.
+        discriminator_flops: the part that training without a discriminator would save.
         tokens: of the discriminator, class token included, before each block's attention and
             after the last block.
     """
@@ -74,7 +74,7 @@ def run_step(s: Settings, shape: InputShape, batch: int) -> None:
         discriminator = Discriminator(s, shape) if s.weight_adversarial else None
         images = torch.empty(batch, shape.channels, shape.height, shape.width)
     masks = complementary_masks(shape.height, shape.width, s.mask_blocks)[0].to("meta")
-    # The fused attention kernels of a CPU are not known to the counter; plain products are.
+    # The counter does not know a CPU's fused attention kernels, but plain products.
     with sdpa_kernel(SDPBackend.MATH):
         painted, bottleneck = generator_pass(generator, images, masks, s.mask_channel)
         if discriminator is not None:
@@ -84,7 +84,13 @@ def run_step(s: Settings, shape: InputShape, batch: int) -> None:
             )
             discriminator.requires_grad_(False)
         terms = generator_losses(
-            images, painted, bottleneck, encoder, discriminator, s, nullcontext,
+            images,
+            painted,
+            bottleneck,
+            encoder,
+            discriminator,
+            s,
+            nullcontext,
             kept=generator.kept(masks),
-        )  # fmt: skip
+        )
         terms["total"].backward()

@@ -1,4 +1,4 @@
-"""Pictures to measure on: made here, or some of the user's, in a folder that goes away again."""
+"""Images to measure on, made here or copied from the user's, in a temporary folder."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ TAKEN = 64  # of the user's, drawn at random
 
 @contextmanager
 def pictures(data: Path | None, settings: Settings) -> Iterator[Path]:
-    """A folder of good images (and nothing else), with the image cache beside it for the while.
+    """Yield a temporary folder of good images only, with the image cache moved beside it.
 
     Raises:
         BurnishError: `data` is no folder of images.
     """
     with tempfile.TemporaryDirectory(prefix="burnish-bench-") as name:
         work = Path(name)
-        # A batch must be whole after a part of the images is held out.
+        # There must be a whole batch left after some images are held out.
         most = MOST_HELD_OUT if settings.holdout == "auto" else settings.holdout
         least = round(settings.batch / (1 - most)) + 2
         good = work / "good"
@@ -41,7 +41,7 @@ def pictures(data: Path | None, settings: Settings) -> Iterator[Path]:
             paths = find_training_images(data)
             good.mkdir()
             for path in some_of(paths, max(TAKEN, least)):
-                shutil.copyfile(path, good / path.name)  # named as before: `part_pattern` reads it
+                shutil.copyfile(path, good / path.name)  # same name: `part_pattern` reads it
         before = os.environ.get(ROOT_VARIABLE)
         os.environ[ROOT_VARIABLE] = str(work / "cache")
         try:

@@ -1,9 +1,10 @@
-"""How long `Detector.inspect` takes, stage by stage, and what larger batches would give."""
+"""Time `Detector.inspect` stage by stage, and the speed that larger batches would have."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -46,7 +47,7 @@ def measure_inspection(
         after = square_peak(device, torch.float32, seconds / 20)
         alone = products_peak(own, device, torch.float32, seconds / 5)
     inference = quantiles["inference"].p50 / 1000
-    if settings.tile != "full":  # inference is of many views; the product's share is of one
+    if settings.tile != "full":  # inference covers many views, the count of products one
         inference = 1 / batches[1]
     return InspectionFigures(
         images=len(stages["total"]),
@@ -97,13 +98,14 @@ def measure_batches(detector: Detector, file: Path, seconds: float) -> dict[int,
     found = {}
     for size in sizes:
         images = view.repeat(size, 1, 1, 1)
-        spent = best_seconds(
-            lambda images=images: score_batch(scorer, images, mu, sigma).cpu(),  # type: ignore[misc]
-            scorer.device,
-            seconds / len(sizes) / 2,
-        )
+        work = partial(_scores_on_cpu, scorer, images, mu, sigma)
+        spent = best_seconds(work, scorer.device, seconds / len(sizes) / 2)
         found[size] = size / spent
     return found
+
+
+def _scores_on_cpu(scorer: Scorer, images: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    return score_batch(scorer, images, mu, sigma).cpu()
 
 
 def _a_view(detector: Detector, file: Path) -> Tensor:
@@ -114,8 +116,8 @@ def _a_view(detector: Detector, file: Path) -> Tensor:
 
 
 def count_inspection(scorer: Scorer, images: Tensor, mu: Tensor, sigma: Tensor) -> int:
-    """FLOPs of judging images (B, C, H, W): of the networks, and of the blurs, textures and lines
-    that they are compared by, as far as these are products or convolutions."""
+    """FLOPs of judging images (B, C, H, W): of all matrix products and convolutions, in networks,
+    blurs, textures and lines."""
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         score_batch(scorer, images, mu, sigma)
     return counter.get_total_flops()
@@ -125,8 +127,8 @@ def count_inspection(scorer: Scorer, images: Tensor, mu: Tensor, sigma: Tensor) 
 def score_batch(scorer: Scorer, images: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
     """Scores (B,) of images (B, C, H, W) in [-1, 1] at once.
 
-    `Scorer` judges one view at a time, so that a score never depends on what else is in the batch;
-    this is what it would be like otherwise. Without a region of interest.
+    For measuring only: `Scorer` judges one view at a time, so that a score never depends on what
+    else is in the batch. Without a region of interest.
     """
     s = scorer.settings
     errors, _, whole = scorer.errors_of(images)

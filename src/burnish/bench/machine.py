@@ -1,4 +1,4 @@
-"""What a figure was measured on."""
+"""The hardware that a figure was measured on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def hardware(device: str, threads: int) -> str:
-    """What a run used: the GPU's name, or the processor's and the threads."""
+    """The name of the GPU, or of the processor with the number of threads."""
     if device.startswith("cuda"):
         import torch
 

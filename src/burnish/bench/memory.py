@@ -1,4 +1,4 @@
-"""Highest memory of this process, or of its GPU, since a moment of one's choice."""
+"""Peak memory of this process, or of its GPU, since a chosen moment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def reset_peak(device: torch.device) -> None:
-    """Let the peak start anew (where the system can: Linux, CUDA)."""
+    """Restart the measurement of the peak, where the system can (Linux, CUDA)."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with suppress(OSError):
@@ -21,7 +21,7 @@ def reset_peak(device: torch.device) -> None:
 
 
 def peak_mib(device: torch.device) -> float:
-    """MiB: of a GPU what tensors took, else the process's highest resident memory.
+    """Peak memory, MiB: of a GPU's tensors, else of the process's resident memory.
 
     On Linux since the last `reset_peak`, elsewhere since the process began.
     """

@@ -44,7 +44,7 @@ def compare_models(
     """Every model judges every image, in turns image by image; the first one is the reference.
 
     Args:
-        left_out: told of each image that cannot be read, or not judged by every model.
+        left_out: called with the problem of each image that not every model can judge.
 
     Raises:
         BurnishError: a model cannot be read, or no image can.

@@ -1,8 +1,8 @@
 """A training step split by part, from outside: hooks on the networks and optimisers of the real
 `Trainer`; nothing of the step is copied or changed.
 
-A hook says what has just ended, so the parts of a step add up to all of it. On a GPU every hook
-waits for the device, which a step that is not timed does not do.
+A hook marks the end of a part, so the parts add up to the whole step. On a GPU every hook waits for
+the device, which an ordinary step does not do.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ features of part and reconstruction; the optimisers' parts hold clipping and ave
 
 @contextmanager
 def step_parts(trainer: Trainer) -> Iterator[Callable[[], dict[str, float]]]:
-    """Gives a function that does one step and returns the seconds of each part; on a GPU the step
-    is not replayed, but launched part by part."""
+    """Yield a function that does one step and returns the seconds of each part. On a GPU the step
+    is not replayed as a graph."""
     laps = Laps(trainer.fabric.device)
     phase = {"generator": False}  # whether D's step is over
     handles: list[Any] = []

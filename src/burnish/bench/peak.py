@@ -1,7 +1,7 @@
-"""What this machine can multiply, measured: one large product, and the very products of a step.
+"""Peak speed of matrix products on this machine: of one large product, and of a step's own.
 
-The large square product is the machine's peak. A step's own products are smaller and of odd shapes,
-so the best they could do is less: `products_peak` is the bound that no rewriting of the rest beats.
+The large square product gives the machine's peak. A step's own products are smaller and of odd
+shapes, so they reach less: `products_peak` is a bound that no optimisation of the rest can exceed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ aten = torch.ops.aten
 PLACES = {aten.mm.default: 0, aten.addmm.default: 1, aten.bmm.default: 0, aten.baddbmm.default: 1}
 SIDES = {"cpu": 2048, "cuda": 8192}
 SMALLEST = 256  # of them
-LEAST = 0.5  # seconds that one of their products may always take
+LEAST = 0.5  # seconds that a single product may always take
 REPEATS = 20  # of a product in a CUDA graph
 
 
@@ -53,7 +54,7 @@ class _Recorder(TorchDispatchMode):
             left, right = args[PLACES[func] : PLACES[func] + 2]
             self.found[Product(_layout(left), _layout(right))] += 1
         else:
-            with self:  # in inference mode operations arrive whole, products and all
+            with self:  # in inference mode, where the dispatcher sees whole operations
                 found = func.decompose(*args, **(kwargs or {}))
             if found is not NotImplemented:
                 return found
@@ -65,9 +66,9 @@ def _layout(tensor: Tensor) -> Layout:
 
 
 def record_products(work: Callable[[], object]) -> Counter[Product]:
-    """Every matrix product that `work` does, with how often; for free on the meta device.
+    """Every matrix product in `work`, with its count; costs nothing on the meta device.
 
-    Attention counts as the plain products that it stands for, not as one fused kernel.
+    Attention counts as the plain products it consists of, not as one fused kernel.
     """
     with sdpa_kernel(SDPBackend.MATH), _Recorder() as recorder:
         work()
@@ -77,8 +78,8 @@ def record_products(work: Callable[[], object]) -> Counter[Product]:
 def square_peak(device: torch.device, kind: torch.dtype, seconds: float) -> float:
     """FLOP/s of a large square product, the best of about `seconds`.
 
-    The side doubles, up to that of `SIDES`, as long as one product of the next would take no longer
-    than that: without hardware for it, bfloat16 takes minutes at full size.
+    The side is doubled, up to the device's of `SIDES`, as long as one product will take no longer
+    than `seconds`: without hardware support bfloat16 takes minutes at full size.
     """
 
     def shortest(side: int, seconds: float) -> float:
@@ -108,19 +109,15 @@ def products_peak(
             tensors.append(tensor.normal_() if 0 not in strides else tensor.zero_())
         multiply = torch.mm if len(product.left[0]) == 2 else torch.bmm
         with torch.inference_mode():
-            best = _best(
-                lambda tensors=tensors, multiply=multiply: multiply(*tensors),  # type: ignore[misc]
-                device,
-                seconds / len(products),
-            )
+            best = _best(partial(multiply, *tensors), device, seconds / len(products))
         spent += times * best
         flops += times * product.flops
     return flops / spent
 
 
 def _best(work: Callable[[], object], device: torch.device, seconds: float) -> float:
-    """The shortest time of `work`; on a GPU of many in one CUDA graph, as launching a small product
-    takes longer than the product."""
+    """The shortest time of `work`; on a GPU, of many repeats in one CUDA graph, as launching a
+    small product takes longer than the product itself."""
     if device.type != "cuda":
         return best_seconds(work, device, seconds)
     work()

@@ -1,4 +1,4 @@
-"""What a bench found, as plain values: for the tables and for --json."""
+"""The results of a bench as plain values, for the tables and for --json."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Machine:
-    """Where it ran. `precision` is that of training; inspection is always float32."""
+    """The machine it ran on. `precision` is that of training; inspection is always float32."""
 
     hardware: str
     device: str
@@ -19,10 +19,10 @@ class Machine:
 
 @dataclass(frozen=True)
 class Products:
-    """Matrix products against what this machine can do, measured in the same run.
+    """Speed of the matrix products, beside the machine's peak measured in the same run.
 
     Attributes:
-        flops: of one step or one inspection, counted (2 a multiply-add).
+        flops: of one step or one inspection, counted (2 per multiply-add).
         reached: FLOP/s, `flops` over the time of the whole step or inference.
         square_peak: FLOP/s of a large square product, same precision and threads.
         products_peak: FLOP/s of the step's own products, each alone.
@@ -39,12 +39,16 @@ class Products:
 
     @classmethod
     def of(cls, flops: int, seconds: float, square_peak: float, products_peak: float) -> Products:
-        """What `flops` in `seconds` come to."""
+        """From `flops` done in `seconds`, and the two peaks."""
         reached = flops / seconds
         return cls(
-            flops, reached, square_peak, products_peak,
-            share=reached / square_peak, share_of_products=reached / products_peak,
-        )  # fmt: skip
+            flops,
+            reached,
+            square_peak,
+            products_peak,
+            share=reached / square_peak,
+            share_of_products=reached / products_peak,
+        )
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class TrainingFigures:
 
 @dataclass(frozen=True)
 class Quantiles:
-    """Milliseconds that half, and 99 of 100, of the images need at most."""
+    """Median and 99 % quantile of the time per image, ms."""
 
     p50: float
     p99: float
@@ -85,7 +89,7 @@ class Quantiles:
 
 @dataclass(frozen=True)
 class InspectionFigures:
-    """Judging images from files, one at a time, and what larger batches would give.
+    """Inspection of files, one at a time, and the speed that larger batches would have.
 
     Attributes:
         images: judged; `files` different ones, over and over.
@@ -135,7 +139,7 @@ class FormatFigures:
     """One model file beside others, on the same images in turns.
 
     Attributes:
-        device: that it ran on: exported models run on the processor, whatever the others do.
+        device: the one it ran on; exported models always run on the processor.
         score_difference: largest, from the first model's scores.
         verdicts_differ: images that the first model judges differently.
         image_auroc: on the data's test images; None without both kinds.
@@ -154,7 +158,7 @@ class FormatFigures:
 
 @dataclass(frozen=True)
 class Bench:
-    """Everything; what was not asked for is None or empty."""
+    """All results; those not asked for are None or empty."""
 
     command: str
     preset: str

@@ -1,4 +1,4 @@
-"""How long the steps of the real `Trainer` take, and what share of the machine that is."""
+"""Time the steps of the real `Trainer`, and their share of the machine's peak."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from burnish.training.process import deterministic
 from burnish.training.replay import WARM_UP as CALLS_BEFORE_REPLAY
 from burnish.training.samples import Samples
 
-WARM_UP, LEAST = 2, 5  # steps not counted, and steps counted at least
+WARM_UP, LEAST = 2, 5  # untimed steps, and least number of timed ones
 REPLAYED = "whole"
 
 
@@ -43,8 +43,8 @@ def make_trainer(settings: Settings, store: ImageStore, folder: Path) -> Trainer
 def measure_training(trainer: Trainer, seconds: float) -> TrainingFigures:
     """Time steps for about `seconds`, at least five.
 
-    The peak is measured before and after and the higher figure counts: a machine whose clock rises
-    must not flatter the share.
+    The peak is measured before and after, and the higher one counts: a clock that rises meanwhile
+    must not inflate the share.
     """
     s, device = trainer.settings, trainer.fabric.device
     shape, kind = InputShape(*trainer.samples.shape), training_type(s)
@@ -91,7 +91,7 @@ def measure_training(trainer: Trainer, seconds: float) -> TrainingFigures:
 def _rounds(
     step: Callable[[], dict[str, float]], unseen: int, seconds: float
 ) -> list[dict[str, float]]:
-    """Seconds by part of the steps of about `seconds`, at least five, after some unseen ones."""
+    """Seconds by part of each step, for about `seconds` and at least five, after the warm-up."""
     for _ in range(unseen):
         step()
     rounds: list[dict[str, float]] = []
@@ -102,5 +102,5 @@ def _rounds(
 
 
 def training_type(settings: Settings) -> torch.dtype:
-    """What training multiplies in."""
+    """The dtype of training's products."""
     return torch.bfloat16 if training_precision(settings) == "bf16-mixed" else torch.float32

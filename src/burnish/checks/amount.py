@@ -1,4 +1,4 @@
-"""Findings about how much there is: enough good images for the false-alarm rate asked for?"""
+"""Findings about the amount of data: are there enough good images for the false-alarm rate?"""
 
 from __future__ import annotations
 
@@ -54,8 +54,14 @@ def _hold_out(
     try:
         held_images = split_by_part(parts, holdout, seed=0)[1]
     except BurnishError as error:
-        return [Finding("one-part", "error", "All good images are of one part",
-                        f"{str(error)[0].upper()}{str(error)[1:]}.")]  # fmt: skip
+        return [
+            Finding(
+                "one-part",
+                "error",
+                "All good images are of one part",
+                f"{str(error)[0].upper()}{str(error)[1:]}.",
+            )
+        ]
     held = len({parts[i] for i in held_images})  # images of one part count once
     needed = math.ceil(1 / false_alarms - 1e-9) - 1
     if held >= needed:
@@ -76,10 +82,15 @@ def _hold_out(
             f"Take about {math.ceil(needed / share):,} good {unit}s, hold out more "
             "(--holdout, and --set holdout=... when training), or accept more false alarms "
             "(--false-alarms).",
-            figures={"good_images": len(good), "held_out": held, "needed": needed,
-                     "promised": round(1 / (held + 1), 6), "asked": false_alarms},
+            figures={
+                "good_images": len(good),
+                "held_out": held,
+                "needed": needed,
+                "promised": round(1 / (held + 1), 6),
+                "asked": false_alarms,
+            },
         )
-    ]  # fmt: skip
+    ]
 
 
 def _test_side(data: DataSet, images: Sequence[Measured], false_alarms: float) -> list[Finding]:
@@ -87,8 +98,14 @@ def _test_side(data: DataSet, images: Sequence[Measured], false_alarms: float) -
     good = sum(not image.subject.is_defect for image in tested)
     defects = len(tested) - good
     if not tested or (data.is_split and not good and not defects):
-        return [_note("no-test-images", "No test images", "There are no test images: shortcuts and "
-                      "shift were not looked for, and nothing can be evaluated.")]  # fmt: skip
+        return [
+            _note(
+                "no-test-images",
+                "No test images",
+                "There are no test images: shortcuts and "
+                "shift were not looked for, and nothing can be evaluated.",
+            )
+        ]
     said = []
     if good < 1 / false_alarms:
         said.append(
@@ -104,8 +121,9 @@ def _test_side(data: DataSet, images: Sequence[Measured], false_alarms: float) -
     if not said:
         return []
     message = f"To test with, {'; '.join(said)}."
-    return [_note("small-test", "Few images to test with", message,
-                  {"good": good, "defects": defects})]  # fmt: skip
+    return [
+        _note("small-test", "Few images to test with", message, {"good": good, "defects": defects})
+    ]
 
 
 def _note(code: str, title: str, message: str, figures: dict[str, int] | None = None) -> Finding:

@@ -1,4 +1,4 @@
-"""The whole check: find the images, measure them in one pass, judge, and say it."""
+"""Check a data set: measure its images in one pass, and collect the findings."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from burnish.settings import Holdout
 
 @dataclass(frozen=True)
 class Check:
-    """What a check gave.
+    """The result of a check.
 
     Attributes:
         data: the data set.
         findings: errors first, then warnings, then notes.
-        contrasts: every statistic's AUROC, those that tell nothing too.
+        contrasts: every statistic's AUROC, whether it tells anything or not.
         false_alarms, holdout: what was asked for.
         read: number of images that could be read.
         created: time of the check, UTC, ISO 8601.
@@ -69,12 +69,16 @@ class Check:
             table.setdefault((subject.split, subject.kind), []).append(subject.part)
         order = {"train": 0, "test": 1, "": 2}
         return [
-            {"split": split, "kind": printable(kind), "images": len(parts),
-             "parts": len(set(parts) - {""})}
+            {
+                "split": split,
+                "kind": printable(kind),
+                "images": len(parts),
+                "parts": len(set(parts) - {""}),
+            }
             for (split, kind), parts in sorted(
                 table.items(), key=lambda e: (order[e[0][0]], e[0][1] != "good", e[0][1])
             )
-        ]  # fmt: skip
+        ]
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -131,7 +135,7 @@ def check(
         data: from `burnish.checks.sources.open_data`, still open.
         false_alarms: wanted share of good parts called defective, in (0, 1).
         holdout: share of good images that training would hold out, in (0, 1), or "auto".
-        on_image: called with how many images are done, and how many there are.
+        on_image: called with (images done, images in all).
     """
     images = list(measure_all(data.subjects, on_image))
     read = [image for image in images if not image.problem]
@@ -147,6 +151,11 @@ def check(
         *find_shortage(data, read, false_alarms, holdout),
     ]
     return Check(
-        data, tuple(by_severity(findings)), contrasts, false_alarms, holdout, len(read),
+        data,
+        tuple(by_severity(findings)),
+        contrasts,
+        false_alarms,
+        holdout,
+        len(read),
         datetime.now(UTC).isoformat(timespec="seconds"),
-    )  # fmt: skip
+    )

@@ -34,8 +34,9 @@ def find_copies(images: Sequence[Measured]) -> list[Finding]:
             np.stack([images[i].hash for i in alone]),
             np.stack([images[i].detail.ravel() for i in alone]),
         )
-        pairs = [NearPair(alone[p.first], alone[p.second], p.correlation, p.distance)
-                 for p in pairs]  # fmt: skip
+        pairs = [
+            NearPair(alone[p.first], alone[p.second], p.correlation, p.distance) for p in pairs
+        ]
         findings += _near(images, pairs, limit)
     return findings
 
@@ -58,9 +59,11 @@ def _exact(images: Sequence[Measured], groups: Sequence[Sequence[int]]) -> list[
     named = tuple(_names(images, group) for group in groups)
     repeats = sum(len(group) - 1 for group in groups)
     alike = sum(len({images[index].sha256 for index in group}) == 1 for group in groups)
-    packing = "" if alike == len(groups) else (
-        f" In {counted(len(groups) - alike, 'group')} the files differ, the pixels do not."
-    )  # fmt: skip
+    packing = (
+        ""
+        if alike == len(groups)
+        else (f" In {counted(len(groups) - alike, 'group')} the files differ, the pixels do not.")
+    )
     return [
         Finding(
             "duplicates",
@@ -79,7 +82,7 @@ def _exact(images: Sequence[Measured], groups: Sequence[Sequence[int]]) -> list[
 
 
 def repetitions(images: Sequence[Measured], groups: Sequence[Sequence[int]]) -> str:
-    """What repeats what, part by part where whole parts do: `kos26 repeats kos01 (8 images)`."""
+    """The repetitions in words, by part if whole parts repeat: `kos26 repeats kos01 (8 images)`."""
     parts: Counter[tuple[str, str]] = Counter()
     single: list[str] = []
     for group in groups:
@@ -123,9 +126,10 @@ def _conflicting_labels(
     if disputed:
         findings.append(_disputed(images, disputed, "error", "good and defective"))
     kinds = [
-        group for group in groups
+        group
+        for group in groups
         if group not in disputed and len({images[i].subject.kind for i in group}) > 1
-    ]  # fmt: skip
+    ]
     if kinds:
         findings.append(_disputed(images, kinds, "warning", "different kinds of defect"))
     return findings
@@ -216,13 +220,21 @@ def _matters(images: Sequence[Measured], pair: NearPair) -> bool:
 
 
 def _pairs(
-    images: Sequence[Measured], pairs: Sequence[NearPair], severity: Severity, rule: str,
-    extra: str, advice: str, limit: float,
-) -> Finding:  # fmt: skip
+    images: Sequence[Measured],
+    pairs: Sequence[NearPair],
+    severity: Severity,
+    rule: str,
+    extra: str,
+    advice: str,
+    limit: float,
+) -> Finding:
     named = tuple((images[p.first].name, images[p.second].name) for p in pairs)
     parts = Counter((images[p.second].subject.part, images[p.first].subject.part) for p in pairs)
-    whole = [f"{b} and {a} ({counted(n, 'pair')})" for (b, a), n in parts.most_common()
-             if n > 1 and a and b and a != b]  # fmt: skip
+    whole = [
+        f"{b} and {a} ({counted(n, 'pair')})"
+        for (b, a), n in parts.most_common()
+        if n > 1 and a and b and a != b
+    ]
     single = [
         " and ".join(group)
         for group, p in zip(named, pairs, strict=True)

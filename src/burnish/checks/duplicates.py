@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_DISTANCE = 64  # of 256 bits
-LEAST, MOST = 0.90, 0.96  # correlation of fine structure that is asked for
-CLOSER = 3.0  # times as close as the nearest neighbour usually is
-SAMPLE = 500  # images whose nearest neighbours show what is usual
+LEAST, MOST = 0.90, 0.96  # bounds of the correlation of fine structure that makes a copy
+CLOSER = 3.0  # a copy is so many times as close as nearest neighbours usually are
+SAMPLE = 500  # images whose nearest neighbours say what is usual
 BLOCK = 1024
 EVERY, SLACK = 17, 0.35  # a first look at one pixel of 17 is off by 0.06 or so
 
@@ -99,9 +99,11 @@ def _limit(detail_ND: NDArray[np.int8]) -> float:
 
 
 def _correlations(
-    detail_ND: NDArray[np.int8], norms: NDArray[np.float32],
-    rows: NDArray[np.int64], columns: NDArray[np.int64],
-) -> NDArray[np.float32]:  # fmt: skip
+    detail_ND: NDArray[np.int8],
+    norms: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+) -> NDArray[np.float32]:
     found = np.zeros(len(rows), np.float32)
     for start in range(0, len(rows), BLOCK):
         left, right = rows[start : start + BLOCK], columns[start : start + BLOCK]

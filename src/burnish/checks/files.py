@@ -28,26 +28,42 @@ def find_file_problems(data: DataSet, images: Sequence[Measured]) -> list[Findin
         *_good_as_defects(data),
         *_unseen(data),
         *_differing(
-            read, "modes", "warning", "Grey and colour mixed", _mode,
+            read,
+            "modes",
+            "warning",
+            "Grey and colour mixed",
+            _mode,
             "Convert all to one: what is grey in one group and colour in another is told apart by "
             "that alone.",
         ),
         *_differing(
-            read, "bit-depths", "warning", "Bit depths that differ", _bits,
+            read,
+            "bit-depths",
+            "warning",
+            "Bit depths that differ",
+            _bits,
             "Take all with one setting of the camera.",
         ),
         *_differing(
-            read, "formats", "note", "File formats that differ", _format,
+            read,
+            "formats",
+            "note",
+            "File formats that differ",
+            _format,
             "JPEG leaves traces that a model can see: use one format for all.",
         ),
         *_differing(
-            read, "sizes", "note", "Image sizes that differ", _size,
+            read,
+            "sizes",
+            "note",
+            "Image sizes that differ",
+            _size,
             "Every image is brought to one size for the model: choose it, or tiles, with that in "
             "mind.",
         ),
         *_pages(read),
         *_dim(read),
-    ]  # fmt: skip
+    ]
 
 
 def _unreadable(images: Sequence[Measured]) -> list[Finding]:
@@ -178,9 +194,13 @@ def _unseen(data: DataSet) -> list[Finding]:
 
 
 def _differing(
-    read: Sequence[Measured], code: str, severity: Severity, title: str,
-    value_of: Callable[[Header], str], advice: str,
-) -> list[Finding]:  # fmt: skip
+    read: Sequence[Measured],
+    code: str,
+    severity: Severity,
+    title: str,
+    value_of: Callable[[Header], str],
+    advice: str,
+) -> list[Finding]:
     values = Counter(value_of(image.header) for image in read if image.header is not None)
     if len(values) < 2:
         return []
@@ -233,15 +253,17 @@ def _dim(read: Sequence[Measured]) -> list[Finding]:
     return [
         *_dim_of(
             [image for image, mode in deep if mode != "F"],
-            "16-bit images that use few of their bits", "with 16 bits",
+            "16-bit images that use few of their bits",
+            "with 16 bits",
             "only the upper 8 bits are read",
         ),
         *_dim_of(
             [image for image, mode in deep if mode == "F"],
-            "Floating-point images that use little of their range", "in floating point",
+            "Floating-point images that use little of their range",
+            "in floating point",
             "a value of 1 is white",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _dim_of(deep: Sequence[Measured], title: str, which: str, why: str) -> list[Finding]:

@@ -45,10 +45,12 @@ def find_outliers(images: Sequence[Measured]) -> list[Finding]:
             )
         )
     good = [
-        image for image in images
-        if not image.subject.is_defect and image.subject.split != "test"
+        image
+        for image in images
+        if not image.subject.is_defect
+        and image.subject.split != "test"
         and image.statistics["spread"] > 0
-    ]  # fmt: skip
+    ]
     if len(good) < LEAST_IMAGES:
         return findings
     for code, name, words in (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from burnish.checks.finding import Finding, counted, some
+from burnish.checks.finding import Finding, Severity, counted, some
 from burnish.checks.measure import Measured
 from burnish.checks.subject import DataSet
 from burnish.images.dataset import MASK_NAMING
@@ -22,42 +22,52 @@ def find_mask_problems(data: DataSet, images: Sequence[Measured]) -> list[Findin
     good = [image for image in images if not image.subject.is_defect]
     findings = [
         _finding(
-            "mask-unreadable", "error", "Masks that cannot be read",
+            "mask-unreadable",
+            "error",
+            "Masks that cannot be read",
             "{n} that cannot be read: {problems}.",
             "Replace the file; until then the defect counts as without a mask.",
             [image for image in images if image.mask_problem],
         ),
         _finding(
-            "mask-size", "error", "Masks of another size than their image",
+            "mask-size",
+            "error",
+            "Masks of another size than their image",
             "{n} of another size: {sizes}.",
             "Draw them on the image as it is; resizing a mask moves its edges.",
             [image for image in images if _sizes_differ(image)],
         ),
         _finding(
-            "mask-on-good", "error", "Good images with a mask that marks something",
+            "mask-on-good",
+            "error",
+            "Good images with a mask that marks something",
             "{n} of good images with something marked: {names}.",
             "Either the image is defective and lies in the wrong folder, or the mask is wrong.",
             [image for image in good if image.mask is not None and image.mask.marked],
         ),
         _finding(
-            "mask-empty", "warning", "Defects with an empty mask",
+            "mask-empty",
+            "warning",
+            "Defects with an empty mask",
             "{n} of defective images with nothing marked: {names}.",
             "Mark the defect, or remove the file: then the image counts as without a mask, not "
             "as one where nothing is wrong.",
             [image for image in defects if image.mask is not None and not image.mask.marked],
         ),
         _finding(
-            "mask-inverted", _if_usual(defects), "Masks that cover nearly all of the image",
+            "mask-inverted",
+            _if_usual(defects),
+            "Masks that cover nearly all of the image",
             f"{{n}} of defective images with over {MOST_OF_IMAGE:.0%} marked: {{names}}.",
             "Look whether black and white are exchanged: what is not 0 is the defect.",
             [image for image in defects if _covers_most(image)],
         ),
-    ]  # fmt: skip
+    ]
     return [f for f in findings if f is not None] + _missing(defects) + _lone(data)
 
 
 def _finding(
-    code: str, severity: str, title: str, message: str, advice: str, images: Sequence[Measured]
+    code: str, severity: Severity, title: str, message: str, advice: str, images: Sequence[Measured]
 ) -> Finding | None:
     if not images:
         return None
@@ -68,9 +78,14 @@ def _finding(
         sizes=some([_sizes(image) for image in images if image.mask is not None]),
     )
     return Finding(
-        code, severity, title, text, advice,  # type: ignore[arg-type]
-        tuple(image.name for image in images), figures={"images": len(images)},
-    )  # fmt: skip
+        code,
+        severity,
+        title,
+        text,
+        advice,
+        tuple(image.name for image in images),
+        figures={"images": len(images)},
+    )
 
 
 def _missing(defects: Sequence[Measured]) -> list[Finding]:
@@ -78,10 +93,14 @@ def _missing(defects: Sequence[Measured]) -> list[Finding]:
     if not bare:
         return []
     none = len(bare) == len(defects)
-    which = "No defective image has" if none else (
-        f"{len(bare):,} of {counted(len(defects), 'defective image')} "
-        f"{'has' if len(bare) == 1 else 'have'} no"
-    )  # fmt: skip
+    which = (
+        "No defective image has"
+        if none
+        else (
+            f"{len(bare):,} of {counted(len(defects), 'defective image')} "
+            f"{'has' if len(bare) == 1 else 'have'} no"
+        )
+    )
     return [
         Finding(
             "mask-missing",
@@ -113,7 +132,7 @@ def _lone(data: DataSet) -> list[Finding]:
     ]
 
 
-def _if_usual(defects: Sequence[Measured]) -> str:
+def _if_usual(defects: Sequence[Measured]) -> Severity:
     """One defect may well cover its image; most of them do not."""
     return "warning" if 2 * sum(map(_covers_most, defects)) > len(defects) else "note"
 

@@ -26,7 +26,7 @@ HASH_SIDE = 16  # of the perceptual hash, bits a side
 DETAIL_SIDE = 64  # px
 DETAIL_SIGMA = 1.0  # px, of the blur that is taken away
 CUT = 3.0  # robust standard deviations
-LEAST_DETAIL = 0.3  # grey levels; less is taken for rounding
+LEAST_DETAIL = 0.3  # grey levels; less counts as rounding
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class MaskFacts:
 
 @dataclass(frozen=True)
 class Measured:
-    """What is kept of an image.
+    """The measurements of an image, which are kept in place of its pixels.
 
     Attributes:
         subject: the image.
@@ -81,7 +81,7 @@ def measure_all(
     """Measure images in threads, in order; a few are in memory at a time.
 
     Args:
-        on_image: called with how many are done, and how many there are.
+        on_image: called with (images done, images in all).
     """
     workers = min(os.cpu_count() or 1, 8)
     waiting: deque[Future[Measured]] = deque()
@@ -139,11 +139,11 @@ def perceptual_hash(grey: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def fine_structure(grey: NDArray[np.uint8]) -> NDArray[np.int8]:
-    """What remains of an image at 64 x 64 px when its blurred self is taken away.
+    """The image at 64 x 64 px less its blurred version: int8 (64, 64).
 
-    Parts of one kind look alike in the large; scratches, grain and the exact place of every edge
-    are of one picture. Cut off at 3 robust standard deviations, so that a stain on a copy does not
-    outweigh all else; scaled so that a range of 6 becomes 127; all zero for a flat image.
+    Parts of one kind look alike at large scale, but scratches, grain and the exact place of every
+    edge are unique to one picture. Clipped at 3 robust standard deviations, so that a stain on a
+    copy does not outweigh the rest; scaled so that the range of 6 becomes 127; 0 for a flat image.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -169,7 +169,7 @@ def _digest(array: NDArray[np.uint8] | NDArray[np.bool_]) -> str:
 
 
 def _check_suffix(subject: Subject, header: Header) -> None:
-    """As the reader does for a file on disk, so that what training would refuse is told here."""
+    """As the reader does for files on disk, so that a file that training refuses is reported."""
     claimed = next((f for f, known in SUFFIXES_OF.items() if subject.suffix in known), "")
     if claimed and claimed != header.format:
         raise BurnishError(

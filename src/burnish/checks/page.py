@@ -22,7 +22,7 @@ from burnish.images.reader import read_image_bytes
 
 MOST = {"error": 60, "warning": 60, "note": 12}  # groups, or single images, shown a finding
 SIDE_BY_SIDE = 8  # copies of one image, or images of one part
-TYPICAL = 4  # images shown of each group that a statistic tells apart
+TYPICAL = 4  # images shown of each of the two groups that a statistic tells apart
 HISTOGRAMS = 4
 TELLING = ("shortcut", "shift", "easy-defects", "file-size")
 
@@ -77,7 +77,7 @@ def write_page(check: Check, out: str | Path) -> Path:
     subjects = {subject.name: subject for subject in check.data.subjects}
     environment = Environment(
         loader=PackageLoader("burnish.checks", "templates"),
-        autoescape=True,  # file names are strangers' text
+        autoescape=True,  # file names come from outside
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -160,7 +160,7 @@ def _picture(subject: Subject, with_mask: bool) -> Picture:
 
 
 def _statistics(check: Check) -> list[tuple[Contrast | None, Contrast | None]]:
-    """Shortcut and shift of every statistic side by side; empty where neither could be judged."""
+    """Shortcut and shift of every statistic side by side; empty if neither could be computed."""
     shift = {contrast.name: contrast for contrast in check.contrasts.shift}
     shortcut = {contrast.name: contrast for contrast in check.contrasts.shortcut}
     return [(shortcut.get(name), shift.get(name)) for name in dict.fromkeys((*shortcut, *shift))]

@@ -13,7 +13,7 @@ SHOWN = 5
 
 
 def find_part_problems(data: DataSet, images: Sequence[Measured]) -> list[Finding]:
-    """Parts on both sides of a split, or that no two images are known to share one.
+    """Find parts on both sides of a split, and data in which every image is a part of its own.
 
     Args:
         images: those that could be read.
@@ -52,8 +52,10 @@ def _parts_across(images: Sequence[Measured]) -> list[Finding]:
         tuple(name for side in ("train", "test") for name in found[side])
         for found in crossing.values()
     )
-    said = [f"{part} ({len(found['train'])} in train, {len(found['test'])} in test)"
-            for part, found in crossing.items()]  # fmt: skip
+    said = [
+        f"{part} ({len(found['train'])} in train, {len(found['test'])} in test)"
+        for part, found in crossing.items()
+    ]
     tested = sum(len(found["test"]) for found in crossing.values())
     return [
         Finding(

@@ -1,4 +1,4 @@
-"""Pictures for the page: thumbnails, mask outlines and histograms, small enough to carry along."""
+"""Pictures for the page: thumbnails, mask outlines and histograms, small enough to embed."""
 
 from __future__ import annotations
 
@@ -71,13 +71,11 @@ def histogram(contrast: Contrast) -> Histogram:
     first, second = (_path(share / top) for share in shares)
     label = contrast.about.label
     title = f"{label[0].upper()}{label[1:]}, AUROC {contrast.strength:.3f}"
-    return Histogram(
-        title, number(low), f"{number(high)} {contrast.about.unit}", first, second
-    )  # fmt: skip
+    return Histogram(title, number(low), f"{number(high)} {contrast.about.unit}", first, second)
 
 
 def _range(contrast: Contrast) -> tuple[float, float]:
-    """From the least to the largest value, lone ones at 40 times the usual spread cut off."""
+    """The range of the values, without outliers beyond 40 times the usual spread."""
     values = np.concatenate((contrast.first, contrast.second))
     low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
     reach = 4 * max(float(high - low), 1e-9)
@@ -95,7 +93,7 @@ def _path(heights: NDArray[np.float64]) -> str:
 
 
 def _reduced(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Made small so that a marked pixel never vanishes."""
+    """Shrink a mask such that no marked pixel vanishes."""
     if size == mask.shape[::-1]:
         return mask
     wide = Image.fromarray(mask.astype(np.uint8) * 255).convert("F")

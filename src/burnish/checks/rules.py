@@ -1,4 +1,4 @@
-"""How a check judges, in words: said on the page, so that nobody has to guess."""
+"""The rules of a check in words, as the page explains them."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from burnish.images.reader import Header
 from burnish.images.statistics import STATISTICS, Statistic, auroc, bytes_follow_pixels
 
 TELLS = 0.8  # AUROC, in either direction
-CHANCE = 0.05  # of any statistic telling two groups of this size apart that are alike
+CHANCE = 0.05  # chance that any statistic separates two groups of this size that are alike
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,10 @@ class Contrast:
     """How well one statistic tells two groups of images apart.
 
     Attributes:
-        name: of the statistic; `about`: what it is.
-        first, second: values of the groups, one an image; `names`: of the images of both.
+        name: of the statistic.
+        about: its description.
+        first, second: values of the groups, one per image.
+        names: of the images of both.
         auroc: chance that a value of `second` exceeds one of `first`, in [0, 1].
         outside: the same with masked pixels left out of `second`, where it has masks; None where
             there is none.
@@ -55,7 +57,7 @@ class Contrast:
 
     @property
     def by_the_defect(self) -> bool:
-        """Whether it is the marked pixels that tell, not the rest of the image."""
+        """Whether the difference lies in the marked pixels, not in the rest of the image."""
         return self.outside is not None and max(self.outside, 1 - self.outside) <= TELLS
 
     def as_json(self) -> dict[str, Any]:
@@ -119,7 +121,7 @@ def find_shortcuts(data: DataSet, contrasts: Contrasts) -> list[Finding]:
     defect = [contrast for contrast in telling if contrast.by_the_defect]
     files = [contrast for contrast in light if contrast.name == "file_bytes"]
     if contrasts.bytes_follow_pixels or (defect and len(files) == len(light)):
-        # A flaw takes bytes, which no mask can show.
+        # A flaw changes the file's size, which no mask can exclude.
         light = [contrast for contrast in light if contrast.name != "file_bytes"]
         defect = [*defect, *files] if defect else []
     findings = []
@@ -180,7 +182,7 @@ def _finding(
 ) -> Finding:  # fmt: skip
     leading = [c for c in telling if c.by_the_defect] or telling
     best = max(contrast.strength for contrast in leading)
-    # Of those that tell all but equally well, the plainest comes first.
+    # Among those that tell about equally well, the simplest comes first.
     first = next(contrast for contrast in leading if contrast.strength > best - 0.01)
     others = sorted((c for c in telling if c is not first), key=lambda c: -c.strength)
     average = [number(float(v.mean())) for v in (first.first, first.second)]
@@ -219,7 +221,7 @@ def _contrasts(first: Sequence[Measured], second: Sequence[Measured]) -> tuple[C
         name: entry for name, entry in columns.items()
         if name in STATISTICS or np.ptp(np.concatenate(entry[1:3])) > 0
     }  # fmt: skip
-    # Constant columns cost no correction: they can tell nothing.
+    # Constant columns tell nothing, so they need no correction.
     tried = sum(bool(np.ptp(np.concatenate(entry[1:3])) > 0) for entry in varied.values())
     names = (tuple(image.name for image in first), tuple(image.name for image in second))
     unmasked = any(image.outside is None for image in second)
@@ -238,7 +240,7 @@ def _columns(
     one = np.array([image.statistics[name] for image in first])
     other = np.array([image.statistics[name] for image in second])
     masked = [i.outside is not None and i.subject.is_defect for i in second]
-    # All images, as without masks: were only the masked ones judged, they would speak for others.
+    # All images, also those without masks: the masked ones alone may not be representative.
     outside = np.array(
         [i.statistics[name] if i.outside is None else i.outside[name] for i in second]
     )

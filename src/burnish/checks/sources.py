@@ -1,4 +1,4 @@
-"""From a path to the images to check: MVTec AD layout, a plain folder, or a raw source."""
+"""Find the images to check: MVTec AD layout, a plain folder, or a raw source."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def open_data(path: Path, form: str = "", part: str = "", category: str = "") ->
     of some format.
 
     Args:
-        form: name of a raw format (`burnish data formats`); empty: seen from the data.
+        form: name of a raw format (`burnish data formats`); empty: guessed.
         part: regular expression that finds the part's name in a file's stem (in a raw source: in
-            its path); where it does not fit, and empty: as the manifest or the format says.
+            its path); empty, or if it does not match: as the manifest or the format says.
         category: which object to take where a raw source holds several.
 
     Raises:
-        BurnishError: nothing there, nothing in it, not of this format, a damaged archive, a pattern
-            that cannot be understood or fits no image.
+        BurnishError: missing, empty, not of this format, a damaged archive, or a pattern that is
+            not valid or matches no image.
     """
     pattern = _compiled(part)
     if not path.exists():
@@ -100,10 +100,10 @@ def _some(data: DataSet, part: str) -> DataSet:
 
 
 def _is_layout(root: Path) -> bool:
-    """Whether a folder with sides is what training and evaluation take, not YOLO's or the like."""
+    """Whether a folder with train or test is in MVTec AD layout, not in YOLO's or the like."""
     if (root / MANIFEST).is_file() or any((root / side / GOOD).is_dir() for side in SIDES):
         return True
-    # `evaluate` takes a test folder alone, though its kinds may look like images sorted by hand.
+    # `evaluate` accepts a test folder alone, though it may look like images sorted by hand.
     same = {"mvtec", "folder"} if (root / "test").is_dir() else {"mvtec"}
     with open_source(root) as source:
         return not any(form.fits(source) for form in formats().values() if form.name not in same)
@@ -158,7 +158,7 @@ def _plain(root: Path, part: str) -> DataSet:
 
 
 def _named(path: Path, part: str) -> str:
-    """The part that the file name tells; "" where the pattern does not fit."""
+    """The part by its name in the file name; "" if the pattern does not match."""
     return part_of(path, part) if part and re.search(part, path.stem) else ""
 
 

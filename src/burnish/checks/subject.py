@@ -18,7 +18,7 @@ Split = Literal["train", "test", ""]
 
 @dataclass(frozen=True)
 class Subject:
-    """An image and what its place says of it. Nothing is read until asked for.
+    """An image and what its place in the data set says of it; read only when asked for.
 
     Attributes:
         name: relative to the data set, with slashes; unique.
@@ -27,7 +27,7 @@ class Subject:
         part: the physical part, empty where it is not known.
         data: loads the image file's bytes.
         mask: loads the mask, bool HxW, True on the defect; returns None where there is none.
-        suffix: what the file's name promises, ".png"; empty where nobody holds it to that.
+        suffix: that of the file name, ".png", if it must fit the content; else empty.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Listed:
-    """What a manifest says of an image; see `burnish.images.manifest`."""
+    """A manifest's entry of an image; see `burnish.images.manifest`."""
 
     sha256: str
     split: str
@@ -58,14 +58,14 @@ class DataSet:
 
     Attributes:
         path: the folder or archive, as the user gave it.
-        form: how it lies there, for people: "MVTec AD layout", "a folder of images", "kolektor".
+        form: its layout, for people: "MVTec AD layout", "a folder of images", "kolektor".
         subjects: in a fixed order.
-        unseen: image files in the folder that nothing of burnish would look at.
+        unseen: image files in the folder that burnish would ignore.
         others: number of files by suffix that are no images.
         lone_masks: mask files that belong to no image.
         train_defects: image files under train, but not in train/good.
-        manifest: what it lists by image name; None without one.
-        notes: what the format said while it read the source.
+        manifest: its entries by image name; None without one.
+        notes: of the format, from reading the source.
         parts_named: whether the user said how to find the parts.
     """
 

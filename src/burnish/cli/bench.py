@@ -77,9 +77,13 @@ def bench(
 
         if models:
             found = bench_models(
-                models, data, threads, command, tell,
+                models,
+                data,
+                threads,
+                command,
+                tell,
                 lambda problem: say(console, f"not used: {problem}"),
-            )  # fmt: skip
+            )
         else:
             found = run_bench(
                 preset, changes, data, threads, seconds, against == "naive", command, tell

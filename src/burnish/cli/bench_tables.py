@@ -40,8 +40,9 @@ def bench_tables(found: Bench) -> Iterator[Table]:
 def _facts(title: str = "") -> Table:
     from rich.table import Table
 
-    table = Table(title=title or None, show_header=False, box=None, padding=(0, 2, 0, 0),
-                  title_justify="left")  # fmt: skip
+    table = Table(
+        title=title or None, show_header=False, box=None, padding=(0, 2, 0, 0), title_justify="left"
+    )
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     return table
@@ -83,8 +84,11 @@ def _parts(t: TrainingFigures) -> Table:
 def _training(t: TrainingFigures, machine: Machine) -> Table:
     table = _facts()
     channels, height, width = t.input
-    table.add_row("batch", f"{t.batch} images of {width} x {height} px, {channels} channel"
-                  f"{'s' if channels > 1 else ''}; {t.steps} steps timed")  # fmt: skip
+    table.add_row(
+        "batch",
+        f"{t.batch} images of {width} x {height} px, {channels} channel"
+        f"{'s' if channels > 1 else ''}; {t.steps} steps timed",
+    )
     table.add_row("step", f"p50 {t.step_ms_p50:.1f} ms, p99 {t.step_ms_p99:.1f} ms")
     table.add_row("speed", f"{t.images_per_second:.1f} images/s")
     of = "process" if machine.device == "cpu" else "GPU"
@@ -121,28 +125,54 @@ def _inspection(i: InspectionFigures) -> Table:
     gain = "batching gives nothing here" if best < 1.05 * one else f"{best / one:.2f} times batch 1"
     rates = ", ".join(f"{size}: {rate:.1f}" for size, rate in i.batches.items())
     table.add_row("by batch", f"{rates} (images/s of inference alone)")
-    table.add_row("best batch", f"{i.best_batch}: {gain}. burnish scores one at a time, so that a "
-                  "score never depends on its neighbours")  # fmt: skip
+    table.add_row(
+        "best batch",
+        f"{i.best_batch}: {gain}. burnish scores one at a time, so that a "
+        "score never depends on its neighbours",
+    )
     table.add_row("peak memory", f"{i.peak_memory_mib:,.0f} MiB")
     _products(table, i.products, "inference")
     return table
 
 
 def _against(a: Against) -> Table:
-    table = _figures("against the plain version, in turns", "", "burnish ms", "plain ms", "speedup",
-                     "largest difference")  # fmt: skip
-    table.add_row("training step", f"{a.train_ms:.1f}", f"{a.train_naive_ms:.1f}",
-                  f"{a.train_speedup:.2f}x", f"{a.train_difference:.1e} of a loss")  # fmt: skip
-    table.add_row("inspection", f"{a.inspect_ms:.2f}", f"{a.inspect_naive_ms:.2f}",
-                  f"{a.inspect_speedup:.2f}x", f"{a.inspect_difference:.1e} of a score, "
-                  f"{a.verdicts_differ} verdicts")  # fmt: skip
+    table = _figures(
+        "against the plain version, in turns",
+        "",
+        "burnish ms",
+        "plain ms",
+        "speedup",
+        "largest difference",
+    )
+    table.add_row(
+        "training step",
+        f"{a.train_ms:.1f}",
+        f"{a.train_naive_ms:.1f}",
+        f"{a.train_speedup:.2f}x",
+        f"{a.train_difference:.1e} of a loss",
+    )
+    table.add_row(
+        "inspection",
+        f"{a.inspect_ms:.2f}",
+        f"{a.inspect_naive_ms:.2f}",
+        f"{a.inspect_speedup:.2f}x",
+        f"{a.inspect_difference:.1e} of a score, {a.verdicts_differ} verdicts",
+    )
     return table
 
 
 def _models(models: list[FormatFigures]) -> Table:
-    table = _figures(f"models side by side, {models[0].images} images in turns", "model", "on",
-                     "MiB", "p50 ms", "p99 ms", "AUROC", "score\ndiffers by",
-                     "verdicts\ndiffer")  # fmt: skip
+    table = _figures(
+        f"models side by side, {models[0].images} images in turns",
+        "model",
+        "on",
+        "MiB",
+        "p50 ms",
+        "p99 ms",
+        "AUROC",
+        "score\ndiffers by",
+        "verdicts\ndiffer",
+    )
     for m in models:
         path = Path(m.path)
         table.add_row(

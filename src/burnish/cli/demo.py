@@ -82,10 +82,21 @@ def _save_results(evaluation: Any, path: Path) -> None:
     from burnish.files import atomic_write
 
     facts = (
-        "image_auroc", "f1", "best_f1", "all_positive_f1", "false_alarm_rate_wanted",
-        "false_alarm_rate_got", "escape_rate", "ms_per_image", "n_good", "n_defect",
-    )  # fmt: skip
+        "image_auroc",
+        "f1",
+        "best_f1",
+        "all_positive_f1",
+        "false_alarm_rate_wanted",
+        "false_alarm_rate_got",
+        "escape_rate",
+        "ms_per_image",
+        "n_good",
+        "n_defect",
+    )
     results = {name: getattr(evaluation, name) for name in facts}
-    results |= {"preset": "tiny", "seed": evaluation.model.seed,
-                "train_seconds": evaluation.model.training_seconds}  # fmt: skip
+    results |= {
+        "preset": "tiny",
+        "seed": evaluation.model.seed,
+        "train_seconds": evaluation.model.training_seconds,
+    }
     atomic_write(path, json.dumps(results, indent=1) + "\n")

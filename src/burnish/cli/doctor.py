@@ -104,9 +104,14 @@ def advice(report: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append(("ok", f"{names}: preset paper can be trained"))
     elif "gpus" in report:
         built = "this torch has no CUDA" if not report["torch_cuda"] else "torch sees no GPU"
-        lines.append(("note", f"no GPU ({built}): preset small is meant for this machine; "
-                      "preset paper would take days. For an NVIDIA GPU: pip install torch from "
-                      "https://pytorch.org/get-started"))  # fmt: skip
+        lines.append(
+            (
+                "note",
+                f"no GPU ({built}): preset small is meant for this machine; "
+                "preset paper would take days. For an NVIDIA GPU: pip install torch from "
+                "https://pytorch.org/get-started",
+            )
+        )
     if "cpu_bfloat16" in report:
         lines.append(
             ("ok", "bfloat16 is faster than float32 here: training uses it")

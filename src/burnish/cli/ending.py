@@ -1,4 +1,4 @@
-"""Asked to end by SIGTERM, what cleans up behind itself does so."""
+"""End in an orderly way on SIGTERM, so that context managers clean up."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_asked: list[int] = []  # exit codes of those who asked
+_asked: list[int] = []  # exit codes for the signals received
 
 
 @contextmanager
 def clean_end() -> Iterator[None]:
-    """Inside, SIGTERM ends what runs there with exit code 143. Main thread only."""
+    """Inside, SIGTERM raises `SystemExit` with code 143. Main thread only."""
 
     def end(number: int, frame: object) -> None:
         _asked.append(128 + number)
@@ -35,7 +35,7 @@ def clean_end() -> Iterator[None]:
 
 
 def check_end() -> None:
-    """End if that was asked for: a library may have swallowed it on its way out (torch's tracing,
-    once in many runs)."""
+    """Exit if SIGTERM was received: a library may have swallowed the exception (torch's tracing
+    does, once in many runs)."""
     if _asked:
         sys.exit(_asked[0])

@@ -71,17 +71,17 @@ def run() -> None:
     Nothing but a verdict (`inspect`) or a finding (`data check`) ends with 1.
     """
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed, as `>&-` and some services do
+        if getattr(sys, name) is None:  # closed, as by `>&-` or some services
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a file's name may not fit the terminal's letters
+        if isinstance(stream, io.TextIOWrapper):  # a file name may not fit the terminal's encoding
             utf8 = stream.encoding.lower().replace("-", "") == "utf8"
             stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
     try:
         try:
             with clean_end():
                 app()
-        finally:  # here, where a full disk can be told, and not when Python ends
+        finally:  # here a full disk can be reported; at Python's exit it could not
             sys.stdout.flush()
     except BurnishError as error:
         interrupted = type(error).__name__ == "Interrupted"
@@ -91,26 +91,26 @@ def run() -> None:
         print("burnish: interrupted", file=sys.stderr)
         sys.exit(130)
     except SystemExit as leaving:
-        if leaving.code == 130:  # typer has made it of Ctrl-C
+        if leaving.code == 130:  # how typer reports Ctrl-C
             print("burnish: interrupted", file=sys.stderr)
         if leaving.code == 143:
             print("burnish: ended by SIGTERM", file=sys.stderr)
         if not isinstance(leaving.__context__, BrokenPipeError):
             raise
-        _drop_output()  # its reader left, as `| head` does, and typer says 1
+        _drop_output()  # its reader is gone, as with `| head`, for which typer exits with 1
         sys.exit(2)
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
             print(f"burnish: {error}", file=sys.stderr)
         _drop_output()
         sys.exit(2)
-    except Exception:  # a defect of burnish
+    except Exception:  # a bug of burnish
         traceback.print_exc()
         sys.exit(2)
 
 
 def _drop_output() -> None:
-    """What is still to be written would fail again when Python ends."""
+    """Send what is still buffered to nowhere: flushing it at Python's exit would fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

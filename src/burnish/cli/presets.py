@@ -30,8 +30,9 @@ def presets(
             length = f"{s.steps} steps" if s.steps else f"{s.epochs} epochs"
             least, largest = s.sides
             side = f"{least} px" if least == largest else f"{least} to {largest} px"
-            table.add_row(each, preset_summary(each), side, str(s.patch), str(s.width), blocks,
-                          length)  # fmt: skip
+            table.add_row(
+                each, preset_summary(each), side, str(s.patch), str(s.width), blocks, length
+            )
         console.print(table)
         return
     settings = make_settings(name)

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.console import Console
+    from rich.progress import TaskID
 
     from burnish.detection.stages import Stage
 
-STAGES = {"data": "read", "train": "train", "calibrate": "calibrate"}  # and their bars
+STAGES = {"data": "read", "train": "train", "calibrate": "calibrate"}  # stage -> title of its bar
 LOG_EVERY = 20.0  # s between lines where there is no terminal
 SHOWN = {"total": "loss", "l1": "L1", "ssim": "SSIM", "gradient": "grad", "adversarial": "adv",
          "latent": "enc", "discriminator": "D"}  # fmt: skip
@@ -36,7 +37,7 @@ def loss_text(losses: dict[str, float]) -> str:
 
 @contextmanager
 def training_progress(console: Console) -> Iterator[Callable[[Stage], None]]:
-    """Give the `on_stage` function for `Detector.train`."""
+    """Yield the `on_stage` function for `Detector.train`."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
     columns = (
@@ -47,7 +48,7 @@ def training_progress(console: Console) -> Iterator[Callable[[Stage], None]]:
     )
     last = time.monotonic()
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def on_stage(stage: Stage) -> None:
             nonlocal last
@@ -62,7 +63,7 @@ def training_progress(console: Console) -> Iterator[Callable[[Stage], None]]:
             if stage.event is not None:
                 left = clock(stage.event.seconds_left)
                 note = f"epoch {stage.event.epoch}  {loss_text(stage.event.losses)}  {left} left"
-            bar.update(tasks[stage.name], completed=stage.done, note=note)  # type: ignore[arg-type]
+            bar.update(tasks[stage.name], completed=stage.done, note=note)
             if not (console.is_terminal or stage.message) and time.monotonic() - last > LOG_EVERY:
                 last = time.monotonic()
                 line = f"{STAGES[stage.name]} {100 * stage.done:3.0f} %  {note}".rstrip()
@@ -73,7 +74,7 @@ def training_progress(console: Console) -> Iterator[Callable[[Stage], None]]:
 
 @contextmanager
 def image_progress(console: Console, name: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function (done, all) that moves a bar; silent where there is no terminal."""
+    """Yield a function (done, all) that moves a bar; it does nothing without a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (TextColumn(f"{name:<9}"), BarColumn(bar_width=24), MofNCompleteColumn())

@@ -95,7 +95,7 @@ def _seeds(text: str | None) -> tuple[int, ...]:
 def _command(
     file: Path, scale: str, seeds: str | None, datasets: list[str] | None, data: Path, out: Path
 ) -> str:
-    """Without --jobs and --only: they change no figure of the whole table."""
+    """The command that makes this table again, without --jobs and --only: they change no figure."""
     import shlex
 
     words = [
@@ -143,11 +143,11 @@ def _show_plan(planned: Plan, jobs: int, console: Console) -> None:
         f"{_estimate(planned)}",
         highlight=False,
         soft_wrap=True,
-    )  # fmt: skip
+    )
 
 
 def _estimate(planned: Plan) -> str:
-    """From the cells that are finished: nothing else is known."""
+    """The time left, estimated from finished cells; "" if there are none."""
     results = [cell.result() for cell in planned.cells]
     seconds = [r["train_seconds"] + r["evaluate_seconds"] for r in results if r is not None]
     if not seconds or not planned.missing:
@@ -162,8 +162,12 @@ def _show(report: Report, console: Console) -> None:
     from rich.text import Text
 
     for table in report.tables[: 2 if len(report.tables) > 2 else None]:
-        shown = Table(box=None, padding=(0, 2, 0, 0), title=Text(table.caption, style="bold"),
-                      title_justify="left")  # fmt: skip
+        shown = Table(
+            box=None,
+            padding=(0, 2, 0, 0),
+            title=Text(table.caption, style="bold"),
+            title_justify="left",
+        )
         for index, name in enumerate(table.head):
             width = max((len(row[index]) for row in table.rows), default=0)
             # Heads may wrap, figures may not.

@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 
 @contextmanager
 def study_progress(console: Console, count: int) -> Iterator[Callable[[News], None]]:
-    """Give the `on_news` function for `run_study`; it may be called from several threads."""
+    """Yield the `on_news` function for `run_study`; it may be called from several threads."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
     from rich.text import Text
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=24),
-               TaskProgressColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
     lock, begun, ended = threading.Lock(), {}, 0
     tasks: dict[str, TaskID] = {}
     start = time.monotonic()
@@ -49,8 +53,10 @@ def study_progress(console: Console, count: int) -> Iterator[Callable[[News], No
                     bar.update(overall, completed=ended, note=note)
                     took = clock(time.monotonic() - begun[news.title])
                     tail = f": {news.problem}" if news.problem else f" in {took}"
-                    say(f"{news.stage} {ended} of {count}: {news.title}{tail}"
-                        f"{f'; {note}' if note else ''}")  # fmt: skip
+                    say(
+                        f"{news.stage} {ended} of {count}: {news.title}{tail}"
+                        f"{f'; {note}' if note else ''}"
+                    )
                 else:
                     bar.update(tasks[news.title], completed=news.done, note=news.stage)
 

@@ -50,7 +50,7 @@ def overall(e: Evaluation) -> Table:
 
 
 def _beside(e: Evaluation) -> dict[str, str]:
-    """What the image-level result must be read against."""
+    """Rows to compare the image-level result with."""
     rows = {}
     if e.best_trivial is not None:
         best = e.best_trivial
@@ -174,7 +174,7 @@ def _table(columns: list[str], rows: list[list[str]]) -> Table:
 
 
 def _plain(text: str) -> str:
-    """Brackets are ours or a stranger's, never rich's markup."""
+    """Escape text for rich: brackets in it are not markup."""
     from rich.markup import escape
 
     return escape(text)

@@ -78,10 +78,15 @@ def train(
     from burnish.configuration import make_settings
 
     options = {
-        "epochs": epochs, "minutes": minutes, "seed": seed, "false_alarms": false_alarms,
-        "part_pattern": part, "overlap": overlap, "roi": roi,
+        "epochs": epochs,
+        "minutes": minutes,
+        "seed": seed,
+        "false_alarms": false_alarms,
+        "part_pattern": part,
+        "overlap": overlap,
+        "roi": roi,
         "tile": int(tile) if tile and tile.isdigit() else tile,
-    }  # fmt: skip
+    }
     changes = _changes(options, assignments or [])
     make_settings(preset, changes)  # refuses a wrong setting before torch takes its seconds to load
 

@@ -2,10 +2,10 @@
 
 Split conformal prediction (Vovk et al. 2005; Lei et al. 2018): with n held-out good scores, the
 k-th smallest with k = ceil((n + 1)(1 - alpha)) is exceeded by a new good part with probability at
-most alpha, as long as new good parts are drawn as the held-out ones were. Where several images
-show one part they score alike, and are not n draws: every part counts once then, whatever the
-number of its images (hierarchical conformal prediction: Dunn, Wasserman and Ramdas 2023; Lee,
-Barber and Willett 2023), which keeps the promise for one image, any, of a new part.
+most alpha, as long as new good parts are drawn as the held-out ones were. Images of one part score
+alike and are not independent draws. If several images show one part, every part counts once,
+whatever the number of its images (hierarchical conformal prediction: Dunn, Wasserman and Ramdas
+2023; Lee, Barber and Willett 2023), which keeps the promise for any one image of a new part.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from itertools import accumulate
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-# Share of the threshold that is added to it: it is the very score of a held-out good part, which
-# another runtime's last digits must not turn into a defect. Exports have the same threshold.
+# Share of the threshold that is added to it. The bare threshold is the score of a held-out good
+# part, which rounding in another runtime must not turn into a defect. Exports share the threshold.
 MARGIN = 1e-3
 
 
 def part_weights(parts: Sequence[Hashable]) -> list[float]:
-    """The share that every image has of its part, 1 / (images of that part); the sum is the number
-    of parts."""
+    """1 / (number of images of its part), for every image; they add up to the number of parts."""
     images = Counter(parts)
     return [1 / images[part] for part in parts]
 
@@ -41,20 +40,21 @@ def ranked(
 
 
 def above(score: float) -> float:
-    """The threshold that a score, in the model's units, passes by `MARGIN` of its size."""
+    """The threshold that lies above a score by `MARGIN` of its size."""
     return score + MARGIN * abs(score)
 
 
 def conformal_threshold(
     scores: Sequence[float], false_alarms: float, weights: Sequence[float] | None = None
 ) -> float:
-    """The smallest score that (n + 1)(1 - false_alarms) of n parts lie at or below, at most the
-    largest: with one image a part the k-th smallest, k = ceil((n + 1)(1 - false_alarms)).
+    """The conformal threshold: the smallest score with (n + 1)(1 - false_alarms) of n parts at or
+    below it, or the largest score. With one image per part it is the k-th smallest score,
+    k = ceil((n + 1)(1 - false_alarms)).
 
     Args:
         scores: of held-out good images, any order, at least one.
         false_alarms: wanted rate in (0, 1).
-        weights: of every score, its share of its part (`part_weights`); None: each is a part.
+        weights: `part_weights` of the scores; None: every image is a part of its own.
     """
     ascending, along = ranked(scores, weights)
     counts = list(accumulate(along or [1.0] * len(scores)))
@@ -77,8 +77,8 @@ def conformal_p_value(
 ) -> float:
     """(1 + number of held-out scores >= score) / (n + 1), in (0, 1]; scores sorted ascending.
 
-    With `weights` (as for `conformal_threshold`, in the order of the scores) n parts are counted,
-    each by the share of its images.
+    With `weights` (see `conformal_threshold`; in the order of the scores) parts are counted in
+    place of images.
     """
     first, n = bisect_left(sorted_scores, score), len(sorted_scores)
     if weights is None:
@@ -87,20 +87,20 @@ def conformal_p_value(
 
 
 class Calibration(BaseModel):
-    """What held-out good images say; saved in the model file.
+    """The result of calibration on held-out good images; saved in the model file.
 
     Attributes:
         mu, sigma: mean and standard deviation of the error maps' pixels, per mask scale; with
-            maps in units (fusion=highest, scores) see `learning.units_of`. Last, where it is
-            compared, of the surface as a whole (`learning.unit_of_whole`).
+            maps in units (fusion=highest, scores) see `learning.units_of`. The last value is that
+            of the surface as a whole, if it is compared (`learning.unit_of_whole`).
         scores: image scores, ascending.
         peaks: highest anomaly-map value of each image, ascending.
         heat_low: anomaly-map value that 99 % of good pixels lie below; shown uncoloured.
         false_alarms: wanted rate of good parts called defective.
-        parts: that the held-out images show; images of one part score alike, so that it is parts
-            that count. None, in files of before: every image is a part.
-        score_weights, peak_weights: of every score and peak, its share of its part
-            (`part_weights`). None: each counts as a part, where all are or in files of before.
+        parts: number of parts that the held-out images show. None, in older files: every image is a
+            part.
+        score_weights, peak_weights: `part_weights` of every score and peak. None if every image is
+            a part, and in older files.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -123,9 +123,7 @@ class Calibration(BaseModel):
                 raise ValueError(f"{name} are not in ascending order")
         if len(self.mu) != len(self.sigma):
             raise ValueError("mu and sigma differ in length")
-        for values, weights in (
-            (self.scores, self.score_weights), (self.peaks, self.peak_weights)
-        ):  # fmt: skip
+        for values, weights in ((self.scores, self.score_weights), (self.peaks, self.peak_weights)):
             if weights is not None and (
                 len(weights) != len(values) or not all(0 < weight <= 1 for weight in weights)
             ):
@@ -158,7 +156,7 @@ class Calibration(BaseModel):
 
     @property
     def _counted(self) -> int:
-        """Held-out parts, or images where each is one."""
+        """Number of held-out parts; of images if every image is a part."""
         images = len(self.scores)
         return images if self.parts is None else min(images, self.parts)
 

@@ -1,4 +1,4 @@
-"""What is gathered from view after view, in memory that does not grow with their number."""
+"""Statistics accumulated over views, in memory that does not grow with their number."""
 
 from __future__ import annotations
 
@@ -11,14 +11,19 @@ from torch import Tensor
 
 from burnish.detection.scorer import View
 
-MOST = 256  # views that are kept something of
+MOST = 256  # views of which tensors are kept
 Views = Callable[[], Iterable[View]]
-"""Gives the same good training views, in the same order, each time it is called."""
+"""Yields the same good training views in the same order at every call."""
 
 
 def some_places(view: View, inside: Tensor | None, pixels: int, count: int, seed: int) -> Tensor:
-    """Numbers of `count` random pixels, of the region where there is one (`inside`, of that many
-    pixels): for a view the same wherever it stands among others."""
+    """Indices of `count` random pixels, int64 (count,), of the region if there is one.
+
+    The seed is a hash of the view's own pixels: the draw does not depend on the other views.
+
+    Args:
+        inside: bool, of `pixels` values; None: all count.
+    """
     levels = view.pixels if view.inside is None else np.where(view.inside, view.pixels, 0)
     rng = torch.Generator().manual_seed(zlib.crc32(levels.tobytes(), seed))
     spots = torch.arange(pixels) if inside is None else inside.flatten().nonzero()[:, 0]
@@ -26,13 +31,13 @@ def some_places(view: View, inside: Tensor | None, pixels: int, count: int, seed
 
 
 class Folds:
-    """Which views teach what: all of them together, and all but those of each fold in turns.
+    """Which views are learnt from: all together, and for cross-fitting all but each fold in turn.
 
     Args:
-        of: the fold of every view, in their order, 0 and up; None: nothing is left out.
+        of: the fold of every view, in their order, from 0; None: no cross-fitting.
 
     Attributes:
-        taught: the folds of each set that teaches: all; all but the first; all but the second; ...
+        taught: the folds of each training set: all; all but the first; all but the second; ...
     """
 
     def __init__(self, of: Sequence[int] | None = None) -> None:
@@ -51,8 +56,8 @@ class Folds:
 class SomeViews:
     """Tensors of views drawn evenly from all that come (reservoir sampling, Vitter 1985).
 
-    They are kept in one block a name: small tensors between the large ones of each view would leave
-    holes that nothing fits into (40 MB a view, on glibc).
+    Each name has one block of memory: small tensors allocated between the large ones of each view
+    would fragment the heap (40 MB a view, on glibc).
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -62,14 +67,14 @@ class SomeViews:
         self._views: dict[int, int] = {}  # the number of the one at each place
 
     def wants(self) -> bool:
-        """Whether the view that comes now is one of them; to be asked once a view."""
+        """Whether to keep the next view; call it exactly once per view."""
         fits = self._seen < MOST
         self._place = self._seen if fits else int(self._rng.integers(self._seen + 1))
         self._seen += 1
         return self._place < MOST
 
     def add(self, view: int, **rows: Tensor) -> None:
-        """Keep these of a wanted view, by its number; of each the same names and shapes."""
+        """Keep tensors of a wanted view, by its number; names and shapes are the same for all."""
         for name, row in rows.items():
             if name not in self._rows:
                 self._rows[name] = row.new_empty(MOST, *row.shape)
@@ -88,14 +93,14 @@ class SomeViews:
 
 
 class Moments:
-    """Mean and standard deviation by pixel of maps (K, H, W), each of which shows a region."""
+    """Mean and standard deviation per pixel of maps (K, H, W), each known inside a region."""
 
     def __init__(self, maps: int, height: int, width: int) -> None:
         self.sums = torch.zeros(2, maps, height, width, dtype=torch.float64)
         self.count = torch.zeros(height, width, dtype=torch.float64)
 
     def add(self, maps: Tensor, inside: Tensor | None) -> None:
-        """Outside the region, bool (H, W), `maps` counts nothing."""
+        """Add maps (K, H, W); those outside the region, bool (H, W), do not count."""
         values = maps.double().cpu()
         if inside is not None:
             values = values.masked_fill(~inside, 0.0)
@@ -109,7 +114,7 @@ class Moments:
         deviation = (square - mean**2).clamp_min(0).sqrt()
         seen = self.count > 0
         typical, spread = (values[:, seen].mean(dim=1) for values in (mean, deviation))
-        # Where no training view reached into, the map's own average stands in.
+        # The map's own average stands in where no training view has a region.
         mean = torch.where(seen, mean, typical[:, None, None])
         deviation = torch.where(seen, deviation, spread[:, None, None])
         deviation = deviation + slack * spread[:, None, None] + 1e-12
@@ -117,14 +122,14 @@ class Moments:
 
 
 class FoldedMoments:
-    """`Moments` of every set of folds that teaches: each view is counted once."""
+    """`Moments` of every training set of `Folds.taught`; each view is added once."""
 
     def __init__(self, folds: Folds, maps: int, height: int, width: int) -> None:
         self._folds = folds
         self._moments = [Moments(maps, height, width) for _ in range(folds.count)]
 
     def add(self, view: int, maps: Tensor, inside: Tensor | None) -> None:
-        """Of the view of this number, see `Moments.add`."""
+        """`Moments.add`, of the view with this number."""
         self._moments[self._folds.of(view)].add(maps, inside)
 
     def results(self, slack: float) -> Iterator[tuple[Tensor, Tensor]]:

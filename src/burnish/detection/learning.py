@@ -1,6 +1,6 @@
-"""What good parts' errors usually are: by place, by texture, and the units of what they add up to.
+"""Learn what is usual on good parts: errors by place, texture, lines, features, and score units.
 
-Measured on training images: were it on the held-out ones, their scores would no longer be
+Measured on training images. If it were on the held-out ones, their scores would no longer be
 comparable with those of new parts.
 """
 
@@ -34,19 +34,19 @@ from burnish.method.texture import TextureModel
 from burnish.method.whole import WholeModel
 from burnish.settings import Settings
 
-PLACES = 300  # of each view that the correlation of features is measured on
-LEAST_UNIT = 0.05  # of the median score: the least a map's scores are taken to scatter
-FOLDS = 4  # of the parts; each is judged by what is learnt of the others
-NORMAL = 1.4826  # standard deviations in a median absolute deviation, if normally distributed
-LEAST_LOCAL = 0.1  # the least that the highest scores of maps are taken to scatter, units
-LEAST_WHOLE = 1e-3  # the same of the surface as a whole, of its logarithm
+PLACES = 300  # of each view, for the correlation of features
+LEAST_UNIT = 0.05  # of the median score: lower bound of a map's unit
+FOLDS = 4  # of the parts, for cross-fitting
+NORMAL = 1.4826  # standard deviation over median absolute deviation, of a normal distribution
+LEAST_LOCAL = 0.1  # lower bound of the spread of the maps' highest score, units
+LEAST_WHOLE = 1e-3  # lower bound of the spread of `whole.whole_distance`
 
 
 def learn_all(scorer: Scorer, views: Views, tick: Callable[[], None] = lambda: None) -> None:
-    """Set all that the scorer's settings ask for: positions, textures, lines, features, units.
+    """Teach a scorer all that its settings ask for: positions, textures, lines, features, units.
 
     Args:
-        tick: called after every view that is looked at, `passes` times the views.
+        tick: called after every view in every pass, `passes` times the number of views.
     """
     if not scorer.settings.in_units:
         return learn_maps(scorer, partial(ticking, views, tick))
@@ -67,7 +67,7 @@ def ticking(views: Views, tick: Callable[[], None]) -> Iterator[View]:
 
 
 def passes(settings: Settings) -> int:
-    """How often `learn_all` looks at every view."""
+    """How many passes over the views `learn_all` makes."""
     by_position = settings.standardise == "position"
     maps = len(settings.texture) + by_position + bool(settings.lines) + bool(settings.features)
     if not settings.in_units:
@@ -76,7 +76,7 @@ def passes(settings: Settings) -> int:
 
 
 class Maps(NamedTuple):
-    """What parts are compared with, as a `Scorer` has it."""
+    """The models of good parts that a `Scorer` compares with."""
 
     position: tuple[Tensor, Tensor] | None = None
     textures: Sequence[TextureModel] = ()
@@ -86,7 +86,7 @@ class Maps(NamedTuple):
 
 
 def use_maps(scorer: Scorer, maps: Maps) -> None:
-    """A scorer compares with these from now on, and with no units or extremes."""
+    """Set the models that a scorer compares with; clear its units and extremes."""
     scorer.position, scorer.units = maps.position, None
     scorer.use_textures(maps.textures)
     scorer.use_lines(maps.lines)
@@ -96,14 +96,14 @@ def use_maps(scorer: Scorer, maps: Maps) -> None:
 
 
 def learn_maps(scorer: Scorer, views: Views) -> None:
-    """What parts are compared with: positions, textures, the whole, lines, features."""
+    """Learn the models of all views and set them: positions, textures, whole, lines, features."""
     use_maps(scorer, taught_maps(scorer, views, Folds())[0])
 
 
 def taught_maps(scorer: Scorer, views: Views, folds: Folds) -> list[Maps]:
-    """What parts are compared with, by each of `Folds.taught`; the scorer is left with none.
+    """Learn the models from each training set of `Folds.taught`; the scorer is left with none.
 
-    Every view is looked at once for all of them, as what is gathered adds up.
+    Every view is used once per kind of model: the sums of folds add up to those of training sets.
     """
     use_maps(scorer, Maps())
     settings = scorer.settings
@@ -122,11 +122,10 @@ def taught_maps(scorer: Scorer, views: Views, folds: Folds) -> list[Maps]:
 
 
 def learn_positions(scorer: Scorer, views: Views, folds: Folds) -> Iterator[tuple[Tensor, Tensor]]:
-    """Mean and standard deviation (S, H, W) of the error of good views; the scorer is left with
-    none of its own.
+    """Mean and standard deviation (S, H, W) of the error of good views, for each training set.
 
-    A quarter of the scale's mean deviation is added, so that a spot where few images happened to
-    err is not divided by almost nothing.
+    The scorer's own position is cleared. A quarter of the scale's mean deviation is added, so that
+    a spot where few images happened to err is not divided by almost 0.
     """
     scorer.position = None
     scales, _, height, width = scorer.masks.shape
@@ -138,7 +137,7 @@ def learn_positions(scorer: Scorer, views: Views, folds: Folds) -> Iterator[tupl
 
 
 def learn_features(scorer: Scorer, views: Views, folds: Folds) -> Iterator[FeatureModel]:
-    """What the pretrained features are on good views."""
+    """Models of the pretrained features of good views, for each training set."""
     backbone = load_backbone(scorer.settings.features).to(scorer.device)
     height, width = (-(-side // STRIDE) for side in (scorer.shape.height, scorer.shape.width))
     moments = FoldedMoments(folds, FEATURES, height, width)
@@ -161,15 +160,16 @@ def learn_features(scorer: Scorer, views: Views, folds: Folds) -> Iterator[Featu
 
 
 class CrossFitted:
-    """Each fold of the parts, in turns, with a scorer that has learnt from the others.
+    """Cross-fitting: yields each fold's views with a scorer that has learnt from all other folds.
 
-    A map with many numbers knows the very parts it was learnt from, finds all of them alike, and
-    would make too much of how new ones differ.
+    A model with many parameters fits the very parts it was learnt from, finds them all usual, and
+    would exaggerate how much new parts differ.
 
-    `of_all` is what all parts together teach. Iterating gives, for each fold, the scorer and the
-    fold's views, which it has not learnt from.
-    It is one scorer that takes on what each fold's others taught, while that fold is looked at: by
-    cells that is little, stretched to every pixel of large images it would fill the memory.
+    The same scorer is used for all folds and given each fold's models in turn: stored by cells
+    they are small, but stretched to every pixel of large images they would fill the memory.
+
+    Attributes:
+        of_all: the models learnt from all parts together.
     """
 
     def __init__(
@@ -177,7 +177,7 @@ class CrossFitted:
     ) -> None:
         self._judge, self._views, self._tick = copy(scorer), views, tick
         parts = [_part_of(view, number) for number, view in enumerate(views())]
-        if len(set(parts)) == 1:  # views stand in for parts
+        if len(set(parts)) == 1:  # only one part: views stand in for parts
             parts = [str(number) for number in range(len(parts))]
         places = {part: place for place, part in enumerate(dict.fromkeys(parts))}
         folds = min(FOLDS, len(places))
@@ -198,10 +198,10 @@ class CrossFitted:
 
 
 def learn_extremes(judges: CrossFitted) -> Extremes:
-    """How high maps get on good views of parts that they were not learnt from.
+    """Learn how high maps get on good views of parts that they were not learnt from.
 
-    Maps standardised by position are left out: that keeps them even on good parts, and in shares of
-    their extremes, which shrink their units, a dimmer lamp moves them much further.
+    Maps standardised by position are left out: they are even on good parts already, and extremes
+    would shrink their units so far that a dimmer lamp moves them much more.
     """
     found, spared = [], 0
     for judge, views in judges:
@@ -234,8 +234,8 @@ def cross_fitted_units(
 
 
 def map_scores(scorer: Scorer, views: Iterable[View]) -> Tensor:
-    """(N, M) float64: the image score that each map alone gives to each view. (N, M + 1) where the
-    surface as a whole is compared: that distance comes last."""
+    """The image score that each map alone gives to each view, float64 (N, M); with `whole_distance`
+    as a last column, (N, M + 1), if the surface as a whole is compared."""
     settings, found = scorer.settings, []
     for view in views:
         inside = inside_of(view, scorer.device)
@@ -246,8 +246,10 @@ def map_scores(scorer: Scorer, views: Iterable[View]) -> Tensor:
 
 
 def units_of(scores: Tensor) -> tuple[list[float], list[float]]:
-    """mu and sigma of each map from scores (N, M): sigma is their spread (the median absolute
-    deviation, as a few odd views are not to set it), and with mu the median view scores `ORDINARY`.
+    """mu and sigma of each map from scores (N, M), such that the median view scores `ORDINARY`.
+
+    sigma is the spread of the scores: the median absolute deviation, which a few odd views do not
+    change.
     """
     middle, spread = _middle(scores)
     unit = torch.maximum(spread, LEAST_UNIT * middle.abs() + 1e-9)
@@ -259,8 +261,8 @@ def unit_of_whole(
 ) -> tuple[float, float]:
     """mu and sigma of the surface as a whole, from scores (N, M + 1) and the units (M,) of maps.
 
-    In units of the highest of all maps' scores, which it is added to: where that scatters twice
-    as much as a single map's, so does the whole.
+    In units of the highest of all maps' scores, which it is added to: if that spreads twice as
+    much as a single map's score, so must the whole.
     """
     local = ((scores[:, :-1] - torch.tensor(mu)) / torch.tensor(sigma)).amax(dim=1)
     middle, spread = _middle(scores[:, -1])
@@ -269,11 +271,11 @@ def unit_of_whole(
 
 
 def _middle(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Median over the first dimension, and the median absolute deviation as a standard one."""
+    """Median over the first dimension, and the median absolute deviation times `NORMAL`."""
     middle = values.quantile(0.5, dim=0)
     return middle, NORMAL * (values - middle).abs().quantile(0.5, dim=0)
 
 
 def _part_of(view: View, number: int) -> str:
-    """A view of no known part is a part of its own."""
+    """The view's part; a view whose part is unknown is a part of its own."""
     return view.part or f"view {number}"

@@ -1,4 +1,4 @@
-"""What long lines good parts have: `LineModel`s from training views."""
+"""Learn the long lines of good parts: `LineModel`s from training views."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from burnish.method.texture import surface
 
 @torch.inference_mode()
 def learn_lines(scorer: Scorer, views: Views, folds: Folds) -> list[list[LineModel]]:
-    """What the line filters give on good views, one model for each of `Settings.lines`; so for each
-    of `Folds.taught`."""
+    """Models of the line filters on good views, one for each of `Settings.lines`; a list of these
+    for each training set of `Folds.taught`."""
     widths, shape = scorer.settings.lines, scorer.shape
     moments = [FoldedMoments(folds, DIRECTIONS, shape.height, shape.width) for _ in widths]
     for number, view in enumerate(views()):

@@ -1,5 +1,4 @@
-"""What image or residual of good parts look like: `TextureModel`s from training views, and the
-surface as a whole."""
+"""Learn the texture of good parts: `TextureModel`s and `WholeModel`s from training views."""
 
 from __future__ import annotations
 
@@ -28,16 +27,16 @@ from burnish.method.texture import (
 )
 from burnish.method.whole import WholeModel, grid_means, learn_whole
 
-SAMPLED = 1000  # pixels of a view that the correlation of descriptors is measured on
+SAMPLED = 1000  # pixels of a view, for the correlation of descriptors
 
 
 def learn_textures(
     scorer: Scorer, views: Views, folds: Folds
 ) -> list[tuple[list[TextureModel], WholeModel | None]]:
-    """What the descriptors are on good views, one model for each of `Settings.textures`, and all of
-    them over the whole view if `Settings.judges_whole` asks for it; so for each of `Folds.taught`.
+    """For each training set of `Folds.taught`: a model for each of `Settings.textures`, and a
+    `WholeModel` if `Settings.judges_whole`, else None.
 
-    One texture a pass, as the sums of all at once would take several times the memory.
+    One texture per pass, as the sums of all at once would take several times the memory.
     """
     models, means = [], []
     for of, grain in scorer.settings.textures:
@@ -54,8 +53,11 @@ def learn_textures(
 def _learn_texture(
     scorer: Scorer, views: Iterable[View], folds: Folds, of: str, grain: int, kept: SomeViews
 ) -> Iterator[TextureModel]:
-    """One of `Settings.textures`, by each of `Folds.taught`. Of some views `kept` has coarse cells
-    and their means over the view, the numbers of some pixels, and the descriptors there."""
+    """Learn one of `Settings.textures` from each training set of `Folds.taught`.
+
+    `kept` is given, of some views, the coarse cells, their `grid_means`, the indices of some pixels
+    and the descriptors there.
+    """
     shape = scorer.shape
     moments = FoldedMoments(folds, DESCRIPTORS, shape.height, shape.width)
     for number, view in enumerate(views):
@@ -77,20 +79,32 @@ def _learn_texture(
     for chosen, (mean, deviation) in zip(folds.taught, moments.results(SLACK), strict=True):
         rows = kept.of(folds, chosen)
         yield _texture_model(
-            of, grain, mean, deviation, kept["cells"][rows], kept["pixels"][rows],
-            kept["spots"][rows], scorer,
-        )  # fmt: skip
+            of,
+            grain,
+            mean,
+            deviation,
+            kept["cells"][rows],
+            kept["pixels"][rows],
+            kept["spots"][rows],
+            scorer,
+        )
 
 
 def _texture_model(
-    of: str, grain: float, mean: Tensor, deviation: Tensor, cells: Tensor, pixels: Tensor,
-    spots: Tensor, scorer: Scorer,
-) -> TextureModel:  # fmt: skip
+    of: str,
+    grain: float,
+    mean: Tensor,
+    deviation: Tensor,
+    cells: Tensor,
+    pixels: Tensor,
+    spots: Tensor,
+    scorer: Scorer,
+) -> TextureModel:
     """Of mean and deviation (K, H, W) over all views, and of some their coarse cells
     (N, K, h, w), their descriptors (N, K, n) at some pixels, and the numbers (N, n) of these."""
     size = scorer.shape.height, scorer.shape.width
     mean, deviation = to_cells(mean), to_cells(deviation)
-    # The painting has taken such ways out of the residual already.
+    # The reconstruction has already removed such differences from the residual.
     most = scorer.settings.texture_factors if of == "image" else 0
     found = find_factors(cells, most)
     factors: Factors | None = None
@@ -112,7 +126,7 @@ def _descriptors(scorer: Scorer, view: View, of: str, grain: int) -> Tensor:
     """(1, K, H, W) of one of `Settings.textures`."""
     images, inside = shown(view, scorer.device)
     painted = images[:, None]
-    if of == "residual":  # else nothing needs to be painted
+    if of == "residual":  # the other field needs no reconstruction
         _, painted = scorer.painted_of(images, inside)
     (found,) = all_descriptors(images, painted, [(of, grain)], inside)
     return found.cpu()

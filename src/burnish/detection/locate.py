@@ -1,4 +1,4 @@
-"""Where on the part: from the anomaly map at the model's size to places in the input image."""
+"""Locate defects: from the anomaly map at the model's size to places in the input image."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def find_regions(
     )
     if not hot.any():
         return (), peak
-    from scipy import ndimage  # a good part is judged before it would be loaded
+    from scipy import ndimage  # slow to import; good parts do not need it
 
     regions = []
-    # Labels take four bytes a pixel: on a big image they are made only round what is hot.
+    # Labels take four bytes a pixel, so they are made within each hot bounding box alone.
     for box in ndimage.find_objects(hot.view(np.int8)):
         labels, _ = ndimage.label(hot[box], structure=np.ones((3, 3)))
         for index, (r, c) in enumerate(ndimage.find_objects(labels), start=1):

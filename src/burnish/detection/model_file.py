@@ -1,7 +1,7 @@
-"""The model file: one `.safetensors`, header with everything that is known of the model. No pickle.
+"""The model file: one `.safetensors` whose header holds everything known of the model. No pickle.
 
-Only what inspection needs is in it: the generator and the error references. A SHA-256 over header
-and weights tells damage and hand-made changes from the file that was written.
+It holds only what inspection needs: the generator and the models of good parts. A SHA-256 over
+header and weights detects damage and changes by hand.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def load_model(path: Path) -> Model:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not iterable
     except (OSError, SafetensorError) as error:
         size = os.path.getsize(path)
         raise BurnishError(
@@ -171,7 +171,9 @@ def load_model(path: Path) -> Model:
         raise BurnishError(f"{path} was changed after it was written: its checksum does not match")
     if card.alignment is not None and card.alignment.size != (card.shape.height, card.shape.width):
         raise BurnishError(f"{path}: bad header at alignment.size: not the model's input")
-    with torch.device("meta"):  # a header may claim any width: allocate nothing before shapes fit
+    with torch.device(
+        "meta"
+    ):  # a header may claim any width: allocate nothing before the shapes are checked
         generator = Generator(card.settings, card.shape)
     position, roi, features, whole, extremes = None, None, None, None, None
     textures, lines = [], []
@@ -195,13 +197,20 @@ def load_model(path: Path) -> Model:
     except (RuntimeError, KeyError) as error:
         raise BurnishError(f"{path}: weights do not fit the settings in its header") from error
     return Model(
-        generator.eval(), card, position, roi, tuple(textures), tuple(lines), features, whole,
+        generator.eval(),
+        card,
+        position,
+        roi,
+        tuple(textures),
+        tuple(lines),
+        features,
+        whole,
         extremes,
-    )  # fmt: skip
+    )
 
 
 def _instead(folder: Path) -> str:
-    """What a folder holds that is no model, as the rest of a sentence."""
+    """What a folder holds in place of a model, as the rest of a sentence."""
     if (folder / "checkpoint.safetensors").exists():
         return (
             f"; {folder} holds an unfinished training: the command that began it, with --resume, "
@@ -234,9 +243,9 @@ def _read_card(path: Path, text: str) -> ModelCard:
 
 
 def _name_textures(settings: Any) -> None:
-    """Up to format 4, grains and whose they are were two settings."""
+    """Join the two settings that a texture had up to format 4, its grain and its field."""
     if not isinstance(settings, dict) or not isinstance(settings.get("texture", []), list):
-        return  # validation will say so
+        return  # validation reports it
     of = settings.pop("texture_of", "residual")
     fields = ["residual", "image"] if of == "both" else [of]
     settings["texture"] = [f"{f}:{grain}" for f in fields for grain in settings.get("texture", [])]

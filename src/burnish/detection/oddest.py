@@ -1,7 +1,7 @@
 """The held-out good part that alone sets the threshold, if one stands apart from all others.
 
-With few held-out parts the highest score is the threshold. Where that part is an odd one, or a
-defective one among the good, the threshold lets real defects pass: somebody should look at it.
+With few held-out parts the threshold is the highest score. If that part is unusual, or a defective
+one among the good, the threshold lets real defects pass: somebody should look at it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from statistics import median
 from burnish.detection.calibration import above
 
 APART = 2.0  # times as far above the median as the next part
-FEWEST = 5  # parts: of fewer, nobody can say which is odd
+FEWEST = 5  # parts: among fewer, none can be called odd
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def find_oddest(
         return None
     top = max(range(len(scores)), key=lambda index: scores[index])
     next_score = max(s for s, part in zip(scores, parts, strict=True) if part != parts[top])
-    # Of several images of that part it need not be the highest.
+    # With several images of that part it need not be the highest.
     own = [index for index, part in enumerate(parts) if part == parts[top]]
     setting = min(own, key=lambda index: abs(above(scores[index]) - threshold))
     usual = median(scores)

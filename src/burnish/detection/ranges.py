@@ -1,8 +1,8 @@
-"""Is an image like the training images at all? Their range of trivial statistics, and what lies
-outside it: a lamp that aged or a lens out of focus is told, not judged in silence.
+"""Is an image like the training images at all? Compares trivial statistics with their range there,
+so that an aged lamp or a lens out of focus is reported, not judged in silence.
 
-Statistics are taken of the prepared image, uint8 (C, H, W) as the model sees it, inside the region
-of interest only; at training and at inspection by the same function.
+Statistics are computed on the prepared image, uint8 (C, H, W) as the model sees it, inside the
+region of interest only; at training and at inspection by the same function.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict
 from burnish.images.statistics import STATISTICS, statistics_of
 
 WATCHED = ("mean", "spread", "dark", "bright", "sharpness", "colour")
-MARGIN = 1.0  # standard deviations beyond the training images' range that still pass
-LEAST_SHARE, LEAST_STEP = 0.01, 0.5  # a standard deviation is never taken for smaller
+MARGIN = 1.0  # standard deviations beyond the training images' range that are tolerated
+LEAST_SHARE, LEAST_STEP = 0.01, 0.5  # lower bounds of a standard deviation, see `TrainingRange`
 
 
 class TrainingRange(BaseModel):
@@ -113,7 +113,8 @@ def find_unlike(
         beyond = value - known.high if value > known.high else min(value - known.low, 0.0)
         if abs(beyond) > MARGIN * known.step:  # never for NaN
             found.append(
-                Unlike(name, STATISTICS[name].label, value, known.low, known.high,
-                       beyond / known.step)
-            )  # fmt: skip
+                Unlike(
+                    name, STATISTICS[name].label, value, known.low, known.high, beyond / known.step
+                )
+            )
     return tuple(sorted(found, key=lambda unlike: -abs(unlike.by)))

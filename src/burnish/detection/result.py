@@ -1,4 +1,4 @@
-"""What is known of one inspected part; all output is made from it."""
+"""The result of inspecting one part, from which all output is made."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def map_names(
     features: bool = False,
     whole: bool = False,
 ) -> list[str]:
-    """What the scores of single maps (`Result.scale_scores`) belong to, in their order."""
+    """Names of the maps that `Result.scale_scores` belong to, in their order."""
     names = [f"blocks of {block} px" for block in mask_blocks]
     for of, grain in textures:
         own = "image " if of == "image" else ""
@@ -66,7 +66,7 @@ def map_names(
     return [*names, WHOLE] if whole else names
 
 
-@dataclass(frozen=True, eq=False)  # arrays have no one answer to ==
+@dataclass(frozen=True, eq=False)  # == of arrays is an array
 class Result:
     """One part: verdict, evidence and pictures.
 
@@ -93,8 +93,8 @@ class Result:
         notes: what reading the file left out (further pages, lower bits), as sentences.
         statistics: trivial statistics of the prepared image, by name; empty when the model does
             not know those of its training images.
-        out_of_range: those in which it is unlike the training images, worst first; then the verdict
-            rests on nothing the model has seen.
+        out_of_range: statistics in which the image is unlike the training images, worst first; if
+            there are any, the verdict rests on nothing the model has seen.
     """
 
     path: Path | None
@@ -125,7 +125,7 @@ class Result:
 
     @property
     def headline(self) -> str:
-        """The verdict as people are shown it: a defect in capitals."""
+        """The verdict for people: "DEFECT" or "good"."""
         return "DEFECT" if self.is_defect else "good"
 
     @property
@@ -179,7 +179,7 @@ class Result:
         return panels(self)
 
     def _repr_png_(self) -> bytes:
-        """What a notebook shows."""
+        """`plot()` as PNG, which notebooks show."""
         file = io.BytesIO()
         self.plot().save(file, "PNG")
         return file.getvalue()

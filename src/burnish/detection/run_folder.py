@@ -1,4 +1,4 @@
-"""Whose a run folder is: a new run's, one to go on with, or another's that stays as it is."""
+"""Run folders: whether one is free, belongs to the run that is resumed, or to another."""
 
 from __future__ import annotations
 
@@ -17,22 +17,21 @@ from burnish.settings import Settings
 from burnish.training.hardware import resolve_precision
 from burnish.training.log import forget_losses
 
-# What a resumed run may change: how long it goes on and how it scores, not what it learns. With
-# scoring alone changed, a finished run is calibrated anew without training.
+# Settings that a resumed run may change: how long it trains and how it scores, not what it learns.
+# If only scoring has changed, a finished run is calibrated anew without training.
 MAY_CHANGE = frozenset(
     {"epochs", "steps", "minutes", "checkpoint_minutes", "false_alarms", "overlap",
      *GROUPS["scoring"]}
 )  # fmt: skip
 DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
 EXPORTED = (".onnx", ".xml", ".pt2")  # suffixes of what `burnish export` writes
-TOLD = 5  # settings that differ, of a run that cannot be resumed
+TOLD = 5  # most differing settings named when a run cannot be resumed
 MODEL, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
 
 
 @contextmanager
 def claimed(out: Path, resume: bool, overwrite: bool) -> Iterator[None]:
-    """Refuse to mix two runs in one folder, one after the other or both at once; make sure it can
-    be written to before training.
+    """Hold the lock of a run folder that can be written to and is not another run's.
 
     Raises:
         BurnishError: the folder is another run's, or cannot be written to.
@@ -44,7 +43,7 @@ def claimed(out: Path, resume: bool, overwrite: bool) -> Iterator[None]:
         _refuse_other_runs(out, resume, overwrite)
         yield
     finally:
-        os.close(folder)  # which gives the lock back, as the end of the process would
+        os.close(folder)  # releases the lock, as the end of the process would
 
 
 def _lock(folder: int, out: Path) -> None:
@@ -55,7 +54,7 @@ def _lock(folder: int, out: Path) -> None:
             f"another run is at work in {out}: wait for its end, or choose another --out"
         ) from error
     except OSError:
-        pass  # some network file systems know no such locks
+        pass  # some network file systems have no such locks
 
 
 def _refuse_other_runs(out: Path, resume: bool, overwrite: bool) -> None:
@@ -74,10 +73,10 @@ def _refuse_other_runs(out: Path, resume: bool, overwrite: bool) -> None:
 
 
 def begin(out: Path, identity: Mapping[str, Any], resume: bool) -> None:
-    """Last step before training: the folder is this run's from now on.
+    """Make the folder this run's, as the last step before training.
 
-    A model that is to be replaced stays until the new one is whole; its checkpoint goes, so that
-    what is resumed later is the new run, and the losses that it logged.
+    An old model stays until the new one is complete. Its checkpoint and its logged losses are
+    removed, so that `--resume` resumes the new run.
     """
     if not (resume and (out / CHECKPOINT).exists()):
         (out / CHECKPOINT).unlink(missing_ok=True)
@@ -86,18 +85,18 @@ def begin(out: Path, identity: Mapping[str, Any], resume: bool) -> None:
 
 
 def settle_precision(settings: Settings, before: Mapping[str, Any] | None) -> Settings:
-    """A resumed run keeps the precision it began with, whatever this machine would choose now."""
+    """Keep the precision that a resumed run began with, whatever this machine would choose now."""
     kept = None if before is None else before.get("settings", {}).get("precision")
-    if settings.precision == "auto" and kept is not None:  # "auto" in checkpoints of before
+    if settings.precision == "auto" and kept is not None:  # "auto" in older checkpoints
         return settings.model_copy(update={"precision": kept})
     return resolve_precision(settings)
 
 
 def same_run(header: Mapping[str, Any], identity: Mapping[str, Any], checkpoint: Path) -> None:
-    """Refuse to go on with a checkpoint of something else.
+    """Refuse to resume from a checkpoint of another run.
 
     Raises:
-        BurnishError: it is of other settings, images, region or hold-out than this run.
+        BurnishError: it has other settings, images, region or hold-out.
     """
     before, now = header.get("settings", {}), identity["settings"]
     changed = [
@@ -113,7 +112,7 @@ def same_run(header: Mapping[str, Any], identity: Mapping[str, Any], checkpoint:
         changed.append("the training images are not the same")
     elif header.get("held_out", identity["held_out"]) != identity["held_out"] and all(
         before.get(key, DEFAULTS[key]) == now[key] for key in ("seed", "holdout", "part_pattern")
-    ):  # else what was changed has been named
+    ):  # if a setting differs, it has been named
         changed.append("other images are held out, as they show other parts than before")
     if changed:
         raise BurnishError(
@@ -125,17 +124,17 @@ def same_run(header: Mapping[str, Any], identity: Mapping[str, Any], checkpoint:
 def not_beyond(
     header: Mapping[str, Any], steps: int, minutes: float | None, checkpoint: Path
 ) -> None:
-    """Refuse to call a longer training a shorter one.
+    """Refuse to resume from a checkpoint that is already past the length asked for.
 
     Args:
-        steps, minutes: the length that is asked for.
+        steps, minutes: that length.
 
     Raises:
-        BurnishError: the checkpoint is past that.
+        BurnishError: it is.
     """
     done, seconds = header["progress"]["step"], header["progress"]["seconds"]
     told = f"{done} steps, more than the {steps}" if done > steps else ""
-    # A run by minutes ends a little after its time, and may be asked for again.
+    # A run by minutes ends a little late, and the same length may be asked for again.
     asked_before = header.get("settings", {}).get("minutes") == minutes
     if minutes is not None and seconds > 60 * minutes and not asked_before:
         told = f"{seconds / 60:.3g} minutes, more than the {minutes:g}"
@@ -147,7 +146,7 @@ def not_beyond(
 
 
 def made_with_another_model(out: Path) -> str:
-    """What a model that is about to be replaced left in its folder: a sentence, or ""."""
+    """A sentence on files in the folder that were made with the model to be replaced, or ""."""
     if not (out / MODEL).exists():
         return ""
     exported = [path.name for path in sorted(out.glob("*")) if path.suffix in EXPORTED]

@@ -1,4 +1,4 @@
-"""Pixels in, anomaly map and score out, for one view: an image at the model's size, or one tile."""
+"""The scorer: from the pixels of one view (an image or a tile) to its anomaly map and score."""
 
 from __future__ import annotations
 
@@ -39,8 +39,7 @@ def hidden_outside(images: Tensor, inside: Tensor | None) -> Tensor:
 
 @contextmanager
 def tensor_cores(device: torch.device) -> Iterator[None]:
-    """float32 products with 10 bits of mantissa (TF32) on a CUDA device, where they are several
-    times as fast; all else, and other devices, as before."""
+    """Use TF32 for float32 matrix products on a CUDA device, where it is several times as fast."""
     if device.type != "cuda":
         yield
         return
@@ -54,10 +53,13 @@ def tensor_cores(device: torch.device) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class View:
-    """What the networks see at once: uint8 (C, H, W), and the region of interest, bool (H, W).
+    """What the networks see at once.
 
-    `inside` None: every pixel counts. What lies outside is hidden from the generator as a mask
-    hides it, and counts in nothing. `part`: that it shows, where that is known.
+    Attributes:
+        pixels: uint8 (C, H, W).
+        inside: the region of interest, bool (H, W); None: every pixel counts. Pixels outside are
+            hidden from the generator, as by a mask, and count nowhere.
+        part: the part it shows, if known.
     """
 
     pixels: NDArray[np.uint8]
@@ -71,18 +73,21 @@ def inside_of(view: View, device: torch.device | None = None) -> Tensor | None:
 
 
 def shown(view: View, device: torch.device) -> tuple[Tensor, Tensor | None]:
-    """What is seen of a view: (1, C, H, W) in [-1, 1], 0 outside its region; and `inside_of`."""
+    """A view as networks see it, (1, C, H, W) in [-1, 1], 0 outside its region; `inside_of`."""
     inside = inside_of(view, device)
     return hidden_outside(to_tensor(view.pixels[None], device), inside), inside
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A view's (H, W) map and (C, H, W) reconstruction in [-1, 1]; the coldest value of the map
-    and the view itself stand outside the region of interest.
+    """A scored view.
 
-    `scale_scores`: for each map (`Scorer.errors`) the score it alone would give, and last that of
-    the surface as a whole, where it is compared.
+    Attributes:
+        scale: index of the mask scale that is shown.
+        scale_scores: the score that each map (`Scorer.errors`) alone would give; last, if it is
+            compared, that of the surface as a whole.
+        anomaly_map: (H, W); its lowest value outside the region of interest.
+        reconstruction: (C, H, W) in [-1, 1]; the view itself outside the region.
     """
 
     score: float
@@ -93,8 +98,13 @@ class Scored:
 
 
 class Evidence(NamedTuple):
-    """What speaks against images: error maps (B, M, H, W); reconstructions (B, S, C, H, W); how
-    unlike good ones their surfaces are as a whole (B,), see `whole.whole_distance`, or None."""
+    """The evidence against images.
+
+    Attributes:
+        errors: error maps (B, M, H, W).
+        reconstructions: (B, S, C, H, W) in [-1, 1].
+        whole: `whole.whole_distance` (B,), or None.
+    """
 
     errors: Tensor
     reconstructions: Tensor
@@ -139,7 +149,7 @@ class Scorer:
         if position is not None:
             self.position = (position[0].to(device), position[1].to(device))
         self.units: tuple[list[float], list[float]] | None = None
-        """mu and sigma of maps in units, once learnt; else they come with the calibration."""
+        """mu and sigma of maps in units, once learnt; otherwise calibration measures them."""
         self.use_textures(textures)
         self.use_lines(lines)
         self.use_features(features)
@@ -147,31 +157,31 @@ class Scorer:
         self.use_extremes(extremes)
         self.masks = complementary_masks(shape.height, shape.width, settings.mask_blocks).to(device)
         self._replays: dict[str, Replay[tuple[Any, ...]]] = {}
-        self._known: tuple[object, ...] = ()  # what they were captured with
+        self._known: tuple[object, ...] = ()  # the objects that the graphs were captured with
         self._turn = threading.Lock()  # two threads must not share a graph's tensors
 
     def use_textures(self, textures: Sequence[TextureModel]) -> None:
-        """Compare residuals with these from now on; none: not at all."""
+        """Set the texture models, one for each of `Settings.textures`, or none."""
         self.learnt = tuple(textures)
         size = self.shape.height, self.shape.width
         self.textures = [texture.to(self.device).at(*size) for texture in textures]
 
     def use_lines(self, lines: Sequence[LineModel]) -> None:
-        """Compare long lines with these from now on; none: not at all."""
+        """Set the line models, one for each of `Settings.lines`, or none."""
         self.learnt_lines = tuple(lines)
         size = self.shape.height, self.shape.width
         self.lines = [line.to(self.device).at(*size) for line in lines]
 
     def use_features(self, features: FeatureModel | None) -> None:
-        """Compare pretrained features with these from now on; None: not at all."""
+        """Set or clear the model of pretrained features."""
         self.features = None if features is None else features.to(self.device)
 
     def use_whole(self, whole: WholeModel | None) -> None:
-        """Compare the surface as a whole with this from now on; None: not at all."""
+        """Set or clear the model of the surface as a whole."""
         self.whole = None if whole is None else whole.to(self.device)
 
     def use_extremes(self, extremes: Extremes | None) -> None:
-        """Compare all maps with these from now on; None: not at all."""
+        """Set or clear the extremes that all maps are compared with."""
         self.learnt_extremes = extremes
         size = self.shape.height, self.shape.width
         self.extremes = None if extremes is None else extremes.to(self.device).at(*size)
@@ -184,7 +194,7 @@ class Scorer:
 
     @torch.inference_mode()
     def errors(self, view: View) -> Evidence:
-        """What speaks against one view (B = 1).
+        """The evidence against one view (B = 1).
 
         The error maps of the mask scales are standardised by position if the positions are known;
         then come those of texture, lines and features; and all are compared with their extremes.
@@ -233,7 +243,7 @@ class Scorer:
     def _judged(
         self, images: Tensor, inside: Tensor | None, mu: Tensor, sigma: Tensor
     ) -> tuple[Tensor, ...]:
-        """Of one image: score, mask scale and each map's score (2 + M,); map; reconstruction."""
+        """Judge one image: (score, mask scale, each map's score), (2 + M,); map; reconstruction."""
         s = self.settings
         errors, painted, whole = self.errors_of(images, inside)
         if whole is not None:
@@ -260,10 +270,10 @@ class Scorer:
         self, work: Callable[..., tuple[Any, ...]], images: Tensor, inside: Tensor | None,
         *more: Tensor,
     ) -> tuple[Any, ...]:  # fmt: skip
-        """`work` of these; on a GPU as one CUDA graph, if no region is to be picked out."""
+        """Call `work`; on a GPU, unless there is a region, replay it as one CUDA graph."""
         if self.device.type != "cuda" or inside is not None:
             return work(images, inside, *more)
-        # A graph holds the very tensors it was captured with; and a copy of a scorer has its own.
+        # A graph is bound to the tensors it was captured with; a copied scorer captures its own.
         known = (self, self.position, self.textures, self.lines, self.features, self.whole,
                  self.extremes)  # fmt: skip
         with self._turn:

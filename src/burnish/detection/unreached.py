@@ -1,4 +1,4 @@
-"""Settings that cannot take effect as they stand: what was asked for is not what is done."""
+"""Find settings that cannot take effect, so that the user is told instead of misled."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NEEDS: tuple[tuple[tuple[str, ...], str, Callable[[Settings], object]], ...] = (
     (("extremes",), "fusion=highest or scores", lambda s: s.knows_extremes),
     (("top_share",), "reduction=top", lambda s: s.reduction == "top"),
 )
-"""Settings, what they need, and whether it is there."""
+"""Settings, what they need in words, and whether that is given."""
 
 
 def find_unreached(
@@ -38,9 +38,9 @@ def find_unreached(
     """Settings that cannot take effect, as sentences.
 
     Args:
-        preset: its own settings are not told of.
-        steps: that the training will have.
-        samples: that the batches of an epoch are drawn from.
+        preset: settings that stand there as given are not reported.
+        steps: length of the training.
+        samples: number of samples in an epoch.
         shape: channels, height and width of what the networks see.
     """
     found, patch = [], settings.disc_patch
@@ -63,7 +63,7 @@ def find_unreached(
 
 
 def _unmet(settings: Settings, usual: Settings) -> list[str]:
-    """What was set otherwise than usual, and needs what is not there."""
+    """Settings that differ from the preset's and lack what they need."""
     found = []
     for names, needed, there in NEEDS:
         asked = [
@@ -78,12 +78,13 @@ def _unmet(settings: Settings, usual: Settings) -> list[str]:
 
 
 def find_cut_warmup(settings: Settings, steps: int, done: int) -> list[str]:
-    """A note where a training by minutes ended within its warm-up, else none.
+    """A note if a training limited by minutes ended within its warm-up, else none.
 
     Args:
-        steps: that the training could have had at most; it had `done`.
+        steps: the most steps it could have taken.
+        done: the steps it took.
     """
-    if not done < settings.warmup <= steps:  # else it has been told before
+    if not done < settings.warmup <= steps:  # otherwise `find_unreached` has told it
         return []
     return [
         f"training ended after {done} steps, within a warm-up of {settings.warmup}: the learning "

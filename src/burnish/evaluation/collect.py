@@ -1,4 +1,4 @@
-"""One pass over the test images: what each gives is kept, its pixels are dropped."""
+"""One pass over the test images, which keeps the results of each and drops its pixels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from burnish.settings import Settings
 
 
 class Card(Protocol):
-    """What evaluation reads of a `ModelCard`."""
+    """The part of a `ModelCard` that evaluation reads."""
 
     @property
     def preset(self) -> str: ...
@@ -46,7 +46,7 @@ class Card(Protocol):
 
 
 class Inspector(Protocol):
-    """What evaluation asks of a `Detector`; anything that gives a `Result` can be evaluated."""
+    """The part of a `Detector` that evaluation uses; anything that gives a `Result` will do."""
 
     @property
     def card(self) -> Card: ...
@@ -59,7 +59,7 @@ class Inspector(Protocol):
 
 @dataclass(frozen=True)
 class Judged:
-    """An image and what was said of it."""
+    """The verdict on an image, beside its truth."""
 
     is_defect: bool
     score: float
@@ -69,12 +69,12 @@ class Judged:
 
 @dataclass
 class Collected:
-    """What one pass over the test images gave; as long as the test set, but for pixels.
+    """The results of one pass over the test images.
 
     Attributes:
-        statistics, headers: trivial ones of each image in `rows`, as read, and of its file.
-        stressed: the chosen images as they are (None), and under each of `stress.CHANGES`.
-        fingerprint, masks: of the test images, and of the masks that pixels were counted with.
+        statistics, headers: of each image in `rows`: trivial statistics as read; its file's header.
+        stressed: the chosen images under each of `stress.CHANGES`, by index; None: unchanged.
+        fingerprint, masks: SHA-256 over the test images, and over the masks that were counted.
     """
 
     rows: list[ImageRow] = field(default_factory=list)
@@ -96,7 +96,7 @@ class Collector:
     Args:
         pixels: count pixels against masks.
         equalised: inspect each image again, brought to the training images' brightness.
-        stressed: numbers of the images to be inspected under every change.
+        stressed: indices of the images to be inspected under every change.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Collector:
             header = read_header_bytes(content, name)
         except (BurnishError, OSError) as error:
             kind, problem = printable(image.kind), str(error)
-            if isinstance(error, OSError):  # of Python itself, with a number before its words
+            if isinstance(error, OSError):  # its text begins with errno
                 problem = f"{image.path} cannot be read: {error.strerror}"
             collected.unreadable.append(
                 Unreadable(path=name, kind=kind, problem=printable(problem))
@@ -140,7 +140,7 @@ class Collector:
             return
         mask, unusable = self._truth(image, result)
         if mask is not None and result.inside is not None and not (mask & result.inside).any():
-            # Caught or not, it says nothing: there nothing is inspected.
+            # Nothing is inspected there, so the verdict says nothing about the defect.
             problem = f"{name}: its defect lies wholly outside the region of interest"
             collected.unreadable.append(
                 Unreadable(path=name, kind=printable(image.kind), problem=problem)
@@ -165,7 +165,7 @@ class Collector:
         return self.collected
 
     def _truth(self, image: TestImage, result: Result) -> tuple[NDArray[np.bool_] | None, str]:
-        """A defect's mask (H, W) where it is needed and can be used, and why it cannot."""
+        """A defect's mask (H, W) if one is needed and usable; if it is not usable, None and why."""
         needed = self.collected.pixels is not None or result.inside is not None
         if not needed or not image.is_defect or image.mask is None:
             return None, ""
@@ -175,9 +175,13 @@ class Collector:
             return None, printable(str(error))
 
     def _count_pixels(
-        self, image: TestImage, row: ImageRow, result: Result,
-        mask: NDArray[np.bool_] | None, unusable: str,
-    ) -> None:  # fmt: skip
+        self,
+        image: TestImage,
+        row: ImageRow,
+        result: Result,
+        mask: NDArray[np.bool_] | None,
+        unusable: str,
+    ) -> None:
         """Count one image's pixels; `mask` and `unusable` as `_truth` gives them."""
         counter = self.collected.pixels
         assert counter is not None
@@ -200,7 +204,7 @@ class Collector:
 
     def _score_equalised(self, result: Result) -> float:
         assert self.target is not None
-        seen = result.statistics  # of the prepared image, as those of the training images are
+        seen = result.statistics  # of the prepared image, like those of the training images
         picture = equalise(result.image, seen["mean"], seen["spread"], *self.target)
         return _finite(self.detector.inspect(picture).score, "an equalised image")
 

@@ -1,4 +1,4 @@
-"""Several evaluated runs side by side: what differs between them, and what came of it."""
+"""Compare several evaluated runs: their figures, their settings, the data they were tested on."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from burnish.evaluation.seeds import OverSeeds, over_seeds, same_masks
 from burnish.files import printable
 
 RECORD = "evaluation.json"
-PLACES = (RECORD, f"evaluation/{RECORD}")  # in a report's folder, in a run folder
+PLACES = (RECORD, f"evaluation/{RECORD}")  # in a report's folder; in a run folder
 SEED_KEYS = {  # what `seeds.FIGURES` calls other than a line
     "pixels.auroc": "pixel_auroc",
     "pixels.aupro": "pixel_aupro",
     "equalised.image_auroc": "equalised_auroc",
 }
-MANY = 30  # more curves and columns cannot be read
+MANY = 30  # most runs: more curves and columns cannot be read
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def load_runs(sources: Sequence[str | Path]) -> list[Run]:
     """Read the evaluations of run folders, report folders or evaluation.json files.
 
     Raises:
-        BurnishError: fewer than two, the same one twice, none there, or not readable as one.
+        BurnishError: fewer than two, one given twice, missing, or not an evaluation.
     """
     paths = [_record_of(Path(source)) for source in sources]
     if len(paths) < 2:
@@ -86,7 +86,7 @@ def load_runs(sources: Sequence[str | Path]) -> list[Run]:
 
 
 def read_record(path: Path) -> Evaluation:
-    """An evaluation.json, checked.
+    """Read and validate an evaluation.json.
 
     Raises:
         BurnishError: not readable, no evaluation, or written by a newer burnish.
@@ -134,10 +134,8 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 
 
 def by_test_set(runs: Sequence[Run]) -> list[TestedOn]:
-    """The runs by what they were tested on: by fingerprint where all hold one, else by the images'
-    names and truth.
-
-    More than one means that the runs' figures cannot be compared with each other.
+    """Group the runs by their test images: by fingerprint if all have one, else by the images'
+    names and labels. Figures of different groups cannot be compared.
     """
     known = all(run.evaluation.test_fingerprint for run in runs)
     groups: dict[object, list[Run]] = {}
@@ -157,18 +155,18 @@ def by_test_set(runs: Sequence[Run]) -> list[TestedOn]:
 
 
 def differing_settings(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """Settings that are not the same in all runs -> value of each run, None where not known."""
+    """Settings that differ between runs -> value in each run, None if not known."""
     known = [run.evaluation.model.settings for run in runs]
     differing = {}
     for name in dict.fromkeys(name for settings in known for name in settings):
-        values = [settings.get(name) for settings in known if settings]  # old records hold none
+        values = [settings.get(name) for settings in known if settings]  # old records have none
         if any(value != values[0] for value in values):
             differing[name] = [settings.get(name) for settings in known]
     return differing
 
 
 def over_seeds_of(runs: Sequence[Run]) -> dict[str, OverSeeds]:
-    """Mean and deviation by `Line.key` where the runs differ in nothing but their seed, else {}."""
+    """Mean and deviation by `Line.key` if the runs differ only in their seed, else {}."""
     same = {
         (run.evaluation.model.preset, run.evaluation.model.training_fingerprint) for run in runs
     }
@@ -185,7 +183,8 @@ class Line:
     """One figure of every run.
 
     Attributes:
-        key: its name in JSON and CSV; name: for people.
+        key: its name in JSON and CSV.
+                name: its name for people.
         values: one a run, None where not available.
         intervals: 95 %, one a run, None where not available.
         best: "high" or "low" when more or less of it is better; "" when it is neither.
@@ -203,15 +202,16 @@ class Line:
 
     @property
     def leaders(self) -> frozenset[int]:
-        """Places of the best value; empty where nothing is better, or all are equal."""
+        """Indices of the best values; empty if neither direction is better or all are equal."""
         known = [value for value in self.values if value is not None]
         if not self.best or len(set(known)) < 2:
             return frozenset()
         top = max(known) if self.best == "high" else min(known)
         return frozenset(
-            place for place, value in enumerate(self.values)
+            place
+            for place, value in enumerate(self.values)
             if value is not None and math.isclose(value, top, rel_tol=0, abs_tol=5e-5)
-        )  # fmt: skip
+        )
 
 
 def lines(runs: Sequence[Run]) -> list[Line]:
@@ -252,7 +252,7 @@ def lines(runs: Sequence[Run]) -> list[Line]:
 
 
 def _difference(runs: Sequence[Run]) -> Line:
-    """Against the first run; images tested in pairs, so its intervals are the ones to go by."""
+    """Difference from the first run, paired by image: its intervals are the ones to judge by."""
     same = len(by_test_set(runs)) == 1
     pairs = [
         auroc_difference(runs[0].evaluation, run.evaluation) if same else (None, None)
@@ -260,9 +260,13 @@ def _difference(runs: Sequence[Run]) -> Line:
     ]
     values, intervals = zip((None, None), *pairs, strict=True)
     return Line(
-        "image_auroc_difference", f"AUROC against {runs[0].name}", values, intervals, "",
+        "image_auroc_difference",
+        f"AUROC against {runs[0].name}",
+        values,
+        intervals,
+        "",
         "difference",
-    )  # fmt: skip
+    )
 
 
 def _line(runs: Sequence[Run], key: str, name: str, best: str, form: str = "number") -> Line:
@@ -274,7 +278,7 @@ def _line(runs: Sequence[Run], key: str, name: str, best: str, form: str = "numb
 
 
 def _record_of(source: Path) -> Path:
-    """The evaluation.json that a user's argument means."""
+    """The evaluation.json that an argument refers to."""
     if source.is_file():
         if source.suffix == ".safetensors":
             return _record_of(source.parent)

@@ -63,17 +63,38 @@ def pr_curves(runs: Sequence[Run]) -> Drawing | None:
 
 
 def _curve(
-    axes: Axes, place: int, run: Run, x: NDArray[np.float64], y: NDArray[np.float64],
-    here: tuple[float | None, float | None], said: str, drawstyle: Any,
-) -> None:  # fmt: skip
+    axes: Axes,
+    place: int,
+    run: Run,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    here: tuple[float | None, float | None],
+    said: str,
+    drawstyle: Any,
+) -> None:
     colour = LINE_COLOURS[place % len(LINE_COLOURS)]
     stroke = STROKES[place // len(LINE_COLOURS) % len(STROKES)]
-    axes.plot(x, y, color=colour, linestyle=stroke, linewidth=1.8, drawstyle=drawstyle,
-              # A label that begins with "_" would be left out of the legend.
-              label=f" {shorten(run.name, 30)}   {said}")  # fmt: skip
+    axes.plot(
+        x,
+        y,
+        color=colour,
+        linestyle=stroke,
+        linewidth=1.8,
+        drawstyle=drawstyle,
+        # A label that begins with "_" would be left out of the legend.
+        label=f" {shorten(run.name, 30)}   {said}",
+    )
     if here[0] is not None and here[1] is not None:
-        axes.plot(here[0], here[1], "o", color=colour, markersize=8, markeredgecolor=PAPER,
-                  clip_on=False, zorder=5)  # fmt: skip
+        axes.plot(
+            here[0],
+            here[1],
+            "o",
+            color=colour,
+            markersize=8,
+            markeredgecolor=PAPER,
+            clip_on=False,
+            zorder=5,
+        )
 
 
 def _finished(figure: Figure, axes: Axes, x: str, y: str) -> Drawing | None:

@@ -70,13 +70,13 @@ def write_comparison(runs: Sequence[Run], out: str | Path) -> Path:
 
 
 def warnings(runs: Sequence[Run]) -> list[str]:
-    """What a reader must know before comparing these runs."""
+    """Warnings about comparing these runs, as sentences."""
     masks = "" if same_masks([run.evaluation for run in runs]) else OTHER_MASKS
     return [said for said in (_warning(by_test_set(runs)), masks, training_warning(runs)) if said]
 
 
 def _warning(sets: Sequence[TestedOn]) -> str:
-    """What must be said when the runs were not tested on the same images; else ""."""
+    """A warning if the runs were not tested on the same images, else ""."""
     if len(sets) < 2:
         return ""
     groups = "; ".join(f"{', '.join(s.runs)} on test set {s.number} ({s.data})" for s in sets)
@@ -169,7 +169,7 @@ def range_of(line: Line, place: int) -> str:
 
 
 def _shown(line: Line, comparable: bool, over: Mapping[str, OverSeeds]) -> dict[str, Any]:
-    leaders = line.leaders if comparable and not over else frozenset()  # a lucky seed is no merit
+    leaders = line.leaders if comparable and not over else frozenset()  # of seeds, none is better
     places = range(len(line.values))
     return {
         "name": line.name,

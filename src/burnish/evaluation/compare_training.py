@@ -1,4 +1,4 @@
-"""What the models of several runs learnt from: where runs differ in more than their settings."""
+"""Compare the training data of several runs, which may differ in more than their settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FACTS = {
 
 
 def by_training_data(runs: Sequence[Run]) -> list[list[Run]]:
-    """The runs by fingerprint of the good images, those that hold none left out."""
+    """The runs by fingerprint of their training images; runs without one are left out."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
         if fingerprint := run.evaluation.model.training_fingerprint:
@@ -27,7 +27,7 @@ def by_training_data(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def same_training_data(runs: Sequence[Run]) -> bool | None:
-    """Whether all models learnt from the same images; None where that is not known."""
+    """Whether all models learnt from the same images; None if unknown."""
     groups = by_training_data(runs)
     if len(groups) > 1:
         return False
@@ -35,7 +35,7 @@ def same_training_data(runs: Sequence[Run]) -> bool | None:
 
 
 def training_warning(runs: Sequence[Run]) -> str:
-    """What must be said when the models did not learn from the same images; else ""."""
+    """A warning if the models did not learn from the same images, else ""."""
     groups = by_training_data(runs)
     if len(groups) < 2:
         return ""

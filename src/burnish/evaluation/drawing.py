@@ -1,6 +1,6 @@
-"""What the figures of the reports share: style, canvas, and one figure as SVG and PNG.
+"""Shared parts of the reports' figures: style, canvas, and rendering as SVG and PNG.
 
-matplotlib without pyplot: no window, no figure kept alive behind the caller's back. Colours are
+Uses matplotlib without pyplot, which would keep figures alive in a global registry. Colours are
 Okabe & Ito's, told apart by colour-blind readers; good and defective differ in shape too.
 """
 
@@ -35,16 +35,16 @@ STYLE: dict[Any, Any] = {
     "ytick.color": FAINT,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
-    "svg.hashsalt": "burnish",  # the same numbers give the same bytes
+    "svg.hashsalt": "burnish",  # same numbers, same bytes
 }
-# A reader's dark screen: the page sets this too, and a picture inside a page follows the reader.
+# For dark screens; the page sets the same, and a picture in a page follows the reader's choice.
 DARK = {INK: "#d5dae1", FAINT: "#7d8794", GRID: "#4a525d", PAPER: "#14181d",
         GOOD: "#3f9fdc", DEFECT: "#f07f33"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Box:
-    """Where a figure's axes lie and what they span, for what a page lays over them.
+    """Position and data range of a figure's axes, for what a page draws over them.
 
     Attributes:
         left, top, width, height: shares of the figure's width and height.
@@ -70,7 +70,7 @@ class Drawing:
 
     @property
     def uri(self) -> str:
-        """The SVG as an image address: ids of several figures cannot clash, no script can run."""
+        """The SVG as a data URI: as an image, its ids cannot clash and no script in it can run."""
         return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode("ascii")
 
 
@@ -97,7 +97,7 @@ def canvas(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
 def drawn(figure: Figure, *framed: Axes) -> Drawing:
     """Render a figure; `framed` are the axes whose common frame becomes `Drawing.box`."""
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once, for both formats
+    figure.set_layout_engine("none")  # keep one layout for both formats
     png, svg = io.BytesIO(), io.StringIO()
     figure.savefig(png, format="png", dpi=DPI, facecolor="white")
     figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
@@ -125,13 +125,14 @@ def percent_axis(axes: Axes, name: str) -> None:
 
 
 def shorten(name: str, length: int = 22) -> str:
-    """A name that fits beside an axis; `$` would start a formula."""
+    """Cut a name so that it fits beside an axis; escapes `$`, which would start a formula."""
     name = name if len(name) <= length else name[: length - 1] + "…"
     return name.replace("$", r"\$")
 
 
-def label_ends(axes: Axes, names: Sequence[str], heights: Sequence[float],
-               colours: Sequence[str]) -> None:  # fmt: skip
+def label_ends(
+    axes: Axes, names: Sequence[str], heights: Sequence[float], colours: Sequence[str]
+) -> None:
     """Name lines at their right ends (`heights`: shares of the axes), where they do not overlap."""
     ends = sorted(zip(heights, names, colours, strict=True))
     placed = spread([height for height, _, _ in ends], 0.075)

@@ -1,4 +1,4 @@
-"""A detector on a test set: one `Evaluation` that table, JSON and HTML are all made from."""
+"""Evaluate a detector on a test set; table, JSON and HTML are made from the `Evaluation`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def evaluate(
         detector: a `Detector`, or anything that inspects alike.
         data: folder in MVTec AD layout with `test/good` and `test/<kind>`; masks under
             `ground_truth/<kind>`.
-        on_image: told (images done, images in all) after every image.
+        on_image: called with (images done, images in all) after every image.
         pixels: pixel-level metrics, where there are masks.
         equalised: inspect every image a second time, with brightness and contrast brought to the
             training images'.

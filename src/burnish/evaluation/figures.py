@@ -32,7 +32,7 @@ from burnish.evaluation.drawing import (
 )
 from burnish.evaluation.record import Evaluation
 
-MANY = 2000  # points that are drawn as pixels, or the page grows by 100 bytes each
+MANY = 2000  # from so many points on they are drawn as pixels: in SVG each takes 100 bytes
 SQUARE = 4.6  # inches
 
 
@@ -46,12 +46,21 @@ def roc(evaluation: Evaluation) -> Drawing | None:
         axes.plot([0, 1], [0, 1], color=GRID, linewidth=1, linestyle=DASHED)
         axes.plot(*points, color=INK, linewidth=2, solid_joinstyle="miter")
         _mark(axes, evaluation.false_alarm_rate_got, evaluation.recall)
-        axes.text(0.97, 0.05, f"AUROC {evaluation.image_auroc:.3f}", ha="right",
-                  transform=axes.transAxes, fontsize=13)  # fmt: skip
+        axes.text(
+            0.97,
+            0.05,
+            f"AUROC {evaluation.image_auroc:.3f}",
+            ha="right",
+            transform=axes.transAxes,
+            fontsize=13,
+        )
         axes.set(
-            xlim=(0, 1), ylim=(0, 1.02), xlabel="good parts called defective",
-            ylabel="defective parts caught", aspect="equal",
-        )  # fmt: skip
+            xlim=(0, 1),
+            ylim=(0, 1.02),
+            xlabel="good parts called defective",
+            ylabel="defective parts caught",
+            aspect="equal",
+        )
         percent_axis(axes, "x")
         percent_axis(axes, "y")
         return drawn(figure)
@@ -73,12 +82,20 @@ def precision_recall(evaluation: Evaluation) -> Drawing | None:
         axes.plot(recall, precision, color=INK, linewidth=2, drawstyle="steps-post")
         if evaluation.recall is not None and evaluation.precision is not None:
             _mark(axes, evaluation.recall, evaluation.precision)
-        axes.text(0.03, 0.05, f"average precision {evaluation.average_precision:.3f}",
-                  transform=axes.transAxes, fontsize=13)  # fmt: skip
+        axes.text(
+            0.03,
+            0.05,
+            f"average precision {evaluation.average_precision:.3f}",
+            transform=axes.transAxes,
+            fontsize=13,
+        )
         axes.set(
-            xlim=(0, 1), ylim=(0, 1.02), xlabel="defective parts caught (recall)",
-            ylabel="truly defective of those called so", aspect="equal",
-        )  # fmt: skip
+            xlim=(0, 1),
+            ylim=(0, 1.02),
+            xlabel="defective parts caught (recall)",
+            ylabel="truly defective of those called so",
+            aspect="equal",
+        )
         percent_axis(axes, "x")
         percent_axis(axes, "y")
         return drawn(figure)
@@ -91,8 +108,10 @@ def score_distribution(evaluation: Evaluation) -> Drawing:
     """
     scores, defect = labelled_scores(evaluation)
     kind_of = np.array([row.kind for row in evaluation.images])
-    groups = [(row.kind, scores[defect & (kind_of == row.kind)], DEFECT, "D")
-              for row in reversed(evaluation.kinds)]  # fmt: skip
+    groups = [
+        (row.kind, scores[defect & (kind_of == row.kind)], DEFECT, "D")
+        for row in reversed(evaluation.kinds)
+    ]
     if evaluation.n_good:
         groups.append(("good", scores[~defect], GOOD, "o"))
     with styled():
@@ -101,7 +120,7 @@ def score_distribution(evaluation: Evaluation) -> Drawing:
         above, below = figure.subplots(2, sharex=True, height_ratios=heights)
         if _spreads_widely(np.append(scores, evaluation.threshold)):
             below.set_xscale("log")
-            # Plain numbers at 1, 2 and 5: the default's powers of ten overlap.
+            # Plain numbers at 1, 2 and 5; the default, powers of ten, overlaps.
             below.xaxis.set_major_locator(LogLocator(10, (1.0, 2.0, 5.0)))
             below.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             below.xaxis.set_minor_formatter(NullFormatter())
@@ -179,7 +198,7 @@ def labelled_scores(evaluation: Evaluation) -> tuple[NDArray[np.float64], NDArra
 
 
 def _mark(axes: Axes, x: float, y: float) -> None:
-    """The operating point, named beside it where the name stays inside the axes."""
+    """Mark the operating point, with its name on the side where it fits inside the axes."""
     axes.plot(x, y, "o", color=DEFECT, markersize=9, markeredgecolor=PAPER, clip_on=False, zorder=5)
     left, low = x > 0.6, y < 0.07  # below and right of a rising curve; above the axis at its foot
     axes.annotate(
@@ -202,7 +221,7 @@ def _histogram(
 ) -> None:
     edges = np.histogram_bin_edges(np.log10(scores) if log else scores, bins=30)
     bins = 10**edges if log else edges
-    # Rounding would leave out the very ends.
+    # Widened a little, or rounding would leave out the ends.
     bins[[0, -1]] = min(bins[0], scores.min()), max(bins[-1], scores.max())
     for values, colour in ((scores[~defect], GOOD), (scores[defect], DEFECT)):
         if len(values):
@@ -219,9 +238,15 @@ def _strips(axes: Axes, groups: Sequence[tuple[str, NDArray[np.float64], str, st
         y = row + rng.uniform(-0.25, 0.25, len(values))
         size = 22 if len(values) <= 50 else 10
         axes.scatter(
-            values, y, s=size, c=colour, marker=marker, alpha=0.6, linewidths=0,
+            values,
+            y,
+            s=size,
+            c=colour,
+            marker=marker,
+            alpha=0.6,
+            linewidths=0,
             rasterized=len(values) > MANY,
-        )  # fmt: skip
+        )
         axes.plot([np.median(values)] * 2, [row - 0.36, row + 0.36], color=INK, linewidth=1.6)
     axes.set_yticks(range(len(groups)), [f"{shorten(name)} ({len(v)})" for name, v, _, _ in groups])
     axes.set(ylim=(-0.6, len(groups) - 0.4), xlabel="image score (short line: median)")

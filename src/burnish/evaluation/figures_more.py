@@ -1,4 +1,4 @@
-"""Figures of single sections: mask scales, and what changed light and focus do."""
+"""Figures of the report's further sections: error maps, and changed light and focus."""
 
 from __future__ import annotations
 
@@ -34,12 +34,15 @@ def scale_scores(scales: Sequence[ScaleRow]) -> Drawing | None:
         return None
     with styled():
         figure, axes = canvas(SCALE_HEIGHT + NAME_HEIGHT * _is_textured(scales))
-        for colour, marker, label, shift in ((GOOD, "o", "good", -0.12),
-                                             (DEFECT, "D", "defective", 0.12)):  # fmt: skip
+        for colour, marker, label, shift in (
+            (GOOD, "o", "good", -0.12),
+            (DEFECT, "D", "defective", 0.12),
+        ):
             found = [row.good if label == "good" else row.defect for row in scales]
             places = [place + shift for place, row in enumerate(found) if row is not None]
-            lows, middles, highs = zip(*(row for row in found if row), strict=True) if places else (
-                (), (), ())  # fmt: skip
+            lows, middles, highs = (
+                zip(*(row for row in found if row), strict=True) if places else ((), (), ())
+            )
             axes.vlines(places, lows, highs, color=colour, linewidth=4, alpha=0.45)
             axes.plot(places, middles, marker, color=colour, label=label)
         _legend_above(axes)
@@ -85,11 +88,25 @@ def stress_figure(rows: Sequence[StressRow]) -> Drawing | None:
         for place, row in enumerate(rows):
             axes.axhline(place, color=GRID, linewidth=0.6, zorder=0)
             if row.escape_rate is not None:
-                axes.plot(row.escape_rate, place, "D", color=DEFECT, markersize=6, clip_on=False,
-                          label="escapes" if place == 0 else None)  # fmt: skip
+                axes.plot(
+                    row.escape_rate,
+                    place,
+                    "D",
+                    color=DEFECT,
+                    markersize=6,
+                    clip_on=False,
+                    label="escapes" if place == 0 else None,
+                )
             if row.false_alarm_rate is not None:
-                axes.plot(row.false_alarm_rate, place, "o", color=GOOD, markersize=6,
-                          clip_on=False, label="false alarms" if place == 0 else None)  # fmt: skip
+                axes.plot(
+                    row.false_alarm_rate,
+                    place,
+                    "o",
+                    color=GOOD,
+                    markersize=6,
+                    clip_on=False,
+                    label="false alarms" if place == 0 else None,
+                )
         names = [stress_name(row) for row in rows]
         axes.set_yticks(range(len(rows)), names, fontsize=10)
         axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.7))
@@ -101,12 +118,18 @@ def stress_figure(rows: Sequence[StressRow]) -> Drawing | None:
 
 
 def _legend_above(axes: Axes) -> None:
-    axes.legend(frameon=False, ncols=2, fontsize=10, loc="lower left", bbox_to_anchor=(0, 1),
-                borderaxespad=0.2)  # fmt: skip
+    axes.legend(
+        frameon=False,
+        ncols=2,
+        fontsize=10,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        borderaxespad=0.2,
+    )
 
 
 def _is_textured(scales: Sequence[ScaleRow]) -> bool:
-    """Whether there are more maps than those of the mask's scales: long names, and many."""
+    """Whether there are further maps beside the mask scales: many, with long names."""
     return any(" " in row.name.removesuffix(" px") for row in scales)
 
 
@@ -122,5 +145,5 @@ def _scale_axis(axes: Axes, scales: Sequence[ScaleRow]) -> None:
 
 
 def stress_name(row: StressRow) -> str:
-    """ "brightness -25 %"; the unchanged images are called so."""
+    """ "brightness -25 %", say; "unchanged" for the images as they are."""
     return "unchanged" if row.change == "none" else f"{row.change} {row.strength}"

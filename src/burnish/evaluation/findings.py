@@ -1,4 +1,4 @@
-"""What the evidence beside the main figures says, in plain sentences."""
+"""Plain sentences on the evidence beside the main figures."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from burnish.evaluation.record import Evaluation
 from burnish.evaluation.scales import ScaleRow
 from burnish.evaluation.summary import AS_GOOD, percent
 
-TELLING = 0.7  # AUROC from which a trivial statistic may be part of what the model sees
-LEANS = 0.05  # loss of AUROC that is worth a word
+TELLING = 0.7  # AUROC from which a trivial statistic may be part of what the model responds to
+LEANS = 0.05  # loss of AUROC worth mentioning
 
 
 def on_trivial(e: Evaluation) -> str:
@@ -75,11 +75,19 @@ def on_stress(e: Evaluation) -> str:
         return ""
     sentences = []
     for name, what, nothing, of in (
-        ("false_alarm_rate", "Most false alarms come", "No change raises false alarms",
-         "good parts"),
-        ("escape_rate", "Most defects escape", "No change lets more defects escape",
-         "defective parts"),
-    ):  # fmt: skip
+        (
+            "false_alarm_rate",
+            "Most false alarms come",
+            "No change raises false alarms",
+            "good parts",
+        ),
+        (
+            "escape_rate",
+            "Most defects escape",
+            "No change lets more defects escape",
+            "defective parts",
+        ),
+    ):
         before = getattr(unchanged, name)
         rated = [(getattr(row, name), row) for row in changed if getattr(row, name) is not None]
         if before is None or not rated:

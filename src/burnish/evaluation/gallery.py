@@ -33,14 +33,14 @@ PASSED = 3  # good parts shown
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture: what it shows, and the picture itself as JPEG."""
+    """One picture as JPEG, with its title."""
 
     name: str
     jpeg: bytes
 
     @property
     def uri(self) -> str:
-        """The picture as an address that a page can hold."""
+        """The picture as a data URI."""
         return "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode("ascii")
 
 
@@ -63,7 +63,7 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Choice:
-    """A gallery before its pictures are made; `none` is said when it is empty."""
+    """A gallery before its pictures are made; `none` is the text for an empty one."""
 
     key: str
     title: str
@@ -106,19 +106,57 @@ def choose(evaluation: Evaluation, most: int) -> list[tuple[Choice, int]]:
     shown |= {row.path for row in closest}
     quiet = _spaced([row for row in passed if row.path not in shown], min(most, PASSED))
     return [
-        (Choice("surest", "Surest catches", "Defects with the highest scores, kinds in turn.",
-                "No defect was caught.", tuple(surest)), len(caught)),
-        (Choice("missed", "Missed defects", "Defective parts that would have passed, "
-                "lowest score first.",
-                "No defect was missed.", tuple(missed[:most])), len(missed)),
-        (Choice("false_alarms", "False alarms", "Good parts called defective, highest "
-                "score first.",
-                "No good part was called defective.", tuple(alarms[:most])), len(alarms)),
-        (Choice("closest", "Closest calls", "Scores nearest the threshold, on either side, of "
-                "those not shown above.", "None left.", tuple(closest)), len(rest)),
-        (Choice("passed", "Good parts passed", "From the highest to the lowest score.",
-                "No good part is left to show.", tuple(quiet)), len(passed)),
-    ]  # fmt: skip
+        (
+            Choice(
+                "surest",
+                "Surest catches",
+                "Defects with the highest scores, kinds in turn.",
+                "No defect was caught.",
+                tuple(surest),
+            ),
+            len(caught),
+        ),
+        (
+            Choice(
+                "missed",
+                "Missed defects",
+                "Defective parts that would have passed, lowest score first.",
+                "No defect was missed.",
+                tuple(missed[:most]),
+            ),
+            len(missed),
+        ),
+        (
+            Choice(
+                "false_alarms",
+                "False alarms",
+                "Good parts called defective, highest score first.",
+                "No good part was called defective.",
+                tuple(alarms[:most]),
+            ),
+            len(alarms),
+        ),
+        (
+            Choice(
+                "closest",
+                "Closest calls",
+                "Scores nearest the threshold, on either side, of those not shown above.",
+                "None left.",
+                tuple(closest),
+            ),
+            len(rest),
+        ),
+        (
+            Choice(
+                "passed",
+                "Good parts passed",
+                "From the highest to the lowest score.",
+                "No good part is left to show.",
+                tuple(quiet),
+            ),
+            len(passed),
+        ),
+    ]
 
 
 def make_galleries(
@@ -143,7 +181,7 @@ def truth_panel(image: NDArray[np.uint8], inside: NDArray[np.bool_]) -> Image.Im
     """The part in pale grey with the ground-truth mask (H, W) over it, RGB at the image's size."""
     grey = to_channels(to_channels(image, 1), 3).astype(np.float64)
     pale = 0.5 * grey + 0.5 * 255
-    # Of a large image, which is shown small, the edge grows outwards: a few px would be lost.
+    # Large images are shown small, so the edge is widened outwards: a few px would be lost.
     wide = 2 * (max(inside.shape) // PANEL_SIDES[0])
     edge = ndimage.maximum_filter(inside, 2 * wide + 1) & ~ndimage.binary_erosion(inside)
     pale[inside] = 0.55 * pale[inside] + 0.45 * TRUTH  # the flaw must stay visible
@@ -154,7 +192,7 @@ def truth_panel(image: NDArray[np.uint8], inside: NDArray[np.bool_]) -> Image.Im
 def shrunk_jpeg(picture: Image.Image, most_bytes: int = BUDGET) -> bytes:
     """A picture as JPEG, never enlarged, as large and good as `most_bytes` allow.
 
-    The smallest version is given even where it takes more.
+    If none fits, the smallest version is returned.
     """
     colour = picture.convert("RGB")
     content = b""

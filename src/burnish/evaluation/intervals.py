@@ -1,10 +1,10 @@
-"""How sure a figure is: intervals of rates, and bootstrap intervals, both by part.
+"""Confidence intervals by part: of rates, and by bootstrap.
 
 Images of one part are not independent, so whole parts are drawn with replacement, never images
 (the cluster bootstrap; Davison & Hinkley 1997, 3.8). The interval is the central 95 % of 1000
-resamples. Where every resample gives the same (AUROC 1) there is none: the parts are too few to
-show what they hide. Of rates (escapes, false alarms) it is Clopper's and Pearson's, for as many
-independent images as the parts are worth: no escape among ten is no proof that nothing escapes.
+resamples. If every resample gives the same value (AUROC 1) there is none, as the parts are too few
+to show any variation. Rates (escapes, false alarms) get the Clopper-Pearson interval for the
+effective number of independent images: no escape among ten does not prove that nothing escapes.
 """
 
 from __future__ import annotations
@@ -20,19 +20,23 @@ from burnish.evaluation import ranking
 
 LEVEL = 0.95
 RESAMPLES = 1000
-MIN_PARTS = 5  # fewer parts of a class say next to nothing of how parts differ
+MIN_PARTS = 5  # least parts of a class: fewer say next to nothing about how parts differ
 BLOCK = 4_000_000  # weights held at once
 
 
 def independent_images(called: Sequence[bool], parts: Sequence[Hashable]) -> float:
-    """How many independent images these are worth, of which some were called defective.
+    """The effective number of independent images, for the rate of those called defective.
 
-    Images of one part are called alike: ten of one part say little more than one. The variance
-    between parts tells how little (Korn & Graubard 1998, with their degrees of freedom). Where none
-    or all are called it cannot be told, and every part counts as if its images were copies.
+    Images of one part are called alike: ten of one part say little more than one. How little is
+    estimated from the variance between parts (Korn & Graubard 1998, with their degrees of freedom).
+    If none or all are called it cannot be estimated, and the images of a part count as copies.
+
+    Args:
+        called: whether each image was called defective.
+        parts: the part of each image.
 
     Returns:
-        At most their number, and just that if every part has one; 0 for none.
+        At most the number of images, and exactly that if every part has one; 0 for no images.
     """
     _, part_of = np.unique(np.asarray(parts), return_inverse=True)
     sizes = np.bincount(part_of)
@@ -79,8 +83,8 @@ def draw_parts(parts: int, per_draw: int, seed: int = 0) -> Iterator[NDArray[np.
     """How often each part is drawn, in blocks (B, parts) that together are `RESAMPLES` rows.
 
     Args:
-        per_draw: numbers that one resample makes its user hold, which bounds a block.
-        seed: the same seed draws the same, whatever the block.
+        per_draw: numbers that the caller holds per resample, which limits the size of a block.
+        seed: the draws depend on it alone, not on the size of blocks.
     """
     rng = np.random.default_rng(seed)
     block = max(1, min(RESAMPLES, BLOCK // max(per_draw, parts, 1)))
@@ -106,10 +110,12 @@ def image_intervals(
     score, defect = np.asarray(scores, np.float64), np.asarray(is_defect, bool)
     names, part_of = np.unique(np.asarray(parts), return_inverse=True)
     needs = {
-        "image_auroc": (True, True), "average_precision": (True, True),
-        "f1": (not defect.all(), True),  # with no good images at all it is one of recall
-        "recall": (False, True), "escape_rate": (False, True),
-    }  # fmt: skip
+        "image_auroc": (True, True),
+        "average_precision": (True, True),
+        "f1": (not defect.all(), True),  # without good images it depends on recall alone
+        "recall": (False, True),
+        "escape_rate": (False, True),
+    }
     reasons = _too_few(part_of, defect, needs)
     if len(reasons) == len(needs):
         return {}, reasons

@@ -1,7 +1,7 @@
-"""Image-level metrics as pure functions of raw scores; scikit-learn where it has them.
+"""Image-level metrics as pure functions of raw scores; by scikit-learn where it has them.
 
 Everywhere: `scores` float (N,), larger is worse, never clamped or rescaled; `is_defect` bool (N,).
-A number that the test set cannot give is None, not 0. NaN and infinite scores are an error.
+A metric that is undefined on the test set is None, not 0. NaN and infinite scores are an error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from burnish.errors import BurnishError
 
 @dataclass(frozen=True)
 class Confusion:
-    """How many images fall where at one threshold, and the rates made of that."""
+    """The confusion matrix at one threshold, and the rates computed from it."""
 
     caught: int
     missed: int

@@ -1,4 +1,4 @@
-"""What the HTML pages share: escaping, number formats, style, the one script."""
+"""Shared parts of the HTML pages: escaping, number formats, style, the one script."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from burnish.files import printable
 def render(template: str, script: str | None = None, **values: Any) -> str:
     """Fill a page template; `script` names the one script that the page may run.
 
-    Autoescape is on for everything: file names and kinds are strangers' text. Should a name ever
-    slip through, the page's own security policy runs no script but the one whose hash it names.
+    Everything is escaped, as file names and kinds come from outside. In case one ever is not, the
+    page's content security policy allows no script but the one whose hash it names.
     """
     environment = Environment(
         loader=PackageLoader("burnish.evaluation", "templates"),
@@ -71,7 +71,7 @@ def short(value: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as people say them; "n/a" for None."""
+    """Seconds in the unit that reads best; "n/a" for None."""
     if seconds is None:
         return "n/a"
     minutes, rest = divmod(round(seconds), 60)
@@ -82,7 +82,7 @@ def duration(seconds: float | None) -> str:
 
 
 def facts(entry: Mapping[str, Any]) -> dict[str, str]:
-    """The single values of a card's entry, readable; long lists become their length."""
+    """The single values of an entry of the card, as text; long lists become their length."""
     shown = {}
     for name, value in entry.items():
         if isinstance(value, Mapping):
@@ -116,6 +116,6 @@ def _percent(rate: float | None) -> str:
 
 
 def _source(environment: Environment, name: str) -> str:
-    """A template's text as it is; the hash must be of the very bytes the browser sees."""
+    """A template's text, unchanged: the hash must be of the very bytes that the browser sees."""
     assert environment.loader is not None
     return environment.loader.get_source(environment, name)[0].strip() + "\n"

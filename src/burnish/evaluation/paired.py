@@ -1,7 +1,7 @@
-"""Two models on the same images: what differs between them, and how sure that is.
+"""The difference of two models on the same images, with a paired interval.
 
-The images are the same, so what is hard about them is shared: the difference is far better known
-than the two figures' own intervals suggest. Both are resampled together, by part.
+Both models share what is hard about the images, so the difference is known far better than the two
+figures' own intervals suggest. Both are resampled together, by part.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Weighted = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 def auroc_difference(first: Evaluation, other: Evaluation) -> tuple[float | None, Interval | None]:
     """Image AUROC of `other` minus that of `first`, and its 95 % paired bootstrap by part.
 
-    None where a figure is missing or the images are not the same; no interval with fewer than
+    None if a figure is missing or the images are not the same; no interval with fewer than
     `MIN_PARTS` parts of a class.
     """
     if first.image_auroc is None or other.image_auroc is None:

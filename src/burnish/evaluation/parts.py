@@ -1,4 +1,4 @@
-"""The report's parts as files of their own: figures as PNG, tables as CSV, beside the page."""
+"""Write the report's parts as files beside the page: figures as PNG, tables as CSV."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Line = Mapping[str, Any]
 
 
 def write_figures(folder: Path, figures: Mapping[str, Drawing | None]) -> list[Path]:
-    """`folder/figures/<name>.png` of every figure there is; those that are not are removed."""
+    """Write `folder/figures/<name>.png` of every figure; remove those of figures that are None."""
     written = []
     for name, drawing in figures.items():
         path = folder / FIGURES / f"{name}.png"
@@ -45,7 +45,7 @@ def write_figures(folder: Path, figures: Mapping[str, Drawing | None]) -> list[P
 
 
 def write_galleries(folder: Path, galleries: Sequence[Gallery]) -> list[Path]:
-    """`folder/figures/gallery_<key>.png` of every gallery that has pictures; others are removed."""
+    """Write `folder/figures/gallery_<key>.png` of galleries with pictures; remove the others."""
     written = []
     sheets = {gallery.key: gallery_sheet(gallery) for gallery in galleries}
     for key in GALLERIES:
@@ -60,7 +60,7 @@ def write_galleries(folder: Path, galleries: Sequence[Gallery]) -> list[Path]:
 
 
 def write_tables(folder: Path, evaluation: Evaluation, scales: Sequence[ScaleRow]) -> list[Path]:
-    """One CSV a table that has rows; a table of an earlier report that has none now is removed.
+    """Write one CSV per table that has rows; remove those of tables that have none.
 
     metrics.csv (number, value, 95 % interval, why there is none), kinds.csv, roc.csv, trivial.csv,
     stress.csv and scales.csv. Raw values, not rounded; empty cells for what is not available.

@@ -3,9 +3,9 @@
 All metrics follow from three histograms: unmarked pixels, marked pixels, and marked pixels each
 counting 1 / (pixels of its region). Scores of one bin count as ties. The bins are fixed before the
 first image: 65,536 of equal width in asinh((score - low) / unit), which is linear where good pixels
-lie and logarithmic beyond, and has a bin for every number. `low` is what 99 % of good pixels lie
-below; at the hottest pixel of the median held-out good image a bin is 0.14 % of the distance to it.
-`auroc_error` bounds what that costs.
+lie and logarithmic beyond, and covers every number. `low` is the value that 99 % of good pixels lie
+below; a bin at the hottest pixel of the median held-out good image has 0.14 % of its distance from
+`low`. `auroc_error` bounds the error of the bins.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from burnish.evaluation.intervals import MIN_PARTS, bootstrap
 from burnish.evaluation.rows import Interval, PixelMetrics
 
 BINS = 1 << 16
-COARSE = 1 << 11  # bins kept of each part, for intervals
+COARSE = 1 << 11  # bins kept for each part, for intervals
 REACH = 45.0  # asinh of the outermost bins: 10^19 units
 FINENESS = 8.0  # units from the bulk of good pixels to the hottest of a good image
 BAND = 1 << 20  # pixels worked on at a time
-AUPRO_LIMIT = 0.3  # of false-positive rate, by custom
+AUPRO_LIMIT = 0.3  # false-positive rate, by convention
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def count_pixels(
     counts.images = 1
     if inside is not None:
         mask = mask & inside
-    for box in ndimage.find_objects(mask.view(np.int8)):  # labels are made only round the marks
+    for box in ndimage.find_objects(mask.view(np.int8)):  # labels only round the marks
         labels, counts.components = ndimage.label(mask[box], structure=np.ones((3, 3)))
         label = labels[mask[box]]
         index = binning.index(anomaly_map[box][mask[box]])
@@ -135,7 +135,7 @@ def count_pixels(
 
 
 def pixel_metrics(counts: PixelCounts, binning: Binning) -> PixelMetrics:
-    """The metrics of what was counted; None where there is no marked or no unmarked pixel."""
+    """The metrics from counts; None each if there is no marked or no unmarked pixel."""
     used = np.flatnonzero(counts.normal + counts.defect)
     normal, defect = counts.normal[used], counts.defect[used]
     marked, unmarked = defect.sum(), normal.sum()
@@ -153,7 +153,7 @@ def pixel_metrics(counts: PixelCounts, binning: Binning) -> PixelMetrics:
 
 
 class PixelCounter:
-    """Pixels of a whole test set: by kind of image, and coarsely by part.
+    """Counts the pixels of a whole test set: by kind of image, and coarsely by part.
 
     Memory: 1.5 MB a kind and 24 kB a part, however many images and however large.
 
@@ -187,7 +187,7 @@ class PixelCounter:
         return bool(self._kinds)
 
     def of_kind(self, kind: str) -> PixelMetrics | None:
-        """Against all good images; None when no image of the kind had a mask."""
+        """Metrics of one kind against all good images; None if no image of the kind had a mask."""
         if kind not in self._kinds:
             return None
         return pixel_metrics(self._sum(kind), self.binning)
@@ -196,14 +196,14 @@ class PixelCounter:
         return pixel_metrics(self._sum(*self._kinds), self.binning)
 
     def auroc_error(self) -> float:
-        """The AUROC over all kinds is off by no more than this."""
+        """Bound of the error of the AUROC over all kinds."""
         counts = self._sum(*self._kinds)
         return _number(ranking.auroc_error(counts.normal, counts.defect)) or 0.0
 
     def intervals(self) -> dict[str, Interval]:
         """95 % bootstrap by part of auroc, average_precision and aupro over all kinds.
 
-        Resamples are scored on coarser bins; how they scatter is laid round the fine figure.
+        Resamples use coarser bins; their spread is centred on the figure of the fine bins.
         Empty with fewer than `MIN_PARTS` parts that show a marked pixel.
         """
         if sum(bool(part[1].any()) for part in self._parts.values()) < MIN_PARTS:

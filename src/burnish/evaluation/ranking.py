@@ -1,8 +1,8 @@
-"""Metrics of a ranking from counts: how many good and how many defective things have each score.
+"""Ranking metrics from counts: how many good and how many defective items have each score.
 
 Shapes: `good`, `defect` are counts or weights >= 0, float (..., K), of K distinct scores in
-ascending order; leading axes are separate cases (bootstrap resamples, say). Things of one score are
-ties and are passed or called defective together. What a case cannot give is NaN.
+ascending order; leading axes are separate cases (bootstrap resamples, say). Items of one score are
+ties, passed or called defective together. A metric that is undefined for a case is NaN.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ Counts = NDArray[np.float64]
 
 
 def auroc(good: Counts, defect: Counts) -> NDArray[np.float64]:
-    """Chance that a defective thing scores higher than a good one, ties counting half: (...)."""
+    """Chance that a defective item scores higher than a good one, ties counting half: (...)."""
     below = np.cumsum(good, axis=-1) - good
     won = (defect * (below + good / 2)).sum(axis=-1)
     return _ratio(won, good.sum(axis=-1) * defect.sum(axis=-1))
 
 
 def auroc_error(good: Counts, defect: Counts) -> NDArray[np.float64]:
-    """How far `auroc` can be off when things of different scores were counted as ties: (...)."""
+    """Bound of the error of `auroc` if items of different scores were counted as ties: (...)."""
     tied = (defect * good).sum(axis=-1)
     return _ratio(tied / 2, good.sum(axis=-1) * defect.sum(axis=-1))
 
@@ -72,13 +72,13 @@ def aupro(good: Counts, overlap: Counts, limit: float) -> NDArray[np.float64]:
     """Area under the mean per-region overlap up to a false-positive rate, divided by it: (...).
 
     Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021: the share of each connected
-    marked region that lies above the threshold, averaged over regions of any size alike, against
-    the share of unmarked pixels that does.
+    marked region that lies above the threshold, averaged over regions whatever their size, against
+    the share of unmarked pixels above it.
 
     Args:
         good: unmarked pixels of each score.
         overlap: sum over regions of (marked pixels of each score / pixels of the region).
-        limit: false-positive rate in (0, 1]; 0.3 by custom.
+        limit: false-positive rate in (0, 1]; 0.3 by convention.
     """
     all_good, regions = good.sum(axis=-1, keepdims=True), overlap.sum(axis=-1, keepdims=True)
     rate = _ratio(_at_least(good), all_good)[..., ::-1]
@@ -87,7 +87,7 @@ def aupro(good: Counts, overlap: Counts, limit: float) -> NDArray[np.float64]:
 
 
 def _at_least(counts: Counts) -> Counts:
-    """How many have this score or a higher one."""
+    """Counts of items with this score or a higher one."""
     return np.cumsum(counts[..., ::-1], axis=-1)[..., ::-1]
 
 

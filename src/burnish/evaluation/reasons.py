@@ -1,4 +1,4 @@
-"""Why a figure of an evaluation is missing: each is there, or the reason is said."""
+"""The reasons why figures of an evaluation are missing."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _image_reasons(counts: metrics.Confusion) -> dict[str, str]:
 def _pixel_reasons(
     collected: Collected, data: Path, pixels: PixelSummary | None, counts: metrics.Confusion
 ) -> dict[str, str]:
-    """The same of the pixel-level figures."""
+    """The reasons for the pixel-level figures."""
     if collected.pixels is None:
         return {"pixels": NOT_ASKED}
     if pixels is None:

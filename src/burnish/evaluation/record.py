@@ -1,7 +1,8 @@
-"""What an evaluation is: one frozen record that text, table, JSON, CSV and HTML are made from.
+"""The record of an evaluation, from which text, table, JSON, CSV and HTML are made.
 
-Every score is raw: nothing is clamped or rescaled before a metric. What the test set cannot give is
-None, and `Evaluation.not_available` says why (by field name; `pixels.aupro` for a field of a part).
+Every score is raw: nothing is clamped or rescaled before a metric. A figure that is undefined on
+the test set is None, and `Evaluation.not_available` says why (by field name; a field of a part is
+named like `pixels.aupro`).
 """
 
 from __future__ import annotations
@@ -48,11 +49,11 @@ class Evaluation(Frozen):
         test_fingerprint: SHA-256 over names and contents of the test images.
         n_parts: parts that the test images show; intervals go by them.
         intervals: 95 %, by part, of image_auroc, average_precision, f1 (bootstrap) and escape_rate
-            (Clopper-Pearson); what cannot be had is left out and stands in `not_available` as
-            `intervals.<name>`.
-        independent_good: independent images that the good ones are worth, as those of one part are
-            called alike; None in old records.
-        false_alarm_interval: 95 % interval of the false-alarm rate got, of so many images.
+            (Clopper-Pearson); those that are missing are named in `not_available` as
+                `intervals.<name>`.
+            independent_good: effective number of independent good images, as images of one part are
+                called alike; None in old records.
+            false_alarm_interval: 95 %, of `false_alarm_rate_got`, for `independent_good` images.
         escapes_at: at 0, 1 and 5 % false alarms on the good test images; empty for one class.
         median_score_good: raw, as every score here.
         trivial: the strongest first; empty for one class.
@@ -104,8 +105,8 @@ class Evaluation(Frozen):
 
     @property
     def best_trivial(self) -> TrivialRow | None:
-        """The trivial statistic that tells defective from good test images best, but for a file
-        size that follows from the pixels."""
+        """The trivial statistic that best tells defective from good test images, except a file size
+        that follows from the pixels."""
         return next((row for row in self.trivial if not row.follows_pixels), None)
 
     @property
@@ -121,7 +122,7 @@ def save_json(evaluation: Evaluation, path: str | Path) -> Path:
 
 
 def save_scores(evaluation: Evaluation, path: str | Path) -> Path:
-    """Write one CSV line an image, in one step; lists become text with spaces between."""
+    """Write one CSV line per image, in one step; lists become text separated by spaces."""
     text = io.StringIO()
     table = csv.DictWriter(text, list(ImageRow.model_fields), lineterminator="\n")
     table.writeheader()

@@ -91,7 +91,7 @@ def _drawings(e: Evaluation, losses: Path | None) -> dict[str, Drawing | None]:
 
 
 def _of_evaluation(e: Evaluation) -> dict[str, Any]:
-    """What the template reads of the evaluation."""
+    """The template's values that come from the evaluation."""
     scales = scale_table(e)
     return {
         "e": e,
@@ -118,7 +118,7 @@ def _of_evaluation(e: Evaluation) -> dict[str, Any]:
 
 
 def _of_model(card: Card) -> dict[str, Any]:
-    """What the template reads of the model's card."""
+    """The template's values that come from the model's card."""
     return {
         "settings": {
             group: {key: plain(getattr(card.settings, key)) for key in keys}
@@ -151,7 +151,7 @@ def _missing(e: Evaluation, name: str) -> str:
 
 
 def _at_threshold(e: Evaluation) -> list[tuple[str, str, str]]:
-    """(key, name, value) of what the page's script counts again at another threshold."""
+    """(key, name, value) of the figures that the page's script updates at another threshold."""
     bad, good = e.n_defect > 0, e.n_good > 0
     return [
         ("threshold", "threshold", f"{e.threshold:.4g}"),
@@ -166,7 +166,7 @@ def _at_threshold(e: Evaluation) -> list[tuple[str, str, str]]:
 
 
 def _live(e: Evaluation, scores: Drawing | None) -> dict[str, Any]:
-    """What the page's script needs: raw scores, truth, names, and the figure's axis."""
+    """The data of the page's script: raw scores, labels, names, and the figure's axis."""
     assert scores is not None
     return {
         "threshold": e.threshold,

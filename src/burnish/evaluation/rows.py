@@ -16,7 +16,7 @@ class Frozen(BaseModel):
 
 
 class ImageRow(Frozen):
-    """One image: its path relative to the data folder, what it is and what was said of it.
+    """One image: its path relative to the data folder, its label and the verdict on it.
 
     Attributes:
         verdict: "good" or "defect".
@@ -24,8 +24,8 @@ class ImageRow(Frozen):
         scale_scores: the score of each mask scale alone, as `ModelFacts.mask_blocks` lists them,
             then two of each texture: by amount, and with direction; then one of each width of
             lines.
-        out_of_range: in what it is unlike the training images; empty when in nothing, or when the
-            model does not know their ranges.
+        out_of_range: statistics in which it is unlike the training images; empty if there are none,
+            or if the model does not know their ranges.
         equalised_score: with brightness and contrast made those of the training images.
     """
 
@@ -116,12 +116,12 @@ class KindRow(Frozen):
 
 
 class EscapesAt(Frozen):
-    """What would escape at a threshold set on the good test images: for display only.
+    """Escapes at a threshold set on the good test images: for display only.
 
     Attributes:
         false_alarm_rate: the highest allowed on the good test images.
         threshold: the lowest that keeps to it.
-        false_alarms: got; fewer than allowed where scores are equal or images few.
+        false_alarms: at that threshold; fewer than allowed if scores are equal or images few.
     """
 
     false_alarm_rate: float
@@ -132,15 +132,15 @@ class EscapesAt(Frozen):
 
 
 class TrivialRow(Frozen):
-    """What one trivial statistic of the images gives in place of the model.
+    """How well one trivial statistic of the images does in place of the model.
 
     Attributes:
         statistic, label, unit: see `burnish.images.statistics`.
         auroc: in [0.5, 1], in the better direction (chosen on the test images).
         higher_in_defects: that direction.
         median_good, median_defect: over the test images.
-        follows_pixels: a file size that a flaw changes by itself, as all test images are of one
-            lossless format and size; it says nothing against the model.
+        follows_pixels: whether it is a file size that a flaw itself changes, as all test images
+            have one lossless format and size; then it says nothing against the model.
     """
 
     statistic: str
@@ -206,18 +206,18 @@ class Timing(Frozen):
 
 
 class ModelFacts(Frozen):
-    """Which model this is about.
+    """The model that was evaluated.
 
     Attributes:
-        held_out_parts: that the held-out images show; None: one each, or not known.
+        held_out_parts: number of parts that the held-out images show; None: one each, or unknown.
         mask_blocks: side of each mask scale, px.
-        textures: of each texture that is looked at, whose it is and its grain, px.
-        lines: widths of the long lines that are looked for, px.
-        features: whether a pretrained network lends a hand.
+        textures: field and grain, px, of each texture.
+        lines: widths of the long lines, px.
+        features: whether features of a pretrained network are compared.
         whole: whether the surface as a whole is compared.
         settings: all of them, as plain values.
         training_fingerprint: SHA-256 over names and contents of the training images.
-        training_folder: where they lay; None: not known, as in older records.
+        training_folder: their folder; None: unknown, as in older records.
     """
 
     path: str | None

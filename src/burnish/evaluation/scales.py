@@ -1,4 +1,4 @@
-"""What each error map says alone, beside the fused score: of mask scales, and of texture."""
+"""How well each error map does alone, beside the fused score."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ScaleRow:
 
 
 def scale_table(evaluation: Evaluation) -> list[ScaleRow]:
-    """One row a mask scale; empty when the images' rows do not hold the scales' scores.
+    """One row per error map; empty if the images' rows do not hold the maps' scores.
 
     The scales' scores are in standard deviations of the error on good images, so that they can be
     compared with each other.
@@ -47,9 +47,12 @@ def scale_table(evaluation: Evaluation) -> list[ScaleRow]:
     kind_of = np.array([row.kind for row in rows])
     model = evaluation.model
     names = map_names(
-        model.mask_blocks, model.textures, model.lines,
-        features=model.features, whole=model.whole,
-    )  # fmt: skip
+        model.mask_blocks,
+        model.textures,
+        model.lines,
+        features=model.features,
+        whole=model.whole,
+    )
     names = [name.replace("blocks of ", "").replace(" of ", " ") for name in names]
     if len(names) != count:
         names = [f"scale {number}" for number in range(1, count + 1)]

@@ -33,7 +33,7 @@ class OverSeeds:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> OverSeeds:
-        """Of one value a run, at least one."""
+        """Summarise one value per run; at least one."""
         return cls(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
 
     def __str__(self) -> str:
@@ -43,11 +43,11 @@ class OverSeeds:
 
 
 def over_seeds(evaluations: Sequence[Evaluation]) -> dict[str, OverSeeds]:
-    """Mean and deviation of each of `FIGURES`; one that no run has is left out.
+    """Mean and deviation of each of `FIGURES` that a run has.
 
     Args:
-        evaluations: of one test set, by models that differ in their seed; of pixels there are no
-            means where the masks differ.
+        evaluations: of one test set, by models that differ in their seed. If their masks differ,
+            pixel-level figures are left out.
 
     Raises:
         BurnishError: none given, or they are of different test sets.

@@ -1,4 +1,4 @@
-"""A gallery as one picture, for slides and mails: a row an image, a column a panel."""
+"""A gallery as one picture, for slides and mails: one row per image, one column per panel."""
 
 from __future__ import annotations
 
@@ -54,5 +54,5 @@ def _size(exhibit: Exhibit) -> tuple[int, int]:
 
 
 def _drawable(text: str) -> str:
-    """One line; what Pillow's own font does not hold is written as an escape."""
+    """One line of text; characters that Pillow's own font lacks are escaped."""
     return text.replace("×", "x").encode("latin-1", "backslashreplace").decode("latin-1")

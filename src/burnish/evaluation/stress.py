@@ -1,7 +1,7 @@
-"""What a detector does when the lamp ages: test images changed in one way at named strengths.
+"""Stress tests: test images changed in one way at named strengths, as when the lamp ages.
 
-Images are uint8 HxW or HxWx3 and stay so; grey levels are clipped to 0..255 as a camera would. What
-a shift or a rotation leaves bare is mirrored in.
+Images are uint8 HxW or HxWx3 and stay so; grey levels are clipped to 0..255 as by a camera. Borders
+that a shift or a rotation uncovers are filled by mirroring.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Change:
     amount: float
 
     def apply(self, image: Picture, number: int) -> Picture:
-        """The changed image, of the same shape; `number` of the image seeds the noise."""
+        """The changed image, of the same shape; `number`, the image's index, seeds the noise."""
         if self.name == "noise":
             return self.function(image, self.amount, SEED + number)
         return self.function(image, self.amount)
@@ -108,8 +108,8 @@ CHANGES = (
 
 
 def choose_images(kinds: Sequence[str], most: int, seed: int = SEED) -> list[int]:
-    """Indices of at most `most` images, ascending: as many good ones as defective ones if it goes,
-    the defective ones spread over their kinds.
+    """Indices of at most `most` images, ascending: half of them good if possible, the defective
+    ones spread over their kinds.
 
     Args:
         kinds: "good" or the defect's name, of each image.

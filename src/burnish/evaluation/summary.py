@@ -1,4 +1,4 @@
-"""An evaluation in plain words: what was caught, missed and falsely called, and what to mind."""
+"""An evaluation in plain words: defects caught and missed, false alarms, and cautions."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from burnish.detection.calibration import needed_parts
 from burnish.evaluation import intervals
 from burnish.evaluation.record import Evaluation
 
-UNLIKELY = 0.05  # chance below which a count is not put down to luck
+UNLIKELY = 0.05  # chance below which a count is not attributed to luck
 WEAK_AUROC = 0.6
 NAMED_KINDS = 5
 SMALL_GAIN = 0.02  # of F1 over calling everything defective
-AS_GOOD = 0.01  # of AUROC: a trivial statistic that near does as well
-MANY_UNLIKE = 0.05  # share of test images unlike the training images that is worth a word
+AS_GOOD = 0.01  # of AUROC: a trivial statistic this near the model counts as equally good
+MANY_UNLIKE = 0.05  # share of test images unlike the training images worth mentioning
 
 
 def summary(evaluation: Evaluation) -> str:
-    """The verdict in plain words: what was caught, missed and falsely called, then what to mind."""
+    """The verdict in plain words, then the cautions."""
     return " ".join([*verdict(evaluation), *cautions(evaluation)])
 
 
@@ -69,7 +69,7 @@ def cautions(evaluation: Evaluation) -> list[str]:
         found.append("There are no good test images, so nothing is known of false alarms.")
     if e.false_alarm_interval is not None and (
         e.false_alarm_interval[0] > e.false_alarm_rate_wanted
-    ):  # fmt: skip
+    ):
         found.append(_too_many_false_alarms(e))
     if e.image_auroc is not None and e.image_auroc < WEAK_AUROC:
         found.append(
@@ -77,15 +77,17 @@ def cautions(evaluation: Evaluation) -> list[str]:
             "tossing a coin gives 0.5)."
         )
     trivial = e.best_trivial
-    if trivial is not None and e.image_auroc is not None and (
-        trivial.auroc >= e.image_auroc - AS_GOOD
-    ):  # fmt: skip
+    if (
+        trivial is not None
+        and e.image_auroc is not None
+        and (trivial.auroc >= e.image_auroc - AS_GOOD)
+    ):
         found.append(
             f"{trivial.label[0].upper() + trivial.label[1:]} alone tells defective from good test "
             f"images as well (AUROC {trivial.auroc:.3f}, the model's {e.image_auroc:.3f}): this "
             "test set cannot show that defects are seen."
         )
-    # Of good ones where there are some: a large defect alone makes its image unlike those.
+    # Among good images, if there are any: a large defect alone makes its image unlike training's.
     asked = [row for row in e.images if not row.is_defect] or e.images
     if sum(bool(row.out_of_range) for row in asked) > MANY_UNLIKE * len(asked):
         found.append(_unlike(e))
@@ -146,13 +148,13 @@ def _too_strict(e: Evaluation) -> str:
 
 
 def _good_worth(e: Evaluation) -> tuple[float, float]:
-    """Share of false alarms, and how many independent good images it was seen in."""
+    """False-alarm rate, and the effective number of good images it was measured on."""
     worth = e.n_good if e.independent_good is None else e.independent_good
     return e.false_alarms / e.n_good, worth
 
 
 def _held_out(e: Evaluation) -> tuple[int, str]:
-    """How many count for the threshold, and what: images of one part score alike."""
+    """Number and name of what counts for the threshold: parts, as images of one score alike."""
     images, parts = e.model.held_out_images, e.model.held_out_parts
     return (images, "images") if parts is None or parts == images else (parts, "parts")
 

@@ -1,4 +1,4 @@
-"""What a trivial statistic of the images gives in place of the model: the floor of every result."""
+"""Trivial statistics of the images in place of the model: the baseline of every result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a model file to an exported one that is proven to judge alike, or to none."""
+"""Export a model file; the result is only written if it judges real images as the model does."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ ADVICE = (
 
 @dataclass(frozen=True)
 class Export:
-    """What was written.
+    """An export that was written.
 
     Attributes:
         files: the model, and for OpenVINO its weights.
-        parity: the gate's findings.
+        parity: the comparison with the original.
     """
 
     files: tuple[Path, ...]
@@ -64,14 +64,14 @@ def export_model(
     tell: Callable[[str], None] = lambda message: None,
     on_image: Callable[[int, int], None] = lambda done, total: None,
 ) -> Export:
-    """Export a model and hold it against the original on real images.
+    """Export a model, and compare it with the original on real images.
 
     Args:
         path: model file or run folder.
         out: the file to write; by default beside the model. Its suffix must be the format's.
-        data: images to compare on, see `parity.gate_images`; with `int8` good ones among them, half
-            of them where no others are, also set the ranges of the quantised products.
-        tell: told of each stage.
+        data: images to compare on, see `parity.gate_images`. With `int8`, good ones among them also
+            set the ranges of the quantised products (half of them if there are no others).
+        tell: called with the name of each stage.
         on_image: called with (done, all) during the comparison.
 
     Raises:
@@ -140,7 +140,7 @@ def _files(path: Path, to: str, out: Path | None, int8: bool) -> tuple[Path, tup
 
 
 def _versions(to: str) -> dict[str, str]:
-    """Of everything that has a part in the file."""
+    """Versions of all packages that the file depends on."""
     versions = {"burnish": burnish.__version__, "torch": torch.__version__}
     versions |= {package: packages.version(package) for package in PACKAGES[to]}
     return versions | {"pillow": packages.version("pillow"), "platform": platform.platform()}
@@ -155,7 +155,7 @@ def _write(
     for_ranges: Sequence[Path] | None,
     tell: Callable[[str], None],
 ) -> None:
-    """Write the exported model to `beside`, not proven yet.
+    """Write the exported model to `beside`, before it is compared.
 
     Args:
         target: where it will end, named in errors.

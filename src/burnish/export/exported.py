@@ -1,4 +1,4 @@
-"""A `Detector` whose network runs in another runtime: the same results from an exported file."""
+"""A `Detector` that runs an exported file in its runtime, with the same results."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ExportedDetector(Detector):
     """Inspects with an exported model.
 
     Attributes:
-        metadata: what the file says of itself.
+        metadata: of the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,10 +78,10 @@ class ExportedDetector(Detector):
         if not 0 < rate < 1:
             raise BurnishError(f"false alarms must lie between 0 and 1, not {rate}")
         other = ExportedDetector.__new__(ExportedDetector)
-        other.__dict__ |= self.__dict__  # one runtime
+        other.__dict__ |= self.__dict__  # they share the runtime
         calibration = self.card.calibration.model_copy(update={"false_alarms": rate})
         other.card = self.card.model_copy(update={"calibration": calibration})
-        above = self.threshold - self.card.calibration.threshold  # as the export found it needed
+        above = self.threshold - self.card.calibration.threshold  # an int8 export raises it
         other.threshold = calibration.threshold + above
         return other
 
@@ -128,7 +128,9 @@ class ExportedDetector(Detector):
         assert isinstance(scored, _FullSize)
         if self.threshold != self.metadata.threshold:  # another false-alarm rate
             return result
-        return replace(result, is_defect=scored.is_defect)  # what other programs would be told
+        return replace(
+            result, is_defect=scored.is_defect
+        )  # the graph's own verdict, as other programs get it
 
     def _full_size(
         self, image: NDArray[np.uint8], pose: Pose | None, scored: ScoredImage

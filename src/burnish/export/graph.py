@@ -1,4 +1,4 @@
-"""All of an inspection as one module: raw pixels in; score, verdict and map out.
+"""The whole inspection as one traceable module: raw pixels in; score, verdict and map out.
 
 Shapes: H x W the camera's image, h x w the model's input, C channels, S mask scales.
 """
@@ -18,7 +18,7 @@ from burnish.export.turning import Turn, find_turn, put_back, turned_view
 from burnish.export.view import ViewGraph
 from burnish.images.roi import fit_roi
 
-# See `tolerance_of`; sums are taken in another order.
+# See `tolerance_of`; runtimes sum in another order.
 TOLERANCE, TURNED_TOLERANCE = 1e-4, 1e-3
 LUMA = (19595, 38470, 7471)  # ITU-R 601 in 16 bits, as Pillow has it
 
@@ -51,7 +51,7 @@ class Outputs(NamedTuple):
 def tolerance_of(card: ModelCard) -> float:
     """Share of the threshold that scores of a float32 export may differ by.
 
-    Where parts are turned, a last digit of their direction may round a few grey levels otherwise.
+    If parts are turned, rounding of their direction may change a few grey levels.
     """
     return TURNED_TOLERANCE if card.alignment is not None else TOLERANCE
 
@@ -59,9 +59,9 @@ def tolerance_of(card: ModelCard) -> float:
 def least_size(card: ModelCard) -> int:
     """Least side of the images that a graph takes, px.
 
-    Graphs of models that inspect tiles can be such that they fill a tile where an image ends: it
-    takes time, so they do where an image that was learnt from was smaller (in files that do not
-    say, one may have been), or where places are left out anyway.
+    Graphs of models that inspect tiles can fill up tiles of images that are smaller. That takes
+    time, so they only do if a training image was smaller (or may have been, in older files), or if
+    there is a region of interest anyway.
     """
     tile = card.settings.tile
     if tile == "full" or card.settings.roi or min(card.data.get("smallest", (0,))) < tile:
@@ -70,8 +70,7 @@ def least_size(card: ModelCard) -> int:
 
 
 class Seen(NamedTuple):
-    """What a graph finds in an image: `Outputs` without the verdict, the reconstruction float32
-    (C, H, W) in whole grey levels."""
+    """`Outputs` without the verdict; the reconstruction is float32 (C, H, W), whole grey levels."""
 
     score: Tensor
     anomaly_map: Tensor
@@ -82,7 +81,7 @@ class Seen(NamedTuple):
 
 
 class InspectionGraph(nn.Module):
-    """`Detector.inspect` from the pixels on, for images of any size.
+    """`Detector.inspect` of decoded pixels, for images of any size.
 
     `forward` takes uint8 (H, W, 1) or (H, W, 3), grey or RGB, whichever the model was trained on.
     Only for models that see the whole image (tile=full); the others have a `TiledGraph`.
@@ -94,7 +93,7 @@ class InspectionGraph(nn.Module):
     luma: Tensor
     first: Tensor
     colours: Tensor
-    # There only with a region of interest; `inside` at the model's size.
+    # Set only with a region of interest; `inside` is at the model's size.
     roi: Tensor
     inside: Tensor
 
@@ -138,7 +137,7 @@ class InspectionGraph(nn.Module):
         )
 
     def inspect(self, image: Tensor) -> Seen:
-        """What there is in an image, float32 (C, H, W) in grey levels."""
+        """Inspect an image, float32 (C, H, W) in grey levels."""
         shape = self.shape
         height, width = image.shape[1:]
         turn = None
@@ -169,7 +168,7 @@ class InspectionGraph(nn.Module):
         return resize_levels(self.roi, height, width, False)[0] == 255
 
     def _turned(self, image: Tensor) -> tuple[Tensor, Turn]:
-        """The view of the part, float32 (C, h, w) in grey levels, and how the part lies."""
+        """The view of the part, float32 (C, h, w) in grey levels, and the part's pose."""
         assert self.alignment is not None
         colours = self.shape.channels
         if colours > 1:
@@ -198,13 +197,13 @@ class InspectionGraph(nn.Module):
     def _luma(self, pixels: Tensor) -> Tensor:
         """float32 (H, W, 1 or 3) -> (1, H, W)."""
         channels = pixels.shape[2]
-        weights = self.luma[:channels]  # a grey image gets all the weight in its one channel
+        weights = self.luma[:channels]  # the one channel of a grey image gets all the weight
         weights = weights + self.first[:channels] * (65536 - weights.sum())
         return torch.floor(((pixels * weights).sum(dim=2) + 32768) / 65536)[None]
 
 
 def lowest(anomaly_map: Tensor, inside: Tensor | None) -> Tensor:
-    """(): the coldest value of a map (H, W) in the region."""
+    """The lowest value of a map (H, W) inside the region, ()."""
     if inside is not None:
         anomaly_map = anomaly_map.masked_fill(~inside, torch.inf)
     return anomaly_map.flatten().amin(dim=0)

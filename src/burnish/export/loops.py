@@ -1,7 +1,7 @@
-"""Scans of an ONNX graph written as loops, as OpenVINO reads them.
+"""Rewrite the Scans of an ONNX graph as Loops, which OpenVINO can read.
 
-Its reader takes a Scan only if the body uses nothing from the graph around it; a Loop's body may.
-Both say the same: once for each row of the scanned tensors, with the states of the round before.
+OpenVINO reads a Scan only if its body uses nothing from the outer graph; a Loop's body may. Both
+run once for each row of the scanned tensors, with the states of the previous round.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ def scans_to_loops(proto: Any) -> None:
             node.CopyFrom(loop)
             for number, added in enumerate(before):
                 graph.node.insert(at + number, added)
-            return scans_to_loops(proto)  # places in the list have moved
+            return scans_to_loops(proto)  # indices in the list have changed
 
 
 def _loop(scan: Any) -> tuple[list[Any], Any, list[Any]]:
-    """What comes before the loop, the loop, and its constants."""
+    """The nodes before the loop, the loop, and its constants."""
     onnx = need("onnx")
     make, integer, truth = onnx.helper, onnx.TensorProto.INT64, onnx.TensorProto.BOOL
     given = {attribute.name: attribute for attribute in scan.attribute}

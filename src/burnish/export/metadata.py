@@ -1,4 +1,4 @@
-"""What an exported file says of itself, as JSON inside the file, and whether it is whole."""
+"""The metadata of an exported file, JSON inside the file, and its checksum."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Metadata(BaseModel):
         card: settings, calibration, data and versions of the model it was made from.
         model_sha256: of that model's file.
         precision: of the products: "float32" or "int8".
-        tolerance: share of the threshold by which scores may differ from the model's; the gate
-            held it to that.
+        tolerance: share of the threshold by which scores may differ from the model's, as checked at
+            the export.
         threshold: image scores above it are called defective.
         pixel_threshold: anomaly-map values above it are marked.
-        heat_range: anomaly-map values to be shown cold and hot.
-        input: how pixels go in, for people; see also `graph.least_size`.
+        heat_range: anomaly-map values to be shown as cold and hot.
+        input: the form of the input, for people; see also `graph.least_size`.
         roi: the region of interest as base64 PNG; empty: every pixel counts.
         versions: of the programs that wrote the file.
     """
@@ -111,7 +111,7 @@ def read_metadata(path: Path, text: str | None) -> Metadata:
 
 
 def digest(parts: Iterable[bytes]) -> str:
-    """SHA-256 of bytes that belong together, in hex."""
+    """SHA-256 over several pieces of bytes, in hex."""
     sha = hashlib.sha256()
     for part in parts:
         sha.update(len(part).to_bytes(8, "little") + part)

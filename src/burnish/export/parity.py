@@ -1,4 +1,4 @@
-"""The gate: does the exported model judge real images as the model does?"""
+"""The parity gate: compares the verdicts and scores of an export with the model's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Difference:
     Attributes:
         score, exported_score: of the model and of the export.
         map: largest difference of the anomaly maps.
-        differs: the verdicts do.
+        differs: whether the verdicts do.
     """
 
     path: Path
@@ -42,7 +42,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Parity:
-    """The gate's findings.
+    """The differences on all images.
 
     Attributes:
         images: each image's differences.
@@ -97,7 +97,7 @@ class Parity:
         }
 
     def complaint(self) -> str:
-        """Why the gate is shut, naming images."""
+        """Why the comparison failed, with the names of images."""
         lines = []
         for image in self.differing[:SHOWN]:
             lines.append(
@@ -118,10 +118,10 @@ class Parity:
 
 @dataclass(frozen=True)
 class GateImages:
-    """What to compare on: good images that were not learnt, and a data set's test images.
+    """The images to compare on: good ones that were not trained on, and test images.
 
     Attributes:
-        stand_in: the held-out images are gone; the good ones are those that were learnt from.
+        stand_in: whether the held-out images are gone, so that training images take their place.
     """
 
     good: tuple[Path, ...]
@@ -134,7 +134,7 @@ class GateImages:
 
     @property
     def for_ranges(self) -> tuple[Path, ...]:
-        """Good images for int8 to set its ranges and threshold by; never all that try it after."""
+        """Good images to set int8's ranges and threshold with; never all that it is tested on."""
         return self.good if self.tested else self.good[: len(self.all) // 2]
 
 
@@ -190,7 +190,7 @@ def compare(
         on_image: called with (done, all) after each.
 
     Raises:
-        BurnishError: there is no image that can be read, or one that the export does not take.
+        BurnishError: no image can be read, or the export refuses one.
     """
     found, skipped = [], []
     for done, path in enumerate(paths, start=1):

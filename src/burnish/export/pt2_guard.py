@@ -1,11 +1,10 @@
-"""May this .pt2 file be given to `torch.export.load`?
+"""Guard against hostile .pt2 files, as `torch.export.load` can run code from them.
 
-That function runs code from the file in three ways: it unpickles tensors and example inputs
-(falling back to full pickle), evaluates size expressions as Python (`sympy.sympify`), and looks up
-any attribute of `torch` by name as a node's target. Expressions and compressed members may also be
-made to take for ever, or all memory. So a file is taken apart here, every string in
-it held against an allow-list, and put together again from the parts that passed: `torch` never sees
-the file itself.
+It does so in three ways: it unpickles tensors and example inputs (falling back to full pickle),
+evaluates size expressions as Python (`sympy.sympify`), and looks up any attribute of `torch` by
+name as a node's target. Expressions and compressed members can also be made to take for ever, or
+all memory. So a file is taken apart here, every string in it is checked against an allow-list, and
+an archive is built from the parts that passed: `torch` never sees the file itself.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ SPEC = re.compile(
     r'[\[\]{}, :\d]|"(type|context|children_spec|builtins\.(tuple|dict)|null|\[\])"|null'
 )
 SYMBOL = re.compile(r"Symbol\('s\d+', positive=True, integer=True\)|Integer\(-?\d{1,10}\)")
-# A power of a power may take for ever.
+# A power of a power may take for ever to evaluate.
 POWER = re.compile(r"Pow\(Symbol\('s\d+', positive=True, integer=True\), Integer\((-1|2)\)\)")
 LONGEST = 10_000  # letters of an expression
 EXPRESSION = re.compile(
@@ -75,7 +74,7 @@ def read_members(path: Path, content: bytes | None = None) -> dict[str, bytes]:
     """The members of a .pt2 file, without the folder they lie in.
 
     Args:
-        content: of a file that is not on the disk yet.
+        content: the file's, if it is not on the disk yet.
 
     Raises:
         BurnishError: not a zip file, damaged, or with a member that burnish does not write.
@@ -85,7 +84,7 @@ def read_members(path: Path, content: bytes | None = None) -> dict[str, bytes]:
         with zipfile.ZipFile(path if content is None else io.BytesIO(content)) as archive:
             infos = archive.infolist()
             if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
-                raise _refused(path, "compressed members")  # a few bytes that fill the memory
+                raise _refused(path, "compressed members")  # a few bytes could fill the memory
             if sum(info.file_size for info in infos) > size:
                 raise BurnishError(f"{path} is damaged: its members are larger than the file")
             found = {}
@@ -133,8 +132,8 @@ def pack(members: dict[str, bytes], folder: str = "model") -> bytes:
 
 
 def strip(members: dict[str, bytes]) -> dict[str, bytes]:
-    """Members without what running needs not: pickled example inputs, file names of this machine,
-    and assertions about sizes, which are Python code.
+    """The members without what is not needed to run: pickled example inputs, file names of this
+    machine, and assertions about sizes, which are Python code.
 
     Args:
         members: of an archive that `torch.export.save` wrote.
@@ -158,7 +157,7 @@ def _forget(value: Any) -> None:
 
 
 def _walk(path: Path, value: Any, key: str) -> None:
-    """Every key and string of the JSON against the list that its place allows."""
+    """Check every key and string of the JSON against the list that is allowed at its place."""
     if isinstance(value, dict):
         for name, item in value.items():
             if not NAME.fullmatch(name):

@@ -1,4 +1,4 @@
-"""The generator's linear layers in 8 bits (weights in 7), ranges measured on good images.
+"""Quantise the generator's linear layers to 8 bits (weights to 7), ranges from good images.
 
 Static quantisation by ONNX Runtime (QDQ: the graph says where values are rounded, and ONNX Runtime
 and OpenVINO both run such products in integers). Everything else stays in float32: the resize,
@@ -47,14 +47,14 @@ def linear_nodes(proto: Any, generator: nn.Module) -> list[str]:
 
 
 def _readable(paths: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
-    """Training left out what cannot be read, and so does this."""
+    """Leaves out files that cannot be read, as training does."""
     for path in paths:
         with suppress(BurnishError):
             yield read_image(path)
 
 
 class _Reader:
-    """Good images, one at a time, as onnxruntime's calibration wants them."""
+    """Feeds good images to onnxruntime's calibration, one at a time."""
 
     def __init__(self, images: Sequence[Path]) -> None:
         self._images = _readable(some_of(images, CALIBRATION_IMAGES))
@@ -81,7 +81,7 @@ def quantise(proto: Any, generator: nn.Module, images: Sequence[Path]) -> Any:
     with _temporary_folder() as folder:
         before, after = folder / "float32.onnx", folder / "int8.onnx"
         onnx.save(proto, before)
-        logging.disable(logging.WARNING)  # advice on a preparation that open sizes do not allow
+        logging.disable(logging.WARNING)  # it advises a preparation that open sizes do not allow
         try:
             quantization.quantize_static(
                 before,
@@ -91,7 +91,7 @@ def quantise(proto: Any, generator: nn.Module, images: Sequence[Path]) -> Any:
                 op_types_to_quantize=["MatMul"],
                 nodes_to_quantize=nodes,
                 per_channel=True,
-                reduce_range=True,  # of 7 bits: with 8, processors without VNNI overflow silently
+                reduce_range=True,  # 7 bits: with 8, processors without VNNI overflow silently
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
                 calibrate_method=quantization.CalibrationMethod.MinMax,
@@ -103,7 +103,7 @@ def quantise(proto: Any, generator: nn.Module, images: Sequence[Path]) -> Any:
 
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
-    cut_short = need("google.protobuf.message").DecodeError  # onnx's C++ tells of no full disk
+    cut_short = need("google.protobuf.message").DecodeError  # all that onnx raises for a full disk
     try:
         with tempfile.TemporaryDirectory() as name:
             yield Path(name)
@@ -119,12 +119,9 @@ def _temporary_folder() -> Iterator[Path]:
 def raise_threshold(proto: Any, model: Detector, images: Sequence[Path]) -> float:
     """Raise the threshold in a quantised graph until good images that pass the model pass it too.
 
-    The scores that p-values count go by stay those of the model: p-values in 8 bits are as far off
-    as scores are.
-
     Scores in 8 bits are a little off, and the threshold is close to the score of a good image. Only
-    images known to be good move it, with the margin that thresholds have; the gate then tries it on
-    others.
+    images known to be good raise it, by the usual margin of thresholds; the gate then tests it on
+    others. P-values still use the model's own held-out scores, so they are as far off as scores.
 
     Returns:
         The threshold now in the graph.

@@ -6,7 +6,7 @@ into two halves of 11 bits, so that every sum stays below 2**24, where float32 c
 a reduction of about 30 to 1; beyond it a sum may be off by 2**-11 of a grey level). No 64-bit type
 is used, because OpenVINO computes with 32 bits.
 
-All is made of tensor operations on `arange`, so that sizes may be symbolic in `torch.export`.
+Everything is a tensor operation on `arange`, so that sizes can be symbolic in `torch.export`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def triangles(source: int, target: int) -> tuple[Tensor, Tensor]:
     """
     x = 2 * torch.arange(source, dtype=torch.int32) + 1  # centres of pixels, in half pixels
     y = 2 * torch.arange(target, dtype=torch.int32) + 1
-    # Twice the longer length: |x * target - y * source| of the filter's foot.
+    # Twice the longer length: the value of |x * target - y * source| where the filter becomes 0.
     foot = torch.maximum(x[-1:], y[-1:]) + 1
     distance = (x[None, :] * (y[-1:] + 1) - y[:, None] * (x[-1:] + 1)).abs() // 2
     weights = (foot - distance).clamp(min=0)
@@ -44,8 +44,8 @@ def fixed_point(weights: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
         float32 (target, source) each, whole numbers; low lies in [-1024, 1023].
     """
     guess = torch.floor(weights.float() / sums.float() * BITS + 0.5).to(torch.int32)
-    # A float32 quotient may be off by one. The rest is small, so 32 bits hold it though the
-    # products overflow.
+    # A float32 quotient may be off by one. The remainder is small, so it is right in 32 bits even
+    # if the products overflow.
     rest = 2 * (weights * BITS - guess * sums)
     fixed = guess + (rest >= sums).to(torch.int32) - (rest < -sums).to(torch.int32)
     high = torch.floor((fixed.float() + HALF // 2) / HALF)
@@ -53,8 +53,8 @@ def fixed_point(weights: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def down_first() -> bool:
-    """Whether this Pillow goes down before across where that is the larger step (13 does; up to 12
-    it never did). The two orders round differently, so a graph must follow the one in use."""
+    """Whether this version of Pillow resizes vertically first if that is the larger step (13 does;
+    up to 12 it never did). The two orders round differently, so a graph must use the same."""
     picture = (np.arange(40 * 8).reshape(40, 8) * 89 % 256).astype(np.uint8)
     expected = np.asarray(Image.fromarray(picture).resize((5, 8), Image.Resampling.BILINEAR))
     image = torch.from_numpy(picture).float()[None]
@@ -67,18 +67,18 @@ def resize_levels(images: Tensor, height: int, width: int, may_go_down_first: bo
     """(C, H, W) -> (C, height, width), grey levels 0 to 255 as float32, equal to Pillow's.
 
     Args:
-        may_go_down_first: what `down_first` says. Where the sizes are open, one call in a graph may
-            say so: of two, `torch.export` takes the second's sizes for the first's. Without it,
-            single levels of an image that gets less high may be off by one.
+        may_go_down_first: `down_first()`. If the sizes are open, only one call in a graph may pass
+            True: with two, `torch.export` takes the second's sizes for the first's. With False,
+            single levels of an image that loses height may be off by one.
     """
     bands = (_band(images.shape[2], width), _band(images.shape[1], height))
     if not may_go_down_first:
         return _across_then_down(images, *bands)
     less_high, less_wide = images.shape[1] - height, images.shape[2] - width
     down = (less_high > 0) & (less_high > 2 * less_wide)
-    if isinstance(down, bool):  # the sizes are known
+    if isinstance(down, bool):  # the sizes are not symbolic
         return (_down_then_across if down else _across_then_down)(images, *bands)
-    flat = torch.cond(  # flat: it cannot compare the strides of open sizes
+    flat = torch.cond(  # flat, as it cannot compare strides of open sizes
         down,
         lambda *given: _down_then_across(*given).flatten(),
         lambda *given: _across_then_down(*given).flatten(),

@@ -1,6 +1,6 @@
-"""Exported files opened in their runtimes: ONNX Runtime, OpenVINO, torch.
+"""Open exported files in their runtimes: ONNX Runtime, OpenVINO, torch.
 
-Each checks the file's checksum, reads its metadata, and runs on as many threads as torch would.
+Each checks the file's checksum, reads its metadata, and uses as many threads as torch does.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def open_runtime(path: Path) -> Runtime:
 
 
 def need(module: str) -> Any:
-    """A package of the extra "export".
+    """Import a package of the extra "export".
 
     Raises:
         BurnishError: it is not installed.
@@ -87,10 +87,10 @@ class OnnxRuntime:
             raise changed(path)
         options = ort.SessionOptions()
         options.intra_op_num_threads = _threads()
-        options.log_severity_level = 4  # what matters comes as an exception
+        options.log_severity_level = 4  # errors are raised anyway
         try:
             self._session = ort.InferenceSession(data, options, ["CPUExecutionProvider"])
-        except Exception as error:  # it has a dozen kinds, under no common name
+        except Exception as error:  # it has a dozen classes without a common base
             raise BurnishError(
                 f"{path} is damaged, or no ONNX file: {first_line(error)}"
             ) from error
@@ -113,7 +113,7 @@ class OpenVinoRuntime:
         body, mark, tail = text.rpartition(SHA_COMMENT.partition(b"%")[0])
         if not mark or tail != (digest([body, weights]).encode() + b" -->\n"):
             raise changed(path) if KEY.encode() in text else foreign(path)
-        # Automatic precision would be bfloat16 where the processor has it, and change verdicts.
+        # By default it computes in bfloat16 on processors that have it, which changes verdicts.
         plain = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": _threads()}
         try:
             core = openvino.Core()
@@ -152,7 +152,7 @@ class TorchRuntime:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise BurnishError(f"{path}: its burnish metadata cannot be read") from error
         if sha != members_digest(whole):
-            # Were those let in, an edited file would pass as one of them.
+            # They must be refused, or an edited file could pass as one of them.
             raise outdated(path) if sha == members_digest(members) else changed(path)
         self.metadata = read_metadata(path, text)
         log = logging.getLogger("torch.export")
@@ -161,7 +161,7 @@ class TorchRuntime:
         try:
             program = torch.export.load(io.BytesIO(pack(members)))
             self._module = program.module()
-        except Exception as error:  # what a foreign program breaks on is torch's own matter
+        except Exception as error:  # torch may raise anything
             raise BurnishError(
                 f"{path} cannot be loaded by torch {torch.__version__}: {first_line(error)}"
             ) from error
@@ -193,7 +193,7 @@ def _threads() -> int:
 
 
 def first_line(error: Exception) -> str:
-    """The first line that says something, without addresses of the runtime's sources."""
+    """The first meaningful line of an error, without addresses of the runtime's sources."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     plain = [line for line in lines if not re.match(r"(Check|Exception) .*(failed|from) ", line)]
     return (plain or lines or [type(error).__name__])[0][:200]

@@ -1,7 +1,7 @@
 """`InspectionGraph` of models that inspect tiles.
 
-An image has as many tiles as its size asks for, so they are the rounds of a loop: memory grows by
-what they give (their maps, until they are stitched together), not by what judging one takes.
+The number of tiles depends on the image's size, so they are the rounds of a loop: memory grows with
+their results (the maps, until they are stitched together), not with the work on each.
 
 Shapes: C channels, H x W image, T tile side, N tiles.
 """
@@ -24,31 +24,30 @@ def spread(numbers: Tensor, length: int, tile: int, count: int) -> Tensor:
     """First pixels of tiles along one side as `tiles.starts` has them, of sizes that may be open.
 
     Args:
-        numbers: int64 (n,), which tiles of the side.
-        count: how many the side has.
+        numbers: int64 (n,), indices of tiles along the side.
+        count: number of tiles along the side.
     """
     gaps = (torch.zeros((), dtype=torch.int64) + count - 1).clamp_min(1)
     reach = numbers * (length - tile)
     whole = reach // gaps
     twice_rest = 2 * (reach - whole * gaps)
     odd = whole - whole // 2 * 2
-    up = twice_rest + odd > gaps  # halves go to even, as those of `round` do
+    up = twice_rest + odd > gaps  # rounds halves to even, as `round` does
     return whole + up.to(torch.int64)
 
 
 def mirrored(places: Tensor, length: Tensor | int) -> Tensor:
-    """The pixel of a side that stands at each place, as `tiles.cut` fills a tile: int64 (n,)."""
+    """Index of the pixel at each place along a side, as `tiles.cut` fills a tile: int64 (n,)."""
     places = places - places // (2 * length) * (2 * length)
     return torch.minimum(places, 2 * length - 1 - places)
 
 
 class TiledGraph(InspectionGraph):
-    """For images of any size; where no image that was learnt from is smaller than a tile, for
-    images of at least a tile's size.
+    """For images of any size; of a tile's size or more if no training image was smaller.
 
     Attributes:
-        masked: tiles are filled where the image ends, and what was filled in counts in nothing, as
-            what lies outside the region of interest. Judging a tile takes a quarter longer then.
+        masked: whether tiles of small images are filled up, and filled pixels ignored like those
+            outside the region of interest. Judging a tile then takes a quarter longer.
     """
 
     ramp: Tensor
@@ -62,14 +61,14 @@ class TiledGraph(InspectionGraph):
         self.judge = self._traced_view()
 
     def _held(self) -> dict[str, Tensor]:
-        """All that judging a tile needs beside its pixels, by its name in the view; no two of them
-        share their memory, as a loop wants it."""
+        """All tensors that judging a tile needs beside its pixels, by their names in the view; no
+        two share memory, as a loop requires."""
         tensors = dict([*self.view.named_parameters(), *self.view.named_buffers()])
         return tensors | {name: one.clone() for name, one in self.view.stretched().items()}
 
     def _traced_view(self) -> torch.fx.GraphModule:
-        """The view with `_held` as its inputs. The filters that it makes once and keeps are buffers
-        of it, so that they can be given to the loop: it must use nothing that it was not given."""
+        """The view with `_held` as its inputs. Filters that it caches become buffers, so that they
+        can be passed to the loop, which may use nothing that was not passed to it."""
         names = list(self._held())
 
         def judge(*given: Tensor) -> tuple[Tensor, ...]:
@@ -81,7 +80,7 @@ class TiledGraph(InspectionGraph):
         inside = [torch.ones(self.tile, self.tile, dtype=torch.bool)] if self.masked else []
         given = (*self._held().values(), levels, *inside)
         with torch.no_grad():
-            judge(*given)  # filters are made once and kept: they must not be made of tracers
+            judge(*given)  # fills the caches of filters, which must not hold traced tensors
             return make_fx(judge, pre_dispatch=True)(*given)
 
     def inspect(self, image: Tensor) -> Seen:
@@ -122,7 +121,7 @@ class TiledGraph(InspectionGraph):
         )
 
     def _weights(self, length: int, count: int) -> Tensor:
-        """How much all tiles along a side count together at each of its pixels, (length,)."""
+        """The summed weight of all tiles along a side at each of its pixels, (length,)."""
         numbers = torch.arange(count * self.tile)
         tiles = numbers // self.tile
         within = numbers - tiles * self.tile
@@ -157,7 +156,7 @@ class TiledGraph(InspectionGraph):
             levels = image.index_select(1, rows).index_select(2, columns)
             found = Judged(*functional_call(self.judge, known, (*values, levels, *seen)))
             score, alone, anomaly_map = found.score, found.alone, found.anomaly_map
-            if self.masked:  # tiles without a pixel of the region do not count
+            if self.masked:  # tiles outside the region do not count
                 score, alone = (torch.where(inside.any(), x, -torch.inf) for x in (score, alone))
                 anomaly_map = torch.where(inside, anomaly_map, 0.0)
             maps = [ramp * anomaly_map, *(ramp * found.levels).unbind()]
@@ -165,5 +164,5 @@ class TiledGraph(InspectionGraph):
 
         given = [*held.values(), *filters.values(), *size, self.ramp, image]
         given += [] if region is None else [region]
-        nothing = [torch.zeros(1)]  # a scan carries something from round to round
+        nothing = [torch.zeros(1)]  # a scan must carry a state
         return tuple(scan_op(judge, nothing, [tops, lefts], tuple(given))[1:])

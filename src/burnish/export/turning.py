@@ -1,7 +1,7 @@
-"""`burnish.images.alignment` as tensors, for a graph: the part found, turned, cut out, put back.
+"""`burnish.images.alignment` as tensor operations: find, turn and cut out the part, put maps back.
 
-Whole numbers and single float32 operations in the order of `burnish.images.pose`, so that the graph
-sees the same view as training did. Shapes: h x w the working size, V x U the view.
+Uses whole numbers and single float32 operations in the order of `burnish.images.pose`, so that the
+graph sees the same view as training did. Shapes: h x w the working size, V x U the view.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from burnish.images.pose import REACH, border
 
 
 class Turn(NamedTuple):
-    """A `Pose` as tensors (): the part's middle, px of the working size, and its direction."""
+    """A `Pose` as tensors (): the part's centroid, px of the working size, and its direction."""
 
     x: Tensor
     y: Tensor
@@ -116,11 +116,11 @@ def _silhouette(small: Tensor) -> Tensor:
     mean = (small * part).sum() / part.sum().clamp(min=1)
     tighter = threshold + SHADOW * (mean - threshold)
     part = ((small > tighter) == (mean > threshold)).float()
-    # Opened: shrunk by a pixel (beyond the border nothing is part), then grown by one.
+    # Opening: eroded by a pixel (the border counts as background), then dilated by one.
     hole = pad((1 - part)[None, None], (1, 1, 1, 1), value=1.0)
     shrunk = 1 - max_pool2d(hole, 3, stride=1)
     grown = max_pool2d(pad(shrunk, (1, 1, 1, 1), value=0.0), 3, stride=1)
-    # Filled: what cannot be reached from the border.
+    # Filling: holes are what cannot be reached from the border.
     free = 1 - (grown > 0.5).float()
     outside = ring * free
     for _ in range(REACH):
@@ -152,7 +152,7 @@ def _half_angle(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 def _ahead(
     dx: Tensor, dy: Tensor, cos: Tensor, sin: Tensor, small: Tensor, weight: Tensor, a: Alignment
 ) -> Tensor:
-    """+1 where the part lies the right way round, -1 where not."""
+    """+1 if the part lies the right way round, else -1."""
     t, u = dx * cos + dy * sin, dy * cos - dx * sin
     spread = torch.sqrt((t * t * weight).sum()) + 1e-6
     across = (u * u * weight).sum() + 1e-6
@@ -189,5 +189,5 @@ def _sum(values: Tensor) -> Tensor:
 
 
 def _length(line: Tensor) -> Tensor:
-    """The number of its elements as float32 (), though it may be open."""
+    """The number of elements as float32 (), symbolic or not."""
     return line[-1] + 0.5

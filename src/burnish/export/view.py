@@ -39,7 +39,7 @@ Learnt = TypeVar("Learnt", bound=Movable)
 
 
 class Judged(NamedTuple):
-    """Of one view.
+    """The result of one view.
 
     Attributes:
         score: float32 (), raw; of no meaning where the region has no pixel in the view.

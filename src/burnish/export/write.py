@@ -132,12 +132,12 @@ def write_openvino(proto: Any, metadata: Metadata, path: Path) -> None:
     raw = path.with_name(f".{path.stem}.raw.onnx")
     raw.write_bytes(proto.SerializeToString())
     try:
-        model = openvino.Core().read_model(raw)  # convert_model would tell Intel of it
+        model = openvino.Core().read_model(raw)  # convert_model sends telemetry
         model.set_rt_info(metadata.model_dump_json(), [KEY])
-        # Weights in 16 bits would be the default, and change scores.
+        # The default, weights in 16 bits, changes scores.
         try:
             openvino.save_model(model, path, compress_to_fp16=False)
-        except RuntimeError as error:  # what it raises for a full disk is no OSError
+        except RuntimeError as error:  # raised for a full disk, in place of an OSError
             raise OSError(f"OpenVINO failed ({first_line(error)})") from error
     finally:
         raw.unlink()
@@ -148,12 +148,12 @@ def write_openvino(proto: Any, metadata: Metadata, path: Path) -> None:
 
 def write_torch(program: torch.export.ExportedProgram, metadata: Metadata, path: Path) -> None:
     """Write the program as a .pt2 that `torch.export.load` reads, without pickled parts."""
-    stream = io.BytesIO()  # torch aborts the process where the disk is full
+    stream = io.BytesIO()  # torch aborts the process if the disk is full
     with _quiet():
         torch.export.save(program, stream)
     members = strip(read_members(path, stream.getvalue()))
     members.pop(EXTRA, None)
-    check_members(path, members)  # what could not be loaded again is not written
+    check_members(path, members)  # never write what could not be loaded again
     text = metadata.model_dump_json()
     record = {KEY: text, "sha256": members_digest(members | {EXTRA: text.encode()})}
     path.write_bytes(pack(members | {EXTRA: json.dumps(record).encode()}))
@@ -161,7 +161,7 @@ def write_torch(program: torch.export.ExportedProgram, metadata: Metadata, path:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Exporters talk of their own affairs, and fail with exceptions of every kind."""
+    """Silence the exporters, and turn exceptions of any kind into a `BurnishError`."""
     loggers = [logging.getLogger(name) for name in NOISY]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

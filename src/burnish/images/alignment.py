@@ -1,34 +1,23 @@
-"""Every part in the same place and direction: what is learnt of it, and the view it makes.
+"""Alignment: bring every part to the same place and direction, and map results back.
 
 Parts that lie before a plain background at any place and angle are found in each image anew
 (`burnish.images.pose`), turned to one direction and cut out; what a detector finds is put back to
-where the part lay. Shapes: h x w the working size, V x U the model's input, H x W the image.
+where the part lay. `burnish.images.alignment_learning` learns it from training images.
+
+Shapes: h x w the working size, V x U the model's input, H x W the image.
 """
 
 from __future__ import annotations
-
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from burnish.images.background import find_part
-from burnish.images.pose import ODD, Pose, find_pose, silhouette
+from burnish.images.pose import ODD, Pose, find_pose
 from burnish.images.reader import resize, to_channels
 
-WORKING_SIDE = 128  # shorter side, px, at which outlines are looked for
-LOOKED_AT = 128  # training images, at most, that an alignment is learnt from
-NEARLY_ALL = 0.95  # share of them in which the part must be found
-ELONGATED = 1.3  # ratio of the axes' lengths from which on a part has a direction
-MARGIN = 0.06  # of the part's length, round the farthest outlines
-STILL = 0.01  # of the image's side: parts that lie so alike need no alignment
-AT_ONCE = 1 << 20  # pixels that are put back at once: big images take no more memory for it
+AT_ONCE = 1 << 20  # pixels put back at a time: memory stays flat, however large the image
 LONGEST, LARGEST_SCALE = 1024, 64  # of the working size, px, and of `Alignment.scale`
-CLOSE_UP = 0.7  # share of the image that the view must hold for them to be left as they are
 
 _F = np.float32
 
@@ -107,9 +96,10 @@ class Alignment(BaseModel):
             pose: of the part in the image.
 
         Returns:
-            float32 (K, height, width), outside of the view its edge continued, and how much the
-            view counts at each pixel, float32 (height, width): 0 outside of it, 1 from the middle
-            of its outermost pixels on. Were it in or out, the last digit could decide it.
+            Maps, float32 (K, height, width), with the view's edge values continued outside of it;
+            and the view's weight at each pixel, float32 (height, width): 0 outside of the view, 1
+            from the centres of its outermost pixels inwards. A ramp, not a step: rounding in the
+            last digit must not decide whether a pixel counts.
         """
         back = np.empty((len(maps), height, width), dtype=_F)
         weight = np.empty((height, width), dtype=_F)
@@ -134,11 +124,11 @@ class Alignment(BaseModel):
 def sample(
     maps: NDArray[np.float32], rows: NDArray[np.float32], columns: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Bilinear interpolation; beyond the border the nearest pixel counts.
+    """Bilinear interpolation; places beyond the border take the nearest pixel.
 
     Args:
         maps: float32 (K, h, w).
-        rows, columns: float32 (V, U), px, 0 the middle of the first.
+        rows, columns: float32 (V, U), px; 0 is the centre of the first pixel.
 
     Returns:
         float32 (K, V, U).
@@ -152,140 +142,3 @@ def sample(
     upper = maps[:, y0, x0] * (1 - across) + maps[:, y0, x1] * across
     lower = maps[:, y1, x0] * (1 - across) + maps[:, y1, x1] * across
     return np.asarray(upper * (1 - down) + lower * down, dtype=_F)
-
-
-@dataclass(frozen=True)
-class Look:
-    """A training image at the working size: (height, width) of the file, grey levels, whether a
-    part before a plain background was found in it."""
-
-    size: tuple[int, int]
-    grey: NDArray[np.uint8]
-    has_part: bool
-
-
-def look_at(images: Iterable[NDArray[np.uint8]]) -> list[Look]:
-    """What an alignment is learnt from; each image is dropped after its look.
-
-    Ends when so many show no part that there can be none: then few images need to be read.
-
-    Args:
-        images: HxW or HxWx3, at most `LOOKED_AT`.
-    """
-    looks: list[Look] = []
-    for image in images:
-        height, width = image.shape[:2]
-        scale = WORKING_SIDE / min(height, width)
-        if scale * max(height, width) > LONGEST:
-            looks.append(Look((height, width), np.zeros((1, 1), dtype=np.uint8), False))
-        else:
-            grey = resize(to_channels(image, 1), round(scale * height), round(scale * width))
-            looks.append(Look((height, width), grey, find_part(image) is not None))
-        if sum(not look.has_part for look in looks) > (1 - NEARLY_ALL) * LOOKED_AT:
-            break
-    return looks
-
-
-def side_for(own: float, sides: tuple[int, int], unit: int) -> int:
-    """Side of the model's input for images or parts of `own` px a side (the root of their area).
-
-    Theirs in whole units, from the least to the largest of `sides`.
-    """
-    return max(sides[0], int(min(own, sides[1])) // unit * unit)
-
-
-def learn_alignment(
-    looks: list[Look], sides: tuple[int, int], unit: int, square: bool, least: int = 1
-) -> Alignment | None:
-    """The alignment of parts that lie before a plain background, or None: it is not for them.
-
-    Args:
-        sides: least and largest side of a square of as many pixels as the view, see `side_for`.
-        unit: its sides are multiples of it.
-        square: whether the view is one.
-        least: px that each side must have.
-
-    Returns:
-        None where the part is not found in nearly all images, lies alike in all and fills them, or
-        where images or parts are too long and thin for it.
-    """
-    if not looks or sum(look.has_part for look in looks) < NEARLY_ALL * len(looks):
-        return None
-    ratio = median(look.size[0] / look.size[1] for look in looks)
-    height, width = (round(WORKING_SIDE * max(1.0, r)) for r in (ratio, 1 / ratio))
-    greys = [resize(look.grey, height, width) for look in looks]
-    found = [(grey, pose) for grey in greys if (pose := find_pose(grey, True)).found]
-    if len(found) < NEARLY_ALL * len(looks):
-        return None
-    outlines, poses = [silhouette(grey) for grey, _ in found], [pose for _, pose in found]
-    elongation = median(map(_elongation, outlines, poses))
-    turned, ahead = elongation >= ELONGATED, _direction(poses)
-    if turned:
-        poses = [p.reversed() if np.dot(ahead, p.features) < 0 else p for p in poses]
-    else:
-        poses = [replace(pose, along=(1.0, 0.0)) for pose in poses]
-    reach = np.stack(list(map(_reach, outlines, poses)))
-    low, high = reach[:, :2].min(axis=0), reach[:, 2:].max(axis=0)
-    margin = MARGIN * float((high - low).max())
-    low, high = low - margin, high + margin
-    share = float(np.prod(high - low)) / (height * width)
-    places = np.array([[p.x, p.y, *(min(height, width) * a for a in p.along)] for p in poses])
-    if places.std(axis=0).max() < STILL * min(height, width) and share > CLOSE_UP:
-        return None
-    length, breadth = map(float, high - low)
-    own = median(min(look.size) for look in looks) / min(height, width)  # px per working px
-    side = side_for(own * math.sqrt(length * breadth), sides, unit)
-    size = (side, side) if square else _view_size(breadth / length, side, unit, least)
-    scale = min(size[1] / length, size[0] / breadth)
-    if scale > LARGEST_SCALE:
-        return None
-    middle = (low + high) / 2
-    return Alignment(
-        height=height,
-        width=width,
-        turned=turned,
-        ahead=tuple(ahead.tolist()),
-        left=float(middle[0]) - size[1] / scale / 2,
-        top=float(middle[1]) - size[0] / scale / 2,
-        scale=scale,
-        size=size,
-    )
-
-
-def _view_size(ratio: float, side: int, unit: int, least: int) -> tuple[int, int]:
-    """(height, width) of that ratio with about side**2 pixels, multiples of `unit` from `least`."""
-    sides = (side * math.sqrt(r) / unit for r in (ratio, 1 / ratio))
-    height, width = (max(math.ceil(least / unit), round(s)) * unit for s in sides)
-    return height, width
-
-
-def _direction(poses: list[Pose]) -> NDArray[np.float64]:
-    """Weights of the features that tell a part's ends apart in all images at once.
-
-    All features change sign together, so their own second moments, not those about the mean, show
-    along which combination they are farthest from 0.
-    """
-    features = np.array([pose.features for pose in poses], dtype=np.float64)
-    axis = np.linalg.eigh(features.T @ features)[1][:, -1]
-    return axis * (1.0 if axis[np.abs(axis).argmax()] > 0 else -1.0)
-
-
-def _spots(
-    outline: NDArray[np.bool_], pose: Pose
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Pixels of a part along and across its axis, px from its middle."""
-    rows, columns = np.nonzero(outline)
-    dx, dy = columns + 0.5 - pose.x, rows + 0.5 - pose.y
-    cos, sin = pose.along
-    return dx * cos + dy * sin, dy * cos - dx * sin
-
-
-def _elongation(outline: NDArray[np.bool_], pose: Pose) -> float:
-    t, u = _spots(outline, pose)
-    return float(t.std() / max(u.std(), 1e-6))
-
-
-def _reach(outline: NDArray[np.bool_], pose: Pose) -> NDArray[np.float64]:
-    """How far a part reaches: least t, least u, most t, most u."""
-    t, u = _spots(outline, pose)
-    return np.array([t.min(), u.min(), t.max(), u.max()])

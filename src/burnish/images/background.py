@@ -1,4 +1,4 @@
-"""The part before a plain background, found in each image anew: for parts that lie every which way.
+"""Find the part before a plain background, in each image anew: for parts lying at any place.
 
 N. Otsu's threshold ("A Threshold Selection Method from Gray-Level Histograms", IEEE Transactions on
 Systems, Man, and Cybernetics 9, 1979) cuts the grey levels in two; the side that the border of the
@@ -38,7 +38,7 @@ SMALLEST, LARGEST = 0.02, 0.9
 
 
 def find_part(image: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
-    """Where the part lies; holes in it count as part, its outermost pixels do not.
+    """Mask of the part; holes in it are filled, its outermost pixels are left out.
 
     Args:
         image: HxW or HxWx3.
@@ -46,7 +46,7 @@ def find_part(image: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     Returns:
         bool HxW, or None where there is no plain background.
     """
-    from scipy import ndimage  # a first verdict would wait for it
+    from scipy import ndimage  # slow to import, and not needed for a first verdict
 
     height, width = image.shape[:2]
     scale = min(1.0, WORKING_SIDE / min(height, width))
@@ -78,8 +78,8 @@ def find_part(image: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
 def otsu_threshold(counts: NDArray[np.int64]) -> int:
     """The last value of the dark side, by Otsu.
 
-    In single float32 operations of whole numbers, as an exported graph has it (`export.turning`):
-    exact for up to 2**16 pixels, close for more.
+    Computed in single float32 operations on whole numbers, exactly as the exported graph does
+    (`export.turning`): exact for up to 2**16 pixels, close for more.
 
     Args:
         counts: int (256,), pixels of each value.

@@ -1,4 +1,4 @@
-"""What lies on disk: MVTec AD layout or a plain folder of good images, and its split by part."""
+"""Data sets on disk: the MVTec AD layout or a plain folder of good images, and splits by part."""
 
 from __future__ import annotations
 
@@ -49,11 +49,13 @@ def _refuse(error: OSError) -> None:
 def images_in(
     folder: Path, recursive: bool = False, unlisted: Callable[[OSError], None] = _refuse
 ) -> list[Path]:
-    """Image files of a folder by suffix, sorted; hidden files are left out. A link to nothing is
-    one of them: who reads it tells that it is lost. Links to folders are not followed.
+    """Image files of a folder by suffix, sorted, without hidden files.
+
+    Broken links are included: reading them reports the loss. Links to folders are not followed.
 
     Args:
-        unlisted: told of a folder that cannot be listed, which may hold images.
+        recursive: whether to search subfolders too.
+        unlisted: called with the error of each folder that cannot be listed.
 
     Raises:
         BurnishError: a folder cannot be listed, and `unlisted` was not given.
@@ -108,8 +110,7 @@ def find_training_images(data: str | Path) -> list[Path]:
 
 
 def unused_below(paths: Sequence[Path]) -> tuple[int, list[str]]:
-    """How many images lie in subfolders of the training images' folder, and which of these cannot
-    be listed."""
+    """Number of images in subfolders, which training does not read, and unlistable subfolders."""
     unlisted: list[str] = []
     with os.scandir(paths[0].parent) as entries:
         below = [Path(entry.path) for entry in entries if entry.is_dir()]
@@ -152,12 +153,12 @@ def find_test_images(data: str | Path) -> list[TestImage]:
 
 
 def is_misnamed_good(kind: str) -> bool:
-    """Whether a folder below `test` would make defects of what its name calls good."""
+    """Whether a folder below `test` has a name for good parts that would count as a defect."""
     return kind != GOOD and kind.lower() in GOOD_NAMES
 
 
 def sets_below(root: Path) -> list[Path]:
-    """Folders right below that are data sets of their own, as the categories of MVTec AD are."""
+    """Subfolders that are data sets of their own, as the categories of MVTec AD are."""
     return sorted(path for path in root.iterdir() if (path / "test").is_dir())
 
 
@@ -171,11 +172,11 @@ def _instead(root: Path) -> str:
 def expand_paths(sources: Sequence[str | Path]) -> tuple[list[Path], dict[str, str]]:
     """Files, folders (searched through) and globs -> image paths in order, without repeats.
 
-    The masks of a data set (`ground_truth` beside `test`), the folder's own or one below, are no
-    images of parts. A file that links to folders lead to in several ways comes once.
+    The masks of a data set (`ground_truth` beside `test`), at the top of a folder or below, are
+    left out. A file that links to folders make reachable by several paths comes once.
 
     Returns:
-        The paths, and by source, or folder below one, a message where it gave none.
+        The paths; and a message by each source without images or folder that cannot be listed.
     """
     paths: dict[str, Path] = {}
     problems: dict[str, str] = {}
@@ -220,10 +221,10 @@ def part_of(path: Path, pattern: str) -> str:
 
 
 def unmatched(paths: Sequence[Path], pattern: str) -> list[Path]:
-    """Which of the file names a pattern for parts does not fit; none where there is no pattern.
+    """The paths whose stems `pattern` does not match; none for an empty pattern.
 
     Raises:
-        BurnishError: it fits none at all: a slip, by which every image would be a part of its own.
+        BurnishError: it matches none, which is a slip: every image would be a part of its own.
     """
     odd = [path for path in paths if pattern and not re.search(pattern, path.stem)]
     if paths and len(odd) == len(paths):
@@ -235,8 +236,8 @@ def unmatched(paths: Sequence[Path], pattern: str) -> list[Path]:
 
 
 def parts_of(paths: Sequence[Path], pattern: str, data: str | Path) -> list[str]:
-    """The part each image shows: by `pattern` where it fits, else as manifest.csv says, else it is
-    a part of its own (test/dent/000 is another than test/good/000).
+    """The part that each image shows: by `pattern` if it matches, else by manifest.csv, else the
+    image is a part of its own (test/dent/000 and test/good/000 are two).
 
     Args:
         data: folder of the data set, or its train/good.
@@ -258,14 +259,15 @@ def parts_of(paths: Sequence[Path], pattern: str, data: str | Path) -> list[str]
 def split_by_part(parts: Sequence[str], share: Holdout, seed: int) -> tuple[list[int], list[int]]:
     """Indices to train on and indices held out; a part's images all fall on one side.
 
-    Parts are drawn at random until at least `share` of the images are held out; both sides keep
-    at least one part. With "auto" the share is a fifth, and more as long as fewer than 10 parts
-    are held out (n parts promise a false-alarm rate of 1 / (n + 1)), up to two fifths. A part of
-    so many images that with it the share (two fifths) would be passed by more than an average part
-    is left to training.
+    Parts are drawn at random until at least `share` of the images are held out; both sides keep at
+    least one part. "auto" holds out a fifth of the images, or up to two fifths until 10 parts are
+    held out, as n parts can promise a false-alarm rate of 1 / (n + 1) at best. A large part that
+    would exceed the share ("auto": two fifths) by more than an average part stays in training.
 
     Args:
         parts: the part of each image.
+        share: of the images, in (0, 1), or "auto".
+        seed: of the draw.
 
     Raises:
         BurnishError: all images are one part.
@@ -292,7 +294,7 @@ def split_by_part(parts: Sequence[str], share: Holdout, seed: int) -> tuple[list
         if len(held) + len(members[names[position]]) <= most:
             held += members[names[position]]
             drawn += 1
-    if not held:  # every part is a large one
+    if not held:  # every part exceeds the share: take the smallest
         held = min((members[names[position]] for position in order), key=len)
     chosen = set(held)
     return [i for i in range(len(parts)) if i not in chosen], sorted(held)

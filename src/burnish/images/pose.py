@@ -1,8 +1,9 @@
-"""Where a part lies and how it is turned: from its outline to a view in which all parts lie alike.
+"""Pose of a part: its place and direction, measured on its outline.
 
-The arithmetic is whole numbers and single float32 operations, so that an exported graph, which does
-the same with tensors (`burnish.export.turning`), comes to the same view. Shapes: h x w the *working
-size*, at which outlines are looked for; H x W the image.
+The arithmetic uses whole numbers and single float32 operations, so that an exported graph, which
+does the same with tensors (`burnish.export.turning`), finds the same view.
+
+Shapes: h x w the *working size*, at which outlines are looked for; H x W the image.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ class Pose:
     """Place and direction of a part at the working size.
 
     Attributes:
-        x, y: the middle of its outline's area, px from the image's corner.
+        x, y: centroid of the outline's area, px from the image's top left corner.
         along: unit vector (x, y) of its longer axis; (1, 0) for parts that are not turned.
-        found: whether there is an outline at all; else the middle of the image, unturned.
+        found: whether there is an outline; if not, the pose is the image's centre, unturned.
         features: `ODD` numbers: skewness along the axis, how much wider and how much brighter the
             part is ahead than behind.
     """
@@ -51,10 +52,10 @@ class Pose:
 
 
 def silhouette(grey: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """The part of a picture at the working size: what Otsu's threshold parts from the border.
+    """Mask of the part at the working size: the side of Otsu's threshold that the border is not.
 
-    Unlike in `find_part`, nothing is asked of the background. Holes are filled, or a bright flaw
-    would move the middle of the part: what cannot be reached from the border in `REACH` steps.
+    Unlike `find_part`, asks nothing of the background. Holes are filled, as a bright flaw would
+    move the centroid: a hole is what cannot be reached from the border in `REACH` steps.
 
     Args:
         grey: uint8 (h, w).
@@ -62,7 +63,7 @@ def silhouette(grey: NDArray[np.uint8]) -> NDArray[np.bool_]:
     Returns:
         bool (h, w).
     """
-    from scipy import ndimage  # models that do not align need not load it for a first verdict
+    from scipy import ndimage  # slow to import; models that do not align do not need it
 
     threshold = otsu_threshold(histogram(grey))
     dark = grey <= threshold
@@ -87,10 +88,10 @@ def border(shape: tuple[int, ...]) -> NDArray[np.bool_]:
 
 
 def find_pose(grey: NDArray[np.uint8], turned: bool) -> Pose:
-    """The pose of the part in a picture at the working size.
+    """Find the pose of the part in a picture at the working size.
 
-    The axis is that of the outline's moments of second order; which of its ends is ahead is left
-    open (`Pose.reversed`).
+    The axis is the principal axis of the outline's second moments; which of its ends points ahead
+    is left open (`Pose.reversed`).
 
     Args:
         grey: uint8 (h, w).
@@ -102,7 +103,7 @@ def find_pose(grey: NDArray[np.uint8], turned: bool) -> Pose:
     if not SMALLEST <= _F(count) / _F(part.size) <= LARGEST:
         return Pose(width / 2, height / 2, (1.0, 0.0), found=False)
     rows, columns = np.nonzero(part)
-    # Whole numbers about a whole middle: exact, and small enough for float32 to lose nothing.
+    # Integer sums about an integer centre are exact, and small enough for float32 to hold.
     x0, y0 = int(columns.sum()) // count, int(rows.sum()) // count
     dx, dy = columns - x0, rows - y0
     n = _F(count)
@@ -117,9 +118,11 @@ def find_pose(grey: NDArray[np.uint8], turned: bool) -> Pose:
     levels = grey[part].astype(_F)
     features = odd_features(dx.astype(_F) - mx, dy.astype(_F) - my, cos, sin, levels)
     return Pose(
-        float(middle[0]), float(middle[1]), (float(cos), float(sin)),
+        float(middle[0]),
+        float(middle[1]),
+        (float(cos), float(sin)),
         features=tuple(map(float, features)),
-    )  # fmt: skip
+    )
 
 
 def _half_angle(a: _F, b: _F) -> tuple[_F, _F]:
@@ -132,7 +135,7 @@ def _half_angle(a: _F, b: _F) -> tuple[_F, _F]:
 
 
 def odd_features(dx: Float, dy: Float, cos: _F, sin: _F, levels: Float) -> Float:
-    """See `Pose.features`; of n pixels of a part about its middle, with their grey levels."""
+    """`Pose.features`, from the offsets of the part's n pixels to its centroid and their levels."""
     t, u = dx * cos + dy * sin, dy * cos - dx * sin
     spread, width = np.sqrt((t * t).mean()) + _F(1e-6), (u * u).mean() + _F(1e-6)
     contrast = levels - levels.mean()

@@ -75,7 +75,7 @@ def read_image(source: str | Path | Image.Image | NDArray[Any]) -> NDArray[np.ui
                 return _from_pil(upright(source))
         except BurnishError:
             raise
-        except Exception as error:  # decoding starts only here, and fails in any way there is
+        except Exception as error:  # Pillow decodes only here, and may raise anything
             raise BurnishError(f"the image cannot be read: {error}") from error
     if not isinstance(source, str | Path):
         raise BurnishError(
@@ -85,8 +85,7 @@ def read_image(source: str | Path | Image.Image | NDArray[Any]) -> NDArray[np.ui
 
 
 def notes_of(source: Image.Image | NDArray[Any]) -> tuple[str, ...]:
-    """What `read_image` leaves out of a picture or an array, as sentences about it; of files see
-    `Header.notes`."""
+    """Sentences on what `read_image` drops of a picture or array; of files see `Header.notes`."""
     if isinstance(source, Image.Image):
         if source.mode.startswith("I;16"):
             return (UPPER_8,)
@@ -142,7 +141,7 @@ def read_header_bytes(data: bytes, name: str) -> Header:
 
 @dataclass(frozen=True)
 class Reading:
-    """A file as it was read, from the disk only once.
+    """An image file that was read from the disk once.
 
     Attributes:
         status: of the file.
@@ -158,10 +157,10 @@ class Reading:
 
 
 def read_once(path: str | Path, before: Callable[[Header], None] = lambda header: None) -> Reading:
-    """Everything about an image file, with one look at the disk.
+    """Everything about an image file, read from the disk once.
 
     Args:
-        before: called before its pixels are decoded.
+        before: called with the header before the pixels are decoded.
 
     Raises:
         BurnishError: as `read_image`.
@@ -221,7 +220,7 @@ def _from_pil(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _narrowed(wide: NDArray[Any], image: Image.Image) -> NDArray[np.uint8]:
-    """The upper 8 of 16 bits, or of 12; a TIFF's tags say what Pillow's mode leaves open."""
+    """The upper 8 of 16 or 12 bits; a TIFF's tags tell which, as Pillow's mode does not."""
     tags = getattr(image, "tag_v2", {})
     bits, signs = tags.get(TIFF_BITS), tags.get(TIFF_SAMPLE_FORMAT, (1,))
     if bits == (32,) and signs == (1,):  # Pillow's 32 bits are signed
@@ -231,7 +230,7 @@ def _narrowed(wide: NDArray[Any], image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _white_is_zero(image: Image.Image) -> bool:
-    """Pillow turns such a TIFF round where it has 8 bits, not where it has more."""
+    """Whether 0 is white in a TIFF. Pillow inverts these with 8 bits, but not with more."""
     return getattr(image, "tag_v2", {}).get(TIFF_PHOTOMETRIC) == 0
 
 
@@ -246,7 +245,7 @@ def _from_array(array: NDArray[Any]) -> NDArray[np.uint8]:
         )
     if array.dtype == np.uint8:
         return array.copy()
-    if array.dtype.kind == "u" and array.dtype.itemsize == 2:  # in any order of bytes
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2:  # either byte order
         return (array >> 8).astype(np.uint8)
     if array.dtype.kind == "f":
         if not np.isfinite(array).all():

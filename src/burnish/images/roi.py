@@ -1,4 +1,4 @@
-"""The region of interest: what of an image is the part, and what is clamp, background or edge."""
+"""The region of interest: which pixels show the part, and which clamp, background or edge."""
 
 from __future__ import annotations
 
@@ -43,9 +43,11 @@ def load_roi(text: str, sizes: Sequence[tuple[int, int]]) -> Region:
         region = _polygon(text, Counter(sizes).most_common(1)[0][0])
     elif (file := roi_file(text)) is not None:
         mask = to_channels(read_image(file), 1)
-        region = mask > int(mask.max()) // 2  # 0/255 and 0/1 alike, and the noise of a JPEG
+        region = mask > int(mask.max()) // 2  # 0/255 or 0/1, whatever a JPEG's noise
         if not mask.any():
-            region = mask_of_file(file.read_bytes(), text)  # 16 bits, and only the lower 8 used
+            region = mask_of_file(
+                file.read_bytes(), text
+            )  # 16 bits of which only the lower 8 are used
     else:
         raise BurnishError(f"roi '{text}' is neither a file nor a polygon 'x,y x,y x,y' in px")
     for height, width in sorted(set(sizes)):
@@ -62,7 +64,7 @@ def load_roi(text: str, sizes: Sequence[tuple[int, int]]) -> Region:
 
 def roi_file(text: str) -> Path | None:
     """The mask image that `text` names; None for a polygon, or where there is no such file."""
-    # Not Path.is_file, which fails where a polygon is too long for a file's name.
+    # Not Path.is_file, which raises if a polygon is too long for a file name.
     return Path(text) if not _POLYGON.fullmatch(text) and os.path.isfile(text) else None
 
 
@@ -79,7 +81,7 @@ def _polygon(text: str, size: tuple[int, int]) -> Region:
 def fit_roi(region: Region, height: int, width: int) -> Region:
     """The region at another size: bool (height, width).
 
-    A pixel is inside when everything that `reader.resize` mixes into it is: no clamp leaks in.
+    A pixel is inside if all pixels that `reader.resize` mixes into it are: no clamp leaks in.
     """
     if region.shape == (height, width):
         return region
@@ -96,7 +98,7 @@ def fit_roi(region: Region, height: int, width: int) -> Region:
 def regions_at(region: Region | None) -> Callable[[int, int], Region | None]:
     """A function (height, width) -> the region at that size, see `fit_roi`, or None: all counts.
 
-    The last few sizes are kept: sizes rarely differ, and where they do, memory must not grow.
+    Regions of the last few sizes are cached: sizes rarely differ, and memory must not grow.
     """
     if region is None:
         return lambda height, width: None

@@ -1,6 +1,6 @@
-"""Trivial statistics of an image: what tells pictures apart without looking at the part.
+"""Trivial statistics of an image, which tell pictures apart without looking at the part.
 
-Names: image_HW or image_HWC is uint8; a statistic is a float in the unit its entry names.
+Images are uint8; a statistic is a float in the unit that `STATISTICS` names.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ if TYPE_CHECKING:
 STRIP = 1 << 20  # pixels worked on at a time: memory stays flat however large the image
 MAD_TO_SIGMA = 1.4826  # of a normal distribution
 DIM = 32  # grey levels of 255; an image of 16 bits that stays below it uses few of them
-LOSSLESS = ("PNG", "BMP", "TIFF")  # a WebP may be either; so may a TIFF, which hardly is
+LOSSLESS = ("PNG", "BMP", "TIFF")  # a WebP may be either; a TIFF is hardly ever lossy
 
 
 @dataclass(frozen=True)
 class Statistic:
-    """What a statistic is.
+    """Description of a statistic.
 
     Attributes:
-        label: as said in a sentence.
+        label: its name in a sentence.
         unit: of its values.
-        of_pixels: whether it can be taken outside a mask; else it is of the file or its size.
-        of_few: whether a small flaw can change it by itself.
+        of_pixels: whether it is computed from pixels, and so can leave some out; otherwise it is of
+            the file or of the image's size.
+        of_few: whether a small flaw alone can change it.
     """
 
     label: str
@@ -75,7 +76,7 @@ def statistics_of(
     Args:
         image: HxW or HxWx3.
         file_bytes: size of the image file.
-        leave_out: HxW; pixels that do not count. What has no pixel left is NaN.
+        leave_out: HxW; pixels that do not count. A statistic with no pixel left is NaN.
     """
     grey = to_channels(image, 1)
     height, width = grey.shape
@@ -99,10 +100,10 @@ def statistics_of(
 
 
 def bytes_follow_pixels(headers: Iterable[Header]) -> bool:
-    """Whether the files' sizes can differ by what their pixels show, and by little else: all of one
-    lossless format, mode, depth, pixel size and number of pages. False for no file at all.
+    """Whether file sizes depend on little else than what the pixels show: all files have one
+    lossless format, mode, depth, size in pixels and number of pages. False for no files.
 
-    A flaw then changes the size of its file by itself, as texture takes bytes.
+    A flaw then changes the size of its file, as texture takes bytes.
     """
     kinds = {(h.format, h.mode, h.bits, h.width, h.height, h.pages) for h in headers}
     return len(kinds) == 1 and next(iter(kinds))[0] in LOSSLESS
@@ -160,7 +161,7 @@ def robust_z(values: ArrayLike, reference: ArrayLike, least: float = 1e-9) -> ND
     Args:
         values: any shape; NaN stays NaN.
         reference: what is normal; at least one finite value.
-        least: the standard deviation is never taken for smaller.
+        least: lower bound of the standard deviation.
     """
     normal = _finite(reference)
     centre = np.median(normal)
@@ -176,7 +177,7 @@ def _of_histogram(counts: NDArray[np.int64]) -> dict[str, float]:
     mean = float(values @ counts / pixels)
     reached = np.cumsum(counts)
 
-    def quantile(share: float) -> float:  # the least value that this share lies at or below
+    def quantile(share: float) -> float:  # the least value with at least this share at or below it
         return float(np.searchsorted(reached, share * pixels - 1e-9))
 
     occurring = np.flatnonzero(counts)

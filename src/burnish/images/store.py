@@ -1,4 +1,4 @@
-"""Good images as the model sees them: decoded once, read from the cache without a copy."""
+"""Good images as the model sees them: decoded once, then read from the cache without a copy."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from PIL import Image
 
 from burnish.drawing import some_of
 from burnish.errors import BurnishError
-from burnish.images.alignment import LOOKED_AT, Alignment, learn_alignment, look_at, side_for
+from burnish.images.alignment import Alignment
+from burnish.images.alignment_learning import LOOKED_AT, learn_alignment, look_at, side_for
 from burnish.images.cache.cache import CachedImages, open_cache
 from burnish.images.cache.index import Layout
 from burnish.images.reader import Header, prepare_picture, read_image
 from burnish.settings import Settings
 
-SSIM_WINDOW = 11  # px; a narrower input would have no place where the loss's window fits
+SSIM_WINDOW = 11  # px: the least side of an input that the SSIM loss's window fits into
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class ImageStore:
     Attributes:
         paths: N files that can be read, in order.
         skipped: message of every file that could not be read.
-        notes: what reading leaves out of files (further pages, lower bits), as sentences, one for
-            all that leave out the same.
+        notes: sentences on what reading leaves out of files (further pages, lower bits), one for
+            all files with the same loss.
         sizes: (height, width) of each of the N files, px.
         channels: 1 or 3.
         contents: SHA-256 of each of the N files.
@@ -60,12 +61,12 @@ class ImageStore:
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         """uint8 (C, H, W), read-only: a view into a memory-mapped file."""
-        # Where all images turned out grey, one of the three equal channels does.
+        # If all images turned out grey, the cache still has three channels, all equal.
         return self._cache.image(self._places[index])[: self.channels]
 
 
 def input_unit(settings: Settings) -> int:
-    """What the sides of the model's input are multiples of, px: the patches of all networks."""
+    """The sides of the model's input are multiples of this, px: of the patches of all networks."""
     patches = [settings.patch, *([settings.disc_patch] if settings.weight_adversarial else [])]
     return math.lcm(*patches)
 
@@ -87,7 +88,7 @@ def model_size(sizes: Sequence[tuple[int, int]], settings: Settings) -> tuple[in
 
 @dataclass(frozen=True)
 class Prepared:
-    """How settings want images: at the model's size, aligned or not, or at their own with tiles."""
+    """How images are prepared: at the model's size, aligned or not, or at their own with tiles."""
 
     settings: Settings
     alignment: Alignment | None = None
@@ -130,8 +131,7 @@ class Prepared:
 def find_alignment(paths: Sequence[Path], settings: Settings) -> Alignment | None:
     """What `settings.align` asks for, learnt from some of these images.
 
-    Later held-out ones are among them, as they are for the model's size: how far parts reach is no
-    score.
+    Images that are held out later are used too, as for the model's size: neither is a score.
 
     Raises:
         BurnishError: align=part, but the part is not found in nearly all of them.
@@ -226,7 +226,7 @@ def fingerprint_of(images: Iterable[tuple[Path, str]]) -> str:
 
 
 def notes_together(notes: Iterable[tuple[str, str]]) -> list[str]:
-    """(path, note) -> sentences: each note with the first path it is of, and how many more."""
+    """(path, note) -> sentences: each note with the first path it applies to, and how many."""
     alike: dict[str, list[str]] = {}
     for path, note in notes:
         alike.setdefault(note, []).append(path)

@@ -1,6 +1,6 @@
-"""The blocks of EfficientNet-Lite0, pretrained by others: general features, finer and coarser.
+"""The blocks of EfficientNet-Lite0, pretrained by others: general features at several strides.
 
-Only for `features`, a helping hand that is never taken unasked. Architecture: Tan and Le 2019 in
+Used only if the setting `features` asks for it. Architecture: Tan and Le 2019 in
 the Lite variant (no squeeze-and-excitation, ReLU6), TensorFlow's "same" padding, as published in
 github.com/tensorflow/tpu (Apache-2.0). Batch normalisation is folded into the convolutions.
 
@@ -21,20 +21,20 @@ from torch.nn import functional as F
 from burnish.errors import BurnishError
 
 NAMED = "efficientnet-lite0"
-# Expansion, kernel, stride, channels out; a network has as many as what is taken of it needs.
+# Expansion, kernel, stride, channels out. A network has the blocks up to the last one taken.
 BLOCKS = (
     (1, 3, 1, 16), (6, 3, 2, 24), (6, 3, 1, 24), (6, 5, 2, 40), (6, 5, 1, 40), (6, 3, 2, 80),
     (6, 3, 1, 80), (6, 3, 1, 80), (6, 5, 1, 112), (6, 5, 1, 112), (6, 5, 1, 112), (6, 5, 2, 192),
     (6, 5, 1, 192), (6, 5, 1, 192), (6, 5, 1, 192), (6, 3, 1, 320),
 )  # fmt: skip
 STEM = 32
-TAKEN = (2, 4, 10)  # blocks whose features are looked at: strides 4, 8 and 16
+TAKEN = (2, 4, 10)  # blocks whose features are used: strides 4, 8 and 16
 FEATURES = sum(BLOCKS[index][3] for index in TAKEN)
 BN_EPSILON = 1e-3
 
 
 class _Convolution(nn.Module):
-    """A convolution with bias and TensorFlow's padding, which is larger at the far side."""
+    """A convolution with bias and TensorFlow's "same" padding: more at the lower and right side."""
 
     def __init__(self, source: int, target: int, kernel: int, stride: int, groups: int) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Backbone(nn.Module):
     """Features of images at several strides, brought to the finest.
 
     Args:
-        taken: the blocks, in rising order, whose features are looked at.
+        taken: the blocks whose features are used, in rising order.
     """
 
     def __init__(self, taken: tuple[int, ...] = TAKEN) -> None:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from burnish.method.dropping import take_tokens
 from burnish.method.tome import merge_tokens
 
-FEW_TOKENS = 512  # up to which all pairs may be kept: 16 images of 2 heads take 64 MiB a block
+FEW_TOKENS = 512  # most for plain attention: all pairs of 16 images, 2 heads take 64 MiB a block
 
 
 def patchify(images: Tensor, patch: int) -> Tensor:
@@ -30,8 +30,7 @@ def unpatchify(patches: Tensor, patch: int, channels: int, height: int, width: i
 
 
 def init_weights(module: nn.Module) -> None:
-    """Truncated normal (std 0.02) for linear layers, zero biases; patch embeddings see to
-    themselves."""
+    """Linear layers: truncated normal (std 0.02), zero biases. Patch embeddings: their `reset`."""
     for part in module.modules():
         if isinstance(part, nn.Linear):
             nn.init.trunc_normal_(part.weight, std=0.02)
@@ -64,9 +63,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Te
     """Softmax attention (Vaswani et al. 2017): (B, heads, N, D/heads) each, and the result too;
     `bias` (B, 1, N, N) is added to the logits.
 
-    In bfloat16 on a processor torch's fused attention takes ten times as long backward
-    (34 to 65 tokens; benchmarks/README.md). Of many
-    tokens it is taken still, as the plain one keeps all pairs in memory.
+    In bfloat16 on a CPU the backward pass of torch's fused attention takes ten times as long as
+    the plain one (34 to 65 tokens; benchmarks/README.md), which is used instead unless there are
+    many tokens: it keeps all pairs in memory.
     """
     slow = query.dtype == torch.bfloat16 and query.device.type == "cpu"
     if slow and query.shape[2] <= FEW_TOKENS:
@@ -96,7 +95,7 @@ class Attention(nn.Module):
         A token of size k draws attention like k equal tokens: log(size) is added to its logits.
         """
         b, n, d = tokens.shape
-        # Taken apart before they are turned round: the gradients then come together in one copy.
+        # Split before transposing: the gradients are then joined in one copy.
         parts = self.qkv(tokens).view(b, n, 3, self.heads, d // self.heads).unbind(2)
         query, key, value = (part.transpose(1, 2) for part in parts)
         if self.normalised:
@@ -144,14 +143,19 @@ class Block(nn.Module):
 class PatchEmbedding(nn.Module):
     """Patches, linearly projected, plus a learnt position; optionally a class token in front.
 
-    Positions start as sines: with random ones a small ViT first spends much of its training on
-    finding out which patches are neighbours.
+    Positions start as sines: with random ones a small ViT spends much of its training on learning
+    which patches are neighbours.
     """
 
     def __init__(
-        self, height: int, width_px: int, patch: int, channels: int, width: int,
+        self,
+        height: int,
+        width_px: int,
+        patch: int,
+        channels: int,
+        width: int,
         class_token: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.patch = patch
         self.grid = (height // patch, width_px // patch)
@@ -161,7 +165,7 @@ class PatchEmbedding(nn.Module):
         self.reset()
 
     def reset(self) -> None:
-        """Set all weights to their start."""
+        """Set all weights to their initial values."""
         nn.init.xavier_uniform_(self.project.weight)
         nn.init.zeros_(self.project.bias)
         with torch.no_grad():

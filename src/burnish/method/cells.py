@@ -1,4 +1,4 @@
-"""Means over cells of a few pixels, and back: what is learnt of good parts is kept by cells.
+"""Means over cells of a few pixels, and back: models of good parts are stored by cells.
 
 Shapes: B batch, K values a pixel, H x W pixels, h x w cells.
 """
@@ -15,18 +15,18 @@ from torch.nn import functional as F
 
 from burnish.method.movable import Movable
 
-CELL = 4  # px: side of the cells that are stretched to every pixel as good parts' own values
-COARSE = 8  # px: side of those over which good parts differ together
+CELL = 4  # px: side of the cells that models of good parts are stored by
+COARSE = 8  # px: side of the cells for factors, extremes and the whole surface
 
 
 @dataclass(frozen=True)
 class ByCells(Movable):
-    """What is learnt of good parts, two tensors of it (K, h, w) by cells."""
+    """A model of good parts with two tensors (K, h, w) by cells, named in `BY_CELLS`."""
 
     BY_CELLS: ClassVar[tuple[str, str]] = ("mean", "deviation")
 
     def at(self, height: int, width: int) -> Self:
-        """The same with these two for every pixel of an image."""
+        """The same model with these two tensors for every pixel of an image: (K, height, width)."""
         both = torch.stack([getattr(self, name) for name in self.BY_CELLS])
         return replace(
             self, **dict(zip(self.BY_CELLS, stretch(both, (height, width)), strict=True))
@@ -49,8 +49,8 @@ def coarse_cells(values: Tensor, inside: Tensor | None = None) -> tuple[Tensor, 
 
 
 def stretch(cells: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, K, h, w) -> (B, K, H, W), bilinear. Two products: on a CPU a third of the time that
-    `interpolate` takes."""
+    """Bilinear (B, K, h, w) -> (B, K, H, W), as two matrix products: on a CPU three times as fast
+    as `interpolate`."""
     sides = zip(cells.shape[2:], size, strict=True)
     down, across = (_linear(few, many, cells.device) for few, many in sides)
     return down @ cells @ across.T
@@ -59,7 +59,7 @@ def stretch(cells: Tensor, size: tuple[int, int]) -> Tensor:
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def _linear(few: int, many: int, device: torch.device) -> Tensor:
-    """(many, few), float32: what interpolates `few` values at `many` places."""
+    """The matrix (many, few), float32, that interpolates `few` values at `many` places."""
     each = torch.eye(few, dtype=torch.float32, device=device)[None]
     return F.interpolate(each, size=many, mode="linear", align_corners=False)[0].T.contiguous()
 

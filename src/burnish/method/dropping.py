@@ -29,7 +29,7 @@ def refill_tokens(tokens: Tensor, kept: Tensor, count: int, fill: Tensor) -> Ten
         (M * B, N, D).
     """
     masks, size = kept.shape
-    places = kept.new_full((masks, count), size)  # of the fill, which stands behind the tokens
+    places = kept.new_full((masks, count), size)  # the index of the fill, after the K tokens
     places.scatter_(1, kept, torch.arange(size, device=kept.device).expand(masks, -1))
     last = fill.to(tokens.dtype).expand(len(tokens), 1, -1)
     return take_tokens(torch.cat([tokens, last], dim=1), places)

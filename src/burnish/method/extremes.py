@@ -1,10 +1,9 @@
-"""How high every error map gets on good parts, place by place.
+"""How high every error map gets on good parts, place by place. Not the paper's.
 
-A map that has the same unit everywhere finds its highest values where good parts differ most: at
-borders, in glare, along a thread. How far a place strays from its mean is no measure of that, as a
-few odd parts make the tail, and all the less on the parts that the map was learnt from. So each map
-is compared with the highest values that it takes, at the same place, on good parts which it does
-not know. Not the paper's.
+With one unit for the whole map, the highest values lie where good parts differ most: at borders,
+in glare, along a thread. The standard deviation at a place does not capture that, as the tail is
+made by a few odd parts, least of all on the parts that the map was learnt from. So each map is
+compared with the highest values it takes, at the same place, on good parts it was not learnt from.
 
 Shapes: N views, B batch, M maps, H x W pixels, h x w cells of `cells.COARSE` px.
 """
@@ -20,14 +19,14 @@ from torch.nn import functional as F
 from burnish.method.cells import COARSE, ByCells, coarse_cells
 from burnish.method.filters import gaussian_smooth
 
-SHARE = 0.02  # of the views: those that get highest at a place say how high good parts get there
+SHARE = 0.02  # of the views: the mean of a place's highest values is over this share
 SMOOTHING = 1.0  # cells
-EVEN = 0.3  # of a map's mean height: added to each place's, where good parts are all alike
+EVEN = 0.3  # of a map's mean height, added at every place: none is 0 where good parts are alike
 
 
 @dataclass(frozen=True)
 class Extremes(ByCells):
-    """Of the error maps of good parts.
+    """Mean and height of the error maps of good parts.
 
     Attributes:
         mean: (M, h, w).
@@ -41,15 +40,15 @@ class Extremes(ByCells):
 
 
 def sparing(extremes: Extremes, maps: int) -> Extremes:
-    """The same, but the first so many maps are left as they are."""
+    """The same, but without effect on the first `maps` maps."""
     mean, height = extremes.mean.clone(), extremes.height.clone()
     mean[:maps], height[:maps] = 0.0, 1.0
     return Extremes(mean, height)
 
 
 def against_extremes(maps: Tensor, extremes: Extremes) -> Tensor:
-    """Error maps (B, M, H, W) less what is usual at each place, in shares of how high good parts
-    get there; the same shape.
+    """Error maps (B, M, H, W) less their mean on good parts, over the height that good parts reach
+    there; the same shape.
 
     Args:
         extremes: for every pixel (`Extremes.at`).
@@ -69,7 +68,7 @@ def cell_values(maps: Tensor, inside: Tensor | None = None) -> Tensor:
 
 
 def find_extremes(values: Tensor) -> Extremes:
-    """Of good views that the maps do not know.
+    """Extremes over good views that the maps were not learnt from.
 
     Args:
         values: (N, 2, M, h, w), as of `cell_values`.

@@ -1,9 +1,8 @@
-"""How good parts differ all over at once, taken away before each place is judged.
+"""Factors: ways in which good parts differ all over at once, removed before each place is judged.
 
-Another lamp, a rougher batch, a thread turned about its axis change what every place looks like,
-and no place is unusual by that. Over coarse cells the descriptors of good parts are written as
-their mean and a few factors (principal components); of a new part, what the factors explain is
-taken away.
+Another lamp, a rougher batch or a thread turned about its axis change every place without making
+any place unusual. So the descriptors of good parts, over coarse cells, are modelled as a mean and a
+few principal components; what these explain of a new part is subtracted from it.
 
 Shapes: N views, B batch, K descriptors, R factors, H x W pixels, h x w cells.
 """
@@ -20,18 +19,18 @@ from burnish.method.cells import stretch
 from burnish.method.mahalanobis import SLACK
 from burnish.method.movable import Movable
 
-REACH = 3.0  # deviations: no cell pulls a factor further, so that no flaw explains itself away
-FLOOR = 0.6  # of a place's deviation is left at least: else what never differs outweighs the rest
-VIEWS_EACH = 8  # a factor has at least so many views to be learnt from
+REACH = 3.0  # deviations at which cells are clamped, so that no flaw explains itself away
+FLOOR = 0.6  # least share of a deviation that is left: else places that never differ dominate
+VIEWS_EACH = 8  # least number of views per factor
 
 
 @dataclass(frozen=True)
 class Factors(Movable):
-    """Of the descriptors of good parts.
+    """Factors of the descriptors of good parts.
 
     Attributes:
         mean, deviation: (K, h, w), of the means over cells.
-        ways: (R, K, h, w), orthonormal: each is one way in which standardised cells go together.
+        ways: (R, K, h, w), orthonormal: the principal components of the standardised cells.
     """
 
     mean: Tensor
@@ -40,7 +39,7 @@ class Factors(Movable):
 
 
 def shared(cells: Tensor, seen: Tensor | None, factors: Factors, size: tuple[int, int]) -> Tensor:
-    """What the factors explain of how descriptors differ from those of good parts.
+    """The part of the descriptors' difference from good parts that the factors explain.
 
     Args:
         cells, seen: of the descriptors, as of `cells.coarse_cells`.
@@ -49,11 +48,11 @@ def shared(cells: Tensor, seen: Tensor | None, factors: Factors, size: tuple[int
     Returns:
         (B, K, H, W).
     """
-    alike = ((cells - factors.mean) / factors.deviation).clamp(-REACH, REACH)
+    standardised = ((cells - factors.mean) / factors.deviation).clamp(-REACH, REACH)
     if seen is not None:
-        alike = alike.masked_fill(~seen, 0.0)
+        standardised = standardised.masked_fill(~seen, 0.0)
     ways = factors.ways.flatten(1)
-    explained = (alike.flatten(1) @ ways.T @ ways).unflatten(1, alike.shape[1:])
+    explained = (standardised.flatten(1) @ ways.T @ ways).unflatten(1, standardised.shape[1:])
     return stretch(explained * factors.deviation, size)
 
 
@@ -62,7 +61,7 @@ def find_factors(cells: Tensor, most: int) -> tuple[Factors, Tensor] | None:
 
     Args:
         cells: (N, K, h, w), NaN where a view's region has no pixel.
-        most: how many factors; fewer of fewer than `VIEWS_EACH` times as many views.
+        most: number of factors, less if there are fewer than `VIEWS_EACH` views for each.
 
     Returns:
         None where there are none.
@@ -73,20 +72,20 @@ def find_factors(cells: Tensor, most: int) -> tuple[Factors, Tensor] | None:
     mean = cells.nanmean(dim=0).nan_to_num()
     deviation = (cells - mean).square().nanmean(dim=0).nan_to_num().sqrt()
     deviation = deviation + SLACK * deviation.mean(dim=(1, 2), keepdim=True) + 1e-12
-    alike = ((cells - mean) / deviation).nan_to_num().clamp(-REACH, REACH).flatten(1)
-    # Of N views and many more cells: from the N x N products.
-    strength, views = torch.linalg.eigh((alike @ alike.T).double())
+    standardised = ((cells - mean) / deviation).nan_to_num().clamp(-REACH, REACH).flatten(1)
+    # N views, many more cells: the N x N products are enough.
+    strength, views = torch.linalg.eigh((standardised @ standardised.T).double())
     views = views[:, -count:].float()[:, strength[-count:] > 1e-6 * strength[-1]]
     if views.shape[1] == 0:  # all are alike
         return None
-    ways = F.normalize(views.T @ alike, dim=1)
-    explained = (alike @ ways.T @ ways).unflatten(1, cells.shape[1:])
+    ways = F.normalize(views.T @ standardised, dim=1)
+    explained = (standardised @ ways.T @ ways).unflatten(1, cells.shape[1:])
     return Factors(mean, deviation, ways.unflatten(1, cells.shape[1:])), explained * deviation
 
 
 def left_over(deviation: Tensor, explained: Tensor) -> Tensor:
-    """What the factors leave of a deviation (K, h, w) by cells of another size; never less than
-    `FLOOR` of it.
+    """The deviation (K, h, w) that the factors leave, by cells of another size; at least `FLOOR`
+    of `deviation`.
 
     Args:
         explained: (N, K, ...), of good views.

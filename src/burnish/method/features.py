@@ -1,4 +1,4 @@
-"""How unusual a part is to a pretrained network: a helping hand, never taken unasked.
+"""How unusual a part is to a pretrained network; used only if the setting `features` asks for it.
 
 The features of `burnish.method.backbone` at every place of an image, against those of good parts at
 the same place (`burnish.method.mahalanobis`).
@@ -54,7 +54,7 @@ def feature_map(images: Tensor, model: FeatureModel, inside: Tensor | None = Non
 def coarse_region(inside: Tensor) -> Tensor:
     """The region of interest by places: bool (H, W) -> (h, w), at least half of each inside.
 
-    Of a region too thin for that, the places that lie furthest inside; none only of an empty one.
+    If the region is too thin for that, the places that lie furthest inside; none if it is empty.
     """
     share = F.avg_pool2d(
         inside.float()[None, None], STRIDE, ceil_mode=True, count_include_pad=False

@@ -1,7 +1,7 @@
 """Separable filters as banded matrix products, block by block of the band; a 3x3 filter as sums.
 
-On a CPU a one-channel convolution is slow; the same blur as small matrix products is not, if what
-is 0 in the band is left out: at 256 px that is nine tenths of it.
+On a CPU a one-channel convolution is slow. The same blur as small matrix products is fast if the
+zeros of the banded matrix, nine tenths of it at 256 px, are left out.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional as F
 
-BLOCK = 16  # rows of a band that are multiplied at once, at least
+BLOCK = 16  # least number of rows of a band that are multiplied at once
 
 
 class Band:
-    """A banded matrix (rows, columns), float32, in blocks of rows without the zeros beside them.
+    """A banded matrix (rows, columns), float32, stored in blocks of rows without outer zeros.
 
     Attributes:
         shape: rows, columns.
@@ -45,7 +45,7 @@ class Band:
         return Band(self.dense(torch.device("cpu")).T, self._radius)
 
     def dense(self, device: torch.device) -> Tensor:
-        """The whole matrix there; off the CPU it is kept."""
+        """The whole matrix on that device; cached unless it is the CPU."""
         if device in self._dense:
             return self._dense[device]
         parts = [F.pad(m, (s.start, self.shape[1] - s.stop)) for s, m in self.blocks]
@@ -55,18 +55,18 @@ class Band:
         return whole
 
     def down(self, images: Tensor) -> Tensor:
-        """The matrix times images (n, columns, W): (n, rows, W)."""
+        """Apply the matrix to columns: images (n, columns, W) -> (n, rows, W)."""
         return torch.cat([rows.to(images) @ images[:, span] for span, rows in self.blocks], dim=1)
 
     def across(self, lines: Tensor) -> Tensor:
-        """Lines (n, columns) times the transposed matrix: (n, rows)."""
+        """Apply the matrix to rows: lines (n, columns) -> (n, rows)."""
         return torch.cat([lines[:, span] @ rows.to(lines).T for span, rows in self.blocks], dim=1)
 
 
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)  # else a band first made in inference could not train later
 def gaussian_band(size: int, sigma: float, radius: int, pad: bool) -> Band:
-    """What blurs a signal of `size` samples with a Gaussian of `2 * radius + 1` taps.
+    """The band that blurs a signal of `size` samples with a Gaussian of `2 * radius + 1` taps.
 
     Args:
         sigma: in samples, > 0.
@@ -140,12 +140,12 @@ def _weighted(images: Tensor, weight: Tensor) -> Tensor:
             found.add_(shifted, alpha=tap)
         return found
     for shifted, tap in zip(_neighbours(images), weight.flatten(), strict=True):
-        found.addcmul_(shifted, tap)  # reading the taps would wait for the device
+        found.addcmul_(shifted, tap)  # `tolist` would wait for the device
     return found
 
 
 def _neighbours(images: Tensor) -> Iterator[Tensor]:
-    """The images moved to each of the nine places of a 3x3 window, row by row; 0 beyond them."""
+    """The images shifted to each place of a 3x3 window, row by row, padded with 0."""
     height, width = images.shape[-2:]
     padded = F.pad(images, (1, 1, 1, 1))
     for row, column in product(range(3), range(3)):

@@ -87,10 +87,11 @@ class Generator(nn.Module):
         init_weights(self)
         self._dropping(settings)
         nn.init.dirac_(self.smooth.weight)  # start as the identity: nothing to smooth yet
-        nn.init.zeros_(self.smooth.bias)  # type: ignore[arg-type]
+        assert self.smooth.bias is not None
+        nn.init.zeros_(self.smooth.bias)
 
     def _dropping(self, settings: Settings) -> None:
-        """What hidden_tokens=drop needs: tokens and positions for the places the encoder skips."""
+        """Add what hidden_tokens=drop needs: tokens and positions for places the encoder skips."""
         s, shape = settings, self.shape
         self.visible = 0  # patches the encoder sees of each copy; 0: all
         if s.hidden_tokens == "drop":
@@ -143,7 +144,7 @@ class Generator(nn.Module):
         return self.smooth(image)
 
     def _refill(self, tokens: Tensor, kept: Tensor | None, which: int) -> Tensor:
-        """The whole grid from the kept tokens and a learnt one in all other places."""
+        """Put the kept tokens back into the whole grid, with a learnt token in all other places."""
         if kept is None:
             return tokens
         return refill_tokens(tokens, kept, self.position.shape[1], self.fill[which])

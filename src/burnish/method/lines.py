@@ -25,16 +25,16 @@ from burnish.method.scoring import shares_of_usual
 from burnish.method.texture import surface
 
 DIRECTIONS = 16  # over half a turn
-DOUBLINGS = 5  # of the length, from 1 px on
+DOUBLINGS = 5  # the length of a line is doubled so often, from 1 px on
 LENGTH = 2**DOUBLINGS  # px, of the average along a line
-WIDEN = 5  # px: a line counts as so much wider, or too few pixels would say so
+WIDEN = 5  # px that lines are widened to: a thin one has too few pixels to raise the score
 ANGLES = tuple(math.pi * number / DIRECTIONS for number in range(DIRECTIONS))
 
 
 def doublings(angle: float) -> tuple[tuple[int, int], ...]:
-    """Shifts (right, down), px, by which a line grows: a pixel and the one beside it, that pair
-    and the next, and so on. Each is rounded by itself, so that the line stays within a pixel or so
-    of its direction (as in the fast Hough transform, Vuillemin 1994)."""
+    """Shifts (right, down), px, by which a line is doubled in length: a pixel and its neighbour,
+    that pair and the next pair, and so on. Each shift is rounded by itself, so that the line stays
+    within about a pixel of its direction (as in the fast Hough transform, Vuillemin 1994)."""
     return tuple(
         (round(2**number * math.cos(angle)), round(2**number * math.sin(angle)))
         for number in range(DOUBLINGS)
@@ -46,7 +46,7 @@ class LineModel(ByCells):
     """Lines of good parts.
 
     Attributes:
-        width: of a line, px: the sigma it is looked for with.
+        width: of a line, px: sigma of the filter.
         mean, deviation: (D, h, w), by cells as of `cells.to_cells`.
     """
 
@@ -56,10 +56,10 @@ class LineModel(ByCells):
 
 
 def by_cells(mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
-    """Of every pixel (D, H, W) -> of every cell (D, h, w).
+    """Mean and deviation of every pixel (D, H, W) -> of every cell (D, h, w).
 
-    A line at the same place of all good parts is no deviation at any pixel, and its two sides
-    cancel out in the mean of a cell: how pixels differ from their cell counts as deviation too.
+    A line at the same place in all good parts causes no deviation at any pixel, and its two sides
+    cancel out in a cell's mean. So the spread of pixels within a cell is added to the deviation.
     """
     middle = to_cells(mean)
     apart = mean - stretch(middle[None], (mean.shape[1], mean.shape[2]))[0]
@@ -69,7 +69,7 @@ def by_cells(mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
 def line_responses(field: Tensor, width: float) -> Iterator[Tensor]:
     """A field (B, H, W) -> (B, H, W) for each direction: above 0 on dark lines, below on bright.
 
-    One by one: all at once are too much for the processor's cache.
+    One direction at a time: all of them exceed the processor's cache.
     """
     # Shares of the local brightness are about 1: differences of small numbers keep more digits.
     smooth = gaussian_smooth(field - 1, width)
@@ -115,7 +115,7 @@ def all_line_maps(
 
 
 def _along(values: Tensor, shifts: Sequence[tuple[int, int]]) -> Tensor:
-    """(B, H, W) -> (B, H, W): means along the line that these shifts make, around each pixel."""
+    """(B, H, W) -> (B, H, W): means along the line through each pixel that these shifts make."""
     wide, high = (sum(abs(shift[axis]) for shift in shifts) for axis in (0, 1))
     found = _bordered(values, wide, high)
     for right, down in shifts:
@@ -127,14 +127,14 @@ def _along(values: Tensor, shifts: Sequence[tuple[int, int]]) -> Tensor:
 
 
 def _widened(values: Tensor) -> Tensor:
-    """(B, H, W) -> (B, H, W): the highest within `WIDEN` x `WIDEN` px. Many times as fast here as
-    `max_pool2d` is."""
+    """(B, H, W) -> (B, H, W): the maximum within `WIDEN` x `WIDEN` px; on a CPU many times as fast
+    as `max_pool2d`."""
     found = _bordered(values, WIDEN - 1, WIDEN - 1)
     rows = reduce(torch.maximum, (found[:, n : n + values.shape[1]] for n in range(WIDEN)))
     return reduce(torch.maximum, (rows[:, :, n : n + values.shape[2]] for n in range(WIDEN)))
 
 
 def _bordered(values: Tensor, wide: int, high: int) -> Tensor:
-    """(B, H, W) with so many more columns and rows in all, which repeat the outermost."""
+    """(B, H, W) padded by `wide` columns and `high` rows in all, which repeat the outermost."""
     sides = (wide // 2, wide - wide // 2, high // 2, high - high // 2)
     return F.pad(values[:, None], sides, mode="replicate")[:, 0]

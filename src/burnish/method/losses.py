@@ -35,7 +35,7 @@ def ssim(image: Tensor, reconstruction: Tensor) -> Tensor:
 
 
 class _Ssim(Function):
-    """With its own derivatives, in place: torch's would go over memory once for each operation.
+    """SSIM with its own derivatives, in place: autograd would pass over memory for each operation.
 
     The similarity is l s, of luminance l = l1 / l2 and contrast and structure s = s1 / s2.
     """
@@ -84,7 +84,7 @@ def image_gradients(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _sums(images: Tensor, dim: int) -> Tensor:
-    """1, 2, 1 along a dimension, where it fits."""
+    """Filter 1, 2, 1 along a dimension, where it fits."""
     for length in (images.shape[dim] - 1, images.shape[dim] - 2):
         images = images.narrow(dim, 0, length) + images.narrow(dim, 1, length)
     return images
@@ -102,8 +102,8 @@ def gradient_loss(image: Tensor, reconstruction: Tensor) -> Tensor:
 
 
 class _GradientDistance(Function):
-    """Of the difference, as the gradient is linear. Backward, torch would fill the gradient of each
-    of a dozen slices with zeros and add them up."""
+    """The gradients of the difference, as they are linear. Autograd would fill the gradient of
+    each of a dozen slices with zeros and add them up."""
 
     @staticmethod
     def forward(context: Any, image: Tensor, reconstruction: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ class _GradientDistance(Function):
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         count = context.saved_tensors[0].numel()
-        # The same filters; transposed, sums stay what they are, and slopes turn round.
+        # The transposed filters: sums are symmetric, slopes change their sign.
         vertical, horizontal = (F.pad(sign, (2, 2, 2, 2)) for sign in context.saved_tensors)
         back = _slope(_sums(vertical, -1), -2) + _slope(_sums(horizontal, -2), -1)
         back *= gradients[0] / count

@@ -1,6 +1,7 @@
 """Distance from good parts at the same place, with one correlation for all places.
 
-As in PaDiM (Defard et al. 2021), but the correlation is pooled, so that few images tell it well.
+As in PaDiM (Defard et al. 2021), but the correlation is pooled over places, so that few images
+are enough to estimate it.
 Shapes: B batch, K values a place, H x W places.
 """
 
@@ -9,24 +10,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-RIDGE = 0.02  # of the values' variance, added to it
-SLACK = 0.1  # of the mean deviation, added to each: no division by almost nothing
+RIDGE = 0.02  # share of the variance that is added to it
+SLACK = 0.1  # share of the mean deviation that is added to each: none is divided by almost 0
 
 
 def correlation(standardised: Tensor) -> Tensor:
-    """(K, n) standardised values of good places -> (K, K), float64, with the ridge on it."""
+    """Correlation (K, K), float64, of standardised values (K, n) of good places, plus `RIDGE`."""
     values = standardised.double()
     found = values @ values.T / values.shape[1]
     return found + RIDGE * torch.eye(len(values), dtype=torch.float64)
 
 
 def precision_of(together: Tensor) -> Tensor:
-    """A correlation (K, K) -> what `distance` takes: its inverse over the number of values."""
+    """The precision (K, K) for `distance`: inverse correlation over the number of values."""
     return torch.linalg.inv(together) / len(together)
 
 
 def distance(values: Tensor, precision: Tensor) -> Tensor:
-    """Standardised values (B, K, H, W) and a precision (K, K) -> (B, H, W), >= 0."""
+    """Mahalanobis distance (B, H, W) of standardised values (B, K, H, W), precision (K, K)."""
     flat = values.flatten(2)
     squared = ((precision @ flat) * flat).sum(dim=1)
     return squared.clamp_min(0.0).sqrt().unflatten(-1, values.shape[-2:])

@@ -32,7 +32,7 @@ def complementary_masks(height: int, width: int, blocks: Sequence[int]) -> Tenso
 
 
 def hidden_patches(masks: Tensor, patch: int) -> Tensor:
-    """bool (..., H, W) -> bool (..., H/p * W/p): the patches of which no pixel is seen."""
+    """bool (..., H, W) -> bool (..., H/p * W/p): the patches that are wholly hidden."""
     height, width = masks.shape[-2:]
     grid = masks.unflatten(-1, (width // patch, patch)).unflatten(-3, (height // patch, patch))
     return grid.all(dim=-1).all(dim=-2).flatten(-2)
@@ -46,10 +46,10 @@ def most_visible(height: int, width: int, blocks: Sequence[int], patch: int) -> 
 
 
 def visible_patches(masks: Tensor, patch: int, count: int) -> Tensor:
-    """The numbers of `count` patches of every mask: all that are visible, in order.
+    """Indices of `count` patches of every mask: the visible ones, in order.
 
-    Where a mask leaves fewer visible (a checkerboard of an odd number of cells has one more of one
-    colour), its first hidden patches make up the number, so that all copies fit one batch.
+    If a mask leaves fewer visible (a checkerboard with an odd number of cells has one more of one
+    colour), its first hidden patches fill up, so that all copies fit one batch.
 
     Args:
         masks: bool (M, H, W), True where hidden.

@@ -1,4 +1,4 @@
-"""What is learnt of good parts, moved to a device as one thing."""
+"""Models of good parts that move to a device as a whole."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 
 @dataclass(frozen=True)
 class Movable:
-    """A dataclass of tensors, or of what can be moved as they can; all other fields stay."""
+    """A dataclass of tensors and other values; those with a method `to` are moved."""
 
     def to(self, device: torch.device) -> Self:
-        """The same with every tensor there."""
+        """The same with every tensor on `device`."""
         values = ((field.name, getattr(self, field.name)) for field in fields(self))
         return replace(self, **{k: v.to(device) for k, v in values if hasattr(v, "to")})

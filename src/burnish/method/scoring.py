@@ -13,10 +13,10 @@ from torch import Tensor
 from burnish.method.filters import gaussian_smooth
 from burnish.settings import IN_UNITS
 
-LIGHT_SMOOTHING = 4.0  # sigma, px: over which the local brightness is taken
-DARK = 0.2  # of brightness in [0, 2]: errors in black places are not blown up
-FLAWLESS = 0.02  # of relative error, added to an image's usual one
-ORDINARY = 5.0  # score of an ordinary good image, in units: away from 0, where shares mean nothing
+LIGHT_SMOOTHING = 4.0  # sigma, px, of the local brightness
+DARK = 0.2  # added to brightness in [0, 2]: errors in black places are not blown up
+FLAWLESS = 0.02  # added to an image's usual relative error
+ORDINARY = 5.0  # score of an ordinary good image, in units: well above 0, so that ratios make sense
 
 
 def error_maps(
@@ -28,16 +28,16 @@ def error_maps(
 ) -> Tensor:
     """E_i of eq. 7, taken absolute or squared before any mean (a signed mean would cancel).
 
-    "relative" (not the paper's) is the absolute error in shares of the local brightness of the
-    reconstruction, then in shares of its usual size in the image: texture, noise and flaws all grow
-    with the light, and a rough part errs everywhere. That size is the mean of the errors, each cut
-    at the plain mean: a large flaw raises the plain one and would hide itself.
+    "relative" (not the paper's) is the absolute error divided by the local brightness of the
+    reconstruction, then by its usual size in the image: texture, noise and flaws all grow with the
+    light, and a rough part errs everywhere. The usual size is the mean of the errors, each clipped
+    at the plain mean, which a large flaw would raise so far as to hide itself.
 
     Args:
         images: (B, C, H, W).
         reconstructions: (B, S, C, H, W).
         kind: "absolute", "squared" or "relative".
-        smoothing: Gaussian sigma in px. It keeps the mean of a map, so eq. 8 does not notice.
+        smoothing: Gaussian sigma in px. It keeps the mean of a map, so eq. 8 is unaffected.
         inside: bool (H, W), the region of interest. The error is 0 outside, and what lies outside
             does not weigh in the smoothing.
 
@@ -59,9 +59,9 @@ def local_brightness(reconstructions: Tensor, inside: Tensor | None = None) -> T
 
 
 def shares_of_usual(maps: Tensor, floor: float, inside: Tensor | None = None) -> Tensor:
-    """(..., H, W) in shares of the map's usual value: the mean of the values, each cut at the mean.
+    """(..., H, W) over the map's usual value: the mean of its values, each clipped at their mean.
 
-    `floor` is added to it: an image almost without error does not blow up the rest.
+    `floor` is added to that value, so that an image almost without error is not blown up.
     """
     plain = region_mean(maps, inside)[..., None, None]
     usual = region_mean(torch.minimum(maps, plain), inside)[..., None, None]
@@ -69,7 +69,7 @@ def shares_of_usual(maps: Tensor, floor: float, inside: Tensor | None = None) ->
 
 
 def _smooth(values: Tensor, sigma: float, inside: Tensor | None) -> Tensor:
-    """Blurred (..., H, W); only what lies inside weighs, and outside it is 0."""
+    """Blurred (..., H, W): only pixels inside the region contribute; 0 outside."""
     if inside is None:
         return gaussian_smooth(values, sigma)
     weight = gaussian_smooth(inside.to(values.dtype), sigma)
@@ -80,8 +80,8 @@ def _smooth(values: Tensor, sigma: float, inside: Tensor | None) -> Tensor:
 def region_mean(maps: Tensor, inside: Tensor | None = None) -> Tensor:
     """(..., H, W) -> (...): the mean over the pixels of the region, or over all.
 
-    Row by row: ONNX Runtime and OpenVINO add up all pixels one after another in float32, which
-    loses digits; and OpenVINO makes one of two means with nothing between them.
+    Summed by rows: ONNX Runtime and OpenVINO add all pixels one after another in float32, which
+    loses digits. A sum and a mean, as OpenVINO fuses two means into one.
     """
     if inside is not None:
         share = inside.sum() / inside.numel()
@@ -153,18 +153,18 @@ def image_score(
 
 
 def judged(fused: Callable[[], Tensor], alone: Tensor, rule: str) -> Tensor:
-    """An image score: that of the fused map; under "highest" that of the map which alone gives the
-    highest, as what others show of something else says nothing for it.
+    """The image score: that of the fused map, or under "highest" the highest score that one map
+    alone gives, so that high values of different maps at different places do not add up.
 
     Args:
-        fused: gives (...), the score of the fused map, where it is wanted.
+        fused: computes the score of the fused map, (...); called only if needed.
         alone: (..., M), of each map, in its own units.
     """
     return alone.amax(dim=-1) if rule == "highest" else fused()
 
 
 def with_whole(score: Tensor, whole: Tensor) -> Tensor:
-    """An image score of places, and by how much the surface as a whole stands out, added to it.
+    """Add to an image score by how much the surface as a whole stands out.
 
     Args:
         score: of maps in units.

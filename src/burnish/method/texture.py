@@ -1,10 +1,10 @@
-"""Texture of what repainting leaves, or of the part: unusual detail, where the error says little.
+"""Texture maps: unusual detail in the residual or in the image, where the error says little.
 
-A generator repaints light and shape, not grain: on rough metal a thin crack errs no more than the
-grain beside it. But it differs in kind. The residual is filtered into a few descriptors a
-pixel (band-pass detail, its energy, its direction), and their Mahalanobis distance from those of
-good parts at the same place makes further error maps beside the mask scales'. Not the paper's:
-after the Gaussian model of PaDiM (Defard et al. 2021), filters in place of a pretrained network.
+A generator repaints light and shape, not grain: on rough metal the error in a thin crack is no
+larger than in the grain beside it, but its texture differs. So the residual, or the image, is
+filtered into a few descriptors per pixel (band-pass detail, its energy, its direction), and their
+Mahalanobis distance from those of good parts at the same place makes further error maps. Not the
+paper's: after PaDiM (Defard et al. 2021), with filters in place of a pretrained network.
 
 Shapes: B batch, S mask scales, C channels, K descriptors, H x W image.
 """
@@ -25,18 +25,18 @@ from burnish.method.filters import gaussian_smooth
 from burnish.method.mahalanobis import correlation, distance, precision_of
 from burnish.method.scoring import local_brightness, shares_of_usual
 
-LEVELS = (1.0, 2.0, 4.0)  # sigmas, in grains: a band of detail lies above each
+LEVELS = (1.0, 2.0, 4.0)  # sigmas, in grains: each bounds a band of finer detail
 AMOUNT = 2 * len(LEVELS)  # descriptors that say how much detail there is; the rest say which way
 DESCRIPTORS = AMOUNT + 3
-MAPS = 2  # of a grain: by amount alone, and with direction
-ENERGY, SLOPE = 0.01, 1e-4  # added before the logarithm: below them all is flat
+MAPS = 2  # error maps per texture: of the amount of detail alone, and with its direction
+ENERGY, SLOPE = 0.01, 1e-4  # added before the logarithm: smaller values count as flat
 
 
 def residual(images: Tensor, reconstructions: Tensor, inside: Tensor | None = None) -> Tensor:
-    """What repainting leaves, the mean over mask scales, signed, in shares of local brightness.
+    """Image less reconstruction, signed, the mean over mask scales, in shares of local brightness.
 
-    A mean, as it is continuous: to take the scale that came closest to each pixel is no more
-    accurate, but turns the sign where two are equally far, and another runtime rounds otherwise.
+    The mean is continuous. Taking the closest scale at each pixel is no more accurate, and flips
+    the sign where two are equally far, which another runtime may round differently.
 
     Args:
         images: (B, C, H, W).
@@ -53,10 +53,10 @@ def residual(images: Tensor, reconstructions: Tensor, inside: Tensor | None = No
 
 
 def surface(images: Tensor, reconstructions: Tensor, inside: Tensor | None = None) -> Tensor:
-    """The image itself, its brightness in shares of the local brightness: of any lamp alike.
+    """The image's brightness in shares of the local brightness, so that the lamp hardly matters.
 
-    What is learnt of good parts at each place stands in for the painting. It sees what a smooth
-    painting takes for grain. Arguments and result as of `residual`.
+    The reconstruction plays no part: the model of good parts at each place stands in for it. Shows
+    detail that a smooth reconstruction leaves out as grain. Arguments and result as of `residual`.
     """
     found = (images.mean(dim=1) + 1) / local_brightness(images[:, None], inside)[:, 0]
     return found if inside is None else found.masked_fill(~inside, 0.0)
@@ -66,9 +66,9 @@ FIELDS = {"residual": residual, "image": surface}
 
 
 def smoothed(left: Tensor, grains: Iterable[float]) -> dict[float, Tensor]:
-    """A field (B, H, W) at every sigma, px, that these grains look at; 0 is the field itself.
+    """A field (B, H, W) blurred by every sigma, px, that these grains need; 0 is the field itself.
 
-    A grain twice as coarse looks at two of the same: each is made once.
+    Grains share sigmas, as one grain may be twice another; each is computed once.
     """
     sigmas = {sigma * grain for grain in grains for sigma in LEVELS}
     return {0.0: left} | {sigma: gaussian_smooth(left, sigma) for sigma in sorted(sigmas)}
@@ -86,11 +86,14 @@ def descriptors(field: Mapping[float, Tensor], grain: float) -> Tensor:
     padded = F.pad(levels[1][:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
     down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
     across = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2
-    # The structure tensor: slopes down and across, and what leans.
+    # The structure tensor: squared slopes down and across, and their product.
     products = [*(band.abs() for band in bands), down.square(), across.square(), down * across]
     *energies, steep, wide, leaning = gaussian_smooth(torch.stack(products), 2 * grain)
-    found = [value for band, energy in zip(bands, energies, strict=True)
-             for value in (band, (energy + ENERGY).log())]  # fmt: skip
+    found = [
+        value
+        for band, energy in zip(bands, energies, strict=True)
+        for value in (band, (energy + ENERGY).log())
+    ]
     found += [(steep + SLOPE).log(), (wide + SLOPE).log(), leaning]
     return torch.stack(found, dim=1)
 
@@ -105,8 +108,7 @@ class TextureModel(ByCells):
         precision: (MAPS, K, K), inverse correlation over the number of descriptors, of the amount
             alone (0 elsewhere) and of all.
         of: the field, of `FIELDS`.
-        factors: how good parts differ all over at once, or None; the deviation is of what they
-            leave.
+        factors: how good parts differ all over at once, or None; `deviation` is what they leave.
     """
 
     grain: float
@@ -147,7 +149,7 @@ def all_descriptors(
 def texture_maps(values: Tensor, model: TextureModel, inside: Tensor | None = None) -> Tensor:
     """Unusual texture: (B, K, H, W) -> (B, MAPS, H, W), >= 0, 0 outside the region.
 
-    The Mahalanobis distance by place, in shares of its usual size in the image (a rough part is
+    The Mahalanobis distance at each place, over its usual size in the image (as a rough part is
     unusual everywhere), smoothed over the grain.
 
     Args:

@@ -21,7 +21,7 @@ def merged_count(tokens: int, r: int) -> int:
     return tokens - min(r, (tokens - 1) // 2)
 
 
-@torch.no_grad()  # which pairs merge is a choice, not a function to differentiate
+@torch.no_grad()  # the choice of pairs has no gradient
 def match(keys: Tensor, r: int) -> tuple[Tensor, Tensor] | None:
     """Choose the r most similar pairs (cosine) between even and odd tokens.
 
@@ -42,7 +42,7 @@ def match(keys: Tensor, r: int) -> tuple[Tensor, Tensor] | None:
     similarity = unit[:, ::2] @ unit[:, 1::2].transpose(1, 2)
     similarity[:, 0] = -torch.inf
     best, partner = similarity.max(dim=-1)
-    if keys.device.type == "cuda":  # where sorting all of them takes many kernels
+    if keys.device.type == "cuda":  # where sorting takes many kernels
         merging = best.topk(n - left, dim=-1).indices
     else:
         merging = best.argsort(dim=-1, descending=True, stable=True)[:, : n - left]
@@ -72,7 +72,7 @@ def merge_tokens(tokens: Tensor, sizes: Tensor, keys: Tensor, r: int) -> tuple[T
     batch, count, _ = tokens.shape
     left = count - merging.shape[1]
     first = torch.arange(batch, device=places.device)[:, None]
-    # Moving tokens costs more than matching them: each is weighted and added up once.
+    # Moving tokens costs more than matching them, so each is weighted and added once.
     rows = (places + left * first).flatten()
     later = (2 * merging + count * first)[:, 1:].T
     old = sizes.flatten(0, 1)
@@ -83,16 +83,16 @@ def merge_tokens(tokens: Tensor, sizes: Tensor, keys: Tensor, r: int) -> tuple[T
 
 
 def add_up(values: Tensor, rows: Tensor, count: int, later: Tensor) -> Tensor:
-    """Sums of the values that go to each of `count` rows.
+    """Add up the values of each of `count` rows, bit for bit repeatable on a GPU too.
 
     Args:
         values: (V, D).
-        rows: int64 (V,), where each goes.
-        later: int64 (L, B), numbers of values. Without them no more than two values go to a row,
-            and those of each of the L parts go to different rows.
+        rows: int64 (V,), the row that each value is added to.
+        later: int64 (L, B), indices of values that are added afterwards, such that no more than
+            two of the others go to one row, and those of each of the L parts to different rows.
 
     Returns:
-        (count, D), the same each time on a GPU too.
+        (count, D).
     """
     if values.device.type != "cuda":
         return values.new_zeros(count, values.shape[1]).index_add(0, rows, values)
@@ -101,8 +101,8 @@ def add_up(values: Tensor, rows: Tensor, count: int, later: Tensor) -> Tensor:
 
 
 class _AddUp(Function):
-    """On a GPU, adding in a fixed order sorts all rows first. Of two numbers the order does not
-    matter, so what might be a third one is added afterwards."""
+    """A GPU would have to sort all rows to add in a fixed order. For two numbers the order does not
+    matter, so any further ones are added afterwards."""
 
     @staticmethod
     def forward(context: Any, values: Tensor, rows: Tensor, count: int, later: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ class _AddUp(Function):
 
 @contextmanager
 def _any_order() -> Iterator[None]:
-    """Kernels that would not repeat where more than two numbers are added up at one place."""
+    """Allow kernels whose order of summation varies: with two summands at most they repeat."""
     before = torch.are_deterministic_algorithms_enabled()
     warned = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(False)

@@ -1,9 +1,9 @@
-"""The surface as a whole: a finish that is wrong everywhere, and nowhere more than elsewhere.
+"""The surface as a whole: detects a finish that is wrong everywhere. Not the paper's.
 
-Texture's error maps are in shares of their usual size in the image, so that a rough part is not
-called defective for being rough; and so a part that is badly ground all over goes unseen. Here the
-descriptors of all textures are averaged over a coarse grid, and one Mahalanobis distance tells how
-unlike good parts they are together. Not the paper's.
+Texture maps are divided by their usual size in the image, so that a rough part is not called
+defective for being rough; but then a part that is badly ground all over goes unseen. Here the
+descriptors of all textures are averaged over a coarse grid, and one Mahalanobis distance says how
+unlike good parts they are together.
 
 Shapes: B batch, N views, K descriptors, H x W pixels, G x G cells, D = textures x K x G x G.
 """
@@ -25,7 +25,7 @@ from burnish.method.movable import Movable
 from burnish.method.texture import TextureModel, all_descriptors, texture_maps
 
 GRID = 4  # cells a side
-SHRINKAGE = 0.3  # towards independent values that vary alike: there are fewer views than values
+SHRINKAGE = 0.3  # towards a multiple of the identity, as there are fewer views than values
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class WholeModel(Movable):
     Attributes:
         mean, deviation: (D,), of the grid's means.
         whitening: (D, D), the symmetric root of the inverse of their shrunk correlation, over the
-            root of D: of an ordinary good view the whitened values have a length of about 1.
+            root of D, so that the whitened values of an ordinary good view have length 1 or so.
     """
 
     mean: Tensor
@@ -46,7 +46,7 @@ class WholeModel(Movable):
 def grid_means(cells: Tensor, seen: Tensor | None = None) -> Tensor:
     """Means over the cells of the grid, (B, K x G x G).
 
-    Of means over small cells: an exported graph adds up one value after another in float32.
+    Takes means over small cells, as an exported graph adds one value after another in float32.
 
     Args:
         cells, seen: (B, K, h, w) and which of them count, as of `cells.coarse_cells`: the others
@@ -60,20 +60,23 @@ def grid_means(cells: Tensor, seen: Tensor | None = None) -> Tensor:
 
 
 def whole_distance(means: Tensor, model: WholeModel) -> Tensor:
-    """The grid's means (B, D) of all textures, one after another -> logarithm of their Mahalanobis
-    distance from those of good parts, (B,)."""
-    alike = (means - model.mean) / model.deviation
-    return (alike @ model.whitening).square().sum(dim=1).clamp_min(1e-12).log() / 2
+    """Logarithm of the Mahalanobis distance from good parts, (B,).
+
+    Args:
+        means: (B, D), `grid_means` of all textures in their order.
+    """
+    standardised = (means - model.mean) / model.deviation
+    return (standardised @ model.whitening).square().sum(dim=1).clamp_min(1e-12).log() / 2
 
 
 def learn_whole(means: Tensor) -> WholeModel:
-    """Of the grid's means of good views, (N, D)."""
+    """Learn from the `grid_means` of good views, (N, D)."""
     mean = means.mean(dim=0)
     spread = (means - mean).square().mean(dim=0).sqrt()
     deviation = spread + SLACK * spread.mean() + 1e-6
-    alike = ((means - mean) / deviation).double()
-    together = alike.T @ alike / len(means)
-    usual = together.diagonal().mean() + 1e-6  # one view, or all alike
+    standardised = ((means - mean) / deviation).double()
+    together = standardised.T @ standardised / len(means)
+    usual = together.diagonal().mean() + 1e-6  # not 0, for a single view or views all alike
     shrunk = (1 - SHRINKAGE) * together + SHRINKAGE * usual * torch.eye(len(together)).double()
     strength, ways = torch.linalg.eigh(shrunk)
     whitening = (ways / strength.sqrt()) @ ways.T / len(together) ** 0.5
@@ -87,8 +90,8 @@ def texture_evidence(
     whole: WholeModel | None = None,
     inside: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """What texture says of images: maps of all models in their order, (B, MAPS x models, H, W), and
-    `whole_distance` (B,), or None without `whole`.
+    """Texture maps of all models in their order, (B, MAPS x models, H, W), and `whole_distance`,
+    (B,), or None without `whole`.
 
     Args:
         images, reconstructions, inside: as of `texture.residual`.
@@ -112,6 +115,6 @@ def texture_evidence(
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def _averages(size: int, device: torch.device) -> Tensor:
-    """(G, size), float32: what averages `size` values into cells."""
+    """The matrix (G, size), float32, that averages `size` values into G cells."""
     each = torch.eye(size, dtype=torch.float32, device=device)
     return F.adaptive_avg_pool1d(each, GRID).T.contiguous()

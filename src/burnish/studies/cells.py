@@ -1,7 +1,7 @@
 """The cells of a study: one training and its test each, in a folder of its own.
 
-A folder is named after what makes its result: settings, data, threads. So cells that two tables
-share are one folder, and a finished one is never run again.
+A folder is named after all that determines its result: settings, data, threads. So a cell that two
+tables share is run once, and a finished one is never run again.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from burnish.studies.place import fingerprint_of
 
 FORMAT = 1
 NAME_LENGTH = 100  # a file name has room for 255 bytes
-RESULT = "cell.json"  # written last: a folder that has it is finished
+RESULT = "cell.json"  # written last: marks a finished folder
 NO_RESULT = frozenset({"checkpoint_minutes"})  # settings that change no figure
-SCORING = frozenset({"false_alarms", "overlap", *GROUPS["scoring"]})  # change no weight
+SCORING = frozenset({"false_alarms", "overlap", *GROUPS["scoring"]})  # do not affect weights
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Cell:
         return (self.folder / "checkpoint.safetensors").is_file()
 
     def result(self) -> dict[str, Any] | None:
-        """What `cell.json` says; None when the cell is not finished.
+        """The content of `cell.json`; None if the cell is not finished.
 
         Raises:
             BurnishError: the file is damaged, of another format, or of other settings.
@@ -78,7 +78,7 @@ class Cell:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BurnishError(f"{path} is damaged ({error}): remove {path.parent}") from error
         now = self.settings.model_dump(mode="json")
-        if now["precision"] == "auto":  # the run settled on one, and says so in its facts
+        if now["precision"] == "auto":  # the run has resolved it, and recorded the result
             now["precision"] = stored.get("precision")
         other = [k for k in now.keys() & stored.keys() - NO_RESULT if now[k] != stored[k]]
         if known != FORMAT or other:
@@ -103,7 +103,7 @@ class Dataset:
 
 
 def find_datasets(scale: Scale, data: Path, only: Sequence[str] = ()) -> list[Dataset]:
-    """The scale's data sets under `data`, checked to be there and to be usable.
+    """The scale's data sets under `data`, after checking that they are there and usable.
 
     Raises:
         BurnishError: an unknown name in `only`, a folder missing, or not in MVTec AD layout.
@@ -150,12 +150,12 @@ def make_cell(study: Study, scale: Scale, row: Row, dataset: Dataset, seed: int,
     settings = settings_of(scale, row, seed)
     values = {
         name: value
-        # What equals its default is left out, so that a setting added one day changes no name.
+        # Defaults are left out, so that the names stay the same when a setting is added.
         for name, value in settings.model_dump(mode="json", exclude_defaults=True).items()
         if name not in NO_RESULT
     }
     shared: dict[str, Any] = {"data": dataset.fingerprint, "threads": scale.threads}
-    shared |= {  # another mask or network under the same name is another cell
+    shared |= {  # by content: another mask or network under the same name is another cell
         name: hashlib.sha256(Path(values[name]).read_bytes()).hexdigest()
         for name in ("roi", "features")
         if values.get(name) and os.path.isfile(values[name])
@@ -186,8 +186,8 @@ def make_cell(study: Study, scale: Scale, row: Row, dataset: Dataset, seed: int,
 
 
 def distinct(cells: Sequence[Cell]) -> list[Cell]:
-    """The cells to run: one for each folder. First one of each kind of weights, then those that
-    take their weights from it: at once they would wait for each other."""
+    """The cells to run, one per folder. Those that train come first, then those that only copy
+    their weights: side by side they would wait for each other."""
     first = {cell.folder: cell for cell in reversed(cells)}
     trains = {cell.training_key: cell for cell in reversed(cells)}
     kept = [cell for cell in cells if first[cell.folder] is cell]
@@ -195,7 +195,7 @@ def distinct(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _differences(scale: Scale, settings: Settings) -> list[str]:
-    """What sets the run apart from its preset, for people who look into `cells/`."""
+    """The settings that differ from the preset, for people who look into `cells/`."""
     if scale.points:
         return ["curve"]
     plain = make_settings(scale.preset).model_dump(mode="json")

@@ -1,6 +1,6 @@
-"""What two settings cost in training: seconds a step, taken in turns in one run; FLOPs; tokens.
+"""The training cost of two settings: seconds per step, measured in turns; FLOPs; tokens.
 
-In turns, because a machine's speed drifts: what is measured a minute later is not comparable.
+In turns, because a machine's speed drifts: times taken a minute apart are not comparable.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def measure(task: dict[str, Any], tell: Tell) -> None:
 
     Args:
         task: as `burnish.studies.costs.task_of` makes it.
-        tell: told of progress.
+        tell: called with progress.
     """
     folder = Path(task["folder"])
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -90,7 +90,7 @@ def _trainer(task: dict[str, Any], row: dict[str, Any], scratch: Path) -> Traine
 def _take_turns(
     trainers: list[Trainer], turns: int, steps: int, tell: Tell
 ) -> list[NDArray[np.float64]]:
-    """Seconds a step, one array (turns,) a trainer; who begins changes from turn to turn."""
+    """Seconds per step, an array (turns,) per trainer; they alternate in going first."""
     seconds: list[list[float]] = [[] for _ in trainers]
     with deterministic(trainers[0].fabric.device):
         for turn in range(-WARM_UP_TURNS, turns):
@@ -98,7 +98,7 @@ def _take_turns(
             for index in order if turn % 2 else reversed(order):
                 start = time.perf_counter()
                 for _ in range(steps):
-                    trainers[index].train_step()  # returns numbers, so a GPU has finished it
+                    trainers[index].train_step()  # returns floats, so a GPU has finished
                 if turn >= 0:
                     seconds[index].append((time.perf_counter() - start) / steps)
             tell(stage="training", done=(turn + WARM_UP_TURNS + 1) / (turns + WARM_UP_TURNS))

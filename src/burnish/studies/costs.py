@@ -36,16 +36,23 @@ def task_of(study: Study, scale: Scale, dataset: Dataset, seed: int, out: Path) 
         "dataset": dataset.name,
         "preset": scale.preset,
         "rows": [
-            {"label": row.label, "changes": changes_of(scale, row, seed),
-             "paper_changes": row.settings}
+            {
+                "label": row.label,
+                "changes": changes_of(scale, row, seed),
+                "paper_changes": row.settings,
+            }
             for row in study.rows
         ],
         "turns": scale.turns,
         "turn_steps": scale.turn_steps,
         "threads": scale.threads,
-    }  # fmt: skip
-    return Task(f"{dataset.name}, {' and '.join(r.label for r in study.rows)} in turns", folder,
-                scale.threads, values)  # fmt: skip
+    }
+    return Task(
+        f"{dataset.name}, {' and '.join(r.label for r in study.rows)} in turns",
+        folder,
+        scale.threads,
+        values,
+    )
 
 
 def is_finished(task: Task) -> bool:
@@ -53,7 +60,7 @@ def is_finished(task: Task) -> bool:
 
 
 def read_result(task: Task) -> dict[str, Any] | None:
-    """What `cost.json` says; None when it is not there.
+    """The content of `cost.json`; None if it does not exist.
 
     Raises:
         BurnishError: it is damaged or of another format.
@@ -121,7 +128,7 @@ def cost_report(
 
 
 def _rows_of(study: Study, result: Mapping[str, Any]) -> tuple[Row, dict, Row, dict]:
-    """The row that is compared and the one it is compared with, each with what was measured."""
+    """The row that is compared and its reference, each with its measurements."""
     for index, row in enumerate(study.rows):
         reference = study.reference_of(row)
         if reference is not None:
@@ -199,14 +206,21 @@ def _time_table(
 
 def hours(minutes: float) -> str:
     """293 -> "4 h 53 min"."""
-    return f"{int(minutes // 60)} h {int(minutes % 60)} min" if minutes >= 60 else (
-        f"{minutes:.0f} min"
-    )  # fmt: skip
+    return (
+        f"{int(minutes // 60)} h {int(minutes % 60)} min"
+        if minutes >= 60
+        else (f"{minutes:.0f} min")
+    )
 
 
 def _count_table(study: Study, results: Mapping[str, Mapping[str, Any]]) -> Table:
-    head = ("size", "setting", "GFLOPs a step", "of these the discriminator",
-            "tokens in its blocks")  # fmt: skip
+    head = (
+        "size",
+        "setting",
+        "GFLOPs a step",
+        "of these the discriminator",
+        "tokens in its blocks",
+    )
     rows = []
     sizes = [(f"{name}, this scale", result, "step") for name, result in results.items()]
     sizes += [("the paper's size", result, "paper_step") for result in results.values()][:1]
@@ -216,11 +230,13 @@ def _count_table(study: Study, results: Mapping[str, Mapping[str, Any]]) -> Tabl
             tokens = step["tokens"]
             rows.append(
                 (
-                    size, row.label, f"{step['flops'] / 1e9:.2f}",
+                    size,
+                    row.label,
+                    f"{step['flops'] / 1e9:.2f}",
                     f"{step['discriminator_flops'] / 1e9:.2f}",
                     f"{tokens[0]} to {tokens[-1]} in {len(tokens) - 1} blocks" if tokens else "–",
                 )
-            )  # fmt: skip
+            )
     note = (
         "Forward and backward, both halves of a mask pair, matrix products and convolutions; "
         "counted, the same on every machine."
@@ -242,15 +258,19 @@ def _lines(
                 low, middle, high = np.percentile(seconds, [25, 50, 75])
                 step = measured["step"]
                 line |= {
-                    "seconds_per_step": float(middle), "quartile_low": float(low),
-                    "quartile_high": float(high), "turns": len(seconds),
-                    "steps_per_epoch": measured["steps_per_epoch"], "flops": step["flops"],
+                    "seconds_per_step": float(middle),
+                    "quartile_low": float(low),
+                    "quartile_high": float(high),
+                    "turns": len(seconds),
+                    "steps_per_epoch": measured["steps_per_epoch"],
+                    "flops": step["flops"],
                     "discriminator_flops": step["discriminator_flops"],
                     "tokens": " ".join(map(str, step["tokens"])),
                     "paper_size_flops": measured["paper_step"]["flops"],
                     "paper_size_discriminator_flops": measured["paper_step"]["discriminator_flops"],
-                    "hardware": result["hardware"], "commit": result["commits"][-1],
-                }  # fmt: skip
+                    "hardware": result["hardware"],
+                    "commit": result["commits"][-1],
+                }
             line["paper_minutes"] = row.paper_minutes.get(dataset.paper_name, "")
             lines.append(line)
     return lines

@@ -111,8 +111,14 @@ def _draw(
             for index, seed in enumerate(s for s in seeds if (name, s) in curves):
                 points = curves[name, seed]["points"]
                 label = name if index == 0 else None
-                left.plot([p["epoch"] for p in points], [p["image_auroc"] for p in points],
-                          color=colour, marker="o", markersize=4, label=label)  # fmt: skip
+                left.plot(
+                    [p["epoch"] for p in points],
+                    [p["image_auroc"] for p in points],
+                    color=colour,
+                    marker="o",
+                    markersize=4,
+                    label=label,
+                )
                 scores, defect = zip(*points[-1]["scores"], strict=True)
                 roc = roc_points(list(scores), list(defect))
                 if roc is not None:
@@ -121,9 +127,13 @@ def _draw(
         right.plot([0, 1], [0, 1], color=GRID, linestyle=DASHED, linewidth=1)
         left.set(xlabel="epoch", ylabel="image AUROC of the test set", ylim=(None, 1.0))
         right.set(
-            xlabel="false-positive rate", ylabel="true-positive rate", xlim=(0, 1), ylim=(0, 1.01),
-            aspect="equal", title="last epoch",
-        )  # fmt: skip
+            xlabel="false-positive rate",
+            ylabel="true-positive rate",
+            xlim=(0, 1),
+            ylim=(0, 1.01),
+            aspect="equal",
+            title="last epoch",
+        )
         left.set_title("for display only, never for choosing", color=FAINT, fontsize=11)
         for axes in (left, right):
             axes.spines[["top", "right"]].set_visible(False)

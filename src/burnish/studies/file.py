@@ -1,6 +1,6 @@
-"""A study file: one question, the settings that answer it, the sizes to ask it at.
+"""Study files: the rows of a table as settings, and the scales to run them at.
 
-See `studies/table05.toml` for how one reads.
+See `studies/table05.toml` for an example.
 """
 
 from __future__ import annotations
@@ -26,18 +26,17 @@ class Strict(BaseModel):
 
 
 class Scale(Strict):
-    """How large a study is run.
+    """The size of a study: data sets, seeds, preset, threads.
 
     Attributes:
-        about: what it is for and what it leaves out, for people.
+        about: its purpose and what it leaves out, for people.
         preset, changes: settings that all rows share.
         datasets: folder under --data -> the paper's name of its set of that kind, or "".
         seeds: one run of every row and data set each.
-        threads: processor threads of every run. Fixed, because sums of floats depend on it: so
-            results do not depend on how many runs go on at once.
+        threads: processor threads of every run. Fixed, as rounding depends on it; so results do not
+            depend on the number of runs at a time.
         points: epochs at which a curve is measured; the last ends the training.
-        turns, turn_steps: a cost is measured in so many turns of so many steps, the rows taking
-            turns.
+        turns, turn_steps: of a study of cost: number of turns, and steps in each.
     """
 
     about: str
@@ -55,11 +54,11 @@ class Row(Strict):
     """One line of the table.
 
     Attributes:
-        settings: what sets it apart.
+        settings: those in which it differs.
         mask_scales: which of the shared `mask_blocks` it keeps, by number from 0.
         against: label of the row that it is compared with, in place of the study's.
-        paper: the paper's set -> its AUROC and F1 there; "mean": over its sets.
-        paper_minutes: the paper's set -> its training time.
+        paper: AUROC and F1 in the paper, by its name of the set; "mean": over its sets.
+        paper_minutes: training time in the paper, by its name of the set.
     """
 
     label: str = Field(min_length=1)
@@ -77,7 +76,7 @@ class Study(Strict):
         kind: quality: a table of AUROC and F1; cost: training time, tokens and FLOPs; curve: AUROC
             against epoch.
         paper_says: the paper's own conclusion, in short.
-        remarks: what a reader must know to read the figures.
+        remarks: what a reader must know to understand the figures.
         against: label of the row that the others are compared with.
     """
 
@@ -155,7 +154,7 @@ class Study(Strict):
 
 
 def _own_keys(changes: Mapping[str, Any], where: str, curve: bool) -> None:
-    """What the study itself decides must not be set beside it: it would be ignored."""
+    """Refuse settings that the study itself decides, as they would be ignored."""
     decided = {"seed": "the scale's `seeds` are used"}
     if curve:
         decided |= dict.fromkeys(("epochs", "steps", "minutes"), "`points` say when a curve ends")
@@ -165,7 +164,7 @@ def _own_keys(changes: Mapping[str, Any], where: str, curve: bool) -> None:
 
 
 def changes_of(scale: Scale, row: Row, seed: int) -> dict[str, Any]:
-    """Everything in which a run differs from the scale's preset.
+    """All settings in which a run differs from the scale's preset.
 
     Raises:
         BurnishError: an unknown setting or preset, or settings that do not fit together.
@@ -244,11 +243,15 @@ def _sentences(error: ValidationError) -> list[str]:
     models: Mapping[Any, type[Strict]] = {"scale": Scale, "row": Row}
     sentences = []
     for problem in error.errors():
-        if problem["type"] == "too_short" and problem["ctx"]["actual_length"] == 0 and any(
-            other["loc"][: len(problem["loc"])] == problem["loc"] and other is not problem
-            for other in error.errors()
-        ):  # fmt: skip
-            continue  # pydantic has taken out what the other problem is about
+        if (
+            problem["type"] == "too_short"
+            and problem["ctx"]["actual_length"] == 0
+            and any(
+                other["loc"][: len(problem["loc"])] == problem["loc"] and other is not problem
+                for other in error.errors()
+            )
+        ):
+            continue  # this problem only follows from the other: pydantic has dropped that value
         place = [str(p + 1) if isinstance(p, int) else str(p) for p in problem["loc"]]
         where, message = " ".join(place), problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":

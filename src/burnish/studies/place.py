@@ -1,4 +1,4 @@
-"""Where a figure comes from: the code, the machine, the data."""
+"""The provenance of a figure: the code and the data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PARTS = ("train", "test", "ground_truth")  # what a data set's figures depend on
 
 
 def commit() -> str:
-    """The checkout's short commit, "+" when the package has changed since; else the version."""
+    """The checkout's short commit, with "+" if the package has changed since; else the version."""
     package = Path(burnish.__file__).resolve().parent
     git = ["git", "-C", str(package)]
     try:
@@ -49,6 +49,6 @@ def fingerprint_of(data: Path) -> str:
 def _files_below(folder: Path) -> Iterator[Path]:
     for root, folders, names in os.walk(folder, followlinks=True):
         here = Path(root).resolve()
-        # A link to a folder that it lies in would be walked until the system refuses.
+        # A link to a folder above itself would be followed until the system refuses.
         folders[:] = [n for n in folders if not here.is_relative_to((here / n).resolve())]
         yield from (path for name in names if (path := Path(root, name)).is_file())

@@ -1,4 +1,4 @@
-"""One cell of a study, run: trained, calibrated and tested, its figures in `cell.json`."""
+"""Run one cell of a study: train, calibrate and test; its figures go into `cell.json`."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ FIGURES = (
 
 
 def run_cell(task: dict[str, Any], tell: Tell) -> None:
-    """Train (or go on, or only calibrate anew), test, and write `cell.json` last of all.
+    """Train (or resume, or only calibrate anew), test, and write `cell.json` last.
 
     Args:
         task: see `burnish.studies.run.task_of`.
-        tell: told of progress.
+        tell: called with progress.
 
     Raises:
         BurnishError: training diverged or was stopped, or the folder cannot be written to.
@@ -83,7 +83,7 @@ def figures_of(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _point(task: dict[str, Any], epoch: int, tell: Tell) -> dict[str, Any]:
-    """The run, trained as far as `epoch` and tested there; a point once measured is kept."""
+    """Train the run up to `epoch` and test it there; a point that was measured before is reused."""
     folder = Path(task["folder"])
     kept = folder / f"epoch-{epoch}.json"
     if kept.is_file():
@@ -91,9 +91,13 @@ def _point(task: dict[str, Any], epoch: int, tell: Tell) -> dict[str, Any]:
     before = max((e for e in task["points"] if e < epoch), default=0)
     last = task["points"][-1]
     detector = _train(
-        task, folder, tell, task["changes"] | {"epochs": epoch}, before / last,
+        task,
+        folder,
+        tell,
+        task["changes"] | {"epochs": epoch},
+        before / last,
         (epoch - before) / last,
-    )  # fmt: skip
+    )
     evaluation, _ = _test(detector, folder, Path(task["data"]), tell)
     scores = [[row.score, row.is_defect] for row in evaluation.images]
     point = {"epoch": epoch, "steps": detector.card.training["steps"], "scores": scores}
@@ -126,7 +130,7 @@ def _test(detector: Detector, folder: Path, data: Path, tell: Tell) -> tuple[Eva
         detector,
         data,
         lambda done, total: tell(stage="testing", done=done / total),
-        pixels=False,  # no table asks for more than the image level, and it takes as long again
+        pixels=False,  # tables only use the image level; pixels would double the time
         equalised=False,
     )
     save_json(evaluation, folder / "evaluation.json")
@@ -135,9 +139,10 @@ def _test(detector: Detector, folder: Path, data: Path, tell: Tell) -> tuple[Eva
 
 
 def _take_weights(folder: Path, training_key: str) -> None:
-    """Copy the checkpoint of a finished cell that trained alike: then only calibration is left.
+    """Copy the checkpoint of a finished cell with the same weights: then only calibration is left.
 
-    Looked for under the lock of all that train alike, so that none of them is still at it."""
+    The caller's lock is that of all cells with these weights, so that none of them is training.
+    """
     if (folder / CHECKPOINT).exists():
         return
     for other in sorted(folder.parent.glob(f"*-{training_key}-*")):
@@ -149,7 +154,7 @@ def _take_weights(folder: Path, training_key: str) -> None:
 
 
 def _note_commit(folder: Path) -> list[str]:
-    """The commits that worked on this cell, this one last."""
+    """Record the commits that worked on this cell, the current one last."""
     path, now = folder / "commits.txt", commit()
     commits = path.read_text("utf-8").split("\n") if path.is_file() else []
     commits = [each for each in commits if each and each != now] + [now]

@@ -1,4 +1,4 @@
-"""A study's outcome as tables and sentences, and as Markdown, CSV and one HTML file."""
+"""The report of a study: tables and sentences, as Markdown, CSV and one HTML file."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Line = Mapping[str, Any]  # one line of the CSV
 
 @dataclass(frozen=True)
 class Table:
-    """Ready text.
+    """A table of formatted text.
 
     Attributes:
         caption: what the figures are.
         note: how to read them; may be empty.
         head: column names.
-        rows: one text a column.
-        of_paper: numbers of the columns that the paper says, not we.
+        rows: one text per column.
+        of_paper: indices of the columns with the paper's figures.
     """
 
     caption: str
@@ -39,7 +39,7 @@ class Report:
     """Everything that a study writes.
 
     Attributes:
-        says: what the evidence supports, sentence by sentence.
+        says: the conclusions, as sentences.
         problems: runs that failed, and why.
         facts: scale, machine, commit, command and the like, by name.
         lines: for the CSV.
@@ -77,7 +77,7 @@ def write_report(report: Report, stem: Path) -> list[Path]:
 
 
 def to_markdown(report: Report, figure_name: str = "") -> str:
-    """The paper's own columns are in italics and headed by "paper"."""
+    """As Markdown; the paper's columns are in italics."""
     parts = [f"# {_plain(report.title)}", _plain(report.question)]
     if report.paper_says:
         parts.append(f"**The paper says:** {_plain(report.paper_says)}")
@@ -106,7 +106,7 @@ def to_markdown(report: Report, figure_name: str = "") -> str:
 
 
 def to_csv(lines: Sequence[Line]) -> str:
-    """Columns in the order in which the lines first name them."""
+    """As CSV; columns in the order in which the lines first name them."""
     columns = list(dict.fromkeys(name for line in lines for name in line))
     text = io.StringIO()
     table = csv.DictWriter(text, columns, lineterminator="\n")
@@ -116,7 +116,7 @@ def to_csv(lines: Sequence[Line]) -> str:
 
 
 def to_html(report: Report) -> str:
-    """One file that opens offline."""
+    """As one HTML file that opens offline."""
     from burnish.evaluation.pages import render
 
     figure = "" if report.figure is None else base64.b64encode(report.figure).decode("ascii")
@@ -130,8 +130,9 @@ def _markdown_table(table: Table) -> str:
 
     rows = [[_plain(cell) for cell in row] for row in table.rows]
     rule = ["---"] + ["---:"] * (len(table.head) - 1)
-    return "\n".join([line([_plain(h) for h in table.head]), f"| {' | '.join(rule)} |",
-                      *map(line, rows)])  # fmt: skip
+    return "\n".join(
+        [line([_plain(h) for h in table.head]), f"| {' | '.join(rule)} |", *map(line, rows)]
+    )
 
 
 def _plain(text: str) -> str:

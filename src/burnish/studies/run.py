@@ -1,4 +1,4 @@
-"""Cells run one after another or side by side, each in a process of its own."""
+"""Run cells one after another or side by side, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Interrupted(BurnishError):
 
 @dataclass(frozen=True)
 class News:
-    """What became of a task.
+    """Progress of a task.
 
     Attributes:
         title: of the task.
@@ -127,8 +127,11 @@ def _run_task(
 ) -> str:
     """Returns the problem, or ""."""
     threads = str(task.threads)
-    environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads,
-                                "OPENBLAS_NUM_THREADS": threads}  # fmt: skip
+    environment = os.environ | {
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+    }
     with _open_log(task.folder) as log:
         worker = subprocess.Popen(
             [sys.executable, "-m", "burnish.studies.worker"],
@@ -138,7 +141,7 @@ def _run_task(
             text=True,
             encoding="utf-8",
             env=environment,
-            start_new_session=True,  # ^C is for the study alone, which stops its workers in order
+            start_new_session=True,  # Ctrl-C is for the study alone, which stops its workers
         )
         workers.add(worker)
         assert worker.stdin is not None

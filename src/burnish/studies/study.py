@@ -1,4 +1,4 @@
-"""A study from file to table: plan, run what is missing, write what is there."""
+"""A study from file to table: plan it, run the missing cells, write the tables."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from burnish.studies.run import News, Task, run_cells, run_tasks
 
 @dataclass(frozen=True)
 class Plan:
-    """What a study comes to at one scale.
+    """All cells and tasks of a study at one scale.
 
     Attributes:
         cells: of every row, data set and seed; empty for a study of cost.
-        tasks: one a data set, of a study of cost.
-        chosen: labels of the rows to run; the others are shown as far as they are done.
+        tasks: one per data set, for a study of cost.
+        chosen: labels of the rows to run; the others are shown if they are finished.
     """
 
     study: Study
@@ -60,7 +60,7 @@ def make_plan(
     only: Sequence[str] = (),
     only_datasets: Sequence[str] = (),
 ) -> Plan:
-    """Everything checked before anything runs.
+    """Plan a study; everything is checked before anything runs.
 
     Args:
         seeds: in place of the scale's.
@@ -85,9 +85,16 @@ def make_plan(
     else:
         cells = plan(study, scale, datasets, use, out)
     return Plan(
-        study, scale_name, scale, tuple(datasets), use, tuple(cells), tuple(tasks), tuple(chosen),
+        study,
+        scale_name,
+        scale,
+        tuple(datasets),
+        use,
+        tuple(cells),
+        tuple(tasks),
+        tuple(chosen),
         out,
-    )  # fmt: skip
+    )
 
 
 def run_study(
@@ -98,7 +105,7 @@ def run_study(
     Args:
         jobs: cells at once. Figures do not depend on it; a study of cost takes one at a time.
         command: what a reader would type to run it again.
-        on_news: told of progress, from several threads.
+        on_news: called with progress, from several threads.
 
     Returns:
         The report, the files written, and the problem of each cell folder that failed.
@@ -108,7 +115,7 @@ def run_study(
         BurnishError: a finished cell is damaged, or of other settings.
     """
     for cell in planned.cells:
-        cell.result()  # a damaged one is told now, not after days of the others
+        cell.result()  # raises for a damaged one now, not after days of running the others
     if planned.study.kind == "cost":
         failed = run_tasks(planned.missing_tasks, 1, on_news)
     else:
@@ -118,7 +125,7 @@ def run_study(
 
 
 def report_of(planned: Plan, failed: dict[Path, str], command: str) -> Report:
-    """The report on what is done so far."""
+    """The report on all cells that are finished."""
     scale = planned.scale
     facts = {
         "scale": f"{planned.scale_name}: {scale.about}",

@@ -32,7 +32,7 @@ def quality_report(
     """Tables and sentences from every cell that is finished; a missing one shows as a dash.
 
     Args:
-        facts: what the caller knows of the run; what the cells know of it is added.
+        facts: of the run, from the caller; those from the cells are added.
     """
     results: dict[tuple[str, str, int], dict[str, Any]] = {}
     for cell in cells:
@@ -62,7 +62,7 @@ def quality_report(
         ),
         facts={**facts, **_facts(scale, datasets, results)},
         lines=tuple(_lines(study, cells, results, datasets)),
-    )  # fmt: skip
+    )
 
 
 def figure(results: Results, name: str) -> Values:
@@ -71,7 +71,7 @@ def figure(results: Results, name: str) -> Values:
 
 
 def over_seeds(seeds: Sequence[int]) -> str:
-    """What a figure with ± is; nothing for one seed."""
+    """The explanation of ± in a caption; empty for one seed."""
     if len(seeds) == 1:
         return ""
     return f"Mean and standard deviation over {len(seeds)} seeds."
@@ -139,8 +139,19 @@ def _call_all(results: Results, dataset: str) -> float | None:
 
 
 def _runs(cells: Sequence[Cell], results: Results) -> Table:
-    head = ("setting", "data set", "seed", "AUROC", "best F1", "F1", "false alarms", "escapes",
-            "train s", "test s", "commit")  # fmt: skip
+    head = (
+        "setting",
+        "data set",
+        "seed",
+        "AUROC",
+        "best F1",
+        "F1",
+        "false alarms",
+        "escapes",
+        "train s",
+        "test s",
+        "commit",
+    )
     rows = []
     for cell in cells:
         result = results.get((cell.label, cell.dataset, cell.seed))
@@ -154,13 +165,16 @@ def _runs(cells: Sequence[Cell], results: Results) -> Table:
         ]
         rows.append(
             (
-                cell.label, cell.dataset, str(cell.seed),
+                cell.label,
+                cell.dataset,
+                str(cell.seed),
                 *("–" if f[n] is None else f"{f[n]:.3f}" for n in ("image_auroc", "best_f1", "f1")),
                 *shares,
-                f"{result['train_seconds']:.0f}", f"{result['evaluate_seconds']:.0f}",
+                f"{result['train_seconds']:.0f}",
+                f"{result['evaluate_seconds']:.0f}",
                 " ".join(result["commits"]),
             )
-        )  # fmt: skip
+        )
     note = "False alarms and escapes are those at the calibrated threshold."
     return Table("Every run", note, head, tuple(rows))
 

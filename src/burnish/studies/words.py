@@ -1,8 +1,8 @@
-"""What a study's figures support, in sentences: differences against the noise over seeds.
+"""The conclusions of a study in sentences: differences, judged against the noise over seeds.
 
 The noise is taken from all rows together: the variance over seeds within each row, pooled. A
 difference of two means over n seeds counts when it exceeds two of its standard deviations,
-s * sqrt(2 / n) each (more than two where few seeds leave s itself unsure: Student's t, 95 %).
+s * sqrt(2 / n) each (more than two if few seeds leave s itself uncertain: Student's t, 95 %).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Noise:
 def means_over_sets(
     values: Values, label: str, datasets: Sequence[str], seeds: Sequence[int]
 ) -> list[float] | None:
-    """The row's mean over the data sets, one a seed; None when a run is missing."""
+    """A row's mean over the data sets, one per seed; None if a run is missing."""
     means = []
     for seed in seeds:
         row = [values.get((label, name, seed)) for name in datasets]
@@ -49,10 +49,10 @@ def means_over_sets(
 def noise_of(
     groups: Sequence[Sequence[float]], runs: Sequence[Hashable] | None = None
 ) -> Noise | None:
-    """Pooled over rows of equally many seeds; None with a single seed.
+    """The noise, pooled over rows with equally many seeds; None with a single seed.
 
     Args:
-        runs: of each row; rows that share them are no more evidence than one, and count once.
+        runs: identity of each row's runs; rows that share runs count once.
     """
     from scipy.stats import t
 
@@ -97,8 +97,10 @@ def sentences(
         difference = sum(ours) / len(ours) - sum(theirs) / len(theirs)
         text = f"{name}: AUROC {signed(difference)}"
         if len(datasets) > 1:
-            parts = [f"{d} {signed(_gap(values, row.label, reference.label, d, seeds))}"
-                     for d in datasets]  # fmt: skip
+            parts = [
+                f"{d} {signed(_gap(values, row.label, reference.label, d, seeds))}"
+                for d in datasets
+            ]
             text += f" on the mean of {len(datasets)} sets ({', '.join(parts)})"
         if MEAN in row.paper and MEAN in reference.paper:
             claimed = row.paper[MEAN][0] - reference.paper[MEAN][0]

@@ -1,8 +1,8 @@
 """A process of its own for one task of a study: `python -m burnish.studies.worker`.
 
-The task comes as one line of JSON on stdin; progress and the end go out as lines of JSON on
-stdout. When stdin ends before that, the study is gone, killed perhaps: the worker saves its
-training and stops, so that no orphan writes into a folder that the next study takes up.
+The task is read as one line of JSON from stdin; progress and the outcome are written as lines of
+JSON to stdout. If stdin ends before, the study is gone, perhaps killed: the worker saves its
+training and stops, so that no orphan writes into a folder that the next study uses.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ EVERY = 1.0  # s between lines of progress
 
 
 def main() -> int:
-    """Exit code 0, or 1 after an error that was told."""
+    """Run one task. Returns exit code 0, or 1 after an error that was reported."""
     lines = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever prints goes to the log, not between the lines
+    os.dup2(2, 1)  # other output goes to the log, not between the lines of JSON
     task = json.loads(sys.stdin.readline())
     threading.Thread(target=_stop_when_alone, daemon=True).start()
 
@@ -61,7 +61,7 @@ def _do(task: dict[str, Any], tell: Tell) -> None:
         return
     lock = Path(task["lock"])
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock):  # another study may be at the same cell
+    with FileLock(lock):  # another study may run the same cell
         if not (Path(task["folder"]) / "cell.json").is_file():
             from burnish.studies.quality import run_cell
 
@@ -75,7 +75,7 @@ def _stop_when_alone() -> None:
 
 
 def _send(lines: TextIO, **facts: Any) -> None:
-    with suppress(BrokenPipeError, ValueError):  # nobody listens: the end of stdin will stop us
+    with suppress(BrokenPipeError, ValueError):  # the study is gone: the end of stdin will stop us
         print(json.dumps(facts), file=lines, flush=True)
 
 

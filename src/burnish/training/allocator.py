@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 MIB = 1 << 20
-# Of <malloc.h>. A block above the threshold is mapped on its own; 32 MiB is the most it may be.
+# From <malloc.h>. Blocks above the threshold, at most 32 MiB, are mapped on their own.
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
 KEPT = {MMAP_THRESHOLD: 32 * MIB, TRIM_THRESHOLD: 1024 * MIB, TOP_PAD: 64 * MIB}
-# What the library's own adaptation would end at. It has no way back to adapting.
+# Where the library's own adaptation would end. Once set, it does not adapt any more.
 USUAL = {MMAP_THRESHOLD: 32 * MIB, TRIM_THRESHOLD: 64 * MIB, TOP_PAD: MIB // 8}
 
 

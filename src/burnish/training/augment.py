@@ -24,7 +24,7 @@ def augment(
             1 +- jitter; the result is clipped to the range as a camera would.
         rng: draws the same numbers whatever the settings.
         inside: bool (B, 1, H, W), the region of interest of each image, mirrored with it.
-        device: where the result goes, sent as bytes.
+        device: where the result is computed; pixels are sent there as bytes.
 
     Returns:
         The images and their regions.

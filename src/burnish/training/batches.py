@@ -15,8 +15,13 @@ from burnish.training.samples import Samples
 
 @dataclass(frozen=True)
 class Batch:
-    """Images (B, C, H, W) in [-1, 1], 0 outside the region of interest; that region, bool
-    (B, 1, H, W), or None where all counts; the number of the mask scale."""
+    """What a step trains on.
+
+    Attributes:
+        images: (B, C, H, W) in [-1, 1], 0 outside the region of interest.
+        inside: that region, bool (B, 1, H, W); None: everything counts.
+        scale: index of the mask scale.
+    """
 
     images: Tensor
     inside: Tensor | None
@@ -31,8 +36,7 @@ def draw_batch(
     scales: int,
     device: torch.device | None = None,
 ) -> Batch:
-    """The `size` samples of optimiser step `step` and one of `scales` mask scales, on
-    `device`."""
+    """Draw the `size` samples of optimiser step `step`, and one of `scales` mask scales."""
     seed = settings.seed
     epoch, position = divmod(step, len(samples) // size)
     order = np.random.default_rng((seed, 0, epoch)).permutation(len(samples))

@@ -1,4 +1,4 @@
-"""torch.compile of the Transformer blocks: what lies between the products, in fewer passes."""
+"""torch.compile for the Transformer blocks: fuses what lies between the matrix products."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import nn
 from burnish.errors import BurnishError
 from burnish.method.blocks import Block
 
-HALVES = "attention_half", "mlp_half"  # of a block; merging tokens, between them, is left as it is
-SHAPES = 64  # of inputs that one half may be compiled for
+HALVES = "attention_half", "mlp_half"  # of a block; token merging between them is not compiled
+SHAPES = 64  # most input shapes that one half is compiled for
 
 
 def compile_blocks(networks: Mapping[str, nn.Module]) -> None:
-    """Compile both halves of every block, at their first call; where tokens merge, for any number
-    of them."""
+    """Have both halves of every block compiled at their first call; blocks that merge tokens, for
+    any number of them."""
     import torch._dynamo  # takes seconds
 
     config: Any = torch._dynamo.config
@@ -46,7 +46,7 @@ def told_if_it_fails() -> Iterator[None]:
 
 
 def release_blocks(networks: Mapping[str, nn.Module]) -> None:
-    """Undo `compile_blocks`: other shapes and modes than training's would be compiled anew."""
+    """Undo `compile_blocks`: inspection's shapes and modes would be compiled anew."""
     for block in _blocks(networks):
         for half in HALVES:
             block.__dict__.pop(half, None)

@@ -1,4 +1,4 @@
-"""Which precision this machine trains fastest in, and whether it has its cores for it."""
+"""The precision that this machine trains fastest in, and whether its cores are free."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIDE, ROUNDS = 512, 20  # of the matrices raced, in turns; about 0.1 s in all
 def bfloat16_pays(accelerator: str) -> bool:
     """Whether bfloat16 is faster than float32 here.
 
-    A CUDA device that has it is believed. A processor is measured: AVX512-BF16 without AMX can be
+    A CUDA device that supports it is trusted. A CPU is measured: AVX512-BF16 without AMX can be
     half as fast as float32 (seen on a Xeon whose AMX the virtual machine hides).
     """
     if accelerator in ("auto", "cuda") and torch.cuda.is_available():
@@ -34,9 +34,9 @@ def bfloat16_pays(accelerator: str) -> bool:
 
 
 def matmul_seconds(*kinds: torch.dtype) -> list[float]:
-    """The shortest of many products of two square matrices of side 512, on the CPU, by type.
+    """Shortest time, s, of many products of two square matrices of side 512 on the CPU, per dtype.
 
-    In turns, so that a machine busy with other things is so for all types.
+    The dtypes take turns, so that other load on the machine slows all of them alike.
     """
     pairs = {kind: torch.ones(2, SIDE, SIDE, dtype=kind) for kind in kinds}
     times: dict[torch.dtype, list[float]] = {kind: [] for kind in kinds}
@@ -46,12 +46,12 @@ def matmul_seconds(*kinds: torch.dtype) -> list[float]:
                 start = time.perf_counter()
                 torch.mm(left, right)
                 times[kind].append(time.perf_counter() - start)
-    return [min(times[kind][1:]) for kind in kinds]  # the first one sets up
+    return [min(times[kind][1:]) for kind in kinds]  # the first call sets up
 
 
 def cores_taken(stat: Path = Path("/proc/stat"), seconds: float = 0.2) -> tuple[float, int] | None:
     """How many cores other programs keep busy while this one sleeps, and how many there are; None
-    where the system does not say so (it is Linux that does)."""
+    if the system does not say (Linux does)."""
 
     def ticks() -> tuple[int, int, int]:
         lines = stat.read_text().splitlines()
@@ -68,10 +68,10 @@ def cores_taken(stat: Path = Path("/proc/stat"), seconds: float = 0.2) -> tuple[
 
 
 def crowded(accelerator: str) -> list[str]:
-    """A note where a processor is to train and has fewer free cores than threads, else none.
+    """A note if a CPU is to train and has fewer free cores than threads, else none.
 
-    Threads wait for each other at the end of every product, and so all for the one that waits for
-    its core: a step may take ten times as long, where one thread would lose next to nothing.
+    Threads wait for each other after every product, so that all wait for the one without a core: a
+    step may take ten times as long, while a single thread would lose next to nothing.
     """
     threads = torch.get_num_threads()
     elsewhere = accelerator not in ("auto", "cpu") or torch.cuda.is_available()
@@ -87,10 +87,10 @@ def crowded(accelerator: str) -> list[str]:
 
 
 def other_threads(before: int | None, device: torch.device) -> list[str]:
-    """A note where a run on a processor goes on with another number of threads, else none.
+    """A note if a run on a CPU is resumed with another number of threads, else none.
 
     Args:
-        before: threads so far; None where that is not known, as of older checkpoints.
+        before: threads so far; None if unknown, as for older checkpoints.
     """
     now = torch.get_num_threads()
     if device.type != "cpu" or before in (None, now):
@@ -103,7 +103,7 @@ def other_threads(before: int | None, device: torch.device) -> list[str]:
 
 
 def resolve_precision(settings: Settings) -> Settings:
-    """`precision` auto replaced by what it means on this machine: a run must not change later."""
+    """Replace precision "auto" by what it means on this machine, so that a run never changes it."""
     if settings.precision != "auto":
         return settings
     found = "bfloat16" if bfloat16_pays(settings.accelerator) else "float32"

@@ -15,25 +15,25 @@ LOSSES, BOARD = "losses.csv", "tensorboard"
 
 
 def forget_losses(folder: Path) -> None:
-    """Remove what the run before logged in its folder."""
+    """Remove the logs of an earlier run from its folder."""
     (folder / LOSSES).unlink(missing_ok=True)
     for events in (folder / BOARD).glob("events.out.tfevents.*"):
         events.unlink()
 
 
 class LossLog:
-    """Writes `losses.csv` whole after every epoch, so that it is never half a line."""
+    """Rewrites `losses.csv` after every epoch, so that it never ends in half a line."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @cached_property
     def board(self) -> Any:
-        """Opened by the first row: until then the folder may be another run's."""
+        """Opened at the first row: until then the folder may belong to another run."""
         return _tensorboard(self.folder / BOARD)
 
     def write(self, rows: list[dict[str, float]]) -> None:
-        """`rows`: every epoch's mean terms so far, the newest last."""
+        """Write `rows`, the mean loss terms of every epoch so far, the newest last."""
         columns = ["epoch", "step", "seconds", *[n for n in LOSS_TERMS if n in rows[-1]]]
         text = io.StringIO()
         table = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")

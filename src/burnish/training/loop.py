@@ -119,7 +119,7 @@ class Trainer:
 
     @property
     def _replayed(self) -> bool:
-        """Whether steps become a CUDA graph; processes that wait for each other cannot."""
+        """Whether steps are replayed as a CUDA graph, which several processes (DDP) cannot do."""
         asked, fabric = self.settings.cuda_graph, self.fabric
         return asked and fabric.device.type == "cuda" and fabric.world_size == 1
 
@@ -183,7 +183,7 @@ class Trainer:
         return f"{device} ({precision}), {length}"
 
     def summary(self) -> dict[str, Any]:
-        """What the model file tells of the training."""
+        """The facts on the training that the model file keeps."""
         p = self.progress
         return {
             "steps": p.step,
@@ -206,7 +206,7 @@ class Trainer:
         return self._agreed(self._share_done() >= 1)
 
     def _agreed(self, flag: bool) -> bool:
-        """Clocks and signals differ between processes: the first process decides for all."""
+        """The first process's flag, for all: clocks and signals differ between processes."""
         if self.fabric.world_size == 1:
             return flag
         return bool(self.fabric.broadcast(flag))

@@ -1,4 +1,4 @@
-"""The process a run lives in: devices, signals, determinism."""
+"""The process of a training run: devices, signals, determinism."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def launch(settings: Settings, batch: int) -> Fabric:
         )
     for name in ("lightning_fabric", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats only with it
+    os.environ.setdefault(
+        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+    )  # cuBLAS is deterministic only with it
     precision: Any = training_precision(s)
     strategy = "ddp" if s.devices > 1 else "auto"
     try:
@@ -80,7 +82,7 @@ def stop_on_signals(stop: threading.Event) -> Iterator[None]:
 
 @contextmanager
 def float32_by_default() -> Iterator[None]:
-    """Networks are made in float32, whatever the caller has as torch's default."""
+    """Make float32 torch's default dtype inside, whatever the caller has set."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
     try:
@@ -91,7 +93,7 @@ def float32_by_default() -> Iterator[None]:
 
 @contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
-    """Deterministic kernels on a GPU; a CPU's are so already for a fixed number of threads."""
+    """Use deterministic kernels on a GPU; a CPU's already are, for a fixed number of threads."""
     if device.type != "cuda":
         yield
         return
@@ -100,7 +102,7 @@ def deterministic(device: torch.device) -> Iterator[None]:
     memory: Any = torch.utils.deterministic
     filled = memory.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True)
-    memory.fill_uninitialized_memory = False  # a third of all kernels; none of ours reads it
+    memory.fill_uninitialized_memory = False  # would be a third of all kernels, for nothing here
     try:
         yield
     finally:

@@ -1,6 +1,6 @@
-"""A step replayed on a GPU as one CUDA graph, in place of thousands of kernels launched one by one.
+"""Replay a step on a GPU as one CUDA graph instead of launching thousands of kernels one by one.
 
-At the paper's batch of 8 a GPU finishes kernels faster than Python starts them.
+At the paper's batch of 8 a GPU finishes kernels faster than Python can launch them.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 T = TypeVar("T")
-WARM_UP = 3  # calls launched one by one first: libraries set up, optimisers make their moments
+WARM_UP = 3  # calls before the capture: libraries set up, optimisers allocate their moments
 
 
 class Replay(Generic[T]):
-    """Calls `work` and, once warm, replays what it did to the tensors it was captured with.
+    """Calls `work` and, after `WARM_UP` calls, replays its kernels as a CUDA graph. CUDA only.
 
     Args:
-        work: of tensors (or None) of the same shapes each time, to a tensor or several; it must not
-            wait for the device, and reads and changes the same other tensors each time. CUDA only.
+        work: takes tensors (or None) of the same shapes each time, and gives one or several. It
+            must not wait for the device, and must read and change the same other tensors each time.
     """
 
     def __init__(self, work: Callable[..., T]) -> None:
@@ -34,7 +34,7 @@ class Replay(Generic[T]):
         """The result; it is overwritten by the next call."""
         self._calls += 1
         if self._calls <= WARM_UP:
-            # On the stream of the capture: gradients are added up on the stream they were made on.
+            # On the capture's stream, as gradients accumulate on the stream they were made on.
             self._stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(self._stream):
                 result = self._work(*inputs)

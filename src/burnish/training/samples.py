@@ -1,4 +1,4 @@
-"""What training draws from: whole images at the model's size, or crops at their own resolution.
+"""Training samples: whole images at the model's size, or crops at the images' own resolution.
 
 Shapes: B batch, C channels, H x W the model's input. Images stay where they are (a memory-mapped
 cache); only the batch at hand is copied.
@@ -33,7 +33,7 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class Samples:
-    """Training images, by number of the sample.
+    """Training images, whole or as crops, by number of the sample.
 
     Attributes:
         images: all prepared images, of which only `chosen` are ever drawn.
@@ -56,7 +56,7 @@ class Samples:
 
     @cached_property
     def owners(self) -> NDArray[np.int64]:
-        """The image of each sample: once, or as often as tiles are needed to cover it."""
+        """The index of each sample's image: once each, or as often as tiles needed to cover it."""
         if self.tile == "full":
             return np.asarray(self.chosen, dtype=np.int64)
         sizes = [self.images[index].shape[1:] for index in self.chosen]
@@ -84,8 +84,8 @@ class Samples:
         return pixels, np.stack(regions)[:, None]
 
     def references(self, count: int, seed: int) -> Iterator[tuple[int, Pixels, Region | None]]:
-        """`count` samples (all if they are fewer) in random order, one at a time, to measure
-        typical errors on, each with the number of its image."""
+        """`count` samples to measure typical errors on (all if there are fewer), one at a time in
+        random order, each with the index of its image."""
         rng = np.random.default_rng((seed, 3))
         for number in draw(len(self), count, seed):
             owner = int(self.owners[number])
@@ -104,10 +104,10 @@ class Samples:
     def _place(
         size: tuple[int, int], region: Region | None, tile: int, rng: np.random.Generator
     ) -> tuple[int, int, Region | None]:
-        """Where to crop: anywhere, borders included, as long as enough of the region is seen."""
+        """Draw where to crop: anywhere, borders included, if enough of the region is inside."""
         best: tuple[float, int, int, Region | None] = (-1.0, 0, 0, None)
         for _ in range(CANDIDATES):
-            # Drawn a little beyond the border and moved back: borders are to be seen as well.
+            # Drawn a little beyond the border and moved back, so that borders are seen as often.
             reach = [(side - tile, tile // 4) for side in size]
             top, left = (
                 int(np.clip(rng.integers(-beyond, last + beyond + 1), 0, last)) if last > 0 else 0
@@ -121,7 +121,7 @@ class Samples:
                 break
         if best[0] > 0 or region is None or not region.any():
             return best[1], best[2], best[3]
-        seen = np.flatnonzero(region)  # a small region of a large image: round one of its pixels
+        seen = np.flatnonzero(region)  # none of the crops held it: one round a pixel of the region
         pixel = divmod(int(rng.choice(seen)), size[1])
         top, left = (
             min(max(at - tile // 2, 0), max(side - tile, 0))

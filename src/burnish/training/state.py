@@ -1,4 +1,4 @@
-"""Everything a run needs to go on as if it had never stopped, in one safetensors file.
+"""Checkpoints: everything a run needs to resume bit for bit, in one safetensors file.
 
 All randomness is drawn from (seed, step) or (seed, epoch), so no generator state needs saving.
 """
@@ -31,7 +31,7 @@ class Progress:
         seconds: training time spent, over all sittings.
         sums: loss terms summed over the steps of the epoch under way.
         rows: one dict of mean loss terms per finished epoch.
-        threads: of the processor in the last step, as its sums hang on them; None: not known.
+        threads: CPU threads of the last step, which rounding depends on; None: not known.
     """
 
     step: int = 0
@@ -88,7 +88,7 @@ def load_state(
     header = read_header(path)
     progress = Progress(**header["progress"], threads=header.get("threads"))
     with safe_open(path, "pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not iterable
     for name, network in networks.items():
         own = {k.split("/", 1)[1]: v for k, v in tensors.items() if k.startswith(f"{name}/")}
         network.load_state_dict(own)

@@ -23,7 +23,7 @@ def generator_pass(
     mask_channel: bool,
     inside: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Both complementary halves in one batch.
+    """Run both complementary masks of a scale in one batch.
 
     Args:
         images: (B, C, H, W) in [-1, 1], 0 outside the region of interest.
@@ -45,7 +45,7 @@ def discriminator_step(
     reconstruction: Tensor,
     backward: Callable[[Tensor], None],
 ) -> Tensor:
-    """Teach D to tell part from reconstruction; the generator is not touched. Returns D's loss."""
+    """Train D to tell part from reconstruction, with G fixed. Returns D's loss."""
     logits, _ = discriminator(torch.cat([images, reconstruction.detach()]))
     loss = losses.discriminator_loss(*logits.float().chunk(2))
     optimizer.zero_grad()

@@ -1,4 +1,4 @@
-"""What a training step does to the networks: D's step, then that of G and E, on the device."""
+"""The update of a training step: D's step, then that of G and E, without waiting for the device."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Update:
     """One step of D, then of G and E. It never waits for the device, so that it can be replayed.
 
     Args:
-        networks: generator, encoder and discriminator, as far as there are.
+        networks: generator and, if they are trained, encoder and discriminator.
         wrapped: the same, set up by Fabric.
         stepping: adam_g of generator and encoder, adam_d of the discriminator, set up by Fabric.
 
     Attributes:
-        names: of the loss terms, in the order of the values, once there was a step.
+        names: of the loss terms, in the order of the values; empty before the first step.
     """
 
     def __init__(
@@ -49,9 +49,12 @@ class Update:
         if discriminator is not None:
             discriminator.requires_grad_(True)
             terms["discriminator"] = discriminator_step(
-                self.wrapped["discriminator"], self.stepping["adam_d"], images, painted,
+                self.wrapped["discriminator"],
+                self.stepping["adam_d"],
+                images,
+                painted,
                 fabric.backward,
-            )  # fmt: skip
+            )
             discriminator.requires_grad_(False)
         encoder = self.wrapped.get("encoder")
         kept = None if encoder is None else generator.kept(masks)

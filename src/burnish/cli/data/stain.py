@@ -84,10 +84,16 @@ def stain(
 
     named = {"kinds": tuple(k.strip() for k in kinds.split(","))} if kinds else {}
     request = Request(
-        part=part, holdout="auto" if holdout is None else holdout, per_image=per_image,
-        strength=strength, roi=roi, on_part=on_part, edges=edges, seed=seed,
+        part=part,
+        holdout="auto" if holdout is None else holdout,
+        per_image=per_image,
+        strength=strength,
+        roi=roi,
+        on_part=on_part,
+        edges=edges,
+        seed=seed,
         **named,
-    )  # fmt: skip
+    )
     with image_progress(Console(stderr=True), "stain") as progress:
         stained = draw_stains(data, out, request, lambda stage, done, total: progress(done, total))
     if as_json:

@@ -43,9 +43,15 @@ def synth(
 
     with image_progress(Console(stderr=True), "synth") as on_image:
         write_dataset(
-            out, train=train, good=good, defects=defects, size=(height, width), surface=surface,
-            seed=seed, on_image=on_image,
-        )  # fmt: skip
+            out,
+            train=train,
+            good=good,
+            defects=defects,
+            size=(height, width),
+            surface=surface,
+            seed=seed,
+            on_image=on_image,
+        )
     if as_json:
         import json
 

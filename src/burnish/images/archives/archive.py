@@ -55,16 +55,16 @@ class Source(Protocol):
 
 @contextmanager
 def open_source(path: str | Path) -> Iterator[Source]:
-    """Open a folder, zip or tar; which of them it is, its content says.
+    """Open a folder, zip or tar; an archive's kind is told by its content, not by its suffix.
 
-    Refused are: absolute names, "..", drive letters, backslashes and NUL in names; links, devices,
-    pipes; names that occur twice; encrypted members; more than 200,000 files, 1 GiB in one or
-    100 GiB in all; what unpacks to over 1000 times its size, or to more than it declares. In a
-    folder, links to files within it are followed, links to folders within it are not (their files
-    are found where they lie), and links that lead outside are refused.
+    These are refused: absolute names, "..", drive letters, backslashes and NUL in names; links,
+    devices, pipes; names that occur twice; encrypted members; more than 200,000 files, 1 GiB in one
+    or 100 GiB in all; members that unpack to over 1000 times their size, or to more than they
+    declare. In a folder, links to files within it are followed, links to folders within it are
+    skipped (their files are found where they lie), and links that lead outside are refused.
 
     Raises:
-        BurnishError: missing, of no kind that is read, damaged, or refused: which file, and why.
+        BurnishError: missing, of an unknown kind, damaged, or refused; names the file and why.
     """
     path = Path(path)
     source = _open(path)
@@ -162,7 +162,7 @@ def _open_archive(path: Path, file: BinaryIO) -> ZipSource | TarSource:
     file.seek(0)
     head = file.read(512)
     file.seek(0)
-    # By its first bytes: a tar that ends with a zip would pass for one, and the other way round.
+    # By the first bytes: `is_zipfile` looks at the end, where a tar may hold a whole zip.
     if head.startswith(ZIP_MAGIC):
         return ZipSource(path, file, length)
     if compression := compression_of(head):

@@ -1,4 +1,4 @@
-"""What a folder or archive may hold: caps and names, and one error for what breaks them."""
+"""What a folder or archive may hold: limits on sizes and names, and the errors for the rest."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Listing:
         raise BurnishError(f"{self.path} is refused: {name!r} {why}; {self._advice}")
 
     def admit(self, raw: str, size: int) -> str | None:
-        """Check a file's name and size; the name to list it by, None where it is hidden.
+        """Check a file's name and size; returns the name to list it by, None for a hidden file.
 
         Raises:
-            BurnishError: the name leads out of the source or occurs twice, or a cap is passed.
+            BurnishError: the name leads out of the source or occurs twice, or a limit is exceeded.
         """
         name = self.admit_folder(raw)
         if name == ".":
@@ -63,7 +63,7 @@ class Listing:
         return name
 
     def admit_folder(self, raw: str) -> str:
-        """Check a name alone; it comes back with slashes, without "./" and readable as UTF-8."""
+        """Check a name; returns it with slashes, without "./", and valid as UTF-8."""
         for sign, what in (("\0", "a NUL"), ("\\", "a backslash")):
             if sign in raw:
                 self.refuse(raw, f"has {what} in its name")
@@ -97,7 +97,7 @@ def is_hidden(name: str) -> bool:
 
 
 def readable(name: str) -> str:
-    """A file name that is not UTF-8, as Latin-1: it must be printable and fit a manifest."""
+    """A file name that is not UTF-8 decoded as Latin-1, so that it can be printed and stored."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -106,8 +106,8 @@ def readable(name: str) -> str:
 
 
 class BoundedFile:
-    """A file that hands out no large piece at once: `zipfile` and `tarfile` read as much as a
-    header claims into memory."""
+    """A file that limits the size of a single read: `zipfile` and `tarfile` read as many bytes as
+    a header claims, straight into memory."""
 
     def __init__(self, file: BinaryIO, most: int) -> None:
         self._file, self._most = file, most

@@ -66,13 +66,13 @@ class TarSource:
         headers = cast("IO[bytes]", _Headers(self._file, MAX_HEADER))
         with tarfile.open(fileobj=headers, mode="r:") as tar:
             while (member := tar.next()) is not None:
-                # A negative size leads backwards, and tarfile round in circles.
+                # With a negative size tarfile would go backwards, and round in circles.
                 if member.size < 0 or member.offset <= at:
                     self._listing.refuse(member.name, "has a negative size")
                 at = member.offset
                 self._admit(member)
             end = tar.offset
-        self._file.seek(end)  # tarfile takes any header that it cannot read for the end
+        self._file.seek(end)  # tarfile takes any header it cannot parse for the end
         if self._file.read(tarfile.BLOCKSIZE) != b"\0" * tarfile.BLOCKSIZE:
             raise BurnishError(f"{self.path} is cut off or damaged at byte {end:,}")
 
@@ -136,6 +136,7 @@ def unpacked(path: Path, file: BinaryIO, length: int, compression: str) -> Binar
     folder = tempfile.gettempdir()
     _check_room(path, folder, length)
     most = min(MAX_TOTAL, max(SMALL, MAX_RATIO * length))
+    # Closed by the caller, or below after an error.
     spool = cast("BinaryIO", tempfile.TemporaryFile(prefix="burnish-"))  # noqa: SIM115
     try:
         _spool(path, _pieces(file, compression), spool, most, folder)
@@ -199,7 +200,7 @@ def _pieces(file: BinaryIO, compression: str) -> Iterator[bytes]:
 
 
 def _unxz(file: BinaryIO) -> Iterator[bytes]:
-    """`lzma.open` has no limit on the memory that a stream may ask for."""
+    """Decompress by hand: `lzma.open` sets no limit on the memory that a stream may ask for."""
     data = file.read(CHUNK)
     while data:
         decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_XZ_MEMORY)

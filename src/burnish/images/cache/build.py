@@ -1,7 +1,7 @@
 """Building a cache entry: decode every file once, straight into the file of pixels.
 
     pixels-N.bin   every image at its final place
-    journal        what is in there for certain: the plan's digest, then a record a line
+    journal        which images are certainly there: the plan's digest, then one record per line
 
 The journal follows the pixels to the disk, and the index, written last, makes them count. So a
 build that was killed goes on where it was, and ends with the same bytes as one that was not.
@@ -39,10 +39,10 @@ from burnish.images.cache.room import locked, make_room
 from burnish.images.reader import Header, read_once
 
 JOURNAL, PIXELS = "journal", "pixels-*.bin"
-FLUSH_SECONDS = 1.0  # between flushes: what a killed build may have to do again
+FLUSH_SECONDS = 1.0  # between flushes: the most work a killed build has to repeat
 
 TASK = 1 << 22  # bytes of pixels that one task makes, about
-DECODING = 1 << 30  # bytes that all threads together may need for decoding
+DECODING = 1 << 30  # bytes that all threads together may use for decoding
 PER_PIXEL = 10  # bytes that decoding takes: Pillow's RGB has 4, and two copies follow
 
 OnProgress = Callable[[int, int], None]
@@ -57,10 +57,10 @@ def build(
     earlier: Earlier | None,
     on_progress: OnProgress | None,
 ) -> None:
-    """Make an entry's pixels and index; to be called with the entry's lock held.
+    """Write an entry's pixels and index. The caller holds the entry's lock.
 
     Raises:
-        BurnishError: the images do not fit, or will not do.
+        BurnishError: the images exceed the cache's limit, or the recipe refuses them.
         OSError: the disk is full or fails; then nothing is left of the attempt.
     """
     folder = root / key
@@ -100,7 +100,7 @@ class _Build:
         self.journal = folder / JOURNAL
 
     def resume(self) -> None:
-        """Take over what an earlier build of the same plan has finished, if its files still hold
+        """Take over the images that an earlier build of the same plan finished, if the files hold
         the same content."""
         try:
             first, *lines = self.journal.read_text().splitlines()
@@ -124,7 +124,7 @@ class _Build:
             self.done = {i: r for i, r in zip(found, checked, strict=True) if r is not None}
 
     def discard(self, *keep: str) -> None:
-        """Remove all files of other states than this build, but for those named."""
+        """Remove all files that do not belong to this build, except those named."""
         for path in (self.folder / INDEX, *self.folder.glob(PIXELS)):
             if path.name not in (self.pixels.name, *keep):
                 path.unlink(missing_ok=True)
@@ -134,14 +134,14 @@ class _Build:
         return self.pixels.stat().st_blocks * 512 if self.pixels.exists() else 0
 
     def reserve(self) -> None:
-        """Bring the file of pixels to its size (others count that), and begin the journal."""
+        """Give the pixels' file its full size, which `room.usage` counts, and begin the journal."""
         with open(self.pixels, "ab") as file:
             file.truncate(self.plan.size)
         head = json.dumps([self.plan.digest, self.pixels.name])
         self.journal.write_text("\n".join([head, *map(_line, self.done.items())]) + "\n")
 
     def decode(self, on_progress: OnProgress | None) -> None:
-        """Decode what is missing; at most a second of work is not in the journal."""
+        """Decode what is missing; the journal lags by at most a second of work."""
         total = len(self.plan.records)
         todo = [i for i in range(total) if i not in self.done]
         fresh: dict[int, Record] = {}
@@ -170,8 +170,8 @@ class _Build:
     def _in_order(
         self, pool: ThreadPoolExecutor, file: int, todo: Sequence[int]
     ) -> Iterator[dict[int, Record]]:
-        """Records by number, some at a time; a bounded number of tasks waits."""
-        # Small images come many to a task: handing over each would cost as much as decoding it.
+        """Decode on several threads, few tasks waiting at a time; yields finished records."""
+        # Small images share a task: handing each over would cost as much as decoding it.
         each = self.plan.size // max(1, len(self.plan.records))
         many = max(1, min(16, TASK // max(1, each)))
         waiting: deque[Future[dict[int, Record]]] = deque()
@@ -207,7 +207,7 @@ class _Build:
             header = reading.header
             source = header.height, header.width
             if self.plan.layout.size is None and source != record.shape[1:]:
-                # No content is noted: so it will be looked at again.
+                # Without a content hash it will be looked at again.
                 return replace(record, shape=None, error=f"{record.path} changed while it was read")
             _write(file, self.prepare(reading.image, *record.shape), record.offset)
         self.headers.append(header)
@@ -226,13 +226,13 @@ class _Build:
             return record
 
     def guessed_right(self, recipe: Recipe) -> bool:
-        """Whether all headers lead to the layout that some of them led to."""
+        """Whether all headers lead to the layout that was guessed from a sample of them."""
         if not self.plan.is_guess or not self.headers:
             return True
         return recipe.layout(self.headers) == self.plan.layout
 
     def finish(self) -> None:
-        """Make it count; what was there before goes."""
+        """Write the index, which makes the entry valid, and remove the earlier state."""
         records = [self.done[i] for i in range(len(self.plan.records))]
         write_index(self.folder, Index(self.plan.layout, self.pixels.name, self.plan.size, records))
         self.journal.unlink(missing_ok=True)
@@ -245,7 +245,7 @@ class _Build:
 
 
 def is_grey(image: Image.Image) -> bool:
-    """Whether a picture of mode L or RGB has R = G = B everywhere; ends where it has not."""
+    """Whether a picture of mode L or RGB has R = G = B everywhere; stops where it does not."""
     if image.mode == "L":
         return True
     for top in range(0, image.height, 64):
@@ -272,14 +272,15 @@ def _write(file: int, pixels: NDArray[np.uint8], offset: int) -> None:
 
 
 class _Gate:
-    """Lets threads decode at once only as much as memory is meant for; one image always."""
+    """Limits the memory of all decoding threads together; one image is always let through."""
 
     def __init__(self) -> None:
         self._used, self._changed = 0, threading.Condition()
 
     @contextmanager
     def room(self) -> Iterator[Callable[[Header], None]]:
-        """Gives what to call, once, when an image's header is known; its room ends with this."""
+        """Yield a function to call once an image's header is known: it waits for room, which is
+        given back on leaving."""
         taken = 0
 
         def ask(header: Header) -> None:

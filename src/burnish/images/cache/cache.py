@@ -1,8 +1,8 @@
 """Images decoded once: uint8 pixels in a memory-mapped file, kept between runs.
 
-An entry belongs to a list of files and a way to prepare them. Whoever opens it gets pixels that
-match the files as they are now: it is built where it is missing, brought up to date where files
-have changed, and taken as it is otherwise. Memory stays flat, however many images there are.
+An entry belongs to a list of files and a recipe to prepare them. Opening it builds it if it is
+missing and updates it if files have changed, so that its pixels always match the files as they
+are now. Memory stays flat, however many images there are.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class CachedImages:
     _held: BinaryIO
 
     def image(self, index: int) -> NDArray[np.uint8]:
-        """uint8 (C, H, W) of a file that can be read: a view into the map, not to be written to."""
+        """Pixels of a readable file, uint8 (C, H, W): a view into the map; do not write to it."""
         record = self.records[index]
         assert record.shape is not None
         channels, height, width = record.shape
@@ -61,10 +61,10 @@ class CachedImages:
 def open_cache(
     paths: Sequence[Path], recipe: Recipe, on_progress: OnProgress | None = None
 ) -> CachedImages:
-    """Open the entry of these files; build it, or what has changed of it, if need be.
+    """Open the entry of these files; build what is missing or has changed.
 
-    A process that finds another one building the entry waits for it. Files that cannot be read are
-    no error here: their records say why.
+    If another process is building the entry, waits for it. Files that cannot be read raise nothing:
+    their records say why.
 
     Args:
         on_progress: called with (done, all) while images are decoded.
@@ -93,13 +93,13 @@ def open_cache(
 
 
 def _key(files: Sequence[str], recipe: Recipe) -> str:
-    # Another Pillow may decode and resize to other pixels than inspection will see.
+    # Another version of Pillow may decode and resize to slightly different pixels.
     parts = [FORMAT, PIL.__version__, recipe.name, *files]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _up_to_date(folder: Path) -> CachedImages | Earlier | None:
-    """The entry if it is whole and current; what is left of it if not; None if it is nothing."""
+    """The entry if it is complete and current; else what can be reused of it; None if nothing."""
     index = read_index(folder)
     if index is None:
         return None
@@ -110,9 +110,11 @@ def _up_to_date(folder: Path) -> CachedImages | Earlier | None:
         for i, record in zip(suspects, checked, strict=True):
             if record is None:
                 return Earlier(
-                    index.pixels, index.layout, _mapped(folder, index),
+                    index.pixels,
+                    index.layout,
+                    _mapped(folder, index),
                     {record.path: record for record in index.records},
-                )  # fmt: skip
+                )
             index.records[i] = record
         write_index(folder, index)
     return _opened(folder, index)

@@ -1,4 +1,4 @@
-"""What a cache entry knows of each image, and how it tells that a file is still the same.
+"""The index of a cache entry: what is known of each image, and whether a file is still the same.
 
 An entry's `index.json` holds one record a file and a checksum over all of them.
 """
@@ -19,11 +19,11 @@ from burnish.files import atomic_write
 
 FORMAT = 2  # raise it when the same files should give other pixels or another index
 INDEX = "index.json"
-SETTLED_NS = 2_000_000_000  # a file changed less than this before it was read may change unseen
+SETTLED_NS = 2_000_000_000  # clocks tick: a file changed this recently may change again unseen
 
 
 class Stamp(NamedTuple):
-    """What changes with a file's content; ctime tells even where size and mtime were restored."""
+    """Changes whenever a file does; ctime does so even if size and mtime were restored."""
 
     size: int
     mtime_ns: int
@@ -54,7 +54,7 @@ class Record:
     Attributes:
         path: absolute.
         stamp: when it was read; None where there was no such file.
-        settled: whether a later change must show in the stamp (clocks have ticks).
+        settled: whether any later change must show in the stamp, see `SETTLED_NS`.
         content: SHA-256 in hex; "" where it could not be read at all.
         offset: of its pixels, bytes.
         shape: (C, h, w) of its pixels; None where there are none.
@@ -77,26 +77,31 @@ class Record:
 
     def having(self, content: Content) -> Record:
         """The record of a file whose content has been read."""
-        return replace(
-            self, stamp=content.stamp, settled=content.settled, content=content.sha256
-        )  # fmt: skip
+        return replace(self, stamp=content.stamp, settled=content.settled, content=content.sha256)
 
     def moved(self, offset: int, content: Content) -> Record:
         """The record of the same file in another state of the entry."""
         return replace(self.having(content), offset=offset)
 
     def row(self) -> list[Any]:
-        """For JSON; `from_row` is the way back."""
+        """As a JSON list; `from_row` is the inverse."""
         return list(vars(self).values())
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> Record:
         path, stamp, settled, content, offset, shape, source, is_grey, notes, error = row
         return cls(
-            path, None if stamp is None else Stamp(*stamp), settled, content, offset,
-            None if shape is None else tuple(shape), None if source is None else tuple(source),
-            is_grey, tuple(notes), error,
-        )  # fmt: skip
+            path,
+            None if stamp is None else Stamp(*stamp),
+            settled,
+            content,
+            offset,
+            None if shape is None else tuple(shape),
+            None if source is None else tuple(source),
+            is_grey,
+            tuple(notes),
+            error,
+        )
 
 
 @dataclass(frozen=True)
@@ -138,8 +143,10 @@ def read_index(folder: Path) -> Index | None:
         channels, size = fields["layout"]
         index = Index(
             Layout(channels, None if size is None else (size[0], size[1])),
-            fields["pixels"], fields["size"], [Record.from_row(row) for row in json.loads(rows)],
-        )  # fmt: skip
+            fields["pixels"],
+            fields["size"],
+            [Record.from_row(row) for row in json.loads(rows)],
+        )
         whole = (folder / index.pixels).stat().st_size == index.size
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -185,7 +192,7 @@ def unchanged(record: Record) -> bool:
 
 
 def confirmed(record: Record) -> Record | None:
-    """The record, with a new stamp where only that differs; None where the content is another."""
+    """The record if the content is still the same, with a new stamp if need be; else None."""
     if unchanged(record):
         return record
     try:

@@ -1,4 +1,4 @@
-"""Where every image of a cache entry will lie, before any of them is decoded."""
+"""The plan of a cache entry: where every image will lie, before any of them is decoded."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from burnish.errors import BurnishError
 from burnish.images.cache.index import Layout, Record, read_content
 from burnish.images.reader import Header, read_header
 
-THREADS = min(8, 2 * (os.cpu_count() or 1))  # more wait for Python's lock than for the disk
-RECORD = 300  # bytes of a record in JSON beside its path
-SAMPLE = 32  # headers that a guess goes by
+THREADS = min(8, 2 * (os.cpu_count() or 1))  # more would wait for the GIL, not for the disk
+RECORD = 300  # bytes of a record in JSON, without its path
+SAMPLE = 32  # headers that a guess is based on
 SMALL = 1 << 20  # pixels; beside decoding a larger image, reading its header costs nothing
 
 
 class Recipe(Protocol):
-    """How images come into the cache."""
+    """How images are prepared for the cache."""
 
     @property
     def name(self) -> str:
@@ -39,7 +39,7 @@ class Recipe(Protocol):
         """Channels and size for images with these headers (one at least, in any order).
 
         Raises:
-            BurnishError: such images will not do.
+            BurnishError: such images cannot be used.
         """
         ...
 
@@ -52,7 +52,7 @@ class Recipe(Protocol):
 
 @dataclass(frozen=True)
 class Earlier:
-    """What an older state of the entry still offers: pixels, by path and content.
+    """An older state of the entry, whose pixels can be reused where path and content match.
 
     Attributes:
         name: of its file of pixels.
@@ -65,7 +65,7 @@ class Earlier:
     records: dict[str, Record]
 
     def find(self, record: Record, layout: Layout) -> tuple[NDArray[np.uint8], Record] | None:
-        """Flat pixels for a record of a new plan, and the record completed; None: decode it."""
+        """Flat pixels for a record of a new plan, and the completed record; None if it has none."""
         old = self.records.get(record.path)
         if layout != self.layout or old is None or old.shape is None or old.shape != record.shape:
             return None
@@ -96,19 +96,19 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Same places, same digest; a guess that is right has that of the full plan."""
+        """SHA-256 of all places; a guess that proves right has that of the full plan."""
         own = self.layout.size is None
         places = [(r.path, r.offset, r.shape if own else None) for r in self.records]
         return hashlib.sha256(json.dumps([self.layout, places]).encode()).hexdigest()
 
     @property
     def need(self) -> int:
-        """Bytes that it takes on the disk, with index and journal, about."""
+        """About how many bytes the entry takes on the disk, with index and journal."""
         return self.size + 2 * sum(RECORD + len(record.path) for record in self.records)
 
     @property
     def summary(self) -> str:
-        """For messages."""
+        """Number, colour and size of the images, for messages."""
         size = self.layout.size
         many = "of their own size" if size is None else f"of {size[1]} x {size[0]} px"
         colour = "grey" if self.layout.channels == 1 else "RGB"
@@ -116,11 +116,11 @@ class Plan:
 
 
 def make_plan(paths: Sequence[str], recipe: Recipe, may_guess: bool) -> Plan:
-    """Look at the headers, and give every image its place.
+    """Read the headers, and assign every image its place.
 
     Args:
-        may_guess: small images that get one size may be judged by some of their headers: opening
-            each of them twice would take a good part of the time that decoding takes.
+        may_guess: allows to guess the layout of small images of one size from some of their
+            headers: opening every file twice would take a good part of the time of decoding.
     """
     if may_guess and len(paths) > 2 * SAMPLE:
         sample = _headers(_looks(some_of(paths, SAMPLE)))
@@ -146,7 +146,7 @@ def make_plan(paths: Sequence[str], recipe: Recipe, may_guess: bool) -> Plan:
 
 
 def _fixed(layout: Layout, paths: Sequence[str], errors: Sequence[str], is_guess: bool) -> Plan:
-    """One size, and a place for each, even if it cannot be read: so a guess is never moved."""
+    """One size for all; unreadable files get a place too, so that a guess keeps its offsets."""
     assert layout.size is not None
     shape = layout.channels, *layout.size
     size = math.prod(shape)

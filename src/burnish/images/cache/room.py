@@ -1,10 +1,10 @@
-"""Where the cache lies, what is in it, and how it stays within its limit.
+"""The cache's folder: where it lies, which entries it holds, how it stays within its limit.
 
     <root>/<key>/            one entry: index.json, pixels, and while building a journal
     <root>/locks/<key>.lock  held by whoever opens, builds or removes the entry
 
-An entry's file `used` bears a shared lock as long as its pixels are mapped; its time is that of the
-last use. An entry in use is never removed.
+An entry's file `used` holds a shared lock as long as the pixels are mapped, and its mtime is the
+time of the last use. An entry in use is never removed.
 """
 
 from __future__ import annotations
@@ -92,9 +92,9 @@ def cache_limit() -> int:
 
 @contextmanager
 def locked(root: Path, name: str, wait: bool = True) -> Iterator[bool]:
-    """Hold the lock of an entry (or of what `name` stands for); gives whether it was to be had.
+    """Hold the lock `name` (an entry's key, or "room"); yields whether it could be acquired.
 
-    A process that dies gives its locks back.
+    The locks of a process that dies are released.
     """
     folder = root / "locks"
     root.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds copies of the user's images
@@ -112,10 +112,10 @@ def locked(root: Path, name: str, wait: bool = True) -> Iterator[bool]:
 
 
 def hold(folder: Path) -> BinaryIO:
-    """Mark an entry as used now, and in use until the file that is returned is closed."""
-    file = open(folder / USED, "ab")  # noqa: SIM115
+    """Mark an entry as used now, and as in use until the returned file is closed."""
+    file = open(folder / USED, "ab")  # noqa: SIM115 - the caller closes it
     os.utime(file.fileno())
-    with suppress(OSError):  # some network file systems know no such locks
+    with suppress(OSError):  # some network file systems have no such locks
         fcntl.flock(file.fileno(), fcntl.LOCK_SH)
     return file
 
@@ -141,7 +141,7 @@ def entries(root: Path) -> list[Entry]:
 
 
 def usage(folder: Path) -> int:
-    """Bytes of a folder's files; what a build has reserved counts, written or not."""
+    """Bytes of a folder's files, including those that a build has reserved and not written yet."""
     total = 0
     with suppress(FileNotFoundError):
         for item in os.scandir(folder):
@@ -151,7 +151,7 @@ def usage(folder: Path) -> int:
 
 
 def remove(root: Path, folder: Path) -> bool:
-    """Remove an entry; gives False, and leaves it, where it is in use or being built."""
+    """Remove an entry; returns False, and leaves it, if it is in use or being built."""
     try:
         with locked(root, folder.name, wait=False) as mine:
             if not mine or _in_use(folder):
@@ -163,17 +163,17 @@ def remove(root: Path, folder: Path) -> bool:
 
 
 def make_room(root: Path, key: str, need: int, written: int, kept: int, what: str) -> bool:
-    """Make sure that `need` bytes fit, and remove the least recently used entries until they do.
+    """Make sure that `need` bytes fit: remove the least recently used entries until they do.
 
-    To be called with the locks of the entry and of "room" held, until the bytes are reserved.
+    The caller holds the locks of the entry and of "room" until the bytes are reserved.
 
     Args:
         written: how many of them are on the disk already.
         kept: bytes of the entry's earlier state, worth keeping until the new one is there.
-        what: what wants in, for messages: "348 images of 256 x 640 px".
+        what: what needs the room, for messages, as "348 images of 256 x 640 px".
 
     Returns:
-        Whether they fit beside the earlier state; else that must go first.
+        Whether they fit beside the earlier state; if not, that must be removed first.
 
     Raises:
         BurnishError: they cannot fit.
@@ -211,7 +211,7 @@ def make_room(root: Path, key: str, need: int, written: int, kept: int, what: st
 
 def _entry(folder: Path) -> Entry:
     index = read_index(folder)
-    last_used = time.time()  # where another process is just making or removing it
+    last_used = time.time()  # if another process is just making or removing it
     for path in (folder, folder / USED):
         with suppress(FileNotFoundError):
             last_used = path.stat().st_mtime
@@ -238,5 +238,5 @@ def _gb(size: int) -> str:
 
 
 def _at_least(size: int) -> str:
-    """`size` in GB, rounded up, for the variable."""
+    """`size` in GB, rounded up, as a value for `LIMIT_VARIABLE`."""
     return f"{1.01 * size / GB:.3g}" if size < GB else f"{-(-size // GB)}"

@@ -1,4 +1,4 @@
-"""The formats that `burnish data prepare` reads; a user's own join by `register` or entry point."""
+"""The formats that `burnish data prepare` reads; `register` or entry points add others."""
 
 from __future__ import annotations
 
@@ -30,9 +30,20 @@ def register(format: Format) -> None:
 
 
 for _format in (
-    Folder(), Mvtec(), Mpdd(), Btad(), Visa(), Kolektor(), Kolektor2(), MagneticTile(), Rsdd(),
-    Severstal(), Yolo(), Coco(), Csv(),
-):  # fmt: skip
+    Folder(),
+    Mvtec(),
+    Mpdd(),
+    Btad(),
+    Visa(),
+    Kolektor(),
+    Kolektor2(),
+    MagneticTile(),
+    Rsdd(),
+    Severstal(),
+    Yolo(),
+    Coco(),
+    Csv(),
+):
     register(_format)
 
 
@@ -44,7 +55,7 @@ def formats() -> dict[str, Format]:
             loaded = point.load()
             format: Format = loaded() if isinstance(loaded, type) else loaded
             found.setdefault(format.name, format)
-        except Exception as error:  # another package's fault must not end this one
+        except Exception as error:  # a fault of another package must not break this one
             warnings.warn(f"format '{point.name}' cannot be loaded: {error}", stacklevel=2)
     return found
 
@@ -67,7 +78,7 @@ def guess(source: Source) -> Format:
     """The one format that the source looks like.
 
     Raises:
-        BurnishError: none fits, or several do: which.
+        BurnishError: none fits, or several do; names them.
     """
     names = source.names()
     if not any(is_image(name) for name in names):
@@ -76,7 +87,7 @@ def guess(source: Source) -> Format:
         )
     known = formats()
     fitting = [format for format in known.values() if format.fits(source)]
-    if len(fitting) > 1:  # a data set's own layout says more than a folder named "normal" in it
+    if len(fitting) > 1:  # a data set's own layout says more than a folder "normal"
         fitting = [format for format in fitting if not isinstance(format, Folder)]
     if len(fitting) == 1:
         return fitting[0]

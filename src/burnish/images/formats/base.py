@@ -1,4 +1,4 @@
-"""What a data format is: files of a source in, items with label, part and mask out.
+"""The interface of a data format: files of a source in, items with label, part and mask out.
 
 A new format is one class with `name`, `summary`, `fits` and `items`, and one line in the registry
 (`burnish.images.formats`), or an entry point of the group `burnish.formats` of another package.
@@ -46,7 +46,7 @@ class Item:
 
 
 def unusable(source: str, why: str) -> Item:
-    """An image of which enough is wrong to leave it out, as `prepare` then says."""
+    """An image that cannot be used: loading it raises `reason`, which `prepare` reports."""
 
     def data() -> bytes:
         raise BurnishError(f"{source}: {why}")
@@ -56,7 +56,7 @@ def unusable(source: str, why: str) -> Item:
 
 @dataclass(frozen=True)
 class Options:
-    """What the user may say about a source; formats use what concerns them.
+    """What the user may say about a source; each format uses what concerns it.
 
     Attributes:
         part: regular expression that finds the part's name in the path; empty: the format's rule.
@@ -77,7 +77,7 @@ class Options:
 
 
 class Format(Protocol):
-    """One way images lie on disk."""
+    """One layout of images on disk."""
 
     name: str
     summary: str
@@ -92,9 +92,9 @@ class Format(Protocol):
         """Every image of the source, in a fixed order.
 
         Args:
-            note: told, once each, what the user should know (what was left out and why).
+            note: called once with each thing the user should know (what was left out and why).
 
         Raises:
-            BurnishError: the source is not of this format: what was looked for and what is there.
+            BurnishError: the source is not of this format; says what was expected and is there.
         """
         ...

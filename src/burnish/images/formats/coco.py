@@ -23,9 +23,9 @@ from burnish.images.formats.windows import Frame, Labels, cut
 class Coco:
     """JSON files with images, annotations and categories; their images anywhere in the source.
 
-    Frames are cut into windows; the part is the frame. An image without annotation shows no object;
-    one in several files, or several times in one, shows what any of them says.
-    A split is taken from the JSON's path (instances_train2017.json, valid/_annotations.coco.json).
+    Frames are cut into windows; the part is the frame. An image without annotations shows no
+    object; the annotations of an image that is listed several times are merged. A split is taken
+    from the JSON's path (instances_train2017.json, valid/_annotations.coco.json).
     """
 
     name = "coco"
@@ -73,20 +73,24 @@ class Coco:
             note(f"{len(unused)} images stand in no JSON file and are not used: {some(unused)}")
         frames = (
             Frame(
-                path, without_suffix(PurePosixPath(path).name), partial(source.read, path),
-                partial(one.labels, tuple(kinds)), tuple(kinds), one.side,
+                path,
+                without_suffix(PurePosixPath(path).name),
+                partial(source.read, path),
+                partial(one.labels, tuple(kinds)),
+                tuple(kinds),
+                one.side,
             )
             for path, one in known.items()
-        )  # fmt: skip
+        )
         yield from cut(frames, options.window, note)
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """What one entry of a JSON file says of an image.
+    """An image as one entry of a JSON file describes it.
 
     Attributes:
-        size: width and height, px; None where it does not say.
+        size: width and height, px; None if not given.
         marks: index of the kind, and annotation.
     """
 
@@ -121,8 +125,8 @@ def _entries(source: Source, name: str, kinds: dict[str, int]) -> list[_Entry]:
         kinds: indices of the kinds by name; those of this file join them.
 
     Raises:
-        BurnishError: the file is damaged, or no COCO file after all; its coordinates are no px; or
-            whose an annotation is cannot be told.
+        BurnishError: the file is damaged or no COCO file; its coordinates are not in px; or an
+            annotation belongs to no image.
     """
     try:
         content = json.loads(source.read(name))
@@ -135,8 +139,10 @@ def _entries(source: Source, name: str, kinds: dict[str, int]) -> list[_Entry]:
                 raise ValueError(f"an annotation has category {mark['category_id']}")
             kind = categories[_key(mark["category_id"])]
             marks[_key(mark["image_id"])].append((kinds[kind], mark))
-        images = [(str(e["file_name"]), _key(e["id"]), (e.get("width"), e.get("height")))
-                  for e in content["images"]]  # fmt: skip
+        images = [
+            (str(e["file_name"]), _key(e["id"]), (e.get("width"), e.get("height")))
+            for e in content["images"]
+        ]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BurnishError(f"{name} is not a COCO file that can be read: {error!r}") from error
     if _in_fractions(mark for of_image in marks.values() for _, mark in of_image):
@@ -161,7 +167,7 @@ def _entries(source: Source, name: str, kinds: dict[str, int]) -> list[_Entry]:
 
 
 def _key(value: Any) -> str:
-    """An id as it is compared: 7, "7" and 7.0 are the same."""
+    """An id in a form that can be compared: 7, "7" and 7.0 are the same."""
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
@@ -185,7 +191,7 @@ def _shape(mark: dict[str, Any], kind: int) -> Shape:
 
 
 def _in_fractions(marks: Iterable[dict[str, Any]]) -> bool:
-    """Whether there are boxes or polygons, and all lie in 0 ... 1."""
+    """Whether the boxes and polygons, if there are any, all lie in [0, 1]: then they are not px."""
     found = False
     for mark in marks:
         shape = mark.get("segmentation")
@@ -245,7 +251,7 @@ class _Finder:
         return fitting[0] if len(fitting) == 1 else None
 
     def _may_be(self, name: str) -> bool:
-        """An image below train is not meant by a JSON file of val, though it has the name."""
+        """Whether a JSON file may mean this image: a file of val means none below train."""
         sides = {side_of(self._hint), side_of(str(PurePosixPath(name).parent))} - {""}
         return len(sides) < 2
 

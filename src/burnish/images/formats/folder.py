@@ -28,8 +28,8 @@ class Folder:
     masks: `<kind>/<stem>[_mask]`, or `<stem>[_mask]`. Without one, `<stem>_mask` or `<stem>_gt`
     beside an image is its mask.
 
-    A pattern is matched with the path inside the source, and `*` goes across slashes. With good
-    patterns only, all other images are defective; with bad ones only, all others are good.
+    A pattern is matched against the path inside the source; `*` matches slashes too. With good
+    patterns only, all other images are defective; with bad patterns only, all others are good.
     """
 
     name = "folder"
@@ -65,7 +65,7 @@ class Folder:
         folders = sorted({_top(name) for name in masks})
         bare = []
         for name, kind in kinds.items():
-            # one beside a good image is looked at: it may say otherwise
+            # also beside a good image: the mask may contradict the label
             mask = beside.get(name) or (None if kind == GOOD else _mask_of(name, folders, files))
             if kind != GOOD and mask is None:
                 bare.append(name)
@@ -77,10 +77,10 @@ class Folder:
 
 
 def _by_pattern(names: Sequence[str], root: str, options: Options) -> dict[str, str]:
-    """Kind by name where the user gave patterns; images that neither side claims are left out.
+    """Kind of each image, by the user's patterns; images that match neither are left out.
 
     Raises:
-        BurnishError: a pattern matches nothing, or an image is claimed by both sides.
+        BurnishError: a pattern matches nothing, or an image matches both sides.
     """
     if not (options.good or options.bad):
         return {}
@@ -107,7 +107,7 @@ def _by_pattern(names: Sequence[str], root: str, options: Options) -> dict[str, 
 
 
 def _by_folder(names: Sequence[str], root: str, source: Source) -> dict[str, str]:
-    """Kind by name from the first folder.
+    """Kind of each image, by its first folder.
 
     Raises:
         BurnishError: no folder of good images, or images outside any folder.
@@ -152,12 +152,12 @@ def _masks_beside(names: Sequence[str]) -> dict[str, str]:
 
 
 def _top(name: str) -> str:
-    """The first folder, "" for a file that lies in none."""
+    """The first folder; "" for a file at the top."""
     return name.split("/")[0] if "/" in name else ""
 
 
 def _common(names: Sequence[str]) -> str:
-    """Folders above all of `names`, with a slash at the end; a folder of good images stays."""
+    """Folders common to all `names`, with a slash at the end, but for a folder of good images."""
     root = ""
     while True:
         tops = {_top(name.removeprefix(root)) for name in names}

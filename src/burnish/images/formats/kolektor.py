@@ -70,10 +70,15 @@ class Kolektor2:
 
 
 def labelled(
-    source: Source, name: str, label: str | None, stem: str, kind: str, part: str = "",
+    source: Source,
+    name: str,
+    label: str | None,
+    stem: str,
+    kind: str,
+    part: str = "",
     split: str = "",
-) -> Item:  # fmt: skip
-    """The image `name` with what its label file says: `kind` when anything is marked, else good."""
+) -> Item:
+    """The image `name`, labelled by its mask: `kind` if anything is marked, else good."""
     if label is None:
         return unusable(name, "it has no label file")
     try:

@@ -1,4 +1,4 @@
-"""Masks from what data sets keep them in: image files, run lengths, polygons, boxes."""
+"""Decode masks in every form that data sets use: image files, run lengths, polygons, boxes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def mask_of_file(data: bytes, name: str) -> Mask:
     with opened(data, name) as (image, _, _):
         lossy = format_of(image) == "JPEG"
         picture = upright(image)
-        # Not through `read_image`: 16 bits become 8 there, and small values 0.
+        # Not by `read_image`, which keeps the upper 8 of 16 bits: small values would become 0.
         if picture.mode not in ("1", "L", "I", "F") and not picture.mode.startswith("I;16"):
             picture = picture.convert("RGB")
         array = np.asarray(picture)
@@ -117,7 +117,7 @@ class Patch:
 def polygon_patch(points: Sequence[tuple[float, float]], height: int, width: int) -> Patch:
     """Pixels whose centre lies in a polygon of (x, y) in px (a pixel is 1 wide), cut to HxW.
 
-    One too thin to hold any centre marks the pixels of its corners: a marked place must not vanish.
+    A polygon too thin to hold any centre marks the pixels at its corners, so as not to vanish.
     """
     x, y = np.asarray(points, float).T
     top, left = max(math.floor(y.min()), 0), max(math.floor(x.min()), 0)
@@ -125,7 +125,7 @@ def polygon_patch(points: Sequence[tuple[float, float]], height: int, width: int
     w = min(max(math.ceil(x.max()), math.floor(x.min()) + 1), width) - left
     if h <= 0 or w <= 0:
         return Patch(0, 0, np.zeros((0, 0), bool))
-    # Even-odd rule, a row at a time: where does the line through the pixels' centres cross edges?
+    # Even-odd rule, row by row: at which x does the line through the pixels' centres cross edges?
     mask = np.zeros((h, w), bool)
     x_end, y_end = np.roll(x, -1), np.roll(y, -1)
     for row in range(h):
@@ -145,7 +145,7 @@ def polygon_patch(points: Sequence[tuple[float, float]], height: int, width: int
 def box_patch(x: float, y: float, w: float, h: float, height: int, width: int) -> Patch:
     """Pixels that a box (left, top, width, height; px) touches by half or more; cut to HxW.
 
-    One too thin for that marks a row or column all the same; one outside the image marks nothing.
+    A box too thin for that still marks a row or column; one outside the image marks nothing.
     """
     (left, right), (top, bottom) = _covered(x, x + w, width), _covered(y, y + h, height)
     return Patch(top, left, np.ones((bottom - top, right - left), bool))

@@ -1,4 +1,4 @@
-"""MVTec AD, and the data sets that follow its layout: MPDD as it is, BTAD with words of its own."""
+"""MVTec AD, and data sets that follow its layout: MPDD as it is, BTAD with other folder names."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Mvtec:
         inside = [name.removeprefix(root) for name in names if name.startswith(root)]
         files = by_stem(inside)
         taken = [m for name in inside if is_image(name) and (m := TREE.fullmatch(name))]
-        # train first: of two copies across the split, the one that is trained on stays
+        # train first: of two copies across the split, the one in train is kept
         taken.sort(key=lambda m: (m["side"].lower() != "train", m.string))
         bare = []
         for match in taken:
@@ -100,7 +100,7 @@ class Mpdd(Mvtec):
     summary = "MPDD: an mvtec tree for each part; --class chooses one"
 
     def fits(self, source: Source) -> bool:
-        return False  # `mvtec` says so already, and reads the same
+        return False  # never guessed: `mvtec` fits the same layout
 
 
 class Btad(Mvtec):

@@ -1,4 +1,4 @@
-"""Working with the names in a source: images, categories, what to say about them."""
+"""Helpers for the file names in a source: finding images and categories, listing names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from burnish.images.reading.decoding import SUFFIXES
 
 
 def is_image(name: str) -> bool:
-    """Whether the suffix is one of an image that is read."""
+    """Whether the suffix is that of an image format that is read."""
     return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
@@ -29,14 +29,14 @@ def some(names: Iterable[str], count: int = 3) -> str:
 
 
 def find_sibling(stem: str, known: dict[str, str]) -> str | None:
-    """The file whose name without suffix is `stem`, else the one that differs in case alone."""
+    """The file whose name without suffix is `stem`, else one that differs only in case."""
     return known.get(stem) or known.get(stem.lower())
 
 
 def by_stem(names: Iterable[str]) -> dict[str, str]:
-    """Image files by name without suffix, as it is and in lower case, for `find_sibling`.
+    """Image files by name without suffix, both as it is and in lower case, for `find_sibling`.
 
-    Of several with one name the first wins; those that differ in case alone each have their own.
+    Of several files with one name the first wins.
     """
     exact: dict[str, str] = {}
     lower: dict[str, str] = {}
@@ -51,15 +51,15 @@ def by_stem(names: Iterable[str]) -> dict[str, str]:
 def matches(names: Iterable[str], pattern: str) -> list[re.Match[str]]:
     """Full matches of `pattern` over `names`, case ignored, in their order.
 
-    The pattern begins where the format's own tree does; any folders may lie above it: they are the
-    group `root`, with a slash at the end where it is not empty.
+    The pattern starts at the format's own tree. Folders above it are matched by the group `root`,
+    which ends with a slash unless it is empty.
     """
     compiled = re.compile(rf"(?P<root>(?:.+?/)?){pattern}", re.IGNORECASE)
     return [found for name in names if (found := compiled.fullmatch(name))]
 
 
 def one_root(roots: Sequence[str], category: str, what: str) -> str:
-    """The one root to take, where a source may hold the same tree for several objects.
+    """Choose one root if a source holds the same tree for several objects.
 
     Args:
         roots: as the group `root` of `matches`.
@@ -68,7 +68,7 @@ def one_root(roots: Sequence[str], category: str, what: str) -> str:
         what: the format, for errors.
 
     Raises:
-        BurnishError: several and none was named, or none of that name.
+        BurnishError: there are several and none was named, or none has that name.
     """
     paths = {str(PurePosixPath(root)): root for root in sorted(set(roots))}
     lasts = Counter(PurePosixPath(path).name for path in paths)

@@ -27,8 +27,8 @@ TREE = r"Rail surface images/(?P<stem>[^/]+)\.[^./]+"
 class Rsdd:
     """`Type-I RSDDs dataset/Rail surface images/*.jpg`, masks of the same name in `GroundTruth`.
 
-    Every image shows a defect, so windows along the rail take the place of images: those without a
-    marked pixel are good. The part is the image.
+    Every image shows a defect, so windows along the rail become the images: those without a marked
+    pixel are good. The part is the source image.
     """
 
     name = "rsdd"
@@ -48,13 +48,15 @@ class Rsdd:
         masks = by_stem(name for name in names if name.startswith(f"{root}GroundTruth/"))
         frames = (
             Frame(
-                name, stem, partial(source.read, name),
+                name,
+                stem,
+                partial(source.read, name),
                 partial(_labels, source, find_sibling(f"{root}GroundTruth/{stem}", masks)),
                 ("defect",),
             )
             for above, name, stem in found
             if above == root
-        )  # fmt: skip
+        )
         yield from cut(frames, options.window, note)
 
     def _found(self, names: list[str]) -> list[tuple[str, str, str]]:

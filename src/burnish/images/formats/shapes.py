@@ -33,7 +33,7 @@ class Shape:
 
 
 def note_good(kinds: Iterable[str], note: Callable[[str], None]) -> None:
-    """Tell of classes that mark good parts, as some detectors are taught; `paint` skips them."""
+    """Note the classes that mark good parts, which some detection sets have; `paint` skips them."""
     if good := [kind for kind in kinds if kind.lower() in GOOD_NAMES]:
         note(f"what is marked as {some(good)} is no defect, and counts as good")
 
@@ -45,7 +45,7 @@ def paint(shapes: Sequence[Shape], kinds: Sequence[str], height: int, width: int
         kinds: their names; those that mean good mark nothing.
 
     Raises:
-        BurnishError: a shape marks no pixel: what is marked elsewhere must not count as good here.
+        BurnishError: a shape marks no pixel: the defect must not silently count as good.
     """
     labels = np.zeros((height, width), np.uint16)
     patches = []

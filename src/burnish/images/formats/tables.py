@@ -1,4 +1,4 @@
-"""Data sets whose labels stand in a table: any CSV with paths and labels, and Severstal's."""
+"""Data sets with their labels in a table: any CSV with paths and labels, and Severstal's."""
 
 from __future__ import annotations
 
@@ -62,8 +62,10 @@ class Csv:
                 seen.add(name)
                 yield _item(source, name, row, above, known, where)
         if twice:
-            note(f"{len(twice)} images stand in {table} more than once; the first counts: "
-                 f"{some(twice)}")  # fmt: skip
+            note(
+                f"{len(twice)} images stand in {table} more than once; the first counts: "
+                f"{some(twice)}"
+            )
         others = [name for name in sorted(known - seen) if is_image(name)]
         masks = {_resolve(row.get("mask", ""), above, known) for row in _rows(source, table)}
         if others := [name for name in others if name not in masks]:
@@ -122,8 +124,10 @@ class Severstal:
             note(f"{len(marks)} images of {table} are not in train_images: {some(marks)}")
         unused = [name for name in names if is_image(name) and name not in set(images)]
         if unused:
-            note(f"{len(unused)} images outside train_images have no labels and are not used: "
-                 f"{some(unused)}")  # fmt: skip
+            note(
+                f"{len(unused)} images outside train_images have no labels and are not used: "
+                f"{some(unused)}"
+            )
 
 
 def _largest(runs: dict[str, list[list[int]]]) -> str:
@@ -166,7 +170,7 @@ def _item(
 
 
 def _resolve(path: str, above: str, known: set[str]) -> str | None:
-    """The source's file that a table means by `path`; never one outside the source."""
+    """The file of the source that `path` in a table refers to; never one outside the source."""
     path = path.strip().replace("\\", "/").removeprefix("./")
     beside = str(PurePosixPath(above) / path)
     return next((name for name in (beside, path) if path and name in known), None)

@@ -76,7 +76,7 @@ def _split(source: Source, names: list[str]) -> dict[str, str]:
 
 
 def _side(name: str, split: dict[str, str]) -> str:
-    """The side of an image; the paths in the table begin at the class, ours may begin above it."""
+    """The side of an image. Paths in the table start at the class; ours may have folders above."""
     parts = name.split("/")
     found = next((split[p] for i in range(len(parts)) if (p := "/".join(parts[i:])) in split), "")
     return found if found in ("train", "test") else ""

@@ -1,4 +1,4 @@
-"""Windows cut from large frames of which only places are labelled: masks, boxes, polygons.
+"""Windows cut from large frames that are labelled by place: with masks, boxes or polygons.
 
 The RailHead set was made so: a frame becomes square windows, edge to edge, the last ones moved in
 so that they end with the frame. A window with a marked place is defective, of the kind with the
@@ -21,7 +21,7 @@ from burnish.images.formats.base import GOOD, Item, Mask, unusable
 from burnish.images.formats.names import some
 from burnish.images.reader import read_header_bytes, read_image_bytes
 
-FEW = 16  # px; fewer than these, cut by the window's border, tell neither good nor defective
+FEW = 16  # px; fewer marked pixels, cut off by the window's border, say neither good nor defective
 Labels = NDArray[np.uint16]
 
 
@@ -125,8 +125,10 @@ def _kind(window: Labels, kinds: tuple[str, ...]) -> str:
 
 
 class _Slot:
-    """The one frame whose pixels are kept: windows are asked for frame by frame, maybe by several
-    threads, which take a lock only to have the frame they name."""
+    """Holds the pixels of one frame at a time, as windows are asked for frame by frame.
+
+    Several threads may ask; the lock is held only while a frame is loaded.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""The names of the classes in a data.yaml: one key, without a YAML library."""
+"""Read the class names from a data.yaml: a single key, without a YAML library."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def yaml_names(text: str, where: str = "data.yaml") -> list[str]:
         Names in the order of their numbers, `classN` for those left out; empty without the key.
 
     Raises:
-        BurnishError: they are written in one of the many other ways of YAML.
+        BurnishError: they are written in another of YAML's many forms.
     """
     found = KEY.search("\n".join(text.splitlines()))
     if not found:
@@ -52,7 +52,7 @@ def _split(lines: Sequence[str]) -> tuple[re.Pattern[str], Sequence[str]]:
         if whole.startswith(opening):
             if not whole.endswith(closing):
                 return BULLET, [whole]
-            # the last one is empty: it follows the last comma, or the last entry
+            # the last entry is empty: the text ends with a comma, or with the last entry's end
             return pattern, [e.strip() for e in BETWEEN_COMMAS.findall(whole[1:-1].strip())[:-1]]
     return BULLET if whole.startswith("-") else PAIR, lines
 

@@ -18,7 +18,7 @@ from burnish.images.formats.yaml_names import yaml_names
 
 CLASS_FILES = ("classes.txt", "obj.names", "labels.txt")
 MOST = 65_000  # classes
-SLACK = 1.01  # fractions a rounding above 1 are cut off; more are no fractions
+SLACK = 1.01  # coordinates rounded to just above 1 are cut off; larger ones are no fractions
 
 
 class Yolo:

@@ -1,1 +1,1 @@
-"""From a source as it is to MVTec AD layout with a manifest."""
+"""Bring a source in any known format into the MVTec AD layout, with a manifest."""

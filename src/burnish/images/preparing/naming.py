@@ -20,7 +20,7 @@ def safe_name(raw: str, otherwise: str = "image") -> str:
 
 
 class Names:
-    """Gives every image of one folder a stem of its own, in the order asked."""
+    """Gives every image of a folder a unique stem, in the order of the calls."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
@@ -28,8 +28,8 @@ class Names:
     def unique(self, stem: str) -> str:
         """`stem`, or `stem-2`, `stem-3`, ...
 
-        Upper and lower case count as the same, as some file systems have it; so does the name of
-        another image's mask, `<stem>_mask`, by which masks are found.
+        Upper and lower case count as the same, as on some file systems. Names of masks,
+        `<stem>_mask`, are taken too, as masks are found by name.
         """
         name, number = stem, 1
         while {name.lower(), f"{name.lower()}_mask"} & self._taken:

@@ -1,4 +1,4 @@
-"""Where each image of a source goes: duplicates, split, names."""
+"""Decide where each image of a source goes: duplicates, split, names."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def place(
     Args:
         found: in the source's order.
         split: "auto", "source" or "part".
-        train, seed: share of the parts that go to training, and seed, of a split of ours.
+        train, seed: of a split by part: the share of parts that go to training, and its seed.
 
     Returns:
         The images to write, and what was decided, as sentences.
 
     Raises:
-        BurnishError: the source's split is wanted and there is none, or it is not whole; or all
-            images are of one part.
+        BurnishError: the source's split is wanted and missing or incomplete; or all images are of
+            one part.
     """
     given = [image.item.split for image in found]
     own = all(given)

@@ -1,4 +1,4 @@
-"""From a source as it is to MVTec AD layout with a manifest.
+"""Bring a source into MVTec AD layout with a manifest.
 
     OUT/train/good/<stem>.<suffix>          good images to learn from
     OUT/test/<kind>/<stem>.<suffix>         good and defective images to test on
@@ -167,7 +167,7 @@ def _prepare(files: Source, out: Path, request: Request, on_progress: Progress) 
         Record(recipe, content=content).write(out)
     rows, masks = _write(out, placed, on_progress)
     if hasattr(os, "sync"):
-        os.sync()  # once, not at each file: until the record says finished, all are looked at again
+        os.sync()  # once, not per file: until the record is finished, all files are checked again
     write_manifest(out, rows)
     summary = _summary(placed, notes, looked.left_out)
     digests = sha256_of(out / MANIFEST), digest_of_masks(out, masks)
@@ -187,7 +187,7 @@ def _check_apart(source: Path, out: Path) -> None:
 
 
 def _recipe(files: Source, format: Format, request: Request) -> dict[str, Any]:
-    """Everything that decides what comes out. Plain values: it is compared with what JSON kept."""
+    """Everything that decides the output, as plain values that can be compared with JSON's."""
     options = request.options
     return {
         "version": VERSION,
@@ -208,7 +208,7 @@ def _recipe(files: Source, format: Format, request: Request) -> dict[str, Any]:
 def _write(
     out: Path, placed: list[Placed], on_progress: Progress
 ) -> tuple[list[ManifestRow], dict[str, str]]:
-    """Write what is not there yet; gives the manifest's rows, and SHA-256 of the masks by path."""
+    """Write missing files; returns the manifest's rows, and SHA-256 of the masks by path."""
     rows, masks = [], {}
     for done, one in enumerate(placed, 1):
         image, item = one.found, one.found.item
@@ -228,10 +228,18 @@ def _write(
         label, kind = "defect" if image.is_defect else "good", one.path.split("/")[1]
         rows.append(
             ManifestRow(
-                one.path, image.sha256, one.split, label, kind, one.mask, image.part, item.source,
-                image.width, image.height,
+                one.path,
+                image.sha256,
+                one.split,
+                label,
+                kind,
+                one.mask,
+                image.part,
+                item.source,
+                image.width,
+                image.height,
             )
-        )  # fmt: skip
+        )
         on_progress("write", done, len(placed))
     return rows, masks
 
@@ -255,11 +263,13 @@ def _summary(placed: list[Placed], notes: list[str], left_out: dict[str, str]) -
         "test": dict(sorted(tested.items())),
         "masks": sum(bool(one.mask) for one in placed),
         "parts": {
-            "train": len(of[TRAIN]), "test": len(of[TEST]), "both": len(crossing(parts, sides)),
+            "train": len(of[TRAIN]),
+            "test": len(of[TEST]),
+            "both": len(crossing(parts, sides)),
         },
         "notes": notes,
         "left_out": left_out,
-    }  # fmt: skip
+    }
 
 
 def _known(rows: list[ManifestRow]) -> set[str]:

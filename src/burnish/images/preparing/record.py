@@ -1,4 +1,4 @@
-"""What a prepared folder was made from: `.prepare.json`, written first and finished last."""
+"""The record of a prepared folder, `.prepare.json`: written first, marked finished last."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def read_record(out: Path) -> Record | None:
     """
     path = out / RECORD
     if not path.exists():
-        # an atomic write that was killed leaves a temporary file of the record itself
+        # a killed atomic write leaves a temporary file of the record behind
         there = [entry.name for entry in out.iterdir() if not entry.name.startswith(f".{RECORD}.")]
         if there:
             raise BurnishError(
@@ -73,10 +73,10 @@ def read_record(out: Path) -> Record | None:
 
 
 def check_recipe(out: Path, record: Record, recipe: dict[str, Any]) -> None:
-    """See that a folder was begun with this recipe.
+    """Check that a folder was begun with this recipe.
 
     Raises:
-        BurnishError: it was not: what differs.
+        BurnishError: it was not; names what differs.
     """
     if record.recipe == recipe:
         return
@@ -93,21 +93,21 @@ def check_recipe(out: Path, record: Record, recipe: dict[str, Any]) -> None:
 
 
 def digest_of_source(source: Source) -> str:
-    """SHA-256 of an archive; of a folder over names, sizes and times of change."""
+    """SHA-256 of an archive's bytes; of a folder's names, sizes and mtimes."""
     if source.path.is_file():
         return sha256_of(source.path)
     digest = hashlib.sha256()
     for name in source.names():
         try:
             changed = str((source.path / name).stat().st_mtime_ns)
-        except OSError:  # the name on disk is not UTF-8, and listed by another one
+        except OSError:  # the name on disk is not UTF-8, and is listed under another
             changed = hashlib.sha256(source.read(name)).hexdigest()
         digest.update(f"{name}\0{source.size(name)}\0{changed}\n".encode())
     return digest.hexdigest()
 
 
 def content_of_source(source: Source) -> str:
-    """SHA-256 of an archive; of a folder over names and contents."""
+    """SHA-256 of an archive's bytes; of a folder's names and contents."""
     if source.path.is_file():
         return sha256_of(source.path)
     digest = hashlib.sha256()
@@ -117,7 +117,7 @@ def content_of_source(source: Source) -> str:
 
 
 def untouched(record: Record, recipe: dict[str, Any], source: Source) -> Record:
-    """The record with the recipe's digest, if nothing but times of the source has changed."""
+    """The record, with the recipe's digest if only mtimes of the source have changed."""
     digest = recipe["digest"]
     if record.recipe.get("digest") != digest and record.content == content_of_source(source):
         return replace(record, recipe=record.recipe | {"digest": digest})
@@ -144,7 +144,7 @@ def digest_of_masks(out: Path, masks: dict[str, str]) -> str:
 
 
 def damage(out: Path, record: Record) -> list[str]:
-    """Files of a finished folder that are missing or altered; empty when all is as it was."""
+    """Files of a finished folder that are missing or altered."""
     if sha256_of(out / MANIFEST) != record.manifest:
         return [MANIFEST]
     rows = read_manifest(out) or []
@@ -156,14 +156,14 @@ def damage(out: Path, record: Record) -> list[str]:
 
 
 def strangers(out: Path, known: set[str]) -> list[str]:
-    """Files of the layout that are not `known`; the leftovers of a killed run are removed."""
+    """Files in the layout's folders that are not `known`; removes leftovers of a killed run."""
     found = []
     for cut in out.glob(".*.part"):
         cut.unlink(missing_ok=True)
     for top in FOLDERS:
         for path in sorted((out / top).rglob("*")):
             if path.name.startswith(".") and path.suffix == ".part":
-                path.unlink(missing_ok=True)  # of a run that was killed: we hold the lock
+                path.unlink(missing_ok=True)  # left by a killed run: this one holds the lock
             elif not path.is_dir() and path.relative_to(out).as_posix() not in known:
                 found.append(path.relative_to(out).as_posix())
     return found
@@ -171,9 +171,9 @@ def strangers(out: Path, known: set[str]) -> list[str]:
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Make the folder and hold it against a second run; the system lets go when the process ends.
+    """Make the folder and lock it against a second run; the lock ends with the process.
 
-    An error before anything was written leaves no folder that was not there before.
+    After an error before anything was written, a folder made here is removed again.
 
     Raises:
         BurnishError: another run holds it, or it cannot be made.
@@ -198,7 +198,7 @@ def locked(out: Path) -> Iterator[None]:
 def _held(out: Path) -> Iterator[None]:
     try:
         import fcntl
-    except ImportError:  # Windows: nothing keeps a second run away
+    except ImportError:  # Windows: no lock against a second run
         yield
         return
     handle = os.open(out, os.O_RDONLY)

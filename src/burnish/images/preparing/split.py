@@ -1,10 +1,9 @@
-"""Which side of the split an image goes to: whole parts at a time, drawn by a seed.
+"""Split images by part, drawn at random by a seed. One rule for every data set:
 
-One rule for every data set. Parts without a defect go to training first: `share` of them, drawn at
-random; all other parts are tested. Where parts without a defect hold fewer than half of the good
-images (in KolektorSDD nearly every commutator has a crack somewhere), that would waste most of what
-can be learnt from, so training parts are drawn from all parts, and their defective images are left
-out: tested, they would be images of a part that was trained on.
+`share` of the parts without a defect go to training; all other parts are tested. If the parts
+without a defect hold fewer than half of the good images (in KolektorSDD nearly every commutator has
+a crack somewhere), most good images would be lost to training. Training parts are then drawn from
+all parts, and their defective images are left out: they show parts that were trained on.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from burnish.errors import BurnishError
 
 TRAIN, TEST, LEFT_OUT = "train", "test", ""
-ENOUGH = 0.5  # of the good images, held by parts without a defect
+ENOUGH = 0.5  # share of the good images that parts without a defect must hold
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Split:
 
 
 def draw(parts: Iterable[str], share: float, seed: int) -> set[str]:
-    """`share` of the distinct `parts`, rounded, but at least one, and not all where there are two.
+    """Draw `share` of the distinct `parts`, rounded: at least one, and of several never all.
 
     The parts are ranked by a hash of seed and name, so that the draw depends neither on their order
     nor on the version of a random generator.
@@ -49,7 +48,7 @@ def by_part(parts: Sequence[str], defective: Sequence[bool], share: float, seed:
     Args:
         parts: the part of each image.
         defective: whether it shows a defect.
-        share: of the parts drawn from, that go to training; in (0, 1).
+        share: of the parts drawn from that goes to training, in (0, 1).
         seed: of the draw.
 
     Raises:
@@ -93,7 +92,7 @@ def by_part(parts: Sequence[str], defective: Sequence[bool], share: float, seed:
 
 
 def as_given(parts: Sequence[str], defective: Sequence[bool], given: Sequence[str]) -> Split:
-    """Keep the source's own split; says which parts lie on both sides of it.
+    """Keep the source's own split; the notes name the parts that lie on both sides of it.
 
     Args:
         given: "train" or "test" for each image.

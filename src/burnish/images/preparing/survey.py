@@ -1,4 +1,4 @@
-"""Going once through a source: which images can be read, and what is known of each."""
+"""Survey a source in one pass: which images can be read, and what is known of each."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Found:
     """A readable image of the source; its pixels are not kept.
 
     Attributes:
-        item: what the format said of it.
+        item: the image as the format describes it.
         part: the physical part, never empty.
         sha256: of the image file, hexadecimal.
         mask: SHA-256 of the mask's pixels, empty without one.
-        suffix: that the content asks for, with the dot.
+        suffix: the one that fits the content, with the dot.
         width, height: px, as decoded.
         blank: whether all pixels are the same.
     """
@@ -52,17 +52,17 @@ class Found:
 
     @property
     def own_part(self) -> bool:
-        """Whether the image counts as a part of its own, for want of better knowledge."""
+        """Whether the image counts as a part of its own because nothing better is known."""
         return self.part == own_part(self.item.source)
 
 
 @dataclass
 class Survey:
-    """What going through a source brought.
+    """What was found in a source.
 
     Attributes:
         found: the images to be used, in the source's order.
-        left_out: why, by name in the source.
+        left_out: images that cannot be used: the reason, by name in the source.
         notes: what else the user should know, as sentences.
     """
 
@@ -76,7 +76,7 @@ class Survey:
 
 
 def own_part(source: str) -> str:
-    """The part of an image of which no part is known: itself."""
+    """The part of an image whose part is unknown: the image itself."""
     return without_suffix(WINDOW.sub("", source))
 
 
@@ -89,10 +89,15 @@ def named_part(source: str, pattern: re.Pattern[str] | None) -> str:
 
 
 def unmatched_note(pattern: str, unmatched: Sequence[str], images: int) -> str:
-    """What to say of images that a pattern for parts does not fit, of all.
+    """The note on images that `pattern` does not match.
+
+    Args:
+        pattern: the user's, for the names of parts.
+        unmatched: those images.
+        images: number of all images.
 
     Raises:
-        BurnishError: it fits none: a slip, by which the pattern would be as good as not given.
+        BurnishError: it matches none of them, which is a slip: the pattern would have no effect.
     """
     if len(unmatched) == images:
         raise BurnishError(
@@ -112,9 +117,9 @@ def survey(
     """Decode every image once, and describe it.
 
     Args:
-        items: given a function for notes, the images of the source.
+        items: takes a function for notes, and gives the images of the source.
         part: finds the part's name in the image's path (first group, or the whole match).
-        on_image: told how many have been looked at.
+        on_image: called with the number of images done.
 
     Raises:
         BurnishError: the source is not of its format, or `part` matches no image.
@@ -188,9 +193,15 @@ def _look(item: Item, part: str, unmasked: list[str]) -> Found:
         unmasked.append(f"{item.source} (nothing is marked in it)")
     blank = bool((pixels == pixels[0, 0]).all())
     return Found(
-        item, part, hashlib.sha256(data).hexdigest(), mask,
-        _suffix(item.source, header.format), header.width, header.height, blank,
-    )  # fmt: skip
+        item,
+        part,
+        hashlib.sha256(data).hexdigest(),
+        mask,
+        _suffix(item.source, header.format),
+        header.width,
+        header.height,
+        blank,
+    )
 
 
 def _mask(item: Item, height: int, width: int, unmasked: list[str]) -> Mask | None:

@@ -1,1 +1,1 @@
-"""The border to Pillow: what a file is, which files may be decoded, and what they turn into."""
+"""Everything that touches Pillow's decoders: guards, decoding, headers."""

@@ -1,7 +1,8 @@
-"""The border to Pillow: which files may reach a decoder, and one error for all that can fail.
+"""Open image files safely: checks before any decoder runs, and one error for whatever fails.
 
-Formats by allow-list and by content; bytes and pixels are capped before anything is decoded. Files
-are opened here, not by Pillow, which would map them: a mapped file that shrinks kills the process.
+Formats are allow-listed and told by content; bytes and pixels are capped before anything is
+decoded. Files are opened here, not by Pillow, which would map them into memory: a mapped file that
+shrinks kills the process.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def format_of(image: Image.Image) -> str:
 
 @contextmanager
 def opened(source: Path | bytes, name: str) -> Iterator[tuple[ImageFile, BinaryIO, int]]:
-    """Open an image file and check it; whatever goes wrong in the body is one error with its name.
+    """Open an image file and check it; any exception in the body becomes a `BurnishError` too.
 
     Args:
         source: a file, whose suffix must not contradict its content, or the content of one.
@@ -65,8 +66,8 @@ def opened(source: Path | bytes, name: str) -> Iterator[tuple[ImageFile, BinaryI
 
     Raises:
         BurnishError: missing, a folder, a device, empty, over 1 GiB, 178 megapixels or 500,000 px
-            a row, of no format that is read, of another format than its suffix says, damaged, or
-            of a make that would cost minutes (see `guards`).
+            a row, of an unsupported format or another than its suffix says, damaged, or built such
+            that decoding would take minutes (see `guards`).
     """
     try:
         with _file(source, name) as file, hushed():
@@ -93,7 +94,7 @@ def opened(source: Path | bytes, name: str) -> Iterator[tuple[ImageFile, BinaryI
         ) from error
     except MemoryError as error:
         raise BurnishError(f"{name} cannot be read: not enough memory") from error
-    # Decoders meet hostile bytes with any exception there is (struct, zlib, Index, Type, Overflow).
+    # On hostile bytes decoders raise anything: struct.error, zlib.error, IndexError, TypeError, ...
     except Exception as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise BurnishError(f"{name} cannot be read: {reason}") from error
@@ -129,19 +130,19 @@ def _check_pixels(image: ImageFile, name: str) -> None:
         raise BurnishError(
             f"{name} has {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are read"
         )
-    rows = [tile[1][2] - tile[1][0] for tile in image.tile if tile[1]]  # a TIFF's size is turned
+    rows = [tile[1][2] - tile[1][0] for tile in image.tile if tile[1]]  # as `size` may be turned
     if (widest := max([image.width, *rows])) > MAX_WIDTH:
         raise BurnishError(f"{name} is {widest:,} px wide; at most {MAX_WIDTH:,} are read")
     tags = getattr(image, "tag_v2", {})
     width, length = (tags.get(tag, 1) for tag in (TILE_WIDTH, TILE_LENGTH))
-    if width * length > MAX_PIXELS:  # libtiff makes room for a whole tile, however small the image
+    if width * length > MAX_PIXELS:  # libtiff allocates a whole tile, however small the image
         raise BurnishError(
             f"{name} has tiles of {width} x {length} pixels; at most {MAX_PIXELS:,} are read"
         )
 
 
 def _check_whole(image: ImageFile, name: str) -> None:
-    """Pillow leaves black what the strips and tiles of a TIFF do not cover."""
+    """Refuse a TIFF with missing strips or tiles: Pillow would leave those pixels black."""
     boxes = [tile[1] for tile in image.tile]
     covered = sum((box[2] - box[0]) * (box[3] - box[1]) for box in boxes if box)
     if covered < image.width * image.height:
@@ -169,9 +170,9 @@ _hushed_users = 0
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Pillow's warnings are not shown while any thread is inside; errors speak for themselves.
+    """Silence Pillow's warnings while any thread is inside; errors are raised anyway.
 
-    `warnings.catch_warnings` alone swaps one global list and is left in disorder by threads.
+    `warnings.catch_warnings` alone is not thread-safe: it swaps one global list of filters.
     """
     global _hushed_users
     with _hushed_lock:

@@ -1,5 +1,4 @@
-"""What a decoder would choke on, looked for before it starts: small files that cost minutes or
-gigabytes although their pixels are few.
+"""Guards against decompression bombs: small files that would take a decoder minutes or gigabytes.
 
 Each guard walks the file's own structure, decodes nothing, and stops at the first excess.
 """
@@ -27,25 +26,25 @@ MAGIC = {
 STRIP_OFFSETS, TILE_OFFSETS = 273, 324  # TIFF tags
 JPEG_FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
 JPEG_SEQUENTIAL, JPEG_HUFFMAN = (0xC0, 0xC1), (0xC0, 0xC1, 0xC2)
-JPEG_RATIO = 512  # pixels a byte: a block of 8 x 8 takes at least one bit
+JPEG_RATIO = 512  # pixels per byte, at most: a block of 8 x 8 takes at least one bit
 PNG_SIZE = 16  # offset of width and height, always in the first chunk
 PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
-PNG_RATIO = 1100  # bytes a byte: deflate reaches 1032
+PNG_RATIO = 1100  # unpacked per packed byte, at most: deflate reaches 1032
 JPEG_ALONE = (0x01, *range(0xD0, 0xD9))  # markers without a length
 JPEG_SCAN, JPEG_END = 0xDA, 0xD9
-JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # not FF00 and restarts: they are data
+JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # FF00 and restarts are data
 
 
 def claimed_format(head: bytes) -> str | None:
-    """The format that a file's first bytes claim, None where they claim none that is read."""
+    """The format that a file's first bytes claim; None if it is not one that is read."""
     return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
 
 
 def guard(file: BinaryIO, name: str, most: int) -> None:
-    """Refuse a file that would cost out of all proportion, or holds too little for its pixels.
+    """Refuse a file that would take far too long to decode, or holds too little data.
 
     Args:
-        most: pixels; what claims more is for the caller to refuse.
+        most: pixels; files that claim more are left for the caller to refuse.
 
     Raises:
         BurnishError: over 100 scans or 10,000 segments (JPEG), 200,000 chunks (PNG), 100,000
@@ -91,7 +90,7 @@ def _guard_png(file: BinaryIO, most: int) -> None:
     head = file.read(10)
     if len(head) == 10:
         width, height, depth, colour = struct.unpack(">IIBB", head)
-        # Pillow leaves black what the pixels' stream does not reach.
+        # Pillow leaves pixels black if the stream ends before them.
         needed = width * height * depth * PNG_CHANNELS.get(colour, 1) // 8
         if width * height <= most and needed > PNG_RATIO * packed:
             raise _Lack(f"{width} x {height}")
@@ -128,7 +127,7 @@ def _guard_jpeg(file: BinaryIO, size: int, most: int) -> None:
                 break
         elif marker == JPEG_SCAN:
             if head[4] >= components > 0:
-                return  # one scan holds it all: libjpeg looks at no second one
+                return  # one scan holds all components: libjpeg reads no further one
             break
         at += 1 if marker == 0xFF else 2 if marker in JPEG_ALONE else 2 + length
     else:
@@ -153,7 +152,7 @@ def _count_scans(data: bytes) -> None:
 
 
 def _tiff_strips(file: BinaryIO) -> int:
-    """Strips or tiles that the first page claims."""
+    """Number of strips or tiles that the first page claims."""
     page = next(tiff_pages(file), None)
     if page is None:
         return 0

@@ -1,4 +1,4 @@
-"""What an image file says of itself before its pixels are decoded."""
+"""The header of an image file, read without decoding its pixels."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ class Header:
 
     @property
     def is_grey(self) -> bool:
-        """Whether it cannot hold colour (a palette can, even when all its entries are grey)."""
+        """Whether it cannot hold colour; a palette can, even if all its entries are grey."""
         return is_grey(self.mode)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What reading it as 8 bits and one page leaves out, as sentences about it."""
+        """Sentences on what reading it as one page of 8 bits leaves out."""
         notes = []
         if self.pages > 1:
             word = "pages" if self.format == "TIFF" else "frames"
@@ -83,8 +83,8 @@ def header_of(image: ImageFile, file: BinaryIO, file_bytes: int) -> Header:
     """
     before = file.tell()
     format, mode, (width, height) = format_of(image), image.mode, image.size
-    if format == "TIFF":  # Pillow's versions differ in whether `size` is turned already
-        tags = image.tag_v2  # type: ignore[attr-defined]
+    if format == "TIFF":  # versions of Pillow differ in whether `size` is already turned
+        tags = getattr(image, "tag_v2", {})
         width, height = tags[TIFF_WIDTH], tags[TIFF_LENGTH]
     if _orientation(image, file) in (5, 6, 7, 8):
         width, height = height, width
@@ -101,9 +101,10 @@ def upright(image: Image.Image, file: BinaryIO | None = None) -> Image.Image:
     """The decoded picture, turned as its EXIF orientation asks.
 
     Args:
-        file: where it reads from, as for `header_of`, which must come to the same orientation.
+        file: where it reads from; given as to `header_of`, so that both find the same
+            orientation.
     """
-    if format_of(image) == "TIFF":  # Pillow turns it itself, on loading
+    if format_of(image) == "TIFF":  # Pillow turns a TIFF itself, on loading
         image.load()
         return image
     turn = TURNS.get(_orientation(image, file))
@@ -121,13 +122,13 @@ def _orientation(image: Image.Image, file: BinaryIO | None) -> int:
         else:
             exif = image.getexif()
         value = exif.get(ExifTags.Base.Orientation, 1)
-    except Exception:  # damaged EXIF: the pixels are whole, and nothing says they are turned
+    except Exception:  # damaged EXIF: the pixels are fine, so take them as they are
         return 1
     return value if isinstance(value, int) else 1
 
 
 def _png_exif(file: BinaryIO) -> dict[str, bytes]:
-    """EXIF of a PNG, before or behind the pixels, the last: `{"exif": ...}`, or empty."""
+    """The last EXIF chunk of a PNG, before or after the pixels: `{"exif": ...}`, or empty."""
     before, found = file.tell(), {}
     for kind, at, length in png_chunks(file):
         if kind == b"eXIf" and length <= MAX_EXIF:
@@ -146,6 +147,6 @@ def _bits(image: ImageFile, file: BinaryIO, format: str) -> int:
         file.seek(PNG_BITS)
         stored = file.read(1)[0]
     elif format == "TIFF":
-        tag = image.tag_v2.get(TIFF_BITS, 8)  # type: ignore[attr-defined]
+        tag = getattr(image, "tag_v2", {}).get(TIFF_BITS, 8)
         stored = max(tag) if isinstance(tag, tuple) else tag
     return 8 if stored <= 8 else 16 if stored <= 16 else 32

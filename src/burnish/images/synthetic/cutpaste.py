@@ -35,7 +35,7 @@ class Patch:
     v: Plane
 
     def cut(self, canvas: tuple[slice, slice]) -> Patch:
-        """The part of the canvas that is used."""
+        """The same patch, cut to the part of the canvas that is used."""
         return Patch(self.relief.cut(canvas), self.u[canvas], self.v[canvas])
 
 
@@ -98,7 +98,7 @@ def change_by_pasting(
     if lacking > 0.0:
         mean = float(below[core].mean() + grey[core].mean())
         brighter = grey[core].mean() > 0.0
-        if lacking > (255.0 - mean if brighter else mean):  # no room that way
+        if lacking > (255.0 - mean if brighter else mean):  # too few levels that way
             brighter = not brighter
         change = change + (lacking if brighter else -lacking)
     weight = cover if change.ndim == 2 else cover[:, :, None]
@@ -112,7 +112,7 @@ def _centre(
     allowed: NDArray[np.bool_] | None,
     rng: np.random.Generator,
 ) -> tuple[int, int]:
-    """Row and column to cut round: wholly inside the image where it is large enough."""
+    """Row and column to cut round: the cut lies wholly inside the image if that is large enough."""
     reach_v, reach_u = (
         float(np.abs(plane[patch.relief.support]).max()) for plane in (patch.v, patch.u)
     )

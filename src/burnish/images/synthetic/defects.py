@@ -63,7 +63,7 @@ def draw_defect(
             which pastes texture of another place, it scales opacity (up to 1) and jitter.
         allowed: bool HxW, where a defect may lie; None: anywhere. At least 90 % of the shape lies
             inside, the rest is cut off; a shape that does not fit is drawn smaller.
-        at_edge: whether it lies across the edge of where it may, or of the image, as chips do;
+        at_edge: whether it lies across the edge of the allowed region or of the image, as chips do;
             what reaches beyond is cut off.
 
     Returns:
@@ -129,7 +129,7 @@ def _pasted(
     strength: float,
     room: Room,
 ) -> tuple[Window, NDArray[np.float32], Region]:
-    """The same of a pasted patch; the change is HxW or HxWx3, as the image is."""
+    """As `_drawn`, for a pasted patch; the change is HxW or HxWx3, as the image is."""
     for side in room.sides():
         patch = draw_patch(side, rng)
         if (placed := room.place(patch.relief.support, rng)) is None:

@@ -22,7 +22,7 @@ Plane = NDArray[np.float32]
 class Relief:
     """Shape of a defect: `profile` float32 NxN, about -1 to 1, `support` bool NxN.
 
-    `gain`: float32 NxN, logarithm of how many times as strong the picture's own texture becomes.
+    `gain`: float32 NxN, logarithm of the factor on the picture's own texture, or None.
     """
 
     profile: Plane
@@ -121,7 +121,7 @@ def _crack(side: float, rng: np.random.Generator) -> Relief:
         branch_u, branch_v = _jagged(length * rng.uniform(0.15, 0.4), rng)
         turned_u, turned_v = _turned(u - path_u[joint], v - path_v[joint], turn)
         thinner = 0.75 * width * taper[joint] * np.linspace(1.0, 0.3, branch_u.size)
-        thinner = np.maximum(thinner, 0.6)  # thinner still, and it would break into dots
+        thinner = np.maximum(thinner, 0.6)  # any thinner, and it would break into dots
         cover = np.maximum(cover, _line(turned_u, turned_v, branch_u, branch_v, thinner))
     return Relief(-1.3 * cover, cover > 0.1)
 
@@ -140,8 +140,8 @@ def _wear(side: float, rng: np.random.Generator) -> Relief:
 
 
 def _uneven(side: float, rng: np.random.Generator) -> Relief:
-    """Ground or coated unevenly: very large, with a soft border; rougher or smoother, and darker or
-    brighter."""
+    """A badly ground or coated area: very large, with a soft border, rougher or smoother, and
+    darker or brighter."""
     radius = side * rng.uniform(0.3, 0.7)
     u, v = frame(1.3 * radius, rng)
     oval = rng.uniform(0.5, 1.0)
@@ -169,7 +169,7 @@ def frame(reach: float, rng: np.random.Generator) -> tuple[Plane, Plane]:
 def _depth(
     u: Plane, v: Plane, radius: float, grain: float, raggedness: float, rng: np.random.Generator
 ) -> Plane:
-    """How far inside a ragged disc: 1 at its centre, 0 at its outline; `grain` in radii."""
+    """Depth inside a ragged disc: 1 at its centre, 0 at its outline; `grain` in radii."""
     ragged = gaussian_field(u.shape, grain * radius, grain * radius, 0.0, rng)
     depth = 1.0 - np.hypot(u, v) / radius
     # Ragged near its outline only, so that the patch stays in one piece.

@@ -1,6 +1,6 @@
-"""Where a drawn defect may lie: a window of the image for it, at random.
+"""Find a random window of the image for a drawn defect.
 
-A canvas is what a shape is drawn on; a window is the part of the image that it then covers.
+A shape is drawn on a canvas; the window is the part of the image that it then covers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ of it that must be left when what reaches beyond is cut off, and pixels (fewer: 
 
 @dataclass(frozen=True)
 class Room:
-    """What a defect may lie on.
+    """The places where a defect may lie.
 
     Attributes:
         size: (height, width) of the image.
@@ -42,17 +42,17 @@ class Room:
     at_edge: bool = False
 
     def sides(self) -> list[float]:
-        """Sides to draw a shape for, until one fits."""
+        """Sides to draw a shape for, in turn, until one fits."""
         side = float(min(self.size))
         if self.allowed is None and not self.at_edge:
-            return [side]  # fits always: what is too large is cut
+            return [side]  # always fits: what is too large is cut
         steps = math.floor(math.log(SMALLEST) / math.log(SMALLER)) + 1
         return [side * SMALLER**step for step in range(steps)]
 
     def place(self, support: Region, rng: np.random.Generator) -> tuple[Window, Window] | None:
         """A window of the image for a shape, and the part of the canvas that it shows.
 
-        None when the shape was nowhere found to lie where it may.
+        None if no allowed place was found for the shape.
         """
         if self.at_edge:
             return self._across_edge(support, rng)
@@ -100,7 +100,7 @@ class Room:
 
     @cached_property
     def _edge(self) -> NDArray[np.intp]:
-        """Numbers of the pixels near the edge of where a defect may lie."""
+        """Indices of the pixels near the edge of the allowed region."""
         allowed = np.ones(self.size, np.bool_) if self.allowed is None else self.allowed
         near = max(1, round(EDGE * min(self.size)))
         framed = np.pad(allowed, 1)  # beyond the image is outside
@@ -116,6 +116,6 @@ def _shown(first: int, start: int, stop: int, side: int) -> tuple[slice, slice]:
 
 
 def _inked(support: Region, axis: int) -> tuple[int, int]:
-    """First row or column of a shape, and the one after its last."""
+    """First row or column that a shape covers, and the one after the last."""
     inked = np.flatnonzero(support.any(axis=1 - axis))
     return int(inked[0]), int(inked[-1]) + 1

@@ -6,10 +6,9 @@
     OUT/ground_truth/<kind>/<stem>_mask.png  its mask, 0 or 255
     OUT/manifest.csv                         one line an image
 
-Parts are never split. Every held-out image stands in the test set once as good and once or more as
-defective: such a pair shares its background, so nothing but the defect tells the two apart, which
-makes the comparison of settings sharper than two sets of other parts would. The manifest's part
-column ties them.
+Parts are never split. Every held-out image is in the test set once as good and at least once as
+defective. Such a pair differs in nothing but the defect, which makes comparisons of settings
+sharper than different parts would. The manifest's part column links the pair.
 
 A defect depends on seed, file name, kind and repeat alone, not on what else the folder holds.
 """
@@ -72,8 +71,8 @@ def stain(
         What was done; `status` is "written", "resumed", "mended" or "already there".
 
     Raises:
-        BurnishError: a folder without enough good images, all of one part, a region that fits
-            nowhere, or `out` holds something else, was made otherwise or cannot be written to.
+        BurnishError: too few good images, all of one part, a region that fits no image, or `out`
+            holds something else, was made with other settings or cannot be written to.
     """
     request, root, out = request or Request(), Path(data), Path(out)
     if out.resolve().is_relative_to(root.resolve()):
@@ -88,7 +87,7 @@ def _stain(root: Path, out: Path, request: Request, on_progress: Progress) -> Pr
     recipe = _recipe(sources, request)
     status, wrong = "written", []
     if record is not None:
-        record.recipe.setdefault("edges", 0.0)  # there was no such setting
+        record.recipe.setdefault("edges", 0.0)  # records of before had no such setting
         check_recipe(out, record, recipe)
         status = "mended" if record.finished else "resumed"
     if record is not None and record.finished:
@@ -99,7 +98,7 @@ def _stain(root: Path, out: Path, request: Request, on_progress: Progress) -> Pr
     plan = make_plan(sources, request, on_progress)
     regions = regions_of(request.roi, plan)
     if record is None or record.finished:
-        _remove(out, wrong)  # before the record says unfinished: then all that lies there counts
+        _remove(out, wrong)  # before the record says unfinished: files there are then trusted
         Record(recipe).write(out)
     for source in plan.train:
         _link(source.path, out / plan.place(source), source.sha256)
@@ -118,7 +117,7 @@ def _stain(root: Path, out: Path, request: Request, on_progress: Progress) -> Pr
 
 
 def _recipe(sources: list[Source], request: Request) -> dict[str, Any]:
-    """Everything that decides what comes out. Plain values: it is compared with what JSON kept."""
+    """Everything that decides the output, as plain values that can be compared with JSON's."""
     lines = "".join(f"{one.path.name}\0{one.sha256}\0{one.part}\n" for one in sources)
     roi = request.roi
     if (mask := roi_file(roi)) is not None:
@@ -140,10 +139,10 @@ def _recipe(sources: list[Source], request: Request) -> dict[str, Any]:
 
 
 def _link(source: Path, target: Path, sha256: str) -> None:
-    """The file itself under another name where the disk allows it, else a copy."""
+    """A hard link to the file if the disk allows it, else a copy."""
     if sha256_of(target) == sha256:
         return
-    with suppress(OSError):  # another disk, or a file system without links: copied below
+    with suppress(OSError):  # another disk, or no hard links: copied below
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
         os.link(source.resolve(), target)
@@ -156,13 +155,13 @@ def _link(source: Path, target: Path, sha256: str) -> None:
 
 
 def _remove(out: Path, wrong: list[str]) -> None:
-    """Take away what is damaged, so that it is made again."""
+    """Remove damaged files, so that they are made again."""
     rows = {row.path: row for row in read_manifest(out) or ()} if MANIFEST not in wrong else {}
     if set(wrong) <= set(rows) | {row.mask for row in rows.values()}:
         for name in wrong:
             (out / name).unlink(missing_ok=True)
         return
-    # A mask or the manifest itself was altered: which files to trust is not known.
+    # A mask or the manifest itself was altered: no file can be trusted.
     for folder in (TEST, "ground_truth"):
         for path in (out / folder).glob("*/*.png"):
             path.unlink()
@@ -172,9 +171,17 @@ def _rows(plan: Plan, out: Path) -> list[ManifestRow]:
     def row(source: Source, path: str, split: str, kind: str, mask: str) -> ManifestRow:
         height, width = source.size
         return ManifestRow(
-            path, sha256_of(out / path), split, GOOD if kind == GOOD else "defect", kind, mask,
-            source.part, source.name, width, height,
-        )  # fmt: skip
+            path,
+            sha256_of(out / path),
+            split,
+            GOOD if kind == GOOD else "defect",
+            kind,
+            mask,
+            source.part,
+            source.name,
+            width,
+            height,
+        )
 
     rows = [row(source, plan.place(source), TRAIN, GOOD, "") for source in plan.train]
     for source in plan.held_out:

@@ -1,4 +1,4 @@
-"""Draws the defects that a plan asks for, one held-out image at a time."""
+"""Draw the defects of a plan, one held-out image at a time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def draw_versions(
     request: Request,
     regions: Regions,
 ) -> None:
-    """Write one held-out image as good and with each of its defects, where not there yet.
+    """Write one held-out image as good and with each of its defects, unless they are there.
 
     Raises:
         BurnishError: the region has no room for a defect, a defect is too faint to change
@@ -55,7 +55,7 @@ def draw_versions(
         return
     image = read_image(source.path)
     if not good.exists():
-        # Written anew: were it a JPEG among PNGs, the file itself would tell good from defective.
+        # Encoded anew: a JPEG among PNGs would tell good from defective by its format.
         save_png(good, image)
     allowed = regions(*image.shape[:2]) if wanted else None
     if wanted and request.on_part and (part := find_part(image)) is not None:

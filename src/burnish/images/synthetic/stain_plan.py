@@ -1,7 +1,7 @@
-"""What `stain` will do, before it writes anything: which images train, which are drawn on, and how.
+"""The plan of `stain`, made before anything is written: which images train, which get defects.
 
-An image is left out when it cannot be read, is too small to draw on, or repeats another byte for
-byte: the copy could fall on the other side of the split.
+An image is left out if it cannot be read, is too small to draw on, or is a byte-identical copy,
+which could fall on the other side of the split.
 """
 
 from __future__ import annotations

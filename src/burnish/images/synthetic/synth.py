@@ -214,6 +214,14 @@ def _row(item: _Item, out: Path, settings: _Settings) -> ManifestRow:
     label, part = "good" if item.kind == "good" else "defect", item.image.removesuffix(".png")
     height, width = settings.size
     return ManifestRow(
-        item.image, digest, item.split, label, item.kind, item.mask or "", part, SOURCE, width,
+        item.image,
+        digest,
+        item.split,
+        label,
+        item.kind,
+        item.mask or "",
+        part,
+        SOURCE,
+        width,
         height,
-    )  # fmt: skip
+    )
