@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from burnish.setting_checks import check_together
 from burnish.setting_values import file_name, one_or_many, regular_expression, texture_names
 
-AUTO_SIDES = 256, 384  # px: what image_size=auto chooses from
-USUAL_HOLDOUT = 0.2  # of holdout=auto; and more, up to MOST_HELD_OUT, for LEAST_PARTS
+AUTO_SIDES = 256, 384  # px: range of image_size=auto
+USUAL_HOLDOUT = 0.2  # share of holdout=auto; up to MOST_HELD_OUT until LEAST_PARTS are held out
 LEAST_PARTS, MOST_HELD_OUT = 10, 0.4
-IN_UNITS = "scores", "highest"  # fusions of maps in units of the scores they give to good images
+IN_UNITS = "scores", "highest"  # fusions in which each map has units of its scores of good images
 Holdout = Literal["auto"] | Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -262,12 +262,12 @@ class Settings(BaseModel):
 
     @property
     def judges_whole(self) -> bool:
-        """Whether the surface as a whole is compared: `whole`, and there is what it needs."""
+        """Whether the surface as a whole is compared: `whole`, given what that needs."""
         return self.whole and bool(self.texture) and self.in_units
 
     @property
     def knows_extremes(self) -> bool:
-        """Whether maps are compared with their extremes: `extremes`, and there is what it needs."""
+        """Whether maps are compared with their extremes: `extremes`, given what that needs."""
         return self.extremes and self.in_units
 
     @property

@@ -93,7 +93,7 @@ def test_a_machine_with_amx() -> None:
     assert shown["float32"] == [*ratios, peak]
 
 
-def test_these_machines() -> None:
+def test_figures_of_two_cores_are_the_recorded_ones() -> None:
     names = ("1_thread", "2_threads", "bf16_1_thread", "bf16_2_threads")
     found = {n: record(f"bench_small_{n}") for n in names}
     assert len({b["machine"]["hardware"].split(",")[0] for b in found.values()}) == 1
@@ -146,7 +146,7 @@ def test_these_machines() -> None:
     assert high in FLOWING
 
 
-def test_a_gpu() -> None:
+def test_figures_of_a_gpu_are_the_recorded_ones() -> None:
     found = [record("gpu_paper_8"), record("gpu_paper_256_compiled")]
     assert {b["machine"]["hardware"] for b in found} == {"NVIDIA H200"}
     training, inspection = ([b[part] for b in found] for part in ("training", "inspection"))
@@ -209,6 +209,6 @@ def test_cold_start() -> None:
     assert f"takes {table['import torch']['median_s']:.1f} s" in FLOWING
 
 
-def test_memory() -> None:
+def test_memory_of_training_is_the_recorded_one() -> None:
     for count, row in record("train_memory")["images"].items():
         assert f"{int(count):,} images: {row['peak_mib_by_stage']['train']} MiB" in FLOWING

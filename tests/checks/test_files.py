@@ -172,7 +172,7 @@ def test_wrong_paths(tmp_path: Path) -> None:
         opened(tmp_path, part="(")
 
 
-def test_only_one_side(clean: Path, found) -> None:
+def test_data_without_train_is_an_error(clean: Path, found) -> None:
     shutil.rmtree(clean / "train")
     assert found(clean)["no-training-images"].severity == "error"
 

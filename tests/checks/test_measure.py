@@ -34,7 +34,9 @@ def correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.corrcoef(one.ravel().astype(float), other.ravel().astype(float))[0, 1])
 
 
-def test_what_is_kept(surface: Callable[[int], np.ndarray]) -> None:
+def test_measure_keeps_digests_statistics_and_mask_facts(
+    surface: Callable[[int], np.ndarray],
+) -> None:
     pixels, mask = surface(1), np.zeros((96, 96), bool)
     mask[3:5, 10:20] = True
     data = packed(pixels)

@@ -32,7 +32,7 @@ def fill(folder: Path, count: int):
     return load_store(sorted(folder.iterdir()), make_settings("tiny", {"image_size": 64}), 1)
 
 
-def test_nothing_there(call, tmp_path: Path) -> None:
+def test_an_empty_cache_is_shown_and_cleared_and_not_made(call, tmp_path: Path) -> None:
     assert call() == (0, f"{tmp_path / 'cache'}: 0 entries, 0.00 of 20 GB\n", "")
     assert call("--clear") == (0, f"removed 0 entries (0.0 MB) from {tmp_path / 'cache'}\n", "")
     assert not (tmp_path / "cache").exists()
@@ -75,7 +75,9 @@ def test_an_unfinished_build_is_listed(call, tmp_path: Path) -> None:
     assert "not finished" in call()[1]
 
 
-def test_wrong_variables(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_environment_variables_are_refused(
+    call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("BURNISH_CACHE_GB", "lots")
     code, _, err = call()
     assert (code, err) == (

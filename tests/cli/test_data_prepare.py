@@ -30,7 +30,9 @@ def shop(tmp_path: Path) -> Path:
     return tmp_path / "shop"
 
 
-def test_what_is_printed(burnish: Callable, shop: Path, tmp_path: Path) -> None:
+def test_the_terminal_shows_counts_notes_and_next_steps(
+    burnish: Callable, shop: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     code, text, err = burnish("prepare", shop, out, "--part", r"[a-z]+\d+(?=_)", "--train", 0.5)
     assert (code, err) == (0, "")
@@ -51,7 +53,9 @@ def test_what_is_printed(burnish: Callable, shop: Path, tmp_path: Path) -> None:
     assert "seed was 0 and is now 3" in err
 
 
-def test_json(burnish: Callable, shop: Path, tmp_path: Path) -> None:
+def test_json_holds_counts_and_what_is_left_out(
+    burnish: Callable, shop: Path, tmp_path: Path
+) -> None:
     (shop / "ok" / "broken.png").write_bytes(b"junk")
     code, text, _ = burnish("prepare", shop, tmp_path / "out", "--from", "folder", "--json")
     assert code == 0  # something useful was written; what was not is named
@@ -82,7 +86,7 @@ def test_json(burnish: Callable, shop: Path, tmp_path: Path) -> None:
         (["{shop}", "/proc/nowhere/out"], "cannot be written to"),
     ],
 )
-def test_mistakes(
+def test_a_wrong_option_is_one_line_and_writes_nothing(
     burnish: Callable, shop: Path, tmp_path: Path, arguments: list[str], said: str
 ) -> None:
     code, out, err = burnish("prepare", *(a.format(shop=shop, tmp=tmp_path) for a in arguments))

@@ -26,7 +26,9 @@ def metal(tmp_path: Path) -> Path:
     return write_dataset(tmp_path / "metal", train=20, good=1, defects=1, size=(40, 40))
 
 
-def test_what_is_printed(burnish: Callable, metal: Path, tmp_path: Path) -> None:
+def test_the_terminal_shows_counts_notes_and_next_steps(
+    burnish: Callable, metal: Path, tmp_path: Path
+) -> None:
     (metal / "train/good/003.png").write_bytes(b"broken")
     out = tmp_path / "out"
     arguments = (metal, out, "--holdout", 0.3, "--kinds", "pit, cutpaste", "--per-image", 2)
@@ -44,7 +46,7 @@ def test_what_is_printed(burnish: Callable, metal: Path, tmp_path: Path) -> None
     assert "is already there, nothing has changed" in text
 
 
-def test_json(burnish: Callable, metal: Path, tmp_path: Path) -> None:
+def test_json_holds_status_and_counts(burnish: Callable, metal: Path, tmp_path: Path) -> None:
     code, text, _ = burnish(metal, tmp_path / "out", "--seed", 5, "--holdout", 0.2, "--json")
     assert code == 0
     found = json.loads(text)
@@ -73,7 +75,7 @@ def test_help_names_every_kind(burnish: Callable) -> None:
         (("--on-part",), "no plain background"),
     ],
 )
-def test_mistakes(
+def test_a_wrong_option_is_one_line_and_writes_nothing(
     burnish: Callable, metal: Path, tmp_path: Path, arguments: tuple, message: str
 ) -> None:
     code, text, err = burnish(metal, tmp_path / "out", *arguments)

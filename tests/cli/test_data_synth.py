@@ -78,7 +78,7 @@ def test_other_settings_are_refused(burnish: Callable, tmp_path: Path) -> None:
     assert "seed 0 (wanted 9)" in err
 
 
-def test_json(burnish: Callable, tmp_path: Path) -> None:
+def test_json_holds_the_settings(burnish: Callable, tmp_path: Path) -> None:
     code, text, _ = burnish(tmp_path, *SMALL, "--json")
     assert code == 0
     facts = json.loads(text)
@@ -98,7 +98,9 @@ def test_json(burnish: Callable, tmp_path: Path) -> None:
         (("--train", "-1"), "train is -1; it must be 0 or more"),
     ],
 )
-def test_mistakes(burnish: Callable, tmp_path: Path, arguments: tuple, message: str) -> None:
+def test_a_wrong_option_is_one_line_and_writes_nothing(
+    burnish: Callable, tmp_path: Path, arguments: tuple, message: str
+) -> None:
     code, text, err = burnish(tmp_path / "out", *arguments)
     assert (code, text) == (2, "")
     assert message in err

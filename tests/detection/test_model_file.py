@@ -237,7 +237,7 @@ def test_foreign_safetensors(tmp_path: Path, metadata: dict[str, str] | None) ->
         load_model(path)
 
 
-def test_missing(tmp_path: Path) -> None:
+def test_a_missing_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(BurnishError, match="no such model"):
         load_model(tmp_path / "nothing.safetensors")
     with pytest.raises(BurnishError, match="no such model"):

@@ -28,7 +28,7 @@ def test_one_that_stands_apart() -> None:
         ([4] * 8, "abcdefgh", 4),
     ],
 )
-def test_none_that_does(scores: list[float], parts: str, threshold: float) -> None:
+def test_no_part_stands_apart(scores: list[float], parts: str, threshold: float) -> None:
     assert found(scores, parts, threshold) is None
 
 

@@ -234,7 +234,7 @@ def test_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
         ({"regions": (Region(3, 4, 6, 5, 9.0),)}, ""),  # a good part has no defect's place
     ],
 )
-def test_where(changes: dict[str, object], where: str) -> None:
+def test_where_names_the_worst_region_or_the_peak(changes: dict[str, object], where: str) -> None:
     assert result(**changes).where == where
 
 

@@ -253,3 +253,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     browser = Browser(driver, chromium, tmp_path_factory.mktemp("profile"))
     yield browser
     browser.close()
+
+
+@pytest.fixture
+def copy(data: Path, tmp_path: Path) -> Path:
+    """A copy of the test module's own `data`, to change."""
+    return Path(shutil.copytree(data, tmp_path / "metal"))

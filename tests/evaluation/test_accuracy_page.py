@@ -98,7 +98,7 @@ def test_what_pretrained_features_reach() -> None:
         assert f"{', '.join(first)} and {last}{words}" in flowing
 
 
-def test_where_it_stands() -> None:
+def test_the_table_of_targets_holds_the_recorded_means() -> None:
     """Over four splits: `test_promise_page`, which ties the table further below."""
     table = TEXT[TEXT.index("| target |") :].split("\n\n")[0]
     mine = {label: mean(r["image_auroc"] for r in figures(n, [])) for label, n in NAMES.items()}

@@ -77,7 +77,7 @@ def test_names_are_as_short_as_they_can_be() -> None:
     assert short_names([Path("/x/a.json"), Path("/x/b.json")]) == ["a.json", "b.json"]
 
 
-def test_unhappy_runs(saved: list[Path], tmp_path: Path) -> None:
+def test_runs_that_cannot_be_compared_are_refused(saved: list[Path], tmp_path: Path) -> None:
     with pytest.raises(BurnishError, match="at least two"):
         load_runs(saved[:1])
     with pytest.raises(BurnishError, match="given twice"):

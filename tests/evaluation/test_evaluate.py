@@ -38,11 +38,6 @@ def evaluation(data: Path, simple: Simple) -> Evaluation:
     return evaluate(simple(data), data)
 
 
-@pytest.fixture
-def copy(data: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(data, tmp_path / "metal"))
-
-
 def test_numbers_follow_from_inspecting_each_image(
     data: Path, simple: Simple, evaluation: Evaluation
 ) -> None:

@@ -37,11 +37,6 @@ def full(data: Path, simple: Simple) -> Evaluation:
     return evaluate(simple(data), data, stress_images=8)
 
 
-@pytest.fixture
-def copy(data: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(data, tmp_path / "metal"))
-
-
 def test_pixel_metrics_are_those_of_all_pixels_at_once(
     data: Path, simple: Simple, full: Evaluation
 ) -> None:

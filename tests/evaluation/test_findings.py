@@ -25,7 +25,9 @@ def with_trivial(e: Evaluation, model: float, statistic: float) -> Evaluation:
         (0.95, 0.6, "No trivial statistic comes near the model (0.950)"),
     ],
 )
-def test_trivial(evaluation: Evaluation, model: float, statistic: float, said: str) -> None:
+def test_finding_on_trivial_statistics(
+    evaluation: Evaluation, model: float, statistic: float, said: str
+) -> None:
     assert said in on_trivial(with_trivial(evaluation, model, statistic))
 
 
@@ -33,7 +35,7 @@ def test_trivial(evaluation: Evaluation, model: float, statistic: float, said: s
     ("now", "said"),
     [(0.7, "leans on brightness or contrast"), (0.88, "does not rest on"), (0.99, "disturb")],
 )
-def test_equalised(evaluation: Evaluation, now: float, said: str) -> None:
+def test_finding_on_equalised_brightness(evaluation: Evaluation, now: float, said: str) -> None:
     equal = Equalised(mean=100, spread=20, image_auroc=now, average_precision=now, f1=0.5,
                       best_f1=0.6, false_alarms=1, false_alarm_rate=0.1, missed=3,
                       escape_rate=0.3)  # fmt: skip
@@ -60,7 +62,7 @@ def test_stress_names_the_worst(evaluation: Evaluation) -> None:
     assert "No change lets more defects escape: 50 %" in said
 
 
-def test_scales() -> None:
+def test_finding_on_error_maps() -> None:
     def row(name: str, auroc: float | None) -> ScaleRow:
         return ScaleRow(name, auroc, {}, None, None, None)
 

@@ -49,7 +49,7 @@ def model() -> object:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7])
-def test_the_same_numbers(rows: int) -> None:
+def test_loops_give_the_numbers_of_scans(rows: int) -> None:
     proto = model()
     scans_to_loops(proto)
     onnx.checker.check_model(proto)

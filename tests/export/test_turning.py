@@ -56,7 +56,7 @@ def test_equal_to_a_level_in_a_few_pixels(
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
-def test_no_part(alignment: Alignment, level: int) -> None:
+def test_without_a_part_the_view_is_that_of_training(alignment: Alignment, level: int) -> None:
     image = np.full((120, 150), level, np.uint8)
     expected, pose = alignment.view(image, 1)
     large = torch.full((1, *alignment.enlarged), float(level))
@@ -65,7 +65,9 @@ def test_no_part(alignment: Alignment, level: int) -> None:
     assert np.array_equal(turned_view(large, turn, alignment).numpy(), expected)
 
 
-def test_colour(bolts_run: Path, bolts: Path, bolt: Bolt) -> None:
+def test_a_colour_image_is_turned_by_its_grey_outline(
+    bolts_run: Path, bolts: Path, bolt: Bolt
+) -> None:
     """The outline is that of the grey image; the view has all channels."""
     model = Detector.load(bolts_run).model
     card = model.card.model_copy(update={"shape": replace(model.card.shape, channels=3)})

@@ -104,7 +104,7 @@ def test_silhouette_against_scikit_image(bright: bool) -> None:
         assert beyond.sum() > drawn.sum() + 300  # with the shadow
 
 
-def test_unturned(bolt: Callable[..., NDArray[np.uint8]]) -> None:
+def test_an_unturned_pose_has_the_same_place(bolt: Callable[..., NDArray[np.uint8]]) -> None:
     image = bolt((128, 128), (64, 64), 0.8, 90)
     pose, turned = find_pose(image, turned=False), find_pose(image, turned=True)
     assert pose.along == (1.0, 0.0)
@@ -117,7 +117,7 @@ def test_unturned(bolt: Callable[..., NDArray[np.uint8]]) -> None:
     [np.full((128, 128), 9, np.uint8), np.eye(128, dtype=np.uint8) * 200],
     ids=["flat", "a line a pixel wide"],
 )
-def test_nothing_found(image: NDArray[np.uint8]) -> None:
+def test_without_a_part_the_pose_is_the_centre(image: NDArray[np.uint8]) -> None:
     pose = find_pose(image, turned=True)
     assert not pose.found
     assert (pose.x, pose.y, pose.along) == (64.0, 64.0, (1.0, 0.0))

@@ -396,7 +396,7 @@ def test_damaged_exif_turns_nothing(exif: bytes, tmp_path: Path) -> None:
         assert (read_header(path).width, read_header(path).height) == (17, 12)
 
 
-def test_pages(tmp_path: Path) -> None:
+def test_further_pages_are_counted_and_noted(tmp_path: Path) -> None:
     pages = [Image.fromarray(np.roll(RGB, i, axis=0)) for i in range(3)]
     for name, format, word in (
         ("a.tif", "TIFF", "pages"), ("b.tif", "TIFF", "pages"), ("a.webp", "WEBP", "frames"),
@@ -880,7 +880,7 @@ def test_resize_antialiases() -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("image", [GREY, RGB], ids=["grey", "rgb"])
-def test_prepare(image: np.ndarray, channels: int) -> None:
+def test_prepare_resizes_and_puts_channels_first(image: np.ndarray, channels: int) -> None:
     found = prepare(image, channels, 24, 10)
     assert found.shape == (channels, 24, 10)
     assert found.dtype == np.uint8

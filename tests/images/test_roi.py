@@ -117,7 +117,7 @@ def test_a_region_too_thin_for_the_models_input_is_told() -> None:
         fit_roi(region, 100, 100)
 
 
-def test_packing() -> None:
+def test_a_packed_region_comes_back() -> None:
     region = np.random.default_rng(0).random((37, 53)) < 0.4
     packed = pack_roi(region)
     assert packed.dtype == np.uint8

@@ -117,7 +117,9 @@ def test_pixels_are_what_inspection_prepares(tmp_path: Path) -> None:
         ("rgb", [(32, 32)] * 2, 3),
     ],
 )
-def test_colour(tmp_path: Path, colour: str, shapes: list[tuple[int, ...]], channels: int) -> None:
+def test_colour_sets_the_number_of_channels(
+    tmp_path: Path, colour: str, shapes: list[tuple[int, ...]], channels: int
+) -> None:
     store = load_store(write(tmp_path, *shapes), settings(colour=colour), 1)
     assert store.channels == len(store[0]) == channels
 

@@ -30,7 +30,9 @@ def rand(*shape: int) -> Tensor:
 @pytest.mark.parametrize("skip", ["none", "outer", "all"])
 @pytest.mark.parametrize("mask_channel", [False, True])
 @pytest.mark.parametrize("shape", [(1, 32, 32), (3, 32, 32), (1, 24, 40), (3, 48, 16)])
-def test_shapes(skip: str, mask_channel: bool, shape: tuple[int, int, int]) -> None:
+def test_output_and_bottleneck_have_the_documented_shapes(
+    skip: str, mask_channel: bool, shape: tuple[int, int, int]
+) -> None:
     channels, height, width = shape
     network = generator(InputShape(*shape), skip=skip, mask_channel=mask_channel)
     image, bottleneck = network(rand(2, channels + mask_channel, height, width))

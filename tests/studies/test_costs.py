@@ -108,7 +108,7 @@ def test_ratio_follows_turns_not_means() -> None:
     assert low < change < high
 
 
-def test_texts() -> None:
+def test_shares_and_hours_as_text() -> None:
     minus = "\N{MINUS SIGN}"
     assert [share(v) for v in (-0.0123, 0.1, 0.0001)] == [f"{minus}1.2 %", "+10.0 %", "±0.0 %"]
     assert [hours(v) for v in (293, 59.6, 691)] == ["4 h 53 min", "60 min", "11 h 31 min"]

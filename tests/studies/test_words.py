@@ -104,7 +104,7 @@ def test_each_set_is_named_beside_the_mean(study: Study) -> None:
     assert means_over_sets(values, "R = 0", ["metal", "rail"], [0, 1]) is None
 
 
-def test_signed() -> None:
+def test_signed_differences_as_text() -> None:
     assert [signed(v) for v in (0.0123, -0.0123, 0.0004, -0.0004)] == [
         "+0.012", f"{MINUS}0.012", "±0.000", "±0.000",
     ]  # fmt: skip

@@ -18,7 +18,7 @@ FEW_DEFECTS = 10
 def find_shortage(
     data: DataSet, images: Sequence[Measured], false_alarms: float, holdout: Holdout
 ) -> list[Finding]:
-    """Too few good images to learn from, to hold out, or to test with.
+    """Find out whether there are too few good images to train on, to hold out, or to test with.
 
     Args:
         images: those that could be read.

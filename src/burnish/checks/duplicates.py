@@ -50,9 +50,9 @@ def near_pairs(
 ) -> tuple[list[NearPair], float]:
     """Pairs whose hashes differ in at most 64 of 256 bits and whose fine structure correlates.
 
-    How strongly depends on the set, as parts in one pose look alike: a pair must be three times
-    closer (1 - correlation) than the nearest neighbour of an image usually is (of three quarters
-    of the images), and the limit is kept within [0.90, 0.96].
+    The limit depends on the set, as parts in one pose look alike: a pair must be three times closer
+    (1 - correlation) than nearest neighbours of three quarters of the images are; it is kept within
+    [0.90, 0.96].
 
     Args:
         hash_NK, detail_ND: of different images; exact copies are left out before.

@@ -15,7 +15,7 @@ from burnish.images.statistics import DIM
 
 
 def find_file_problems(data: DataSet, images: Sequence[Measured]) -> list[Finding]:
-    """What is wrong with files.
+    """Find problems of files.
 
     Args:
         images: all of them, those that could not be read too.
@@ -267,7 +267,7 @@ def _dim(read: Sequence[Measured]) -> list[Finding]:
 
 
 def _dim_of(deep: Sequence[Measured], title: str, which: str, why: str) -> list[Finding]:
-    # Image by image: one that uses all of its range says nothing of the others.
+    # Image by image: one that uses its whole range says nothing about the others.
     dim = [image for image in deep if image.statistics["bright"] < DIM]
     if not dim:
         return []

@@ -1,4 +1,4 @@
-"""What a check finds: findings with severities, and the whole check as JSON."""
+"""Findings of a check, with severities, for people and as JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Finding:
         message: what was found, where.
         advice: what to do; may be empty.
         images: names of the images involved, all of them.
-        groups: names that belong together (copies of one image, pairs), where that is the matter.
+        groups: names that belong together (copies of one image, pairs), for findings about groups.
         figures: numbers behind the message, JSON values.
     """
 
@@ -50,7 +50,7 @@ class Finding:
 
 
 def by_severity(findings: Sequence[Finding]) -> list[Finding]:
-    """Errors, then warnings, then notes, in the order given otherwise."""
+    """Sort stably: errors, then warnings, then notes."""
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 

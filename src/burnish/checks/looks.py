@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FAR, VERY_FAR = 6.0, 10.0  # robust standard deviations
-LEAST_BRIGHTNESS = 1.0  # grey levels; a steadier camera does not make its images outliers
-LEAST_SHARPNESS = 0.05  # of the natural logarithm: 5 %
+LEAST_BRIGHTNESS = 1.0  # grey levels: least deviation assumed, or a steady camera makes outliers
+LEAST_SHARPNESS = 0.05  # the same of its natural logarithm: 5 %
 LEAST_IMAGES = 8  # fewer do not show what is usual
 
 
 def find_outliers(images: Sequence[Measured]) -> list[Finding]:
     """Blank images; good training images far from the others in brightness or sharpness.
 
-    Far is 6 robust standard deviations (1.4826 MAD) from the median and, as a set may have two
-    settings of the light, also as far again outside the middle nine tenths as they are wide.
-    Sharpness goes by its logarithm.
+    Far means 6 robust standard deviations (1.4826 MAD) from the median and, as a set may have two
+    settings of the light, also beyond the middle nine tenths by more than their width. Sharpness
+    is compared by its logarithm.
 
     Args:
         images: those that could be read.
@@ -97,7 +97,8 @@ def _outliers(
 
 
 def _beyond_most(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Outside the middle nine tenths by more than their width; of few values two may be outside."""
+    """Which values lie beyond the middle nine tenths (all but two at either end, of few values) by
+    more than the width of these."""
     ordered = np.sort(values)
     cut = max(2, len(values) // 20)
     low, high = ordered[cut], ordered[-cut - 1]

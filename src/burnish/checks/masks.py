@@ -13,7 +13,7 @@ MOST_OF_IMAGE = 0.9  # share marked above which a mask is taken to be inverted
 
 
 def find_mask_problems(data: DataSet, images: Sequence[Measured]) -> list[Finding]:
-    """Everything that is wrong with masks; in a mask every pixel that is not 0 is marked.
+    """Find problems of masks; in a mask every pixel that is not 0 is marked.
 
     Args:
         images: those that could be read.
@@ -133,7 +133,7 @@ def _lone(data: DataSet) -> list[Finding]:
 
 
 def _if_usual(defects: Sequence[Measured]) -> Severity:
-    """One defect may well cover its image; most of them do not."""
+    """A warning if most masks cover their image; a single defect may well do so."""
     return "warning" if 2 * sum(map(_covers_most, defects)) > len(defects) else "note"
 
 

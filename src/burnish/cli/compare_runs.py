@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from burnish.evaluation.compare import Run
+    from burnish.evaluation.compare import Line, Run
 
 
 def compare_runs(
@@ -64,7 +64,7 @@ def table_of(runs: Sequence[Run]) -> Table:
     from rich.table import Table
 
     from burnish.evaluation.compare import by_test_set, differing_settings, lines, over_seeds_of
-    from burnish.evaluation.compare_page import mean_of, range_of, text_of
+    from burnish.evaluation.compare_page import mean_of
     from burnish.evaluation.compare_training import training_facts
     from burnish.evaluation.pages import plain
 
@@ -82,21 +82,11 @@ def table_of(runs: Sequence[Run]) -> Table:
         table.add_row("[bold]test set", *map(str, numbers))
     counts = [(run.evaluation.n_good, run.evaluation.n_defect) for run in runs]
     table.add_row("[bold]good, defective", *(f"{good}, {bad}" for good, bad in counts))
+    comparable = len(sets) == 1 and not over  # of several seeds none is better
     for line in lines(runs):
-        leaders = line.leaders if len(sets) == 1 and not over else frozenset()
-        cells = []
-        for place in range(len(runs)):
-            text = text_of(line, place)
-            if place in leaders:
-                text = f"[bold green]{text}[/]"
-            if inside := range_of(line, place):
-                text += f"\n[dim]{inside}[/]"
-            if line.notes and line.notes[place]:
-                text += f"\n[dim]{escape(line.notes[place])}[/]"
-            cells.append(text)
-        if over:
-            cells.append(mean_of(line, over))
-        table.add_row(f"[bold]{line.name}", *cells)
+        leaders = line.leaders if comparable else frozenset()
+        cells = [_cell(line, place, place in leaders) for place in range(len(runs))]
+        table.add_row(f"[bold]{line.name}", *cells, *([mean_of(line, over)] if over else []))
     table.add_section()
     table.add_row("data learnt from")
     for name, values in training_facts(runs).items():
@@ -108,3 +98,19 @@ def table_of(runs: Sequence[Run]) -> Table:
     for name, values in differing.items():
         table.add_row(f"[bold]  {name}", *(escape(plain(value)) for value in values))
     return table
+
+
+def _cell(line: Line, place: int, leads: bool) -> str:
+    """A run's figure, with its interval and note below, as rich's markup."""
+    from rich.markup import escape
+
+    from burnish.evaluation.compare_page import range_of, text_of
+
+    text = text_of(line, place)
+    if leads:
+        text = f"[bold green]{text}[/]"
+    if inside := range_of(line, place):
+        text += f"\n[dim]{inside}[/]"
+    if line.notes and line.notes[place]:
+        text += f"\n[dim]{escape(line.notes[place])}[/]"
+    return text

@@ -155,15 +155,7 @@ def load_model(path: Path) -> Model:
         path = folder / "model.safetensors"
     if not path.exists():
         raise BurnishError(f"no such model: {path}{'' if folder is None else _instead(folder)}")
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not iterable
-    except (OSError, SafetensorError) as error:
-        size = os.path.getsize(path)
-        raise BurnishError(
-            f"{path} ({size:,} bytes) is damaged, cut short, or no safetensors file: {error}"
-        ) from error
+    metadata, tensors = _read_file(path)
     if KEY not in metadata:
         raise BurnishError(f"{path} is a safetensors file, but not a burnish model")
     card = _read_card(path, metadata[KEY])
@@ -171,31 +163,48 @@ def load_model(path: Path) -> Model:
         raise BurnishError(f"{path} was changed after it was written: its checksum does not match")
     if card.alignment is not None and card.alignment.size != (card.shape.height, card.shape.width):
         raise BurnishError(f"{path}: bad header at alignment.size: not the model's input")
-    with torch.device(
-        "meta"
-    ):  # a header may claim any width: allocate nothing before the shapes are checked
-        generator = Generator(card.settings, card.shape)
-    position, roi, features, whole, extremes = None, None, None, None, None
-    textures, lines = [], []
     try:
-        if card.settings.roi:
-            roi = unpack_roi(tensors.pop(ROI).numpy())
-        if card.settings.standardise == "position":
-            position = (tensors.pop(POSITION[0]), tensors.pop(POSITION[1]))
-        for of, grain in card.settings.textures:
-            textures.append(take_texture(tensors, of, grain, card.shape))
-        for width in card.settings.lines:
-            lines.append(take_lines(tensors, width, card.shape))
-        if card.settings.judges_whole:
-            whole = take_whole(tensors, len(textures))
-        if card.settings.knows_extremes:
-            extremes = take_extremes(tensors, maps_of(card.settings), card.shape)
-        if card.settings.features:
-            features = take_features(tensors, card.shape)
-        weights = {k.removeprefix("generator."): v for k, v in tensors.items()}
-        generator.load_state_dict(weights, assign=True)
+        return _model_from(card, tensors)
     except (RuntimeError, KeyError) as error:
         raise BurnishError(f"{path}: weights do not fit the settings in its header") from error
+
+
+def _read_file(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a safetensors file."""
+    try:
+        with safe_open(path, "pt") as file:
+            names = file.keys()
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in names}
+    except (OSError, SafetensorError) as error:
+        size = os.path.getsize(path)
+        raise BurnishError(
+            f"{path} ({size:,} bytes) is damaged, cut short, or no safetensors file: {error}"
+        ) from error
+
+
+def _model_from(card: ModelCard, tensors: dict[str, Tensor]) -> Model:
+    """Put a model together; `tensors` is emptied of all but the generator's.
+
+    Raises:
+        RuntimeError, KeyError: the tensors do not fit the card.
+    """
+    settings, shape = card.settings, card.shape
+    # A header may claim any width: nothing is allocated before the shapes are checked.
+    with torch.device("meta"):
+        generator = Generator(settings, shape)
+    # All parts are taken before the generator's weights, which are what remains.
+    roi = unpack_roi(tensors.pop(ROI).numpy()) if settings.roi else None
+    by_position = settings.standardise == "position"
+    position = (tensors.pop(POSITION[0]), tensors.pop(POSITION[1])) if by_position else None
+    textures = [take_texture(tensors, of, grain, shape) for of, grain in settings.textures]
+    lines = [take_lines(tensors, width, shape) for width in settings.lines]
+    whole = take_whole(tensors, len(textures)) if settings.judges_whole else None
+    extremes = None
+    if settings.knows_extremes:
+        extremes = take_extremes(tensors, maps_of(settings), shape)
+    features = take_features(tensors, shape) if settings.features else None
+    weights = {name.removeprefix("generator."): value for name, value in tensors.items()}
+    generator.load_state_dict(weights, assign=True)
     return Model(
         generator.eval(),
         card,

@@ -1,4 +1,4 @@
-"""Is an image as large as those the model was made with? Told where verdicts hang on it."""
+"""Notes on images of another size or shape than the model was trained with."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from burnish.images.roi import Region
 from burnish.images.tiles import Grid, tiles_within
 from burnish.settings import Settings
 
-CLEARLY = 1.5  # times as many tiles, or as few, before it is told
+CLEARLY = 1.5  # ratio of the numbers of tiles, either way, from which on a note is given
 
 
 def count_tiles(settings: Settings, region: Region | None, height: int, width: int) -> int:
-    """How many tiles of an image are scored: those that hold a pixel of the region (H, W)."""
+    """Number of tiles of an image that are scored: those with a pixel of the region (H, W)."""
     assert settings.tile != "full"
     grid = Grid.of(height, width, settings.tile, settings.overlap)
     return sum(1 for _ in tiles_within(grid, region))
 
 
 def size_notes(card: ModelCard, region: Region | None, height: int, width: int) -> tuple[str, ...]:
-    """What to know of an image's size, px, as sentences.
+    """Notes on an image's size, px, as sentences.
 
     Args:
         region: of interest, at that size.
@@ -27,7 +27,7 @@ def size_notes(card: ModelCard, region: Region | None, height: int, width: int) 
 
 
 def _stretched(card: ModelCard, height: int, width: int) -> tuple[str, ...]:
-    """A note where the image has another shape than any training image, and that matters."""
+    """A note if the image has another shape than all training images, where that matters."""
     low, high = card.data.get("aspects", (0.0, float("inf")))  # not there in older files
     settings, whole = card.settings, card.settings.tile == "full"
     fits = 0.97 * low < height / width < 1.03 * high  # as `load_roi` has it
@@ -40,8 +40,8 @@ def _stretched(card: ModelCard, height: int, width: int) -> tuple[str, ...]:
 
 
 def _tiled(card: ModelCard, region: Region | None, height: int, width: int) -> tuple[str, ...]:
-    """A note where the image has clearly more or fewer tiles than the held-out ones: the score is
-    that of the worst tile, and among many a higher one is found."""
+    """A note if the image has clearly more or fewer tiles than the held-out ones: the score is that
+    of the worst tile, which grows with their number."""
     if "tiles" not in card.data:  # whole images, or an older file
         return ()
     least, most = card.data["tiles"]

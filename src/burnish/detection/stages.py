@@ -1,4 +1,4 @@
-"""What training tells on its way: progress, what it learns from, and what to look at."""
+"""Messages of training: progress, a description of the data, and warnings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from burnish.training.loop import TrainingEvent
 from burnish.training.samples import Samples
 
 LOG = logging.getLogger("burnish")
-LOOKED_AT = 32  # images, for how dark they are: with tiles each is read at its full size
+LOOKED_AT = 32  # images checked for being nearly black; with tiles each is read at full size
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Stage:
 
     Attributes:
         name: "data", "train", "calibrate" or "done".
-        message: for people; empty on mere steps.
+        message: for people; empty for mere progress.
         done: share of the stage in [0, 1].
         event: the training step's details in stage "train".
-        warns: whether the message is of something to look at.
+        warns: whether the message is a warning.
     """
 
     name: str
@@ -39,18 +39,18 @@ class Stage:
     warns: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "message", printable(self.message))  # it may name any file
+        object.__setattr__(self, "message", printable(self.message))  # it may hold any file name
 
 
 def log_stage(stage: Stage) -> None:
-    """Messages to the logger "burnish": what to look at as warnings, which Python shows unasked;
-    the rest as information."""
+    """Log messages to the logger "burnish": as warnings, which Python shows by default, or as
+    information."""
     if stage.message:
         LOG.log(logging.WARNING if stage.warns else logging.INFO, "%s", stage.message)
 
 
 def describe(store: ImageStore, samples: Samples, held: list[int], settings: Settings) -> str:
-    """One sentence on what is learnt from and held out, and how the network sees it."""
+    """One sentence on the images that are trained on and held out, and the network's input."""
     channels, height, width = samples.shape
     sizes = sorted(set(store.sizes))
     many = f"{len(sizes)} sizes" if len(sizes) > 1 else f"{sizes[0][1]}x{sizes[0][0]} px"
@@ -71,7 +71,7 @@ def describe(store: ImageStore, samples: Samples, held: list[int], settings: Set
 def find_warnings(
     store: ImageStore, training: list[int], held: list[int], nameless: list[Path]
 ) -> list[str]:
-    """What makes the images learnt from, or the hold-out, less than they seem."""
+    """Warnings about images that are not used, repeated, nearly black or of an unknown part."""
     found, learnt = [], {store.contents[i]: store.paths[i].name for i in training}
     below, unlisted = unused_below(store.paths)
     if below:

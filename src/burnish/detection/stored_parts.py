@@ -1,7 +1,7 @@
-"""What is learnt of good parts, among the tensors of a model file: names, and shapes that must fit.
+"""The models of good parts as tensors of a model file: their names, and their shapes.
 
-Each `take_` takes its tensors out: KeyError where one is missing, RuntimeError where one has not
-the shape that the header asks for.
+Each `take_` function pops its tensors; it raises KeyError if one is missing, and RuntimeError if
+one has another shape than the header implies.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def take_texture(
     if precision.shape != (MAPS, DESCRIPTORS, DESCRIPTORS):
         raise RuntimeError("precision of another shape")
     factors = None
-    if f"{name}{FACTORS}ways" in tensors:  # few views have none
+    if f"{name}{FACTORS}ways" in tensors:  # trained on few views, it has none
         known = (f"{name}{FACTORS}{field.name}" for field in fields(Factors))
         factors = Factors(*(tensors.pop(key) for key in known))
         size = (DESCRIPTORS, *_cells(shape, COARSE))
@@ -70,7 +70,7 @@ def take_lines(tensors: dict[str, Tensor], width: int, shape: InputShape) -> Lin
 
 
 def take_whole(tensors: dict[str, Tensor], textures: int) -> WholeModel:
-    """The surface as a whole, of so many textures."""
+    """The model of the surface as a whole, from that many textures."""
     found = WholeModel(*(tensors.pop(WHOLE + field.name) for field in fields(WholeModel)))
     values = textures * DESCRIPTORS * GRID**2
     shapes = [tuple(tensor.shape) for tensor in vars(found).values()]
@@ -92,8 +92,7 @@ def _cells(shape: InputShape, side: int) -> tuple[int, int]:
 
 
 def take_features(tensors: dict[str, Tensor], shape: InputShape) -> FeatureModel:
-    """Take what `features` needs out of a file's tensors; RuntimeError or KeyError where it is not
-    as it must be."""
+    """The pretrained network and the model of its features."""
     mean, deviation, precision = (tensors.pop(name) for name in OF_FEATURES)
     size = (FEATURES, *_cells(shape, STRIDE))
     if not mean.shape == deviation.shape == size or precision.shape != (FEATURES, FEATURES):

@@ -87,26 +87,20 @@ def stress_figure(rows: Sequence[StressRow]) -> Drawing | None:
         figure, axes = canvas(1.1 + 0.27 * len(rows))
         for place, row in enumerate(rows):
             axes.axhline(place, color=GRID, linewidth=0.6, zorder=0)
-            if row.escape_rate is not None:
-                axes.plot(
-                    row.escape_rate,
-                    place,
-                    "D",
-                    color=DEFECT,
-                    markersize=6,
-                    clip_on=False,
-                    label="escapes" if place == 0 else None,
-                )
-            if row.false_alarm_rate is not None:
-                axes.plot(
-                    row.false_alarm_rate,
-                    place,
-                    "o",
-                    color=GOOD,
-                    markersize=6,
-                    clip_on=False,
-                    label="false alarms" if place == 0 else None,
-                )
+            for rate, marker, colour, label in (
+                (row.escape_rate, "D", DEFECT, "escapes"),
+                (row.false_alarm_rate, "o", GOOD, "false alarms"),
+            ):
+                if rate is not None:
+                    axes.plot(
+                        rate,
+                        place,
+                        marker,
+                        color=colour,
+                        markersize=6,
+                        clip_on=False,
+                        label=label if place == 0 else None,
+                    )
         names = [stress_name(row) for row in rows]
         axes.set_yticks(range(len(rows)), names, fontsize=10)
         axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.7))

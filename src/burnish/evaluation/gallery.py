@@ -26,7 +26,34 @@ PANEL_SIDES = (440, 360, 280, 200)  # px of the longer side: sharp at half that 
 QUALITIES = (88, 78)
 BUDGET = 4_500_000  # bytes of all panels; base64 adds a third, and the page must open on a phone
 PANELS = 5
-GALLERIES = ("surest", "missed", "false_alarms", "closest", "passed")
+TEXTS = {  # title, lead, and what is said of an empty gallery, by key
+    "surest": (
+        "Surest catches",
+        "Defects with the highest scores, kinds in turn.",
+        "No defect was caught.",
+    ),
+    "missed": (
+        "Missed defects",
+        "Defective parts that would have passed, lowest score first.",
+        "No defect was missed.",
+    ),
+    "false_alarms": (
+        "False alarms",
+        "Good parts called defective, highest score first.",
+        "No good part was called defective.",
+    ),
+    "closest": (
+        "Closest calls",
+        "Scores nearest the threshold, on either side, of those not shown above.",
+        "None left.",
+    ),
+    "passed": (
+        "Good parts passed",
+        "From the highest to the lowest score.",
+        "No good part is left to show.",
+    ),
+}
+GALLERIES = tuple(TEXTS)
 TRUTH = np.array([213, 94, 0], dtype=np.float64)  # Okabe-Ito vermillion, as defects in the figures
 PASSED = 3  # good parts shown
 
@@ -105,57 +132,16 @@ def choose(evaluation: Evaluation, most: int) -> list[tuple[Choice, int]]:
     closest = sorted(rest, key=lambda row: (abs(row.score - e.threshold), row.path))[:most]
     shown |= {row.path for row in closest}
     quiet = _spaced([row for row in passed if row.path not in shown], min(most, PASSED))
+    chosen = {
+        "surest": (surest, caught),
+        "missed": (missed[:most], missed),
+        "false_alarms": (alarms[:most], alarms),
+        "closest": (closest, rest),
+        "passed": (quiet, passed),
+    }
     return [
-        (
-            Choice(
-                "surest",
-                "Surest catches",
-                "Defects with the highest scores, kinds in turn.",
-                "No defect was caught.",
-                tuple(surest),
-            ),
-            len(caught),
-        ),
-        (
-            Choice(
-                "missed",
-                "Missed defects",
-                "Defective parts that would have passed, lowest score first.",
-                "No defect was missed.",
-                tuple(missed[:most]),
-            ),
-            len(missed),
-        ),
-        (
-            Choice(
-                "false_alarms",
-                "False alarms",
-                "Good parts called defective, highest score first.",
-                "No good part was called defective.",
-                tuple(alarms[:most]),
-            ),
-            len(alarms),
-        ),
-        (
-            Choice(
-                "closest",
-                "Closest calls",
-                "Scores nearest the threshold, on either side, of those not shown above.",
-                "None left.",
-                tuple(closest),
-            ),
-            len(rest),
-        ),
-        (
-            Choice(
-                "passed",
-                "Good parts passed",
-                "From the highest to the lowest score.",
-                "No good part is left to show.",
-                tuple(quiet),
-            ),
-            len(passed),
-        ),
+        (Choice(key, *TEXTS[key], tuple(some)), len(all_of_them))
+        for key, (some, all_of_them) in chosen.items()
     ]
 
 

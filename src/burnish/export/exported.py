@@ -128,9 +128,8 @@ class ExportedDetector(Detector):
         assert isinstance(scored, _FullSize)
         if self.threshold != self.metadata.threshold:  # another false-alarm rate
             return result
-        return replace(
-            result, is_defect=scored.is_defect
-        )  # the graph's own verdict, as other programs get it
+        # The graph's own verdict, as other programs get it.
+        return replace(result, is_defect=scored.is_defect)
 
     def _full_size(
         self, image: NDArray[np.uint8], pose: Pose | None, scored: ScoredImage

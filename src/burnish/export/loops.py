@@ -14,8 +14,8 @@ from burnish.export.runtimes import need
 
 
 def scans_to_loops(proto: Any) -> None:
-    """Rewrite each Scan of an `onnx.ModelProto`, in place. The scanned tensors must be scanned
-    forwards along their first axis, as torch's exporter has it."""
+    """Rewrite each Scan of an `onnx.ModelProto`, in place. Tensors must be scanned forwards along
+    their first axis, as torch's exporter does."""
     graph = proto.graph
     for at, node in enumerate(graph.node):
         if node.op_type == "Scan":

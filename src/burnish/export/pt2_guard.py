@@ -170,22 +170,24 @@ def _walk(path: Path, value: Any, key: str) -> None:
     elif isinstance(value, list):
         for item in value:
             _walk(path, item, key)
-    elif isinstance(value, str):
-        if key == "target":
-            safe = value in OPERATORS
-        elif key == "expr_str":
-            plain = SYMBOL.sub("", POWER.sub("", value))
-            safe = len(value) <= LONGEST and EXPRESSION.fullmatch(plain) is not None
-        elif key in ("in_spec", "out_spec"):
-            safe = not SPEC.sub("", value)
-        elif key == "as_float":
-            safe = value in ("Infinity", "-Infinity")
-        elif key == "torch_version":
-            safe = re.fullmatch(r"[\w.+]*", value, re.ASCII) is not None
-        else:
-            safe = NAME.fullmatch(value) is not None
-        if not safe:
-            raise _refused(path, f"{key or 'the text'} {value[:60]!r}")
+    elif isinstance(value, str) and not _is_safe(value, key):
+        raise _refused(path, f"{key or 'the text'} {value[:60]!r}")
+
+
+def _is_safe(text: str, key: str) -> bool:
+    """Whether a string is one that burnish writes under this key."""
+    if key == "target":
+        return text in OPERATORS
+    if key == "expr_str":
+        plain = SYMBOL.sub("", POWER.sub("", text))
+        return len(text) <= LONGEST and EXPRESSION.fullmatch(plain) is not None
+    if key in ("in_spec", "out_spec"):
+        return not SPEC.sub("", text)
+    if key == "as_float":
+        return text in ("Infinity", "-Infinity")
+    if key == "torch_version":
+        return re.fullmatch(r"[\w.+]*", text, re.ASCII) is not None
+    return NAME.fullmatch(text) is not None
 
 
 def _refused(path: Path, what: str) -> BurnishError:

@@ -1,5 +1,4 @@
-"""One view judged as `Scorer.score` does it, as a module that can be traced: an image at the
-model's size, or one tile.
+"""`Scorer.score` as a traceable module: judges one view, an image at the model's size or a tile.
 
 Shapes: h x w the view, C channels, M maps.
 """
@@ -42,11 +41,11 @@ class Judged(NamedTuple):
     """The result of one view.
 
     Attributes:
-        score: float32 (), raw; of no meaning where the region has no pixel in the view.
+        score: float32 (), raw; meaningless if the region has no pixel in the view.
         scale: int64 (), index of the mask scale that stands out.
         alone: float32 (M,), the score that each map alone would give, and last, where it is
             compared, that of the surface as a whole.
-        anomaly_map: float32 (h, w); of no meaning outside the region.
+        anomaly_map: float32 (h, w); meaningless outside the region.
         levels: float32 (C, h, w), the reconstruction in grey levels, not rounded yet.
     """
 
@@ -58,16 +57,16 @@ class Judged(NamedTuple):
 
 
 class ViewGraph(nn.Module):
-    """The networks, and what good parts look like.
+    """The networks and the models of good parts.
 
-    What is learnt by cells is held so, as in the model file: by pixel it would be 16 times as
-    large. `forward` wants it stretched: see `stretched`.
+    Models by cells stay so, as in the model file: by pixel they would be 16 times as large.
+    `forward` needs them stretched, see `stretched`.
     """
 
     masks: Tensor
     mu: Tensor
     sigma: Tensor
-    # There only with regions, standardise=position, hidden_tokens=drop.
+    # Set only with regions, standardise=position, hidden_tokens=drop.
     counts: Tensor
     mean: Tensor
     deviation: Tensor
@@ -81,7 +80,7 @@ class ViewGraph(nn.Module):
         masks = complementary_masks(shape.height, shape.width, card.settings.mask_blocks)
         self.register_buffer("masks", masks)
         kept = self.generator.kept(masks.flatten(0, 1))
-        if kept is not None:  # sorted once, here: ONNX has no stable sort
+        if kept is not None:  # computed here, as ONNX has no stable sort
             self.register_buffer("kept", kept)
             self.generator.kept = lambda masks: self.kept  # type: ignore[method-assign]
         self.register_buffer("mu", torch.tensor(card.calibration.mu))
@@ -105,7 +104,7 @@ class ViewGraph(nn.Module):
             self.features = self._hold(known, "feature")
 
     def _hold(self, learnt: Learnt, name: str) -> Callable[[], Learnt]:
-        """Its tensors as buffers, and a function that puts it together from them again."""
+        """Register a model's tensors as buffers; returns a function that puts it together again."""
         parts: dict[str, Callable[[], object]] = {}
         for field in fields(learnt):
             value, own = getattr(learnt, field.name), f"{name}_{field.name}"
@@ -123,8 +122,8 @@ class ViewGraph(nn.Module):
         return held
 
     def stretched(self) -> dict[str, Tensor]:
-        """What is learnt by cells, for every pixel: to be put in its place before `forward`, by
-        `torch.func.functional_call`."""
+        """The models by cells, stretched to every pixel, by the names of their buffers: to be
+        passed to `forward` by `torch.func.functional_call`."""
         found: dict[str, Tensor] = {}
         for name, held in self._by_cells.items():
             everywhere = held().at(self.shape.height, self.shape.width)
@@ -171,7 +170,7 @@ class ViewGraph(nn.Module):
         return Judged(score[0], scale, alone, fused[0], (chosen.clamp(-1, 1) + 1).mul(127.5))
 
     def reduce(self, maps: Tensor, inside: Tensor | None) -> Tensor:
-        """`image_score` of maps (B, h, w), (B,); how many pixels lie inside may be open."""
+        """`image_score` (B,) of maps (B, h, w); the number of pixels inside may be symbolic."""
         s = self.settings
         if inside is None:
             return image_score(maps, s.reduction, s.top_share)
@@ -187,8 +186,8 @@ class ViewGraph(nn.Module):
 
 
 def share_counts(pixels: int, share: float) -> Tensor:
-    """int64 (n,): from how many pixels on `share` of them, rounded as `image_score` does it, is 1,
-    2, ... n, where n is what it is of all."""
+    """The least numbers of pixels of which `share`, rounded as by `image_score`, is 1, 2, ..., n;
+    int64 (n,), n being that of all pixels."""
     rounded = np.rint(share * np.arange(pixels + 1))
     most = max(1, int(rounded[-1]))
     return torch.from_numpy(np.searchsorted(rounded, np.arange(1, most + 1)))

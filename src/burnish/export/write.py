@@ -1,4 +1,4 @@
-"""A model's inspection graph written to a file of each format."""
+"""Trace a model's inspection graph, and write it to a file of each format."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def trace(model: Model) -> torch.export.ExportedProgram:
     limits = zip(DIMENSIONS, ((least, MAX_SIDE), (least, MAX_SIDE), (1, 3)), strict=True)
     dims = {i: torch.export.Dim(n, min=lo, max=hi) for i, (n, (lo, hi)) in enumerate(limits)}
     with torch.no_grad(), _quiet():
-        graph(example)  # bands of filters are made once and kept: they must not be made of tracers
+        graph(example)  # fills the caches of filters, which must not hold traced tensors
         return torch.export.export(graph, (example,), dynamic_shapes=(dims,), strict=False)
 
 
 def _graph_of(model: Model) -> InspectionGraph:
-    """The graph that suits what the model sees."""
+    """The graph for models of whole images, or of tiles."""
     if model.card.settings.tile == "full":
         return InspectionGraph(model)
-    try:  # parts of torch that no other export needs, and that older ones lack
+    try:  # only tiles need this part of torch, which older versions lack
         from burnish.export.tiled import TiledGraph
     except ImportError as error:
         raise BurnishError(
@@ -90,10 +90,13 @@ def to_onnx(program: torch.export.ExportedProgram) -> Any:
 
 
 def _tidy(model: Any) -> None:
-    """Fold what does not depend on the image, an `onnx_ir.Model`, in place.
+    """Fold all that does not depend on the image, in place.
 
-    What `torch.onnx.export` does by itself, without its rules of rewriting: they take minutes (300
-    s of 390 where the machine is busy), and the runtimes do as much when they load the file.
+    As `torch.onnx.export` does, but without its rewrite rules: these take minutes (300 s of 390 on
+    a busy machine), and runtimes apply their own when they load the file.
+
+    Args:
+        model: an `onnx_ir.Model`.
     """
     from onnx_ir.passes import Sequential, common
     from onnxscript.optimizer import fold_constants

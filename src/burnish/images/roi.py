@@ -44,10 +44,8 @@ def load_roi(text: str, sizes: Sequence[tuple[int, int]]) -> Region:
     elif (file := roi_file(text)) is not None:
         mask = to_channels(read_image(file), 1)
         region = mask > int(mask.max()) // 2  # 0/255 or 0/1, whatever a JPEG's noise
-        if not mask.any():
-            region = mask_of_file(
-                file.read_bytes(), text
-            )  # 16 bits of which only the lower 8 are used
+        if not mask.any():  # 16 bits of which only the lower 8 are used
+            region = mask_of_file(file.read_bytes(), text)
     else:
         raise BurnishError(f"roi '{text}' is neither a file nor a polygon 'x,y x,y x,y' in px")
     for height, width in sorted(set(sizes)):

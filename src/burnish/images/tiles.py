@@ -25,13 +25,13 @@ def starts(length: int, tile: int, overlap: int) -> list[int]:
 
 
 def ramp(tile: int) -> NDArray[np.float32]:
-    """How much a tile counts from one edge to the other, before its neighbours are known: from 1
+    """Relative weight of a tile's pixels from one edge to the other, not normalised yet: from 1
     at the edges upwards, float32 (T,)."""
     return np.minimum(np.arange(tile), np.arange(tile)[::-1]).astype(np.float32) + 1
 
 
 def blend_weights(first: list[int], tile: int, length: int) -> NDArray[np.float32]:
-    """How much each tile counts along one side: float32 (tiles, tile).
+    """Weight of each tile's pixels along one side: float32 (tiles, tile).
 
     The weights fall linearly to the edge of a tile and sum to 1 at every pixel of the image, so
     that a map cut into tiles and stitched again is the map.
@@ -45,7 +45,7 @@ def blend_weights(first: list[int], tile: int, length: int) -> NDArray[np.float3
 
 @dataclass(frozen=True)
 class Tile:
-    """Where a tile lies: first row and column, and its place in the grid."""
+    """A tile's first row and column, px, and its place in the grid."""
 
     top: int
     left: int
@@ -77,18 +77,18 @@ class Grid:
         return cls(height, width, tile, rows, columns, down, blend_weights(columns, tile, width))
 
     def __iter__(self) -> Iterator[Tile]:
-        """Row by row, so that what lies above a row of tiles is finished when it begins."""
+        """Tiles row by row, so that everything above a row of tiles is finished when it begins."""
         for row, top in enumerate(self.rows):
             for column, left in enumerate(self.columns):
                 yield Tile(top, left, row, column)
 
     def weights(self, tile: Tile) -> NDArray[np.float32]:
-        """float32 (T, T): how much this tile counts at each of its pixels."""
+        """Weight of this tile at each of its pixels, float32 (T, T)."""
         return self.down[tile.row][:, None] * self.across[tile.column]
 
 
 def cut(image: NDArray[np.uint8], top: int, left: int, tile: int) -> NDArray[np.uint8]:
-    """The tile (..., T, T) of an image (..., H, W); mirrored where the image is smaller."""
+    """The tile (..., T, T) of an image (..., H, W); filled by mirroring if the image is smaller."""
     piece = image[..., top : top + tile, left : left + tile]
     missing = [(0, 0)] * (image.ndim - 2) + [(0, tile - side) for side in piece.shape[-2:]]
     if any(after for _, after in missing):
@@ -101,7 +101,7 @@ def cut_region(
 ) -> NDArray[np.bool_] | None:
     """The region of interest within a tile of an image of (height, width): bool (T, T).
 
-    What was mirrored in to fill a tile lies outside. None where nothing is.
+    Mirrored pixels that fill a tile lie outside. None if no pixel does.
     """
     height, width = size
     rows, columns = min(tile, height - top), min(tile, width - left)
@@ -119,7 +119,7 @@ def cut_region(
 def tiles_within(
     grid: Grid, region: NDArray[np.bool_] | None
 ) -> Iterator[tuple[Tile, NDArray[np.bool_] | None]]:
-    """The tiles that hold a pixel of the region (`cut_region`), with what they hold of it."""
+    """The tiles that contain a pixel of the region, each with its part of it (`cut_region`)."""
     for tile in grid:
         inside = cut_region(region, tile.top, tile.left, grid.tile, (grid.height, grid.width))
         if inside is None or inside.any():

@@ -92,6 +92,19 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Study:
+        self._check_labels()
+        for row in self.rows:
+            _own_keys(row.settings, f"row '{row.label}'", curve=self.kind == "curve")
+        for name, scale in self.scales.items():
+            self._check_scale(name, scale)
+        self._check_names_of_sets()
+        if self.kind == "cost" and len(self.rows) != 2:
+            raise ValueError("a study of kind cost compares two rows")
+        if self.kind == "curve" and len(self.rows) != 1:
+            raise ValueError("a study of kind curve has one row: write a study for each setting")
+        return self
+
+    def _check_labels(self) -> None:
         labels = [row.label for row in self.rows]
         twice = sorted({label for label in labels if labels.count(label) > 1})
         if twice:
@@ -99,21 +112,23 @@ class Study(Strict):
         for name in [self.against, *(row.against for row in self.rows)]:
             if name and name not in labels:
                 raise ValueError(f"against '{name}': no row has this label.{nearest(name, labels)}")
-        for row in self.rows:
-            _own_keys(row.settings, f"row '{row.label}'", curve=self.kind == "curve")
-        for name, scale in self.scales.items():
-            _own_keys(scale.changes, f"scale {name}", curve=self.kind == "curve")
-            if len(set(scale.seeds)) < len(scale.seeds):
-                raise ValueError(f"scale {name}: a seed is named twice")
-            if self.kind == "cost" and len(scale.seeds) > 1:
-                raise ValueError(f"scale {name}: a study of kind cost takes one seed")
-            if (self.kind == "curve") != bool(scale.points):
-                raise ValueError(f"scale {name}: `points` go with kind curve, and only with it")
-            if list(scale.points) != sorted(set(scale.points)) or min(scale.points, default=1) < 1:
-                raise ValueError(f"scale {name}: points must be growing epochs from 1 on")
-            cost = scale.turns is not None and scale.turn_steps is not None
-            if (self.kind == "cost") != cost:
-                raise ValueError(f"scale {name}: `turns` and `turn_steps` go with kind cost only")
+
+    def _check_scale(self, name: str, scale: Scale) -> None:
+        _own_keys(scale.changes, f"scale {name}", curve=self.kind == "curve")
+        if len(set(scale.seeds)) < len(scale.seeds):
+            raise ValueError(f"scale {name}: a seed is named twice")
+        if self.kind == "cost" and len(scale.seeds) > 1:
+            raise ValueError(f"scale {name}: a study of kind cost takes one seed")
+        if (self.kind == "curve") != bool(scale.points):
+            raise ValueError(f"scale {name}: `points` go with kind curve, and only with it")
+        if list(scale.points) != sorted(set(scale.points)) or min(scale.points, default=1) < 1:
+            raise ValueError(f"scale {name}: points must be growing epochs from 1 on")
+        cost = scale.turns is not None and scale.turn_steps is not None
+        if (self.kind == "cost") != cost:
+            raise ValueError(f"scale {name}: `turns` and `turn_steps` go with kind cost only")
+
+    def _check_names_of_sets(self) -> None:
+        """Refuse a row's name of a paper's set that looks like a misspelt one of a scale's."""
         sets = {of_paper for scale in self.scales.values() for of_paper in scale.datasets.values()}
         for row in self.rows:
             for of_paper in (*row.paper, *row.paper_minutes):
@@ -122,11 +137,6 @@ class Study(Strict):
                     raise ValueError(
                         f"row '{row.label}': no scale has the paper's set '{of_paper}'.{close}"
                     )
-        if self.kind == "cost" and len(self.rows) != 2:
-            raise ValueError("a study of kind cost compares two rows")
-        if self.kind == "curve" and len(self.rows) != 1:
-            raise ValueError("a study of kind curve has one row: write a study for each setting")
-        return self
 
     def row(self, label: str) -> Row:
         """Raises `BurnishError` for an unknown label, naming the nearest one."""

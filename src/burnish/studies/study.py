@@ -138,14 +138,16 @@ def report_of(planned: Plan, failed: dict[Path, str], command: str) -> Report:
     else:
         titles = {cell.folder: cell.title for cell in reversed(planned.cells)}
     problems = [f"{titles.get(folder, folder)}: {why}" for folder, why in failed.items()]
-    shared = (planned.study, scale, planned.datasets)
-    if planned.study.kind == "cost":
-        return costs.cost_report(*shared, planned.tasks, problems, facts)
+    study, datasets = planned.study, planned.datasets
+    if study.kind == "cost":
+        return costs.cost_report(study, scale, datasets, planned.tasks, problems, facts)
     from burnish.studies.curve import curve_report
     from burnish.studies.table import quality_report
 
-    write = curve_report if planned.study.kind == "curve" else quality_report
-    return write(*shared, planned.seeds, planned.cells, problems, facts)
+    done = planned.seeds, planned.cells, problems, facts
+    if study.kind == "curve":
+        return curve_report(study, scale, datasets, *done)
+    return quality_report(study, datasets, *done)
 
 
 def _changes(changes: dict[str, Any]) -> str:

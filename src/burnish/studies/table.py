@@ -7,7 +7,7 @@ from typing import Any
 
 from burnish.evaluation.seeds import OverSeeds
 from burnish.studies.cells import Cell, Dataset
-from burnish.studies.file import MEAN, Row, Scale, Study
+from burnish.studies.file import MEAN, Row, Study
 from burnish.studies.report import Report, Table
 from burnish.studies.words import Values, means_over_sets, sentences
 
@@ -22,7 +22,6 @@ F1 = "The threshold comes from held-out good images alone: what a user gets."
 
 def quality_report(
     study: Study,
-    scale: Scale,
     datasets: Sequence[Dataset],
     seeds: Sequence[int],
     cells: Sequence[Cell],
@@ -60,7 +59,7 @@ def quality_report(
             ),
             _runs(cells, results),
         ),
-        facts={**facts, **_facts(scale, datasets, results)},
+        facts={**facts, **_facts(datasets, results)},
         lines=tuple(_lines(study, cells, results, datasets)),
     )
 
@@ -179,7 +178,7 @@ def _runs(cells: Sequence[Cell], results: Results) -> Table:
     return Table("Every run", note, head, tuple(rows))
 
 
-def _facts(scale: Scale, datasets: Sequence[Dataset], results: Results) -> dict[str, str]:
+def _facts(datasets: Sequence[Dataset], results: Results) -> dict[str, str]:
     done = list(results.values())
     facts = {
         f"data set {d.name}": next(

@@ -446,7 +446,7 @@ def test_caps(tmp_path: Path) -> None:
                 refused(path, why)
 
 
-def test_ratio(tmp_path: Path) -> None:
+def test_members_over_the_compression_ratio_are_refused(tmp_path: Path) -> None:
     refused(make_zip(tmp_path / "x.zip", {"zeros": bytes(3 << 20)}), "more than 1000 times")
     assert (
         len(contents(make_zip(tmp_path / "y.zip", {"zeros": bytes(1 << 20)}))["zeros"]) == 1 << 20

@@ -348,7 +348,7 @@ def test_all_allowed_covers_the_whole_picture() -> None:
 
 @pytest.mark.parametrize("kind", STAINS)
 @pytest.mark.parametrize("pixels", [0, 1, 3])
-def test_no_room(kind: str, pixels: int) -> None:
+def test_a_region_too_small_for_a_defect_is_refused(kind: str, pixels: int) -> None:
     allowed = np.zeros((128, 128), np.bool_)
     allowed[0, :pixels] = True
     for at_edge in (False, True):

@@ -187,7 +187,7 @@ def test_kinds_in_turn_and_repeats(shop: Path, tmp_path: Path) -> None:
     assert sum(name.endswith("-2") for name in names) == 8
 
 
-def test_strength(shop: Path, tmp_path: Path) -> None:
+def test_strength_scales_the_change(shop: Path, tmp_path: Path) -> None:
     change = {}
     for strength in (0.5, 2.0):
         out = tmp_path / str(strength)
@@ -449,7 +449,7 @@ def test_region_too_small(shop: Path, tmp_path: Path) -> None:
         stain(shop, tmp_path / "out", Request(part=PART, roi=roi))
 
 
-def test_on_the_part(tmp_path: Path) -> None:
+def test_defects_stay_on_the_part(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     bars: dict[str, NDArray[np.bool_]] = {}
@@ -484,7 +484,7 @@ def test_no_part_found_at_all(shop: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_notes(shop: Path, tmp_path: Path) -> None:
+def test_notes_on_parts_few_images_and_strangers(shop: Path, tmp_path: Path) -> None:
     done = stain(shop, tmp_path / "a", Request(holdout=0.7))
     assert any("a part of its own" in note and "--part REGEX" in note for note in done.notes)
     assert any("train/good holds 6 images" in note for note in done.notes)

@@ -106,7 +106,7 @@ def test_field_does_not_wrap_round() -> None:
 
 
 @pytest.mark.parametrize("kind", SURFACES)
-def test_quick(kind: str) -> None:
+def test_a_surface_takes_few_milliseconds(kind: str) -> None:
     rng = np.random.default_rng(0)
     times = []
     for _ in range(7):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from burnish.errors import BurnishError
@@ -46,16 +47,7 @@ def place(
         BurnishError: the source's split is wanted and missing or incomplete; or all images are of
             one part.
     """
-    given = [image.item.split for image in found]
-    own = all(given)
-    if split == "source" and not any(given):
-        raise BurnishError("--split source: this source has no split of its own")
-    if any(given) and not own and split != "part":
-        raise BurnishError(
-            f"{given.count('')} of {len(given)} images have no split in the source, the others "
-            "have: use --split part, or mend the source"
-        )
-    keep = own and split != "part"
+    keep = _keeps_split(found, split)
     found, notes = settle(found, keep)
     if all(image.own_part for image in found):
         notes.append(
@@ -69,9 +61,34 @@ def place(
     else:
         sides = by_part(parts, defective, train, seed)
     notes += sides.notes
+    placed = _named(found, sides.sides)
+    learnt = sum(one.split == TRAIN for one in placed)
+    if learnt < MIN_GOOD:
+        notes.append(f"train/good holds {learnt} images; burnish train needs at least {MIN_GOOD}")
+    if not any(one.found.is_defect for one in placed):
+        notes.append("no test image shows a defect: `burnish evaluate` will have nothing to find")
+    return placed, notes
+
+
+def _keeps_split(found: Sequence[Found], split: str) -> bool:
+    """Whether the source's own split is kept; refuses one that is missing or incomplete."""
+    given = [image.item.split for image in found]
+    own = all(given)
+    if split == "source" and not any(given):
+        raise BurnishError("--split source: this source has no split of its own")
+    if any(given) and not own and split != "part":
+        raise BurnishError(
+            f"{given.count('')} of {len(given)} images have no split in the source, the others "
+            "have: use --split part, or mend the source"
+        )
+    return own and split != "part"
+
+
+def _named(found: Sequence[Found], sides: Sequence[str]) -> list[Placed]:
+    """Give every image a unique path on its side; those without a side are left out."""
     names: dict[str, Names] = {}
     placed = []
-    for image, side in zip(found, sides.sides, strict=True):
+    for image, side in zip(found, sides, strict=True):
         if not side:
             continue
         kind = GOOD if not image.is_defect else safe_kind(image.item.kind)
@@ -79,9 +96,4 @@ def place(
         stem = names.setdefault(folder.lower(), Names()).unique(safe_name(image.item.stem))
         mask = f"ground_truth/{kind}/{stem}_mask.png" if image.mask else ""
         placed.append(Placed(image, side, f"{folder}/{stem}{image.suffix}", mask))
-    learnt = sum(one.split == TRAIN for one in placed)
-    if learnt < MIN_GOOD:
-        notes.append(f"train/good holds {learnt} images; burnish train needs at least {MIN_GOOD}")
-    if not any(one.found.is_defect for one in placed):
-        notes.append("no test image shows a defect: `burnish evaluate` will have nothing to find")
-    return placed, notes
+    return placed

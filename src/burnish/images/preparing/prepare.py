@@ -170,7 +170,7 @@ def _prepare(files: Source, out: Path, request: Request, on_progress: Progress) 
         os.sync()  # once, not per file: until the record is finished, all files are checked again
     write_manifest(out, rows)
     summary = _summary(placed, notes, looked.left_out)
-    digests = sha256_of(out / MANIFEST), digest_of_masks(out, masks)
+    digests = sha256_of(out / MANIFEST), digest_of_masks(masks)
     Record(recipe, True, *digests, summary, content).write(out)
     prepared = Prepared(out, status, format.name, **summary)
     if wrong:

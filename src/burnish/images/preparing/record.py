@@ -133,11 +133,11 @@ def sha256_of(path: Path) -> str:
         return ""
 
 
-def digest_of_masks(out: Path, masks: dict[str, str]) -> str:
+def digest_of_masks(masks: dict[str, str]) -> str:
     """SHA-256 over paths and contents of all mask files.
 
     Args:
-        masks: SHA-256 by path relative to `out`.
+        masks: SHA-256 by path, relative to the prepared folder.
     """
     lines = "".join(f"{path} {masks[path]}\n" for path in sorted(masks))
     return hashlib.sha256(lines.encode()).hexdigest()
@@ -150,7 +150,7 @@ def damage(out: Path, record: Record) -> list[str]:
     rows = read_manifest(out) or []
     wrong = [row.path for row in rows if sha256_of(out / row.path) != row.sha256]
     masks = {row.mask: sha256_of(out / row.mask) for row in rows if row.mask}
-    if digest_of_masks(out, masks) != record.masks:
+    if digest_of_masks(masks) != record.masks:
         wrong += [path for path, digest in masks.items() if not digest] or ["a mask"]
     return wrong
 

@@ -109,7 +109,7 @@ def _stain(root: Path, out: Path, request: Request, on_progress: Progress) -> Pr
     write_manifest(out, rows)
     masks = {row.mask: sha256_of(out / row.mask) for row in rows if row.mask}
     summary = _summary(plan, rows)
-    Record(recipe, True, sha256_of(out / MANIFEST), digest_of_masks(out, masks), summary).write(out)
+    Record(recipe, True, sha256_of(out / MANIFEST), digest_of_masks(masks), summary).write(out)
     done = Prepared(out, status, FORMAT, **summary)
     if wrong:
         done.notes.append(f"{len(wrong)} missing or altered files are mended: {some(wrong)}")

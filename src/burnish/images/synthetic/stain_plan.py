@@ -100,7 +100,7 @@ class Source:
         path: of the file.
         name: path relative to the data's folder, with slashes.
         sha256: of the file, empty when it cannot be opened.
-        part: that it shows.
+        part: the one it shows.
         size: (height, width) in px; (0, 0) until it has been read.
         plain: whether defects can be kept off its background, where that is asked for.
     """
@@ -115,7 +115,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Version:
-    """A defect on an image: its kind, the how manieth of that kind, and where it is written."""
+    """A defect on an image: its kind, its number within that kind, and where it is written."""
 
     kind: str
     repeat: int
@@ -133,7 +133,7 @@ class Plan:
         stems: to write an image under, by file name.
         versions: defects of a held-out image, by file name.
         notes: what the user should know, as sentences.
-        left_out: why, by file name.
+        left_out: images that are left out: the reason, by file name.
     """
 
     train: tuple[Source, ...]
@@ -170,7 +170,7 @@ def find_sources(
 
 
 def _written(name: str) -> str:
-    """A file name as UTF-8 can hold it, which not every name on a disk is."""
+    """A file name made valid UTF-8, which names on a disk need not be."""
     return os.fsencode(name).decode("utf-8", "replace")
 
 
@@ -254,7 +254,7 @@ def _read(
 def _versions(
     held_out: Sequence[Source], stems: dict[str, str], request: Request
 ) -> dict[str, tuple[Version, ...]]:
-    """Kinds in turn: each image begins one kind later than the one before it."""
+    """The kinds in turn, each image starting one kind later than the previous one."""
     names = {kind: Names() for kind in request.kinds}
     count = len(request.kinds)
     versions = {}

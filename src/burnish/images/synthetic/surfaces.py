@@ -75,7 +75,7 @@ def gaussian_field(
         float32 HxW.
     """
     cosine, sine = math.cos(angle), math.sin(angle)
-    # The Fourier transform wraps round, so a larger sheet is made and the middle kept.
+    # The Fourier transform wraps round, so a larger field is made and its middle kept.
     reach_y, reach_x = np.hypot((along * sine, along * cosine), (across * cosine, across * sine))
     height = fft.next_fast_len(int(size[0] + min(4 * reach_y, 0.4 * size[0]) + 4), real=True)
     width = fft.next_fast_len(int(size[1] + min(4 * reach_x, 0.4 * size[1]) + 4), real=True)
@@ -84,7 +84,7 @@ def gaussian_field(
     spectrum_along = along * (cosine * frequency_x + sine * frequency_y)
     spectrum_across = across * (cosine * frequency_y - sine * frequency_x)
     transfer = np.exp(-2.0 * math.pi**2 * (spectrum_along**2 + spectrum_across**2))
-    transfer[0, 0] = 0.0  # no mean: the brightness of a part is set elsewhere
+    transfer[0, 0] = 0.0  # zero mean: the brightness of a part is set elsewhere
     noise = rng.standard_normal((height, width), dtype=np.float32)
     field = fft.irfft2(fft.rfft2(noise) * transfer, s=(height, width))
     top, left = (height - size[0]) // 2, (width - size[1]) // 2

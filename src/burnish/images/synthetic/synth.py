@@ -123,7 +123,7 @@ def write_dataset(
         size: (height, width) in pixels, both at least 32.
         surface: one of `SURFACES`, or "mixed", which cycles through them.
         seed: 0 or more; together with the place of an image in the set it decides its pixels.
-        on_image: told how many images are there, and of how many.
+        on_image: called with (images done, images in all).
 
     Returns:
         `out` as a path.
@@ -196,12 +196,12 @@ def _items(settings: _Settings) -> Iterator[_Item]:
 
 
 def _make(item: _Item, settings: _Settings) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Image uint8 HxW and mask bool HxW of one item; the counts in `settings` have no say."""
+    """Image uint8 HxW and mask bool HxW of one item, whatever the counts in `settings`."""
     place = (_SPLIT_KEY[item.split], _KIND_KEY[item.kind], item.index)
     rng = np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=place))
     surface = settings.surface
     if surface == MIXED:
-        # Offset by the kind, so that even one image a kind shows several surfaces.
+        # Offset by the kind, so that even with one image per kind several surfaces are shown.
         surface = SURFACES[(item.index + _KIND_KEY[item.kind]) % len(SURFACES)]
     image = make_surface(surface, settings.size, rng)
     if item.kind == "good":
