@@ -94,7 +94,7 @@ def table_of(runs: Sequence[Run]) -> Table:
             cells.append(text)
         if over:
             cells.append(mean_of(line, over))
-        table.add_row(f"[bold]{line.name}", *cells)
+        table.add_row(f"[bold]{escape(line.name)}", *cells)
     table.add_section()
     table.add_row("data learnt from")
     for name, values in training_facts(runs).items():

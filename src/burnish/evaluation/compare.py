@@ -252,10 +252,11 @@ def lines(runs: Sequence[Run]) -> list[Line]:
 
 
 def _difference(runs: Sequence[Run]) -> Line:
-    """Against the first run; images tested in pairs, so its intervals are the ones to go by."""
-    same = len(by_test_set(runs)) == 1
+    """Against the first run, of those tested on its images; they are the same, so its intervals
+    are the ones to go by."""
+    same = by_test_set(runs)[0].runs
     pairs = [
-        auroc_difference(runs[0].evaluation, run.evaluation) if same else (None, None)
+        auroc_difference(runs[0].evaluation, run.evaluation) if run.name in same else (None, None)
         for run in runs[1:]
     ]
     values, intervals = zip((None, None), *pairs, strict=True)
