@@ -27,9 +27,11 @@ about = json.loads(session.get_modelmeta().custom_metadata_map["burnish"])
 # The graph takes the camera's pixels as they are: uint8, height x width x 1 (grey) or 3 (RGB).
 # Of 16 bits give the upper 8.
 try:
+    with Image.open(picture) as whole:
+        whole.verify()  # a PNG's sums: of one that is still being copied the rest would be black
     opened = Image.open(picture)
     opened.load()
-except OSError as error:
+except (OSError, SyntaxError) as error:
     refuse(f"{picture} cannot be read: {error}")
 tags = getattr(opened, "tag_v2", {})  # of a TIFF: 258 bits, 262 which end is black
 if opened.mode.startswith("I;16") and (tags.get(258) == (12,) or tags.get(262) == 0):
