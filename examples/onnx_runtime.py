@@ -14,6 +14,8 @@ from PIL import Image, ImageOps
 
 def read(path: str) -> Image.Image:
     """The picture in mode L or RGB, turned as EXIF says; of 16 bits the upper 8 are kept."""
+    with Image.open(path) as whole:
+        whole.verify()  # a PNG's check sums: one still being copied would be black from there on
     with Image.open(path) as opened:
         tags = getattr(opened, "tag_v2", {})  # TIFF: 258 is the bit depth, 262 whether 0 is black
         image = ImageOps.exif_transpose(opened)
@@ -29,7 +31,7 @@ def read(path: str) -> Image.Image:
 try:
     model, picture, heat = sys.argv[1:]
     image = read(picture)
-except (ValueError, OSError) as error:
+except (ValueError, OSError, SyntaxError) as error:
     print(__doc__ if len(sys.argv) != 4 else f"{picture} cannot be read: {error}", file=sys.stderr)
     sys.exit(2)
 

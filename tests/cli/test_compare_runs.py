@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,13 @@ def test_table_and_page(two: list[Path], record: Evaluation, tmp_path: Path) -> 
     assert " ".join(done.stdout.split()).endswith("tome_r 0 1")
     assert f"page: {tmp_path / 'side/compare.html'}" in done.stderr
     assert (tmp_path / "side/compare.html").exists()
+
+
+def test_names_are_no_markup(two: list[Path], tmp_path: Path) -> None:
+    odd = shutil.copytree(two[0], tmp_path / "one[red]")
+    done = burnish("compare-runs", odd, two[1])
+    assert done.returncode == 0, done.stderr
+    assert "AUROC against one[red]" in " ".join(done.stdout.split())
 
 
 def test_json_alone_on_stdout(two: list[Path], record: Evaluation) -> None:

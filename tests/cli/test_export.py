@@ -125,13 +125,22 @@ def test_the_example_judges_as_burnish_does(
         assert picture.mode == "RGB"
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture", None])
+@pytest.mark.parametrize("content", [b"", b"no picture", "half", "half, then zeros"])
 def test_the_example_tells_of_pictures_that_it_cannot_read(
-    onnx_file: Path, metal: Path, tmp_path: Path, content: bytes | None
+    onnx_file: Path, metal: Path, tmp_path: Path, content: bytes | str
 ) -> None:
     part = tmp_path / "part.png"
-    whole = (metal / "test" / "good" / "000.png").read_bytes()
-    part.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    if content == "half":
+        whole = (metal / "test" / "good" / "000.png").read_bytes()
+        content = whole[: len(whole) // 2]
+    elif content == "half, then zeros":
+        Image.linear_gradient("L").rotate(30).save(part)
+        whole = part.read_bytes()
+        content = whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2)
+        part.write_bytes(content)
+        Image.open(part).load()  # no fault that decoding would show
+    assert isinstance(content, bytes)
+    part.write_bytes(content)
     done = run_example(onnx_file, part, tmp_path / "heat.png")
     assert done.returncode == 2
     assert "part.png cannot be read" in done.stderr

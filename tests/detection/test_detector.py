@@ -16,6 +16,7 @@ from PIL import Image
 
 from burnish import BurnishError, Detector
 from burnish.detection.result import map_names
+from burnish.detection.sizes import size_notes
 from burnish.images.dataset import find_test_images
 from burnish.method import cells, filters, whole
 from burnish.method.discriminator import Discriminator
@@ -233,6 +234,32 @@ def test_an_image_of_another_shape_is_told(
         metal, "tiny", tmp_path / "b", steps=2, **micro, tile=32, overlap=0, roi="0,0 60,0 60,60"
     )
     assert len(boxed.inspect(part[:32]).notes) == 1
+
+
+def test_an_image_clearly_smaller_than_the_training_images_is_told(
+    detector: Detector, metal: Path
+) -> None:
+    part = Image.open(find_test_images(metal)[0].path)
+    seen = min(64, detector.card.shape.height)
+    assert part.size == (64, 64)
+    assert detector.inspect(part.resize((128, 128))).notes == ()
+    assert detector.inspect(part.resize((seen - 8, seen - 8))).notes == ()
+    (note,) = detector.inspect(part.resize((seen // 2, seen // 2))).notes
+    assert note.startswith(f"the image is {seen // 2}x{seen // 2} px, the training images at least")
+    assert "64x64" in note
+    card = detector.card.model_copy(update={"data": {}})  # an older file
+    assert size_notes(card, None, seen // 2, seen // 2) == ()
+
+
+def test_of_images_that_the_model_sees_smaller_only_what_it_lacks_is_told(
+    detector: Detector,
+) -> None:
+    data = detector.card.data | {"smallest": [1000, 800], "aspects": [0.1, 9.0]}
+    card = detector.card.model_copy(update={"data": data})
+    height, width = card.shape.height, card.shape.width
+    assert size_notes(card, None, height, width) == ()
+    (note,) = size_notes(card, None, height // 2, width // 2)
+    assert "at least 800x1000" in note
 
 
 def test_images_that_are_not_learnt_from_are_told(metal: Path, micro: dict, tmp_path: Path) -> None:

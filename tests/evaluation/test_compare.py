@@ -144,6 +144,18 @@ def test_different_test_sets_are_told_apart(evaluation: Evaluation) -> None:
     assert "c on test set 2 (other)" in said
 
 
+def test_differences_of_runs_beside_one_of_another_test_set(evaluation: Evaluation) -> None:
+    first, better = run("a", evaluation), run("b", evaluation, image_auroc=1.0)
+    other = run("c", evaluation, test_fingerprint="0" * 64)
+    alone, among = (
+        {line.key: line for line in lines(runs)}["image_auroc_difference"]
+        for runs in ([first, better], [first, other, better])
+    )
+    assert alone.values[1] is not None
+    assert among.values == (None, None, alone.values[1])
+    assert among.intervals == (None, None, alone.intervals[1])
+
+
 def test_pixels_counted_with_other_masks_are_not_compared(evaluation: Evaluation) -> None:
     assert evaluation.pixels is not None
     assert len(evaluation.pixels.masks) == 64

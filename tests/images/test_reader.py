@@ -31,6 +31,7 @@ from burnish.images.reader import (
     read_header_bytes,
     read_image,
     read_image_bytes,
+    read_once,
     read_with_header,
     resize,
     suffix_of,
@@ -485,6 +486,23 @@ def test_truncated(suffix: str, kept: float, tmp_path: Path) -> None:
     path.write_bytes(data[: int(kept * len(data))])
     with pytest.raises(BurnishError, match=rf"cut\.{suffix}"):
         read_image(path)
+
+
+@pytest.mark.parametrize("written", [0.3, 0.6, 0.9])
+def test_a_png_whose_room_is_taken_but_not_filled_yet(written: float, tmp_path: Path) -> None:
+    picture = Image.linear_gradient("L").rotate(30)
+    data = save(tmp_path / "whole.png", picture).read_bytes()
+    cut = int(written * len(data))
+    path = tmp_path / "copied.png"
+    path.write_bytes(data[:cut] + bytes(len(data) - cut))
+    Image.open(path).load()  # Pillow sees no fault, and gives black rows
+    for read in (read_image, read_with_header, read_once):
+        with pytest.raises(BurnishError, match=r"copied\.png: its pixels do not match their check"):
+            read(path)
+    assert read_header(path).width == 256  # decodes nothing
+    # Of the end that holds no pixels Pillow asks nothing either.
+    path.write_bytes(data[:-13])
+    assert np.array_equal(read_image(path), np.asarray(picture))
 
 
 def test_truncated_picture_opened_by_the_caller(tmp_path: Path) -> None:

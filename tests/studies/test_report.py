@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from burnish.errors import BurnishError
-from burnish.studies.report import Report, Table, to_html, to_markdown, write_report
+from burnish.studies.report import Report, Table, to_csv, to_html, to_markdown, write_report
 
 NASTY = "a|b *c* <script>alert(1)</script>\n# d"
 REPORT = Report(
@@ -51,6 +51,13 @@ def test_html_is_escaped_and_whole() -> None:
     assert "&lt;script&gt;" in page
     assert page.count("<em>") == 2
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_columns_keep_their_places_where_the_first_run_is_not_there_yet() -> None:
+    there = {"setting": "b", "image_auroc": 0.9, "steps": 40, "cell": "b-0"}
+    head = to_csv([there]).splitlines()[0]
+    assert head == "setting,image_auroc,steps,cell"
+    assert to_csv([{"setting": "a", "cell": "a-0"}, there]).splitlines()[:2] == [head, "a,,,a-0"]
 
 
 def test_files_are_written(tmp_path: Path) -> None:

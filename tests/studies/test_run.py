@@ -180,6 +180,27 @@ def test_a_curve_is_one_run_measured_on_the_way(
 
 
 @pytest.mark.slow
+def test_a_curve_without_an_auroc_is_told(
+    study_file: Callable[..., Path], metal: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(metal, tmp_path / "data/metal")
+    broken = sorted((tmp_path / "data/metal/test/good").iterdir())
+    for path in broken:
+        path.write_bytes(b"nothing")
+    curve = study_file(
+        ("paper_says", 'kind = "curve"\npaper_says'), ("steps = 40, ", ""),
+        ("seeds = [0]", "seeds = [0]\npoints = [1, 2]"), rows='[[row]]\nlabel = "it"\n',
+    )  # fmt: skip
+    plan = make_plan(load_study(curve), "micro", tmp_path / "data", tmp_path / "curve")
+    report, files, failed = run_study(plan, 1, "burnish study", no_news)
+    assert failed == {}
+    assert files[3].read_bytes().startswith(b"\x89PNG")
+    assert [row[1] for row in report.tables[0].rows] == ["–", "–"]
+    assert report.says[0].startswith(f"metal: {len(broken)} of ")
+    assert report.says[1] == "metal, seed 0: no AUROC, its test images were of one class."
+
+
+@pytest.mark.slow
 def test_cost_is_measured_in_turns(
     study_file: Callable[..., Path], studies_data: Path, tmp_path: Path
 ) -> None:

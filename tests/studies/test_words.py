@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import ttest_ind
 
 from burnish.studies.file import Study, load_study
-from burnish.studies.words import means_over_sets, noise_of, sentences, signed
+from burnish.studies.words import means_over_sets, noise_of, sentences, signed, unused
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -93,6 +93,29 @@ def test_missing_runs_are_not_glossed_over(study: Study) -> None:
         "R = 0 against R = 2: not all runs are there yet.",
         "R = 2, absolute against R = 2: not all runs are there yet.",
     ]
+
+
+def test_a_run_without_an_auroc_is_no_missing_run(study: Study) -> None:
+    values = values_of(zero=[0.7], two=[0.9], absolute=[0.8])
+    values |= {("R = 0", "rail", 0): None, ("R = 2", "rail", 0): 0.8}
+    told = sentences(study, values, ["metal", "rail"], [0])
+    assert told == [
+        "R = 0 against R = 2: no AUROC on rail, whose test images were of one class.",
+        "R = 2, absolute against R = 2: not all runs are there yet.",
+    ]
+
+
+def test_images_that_no_figure_counts_are_told() -> None:
+    def result(dataset: str, unreadable: int, good: int) -> dict[str, object]:
+        counts = {"unreadable": unreadable, "n_good": good, "n_defect": 4}
+        return {"dataset": dataset, "figures": counts}
+
+    assert unused([result("rail", 0, 6), result("metal", 2, 4), result("metal", 2, 4)]) == [
+        "metal: 2 of 10 test images could not be used, and no figure counts them; "
+        "evaluation.json in the cells names them."
+    ]
+    (said,) = unused([result("metal", 0, 6), result("metal", 3, 3)])
+    assert said.startswith("metal: up to 3 of 10 test images")
 
 
 def test_each_set_is_named_beside_the_mean(study: Study) -> None:

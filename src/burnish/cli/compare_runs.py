@@ -86,7 +86,8 @@ def table_of(runs: Sequence[Run]) -> Table:
     for line in lines(runs):
         leaders = line.leaders if comparable else frozenset()
         cells = [_cell(line, place, place in leaders) for place in range(len(runs))]
-        table.add_row(f"[bold]{line.name}", *cells, *([mean_of(line, over)] if over else []))
+        cells += [mean_of(line, over)] if over else []
+        table.add_row(f"[bold]{escape(line.name)}", *cells)
     table.add_section()
     table.add_row("data learnt from")
     for name, values in training_facts(runs).items():

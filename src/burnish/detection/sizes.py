@@ -7,7 +7,7 @@ from burnish.images.roi import Region
 from burnish.images.tiles import Grid, tiles_within
 from burnish.settings import Settings
 
-CLEARLY = 1.5  # ratio of the numbers of tiles, either way, from which on a note is given
+CLEARLY = 1.5  # ratio of tiles, or of pixels a side, either way, from which on a note is given
 
 
 def count_tiles(settings: Settings, region: Region | None, height: int, width: int) -> int:
@@ -23,7 +23,11 @@ def size_notes(card: ModelCard, region: Region | None, height: int, width: int) 
     Args:
         region: of interest, at that size.
     """
-    return (*_stretched(card, height, width), *_tiled(card, region, height, width))
+    return (
+        *_stretched(card, height, width),
+        *_enlarged(card, height, width),
+        *_tiled(card, region, height, width),
+    )
 
 
 def _stretched(card: ModelCard, height: int, width: int) -> tuple[str, ...]:
@@ -36,6 +40,23 @@ def _stretched(card: ModelCard, height: int, width: int) -> tuple[str, ...]:
     stretched = "it was stretched to theirs" if whole else "the roi was stretched to it"
     return (
         f"the image is {width}x{height} px, of another shape than the training images: {stretched}",
+    )
+
+
+def _enlarged(card: ModelCard, height: int, width: int) -> tuple[str, ...]:
+    """A note where a whole image has clearly fewer pixels a side than any training image, and than
+    the model sees: a camera set to another resolution, or thumbnails."""
+    if card.settings.tile != "full" or "smallest" not in card.data:
+        return ()
+    seen, least = (card.shape.height, card.shape.width), card.data["smallest"]
+    if card.alignment is not None:
+        seen = card.alignment.enlarged
+    needed = [min(sides) for sides in zip(seen, least, strict=True)]
+    if CLEARLY * height >= needed[0] or CLEARLY * width >= needed[1]:
+        return ()
+    return (
+        f"the image is {width}x{height} px, the training images at least {least[1]}x{least[0]}: it "
+        "was enlarged, and small flaws may not show",
     )
 
 

@@ -252,10 +252,11 @@ def lines(runs: Sequence[Run]) -> list[Line]:
 
 
 def _difference(runs: Sequence[Run]) -> Line:
-    """Difference from the first run, paired by image: its intervals are the ones to judge by."""
-    same = len(by_test_set(runs)) == 1
+    """Difference from the first run, of those tested on its images, paired by image: its intervals
+    are the ones to judge by."""
+    same = by_test_set(runs)[0].runs
     pairs = [
-        auroc_difference(runs[0].evaluation, run.evaluation) if same else (None, None)
+        auroc_difference(runs[0].evaluation, run.evaluation) if run.name in same else (None, None)
         for run in runs[1:]
     ]
     values, intervals = zip((None, None), *pairs, strict=True)

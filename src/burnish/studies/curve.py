@@ -10,6 +10,7 @@ from burnish.studies.cells import Cell, Dataset
 from burnish.studies.file import Scale, Study
 from burnish.studies.report import Report, Table
 from burnish.studies.table import over_seeds, spread
+from burnish.studies.words import unused
 
 ONLY_SHOWN = (
     "For display only. The test set tells how the curve ran, it does not choose an epoch: what a "
@@ -44,7 +45,7 @@ def curve_report(
                     for seed in seeds
                     if (name, seed) in curves
                 ]
-                texts.append(spread(values))
+                texts.append(spread([value for value in values if value is not None]))
         rows.append(tuple(texts))
     head = ("epoch", *(f"AUROC {n}" for n in names), *(f"best F1 {n}" for n in names))
     return Report(
@@ -52,7 +53,7 @@ def curve_report(
         question=study.question,
         paper_says=study.paper_says,
         remarks=study.remarks,
-        says=tuple(_sentences(scale, names, seeds, curves)),
+        says=(*unused(done), *_sentences(scale, names, seeds, curves)),
         problems=tuple(problems),
         tables=(Table("AUROC and best F1 against epoch", over_seeds(seeds), head, tuple(rows)),),
         facts={
@@ -79,6 +80,9 @@ def _sentences(
                 told.append(f"{name}, seed {seed}: not run yet.")
                 continue
             values = [point["image_auroc"] for point in curves[name, seed]["points"]]
+            if None in values:
+                told.append(f"{name}, seed {seed}: no AUROC, its test images were of one class.")
+                continue
             text = f"{name}, seed {seed}: AUROC {values[-1]:.3f} at the last epoch"
             if len(values) > 1:
                 text += (
@@ -111,6 +115,8 @@ def _draw(
             for index, seed in enumerate(s for s in seeds if (name, s) in curves):
                 points = curves[name, seed]["points"]
                 label = name if index == 0 else None
+                if any(p["image_auroc"] is None for p in points):
+                    continue
                 left.plot(
                     [p["epoch"] for p in points],
                     [p["image_auroc"] for p in points],
@@ -137,7 +143,8 @@ def _draw(
         left.set_title("for display only, never for choosing", color=FAINT, fontsize=11)
         for axes in (left, right):
             axes.spines[["top", "right"]].set_visible(False)
-        right.legend(frameon=False, loc="lower right")
+        if right.get_legend_handles_labels()[0]:
+            right.legend(frameon=False, loc="lower right")
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
         return buffer.getvalue()

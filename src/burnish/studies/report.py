@@ -106,8 +106,9 @@ def to_markdown(report: Report, figure_name: str = "") -> str:
 
 
 def to_csv(lines: Sequence[Line]) -> str:
-    """As CSV; columns in the order in which the lines first name them."""
-    columns = list(dict.fromkeys(name for line in lines for name in line))
+    """As CSV; columns in the order of the fullest line: the first run may not be there yet."""
+    fullest = sorted(lines, key=len, reverse=True)
+    columns = list(dict.fromkeys(name for line in fullest for name in line))
     text = io.StringIO()
     table = csv.DictWriter(text, columns, lineterminator="\n")
     table.writeheader()

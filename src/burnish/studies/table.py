@@ -9,7 +9,7 @@ from burnish.evaluation.seeds import OverSeeds
 from burnish.studies.cells import Cell, Dataset
 from burnish.studies.file import MEAN, Row, Study
 from burnish.studies.report import Report, Table
-from burnish.studies.words import Values, means_over_sets, sentences
+from burnish.studies.words import Values, means_over_sets, sentences, unused
 
 Results = Mapping[tuple[str, str, int], dict[str, Any]]  # (row, data set, seed) -> cell.json
 CALL_ALL = "calling every part defective"
@@ -49,7 +49,7 @@ def quality_report(
         question=study.question,
         paper_says=study.paper_says,
         remarks=study.remarks,
-        says=tuple(sentences(study, auroc, names, seeds, runs)),
+        says=(*unused(results.values()), *sentences(study, auroc, names, seeds, runs)),
         problems=tuple(problems),
         tables=(
             _figures(study, "Image AUROC", "", results, "image_auroc", datasets, seeds, 0),

@@ -8,8 +8,9 @@ s * sqrt(2 / n) each (more than two if few seeds leave s itself uncertain: Stude
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from burnish.studies.file import MEAN, Study
 
@@ -91,7 +92,7 @@ def sentences(
         name = f"{row.label} against {reference.label}"
         ours, theirs = means[row.label], means[reference.label]
         if ours is None or theirs is None:
-            told.append(f"{name}: not all runs are there yet.")
+            told.append(f"{name}: {_why_none(values, (row.label, reference.label), datasets)}.")
             continue
         compared += 1
         difference = sum(ours) / len(ours) - sum(theirs) / len(theirs)
@@ -111,11 +112,46 @@ def sentences(
     return [*told, _last(noise, beyond, compared)] if compared else told
 
 
+def unused(results: Iterable[Mapping[str, Any]]) -> list[str]:
+    """One sentence for each data set of which not all test images were used.
+
+    Args:
+        results: as in cell.json.
+    """
+    counts: dict[str, set[tuple[int, int]]] = {}
+    for result in results:
+        figures = result["figures"]
+        used = figures["n_good"] + figures["n_defect"]
+        counts.setdefault(result["dataset"], set()).add((figures["unreadable"], used))
+    told = []
+    for name, found in counts.items():
+        most, used = max(found)
+        if most:
+            some = f"{'up to ' if len(found) > 1 else ''}{most} of {most + used}"
+            told.append(
+                f"{name}: {some} test images could not be used, and no figure counts them; "
+                "evaluation.json in the cells names them."
+            )
+    return told
+
+
 def signed(value: float) -> str:
     """A difference to three places, always with its sign."""
     if round(abs(value), 3) == 0:
         return "±0.000"
     return f"{'+' if value > 0 else MINUS}{abs(value):.3f}"
+
+
+def _why_none(values: Values, labels: Sequence[str], datasets: Sequence[str]) -> str:
+    """Why two rows cannot be compared: a run has no AUROC, or is not there."""
+    lacking = [
+        name for name in datasets
+        if any(value is None for (label, of, _), value in values.items()
+               if of == name and label in labels)
+    ]  # fmt: skip
+    if lacking:
+        return f"no AUROC on {', '.join(lacking)}, whose test images were of one class"
+    return "not all runs are there yet"
 
 
 def _gap(values: Values, label: str, reference: str, dataset: str, seeds: Sequence[int]) -> float:

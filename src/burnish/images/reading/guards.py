@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -29,6 +30,7 @@ JPEG_SEQUENTIAL, JPEG_HUFFMAN = (0xC0, 0xC1), (0xC0, 0xC1, 0xC2)
 JPEG_RATIO = 512  # pixels per byte, at most: a block of 8 x 8 takes at least one bit
 PNG_SIZE = 16  # offset of width and height, always in the first chunk
 PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
+PIECE = 1 << 20  # bytes of a chunk that are held at once
 PNG_RATIO = 1100  # unpacked per packed byte, at most: deflate reaches 1032
 JPEG_ALONE = (0x01, *range(0xD0, 0xD9))  # markers without a length
 JPEG_SCAN, JPEG_END = 0xDA, 0xD9
@@ -109,6 +111,32 @@ def png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
         if head[4:] == b"IEND":
             return
         at += 12 + length
+
+
+def check_png_sums(file: BinaryIO) -> None:
+    """Compare the pixels' packed bytes with the sums beside them; the file's position is kept.
+
+    Pillow stops at the last row, before it would meet them. Of a file that is still being copied,
+    whose room is taken but not filled yet, the zeros unpack to black rows without any fault.
+
+    Raises:
+        BurnishError: they differ. A sum that is cut off with the end of the file is no fault: the
+            decoder says whether pixels are missing.
+    """
+    before = file.tell()
+    for kind, at, length in png_chunks(file):
+        if kind != b"IDAT":
+            continue
+        file.seek(at)
+        found, left = zlib.crc32(kind), length
+        while left and (piece := file.read(min(left, PIECE))):
+            found, left = zlib.crc32(piece, found), left - len(piece)
+        wanted = file.read(4)
+        if len(wanted) == 4 and found != int.from_bytes(wanted, "big"):
+            raise BurnishError(
+                "its pixels do not match their check sum: it is damaged, or still being written"
+            )
+    file.seek(before)
 
 
 def _guard_jpeg(file: BinaryIO, size: int, most: int) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from PIL import ExifTags, Image
 
 from burnish.images.reading.decoding import format_of
-from burnish.images.reading.guards import MAX_PAGES, png_chunks, tiff_pages
+from burnish.images.reading.guards import MAX_PAGES, check_png_sums, png_chunks, tiff_pages
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -103,11 +103,16 @@ def upright(image: Image.Image, file: BinaryIO | None = None) -> Image.Image:
     Args:
         file: where it reads from; given as to `header_of`, so that both find the same
             orientation.
+
+    Raises:
+        BurnishError: a PNG whose pixels are not those that were written.
     """
     if format_of(image) == "TIFF":  # Pillow turns a TIFF itself, on loading
         image.load()
         return image
     turn = TURNS.get(_orientation(image, file))
+    if file is not None and image.format == "PNG":
+        check_png_sums(file)
     image.load()
     return image if turn is None else image.transpose(turn)
 
