@@ -5,6 +5,7 @@ from __future__ import annotations
 GROUPS: dict[str, tuple[str, ...]] = {
     "images": (
         "image_size", "aspect", "align", "colour", "tile", "overlap", "roi", "flips", "jitter",
+        "level_light",
     ),
     "verdict": ("part_pattern", "holdout", "false_alarms"),
     "masks": ("mask_blocks", "mask_channel", "hidden_tokens"),

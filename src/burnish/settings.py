@@ -69,6 +69,9 @@ class Settings(BaseModel):
     jitter: float = Field(
         0.0, ge=0, le=0.5, description="random brightness and contrast in training, share of range"
     )
+    level_light: bool = Field(
+        False, description="paint every image at one mean brightness: for lamps that vary widely"
+    )
 
     # --- held-out good images and the verdict -------------------------------------------------
     part_pattern: str = Field(

@@ -43,8 +43,8 @@ def exports(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def coloured(metal: Path, micro: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder: RGB, a region of interest, an input that is no square, the paper's fusion,
-    three images of each part."""
+    """A run folder: RGB, a region of interest, an input that is no square, level light, the paper's
+    fusion, three images of each part."""
     folder = tmp_path_factory.mktemp("coloured")
     (folder / "good").mkdir()
     rng = np.random.default_rng(0)
@@ -56,7 +56,7 @@ def coloured(metal: Path, micro: dict, tmp_path_factory: pytest.TempPathFactory)
     changes = {
         **micro, "steps": 6, "roi": "6,5 41,8 41,58 6,49", "aspect": "keep", "error": "absolute",
         "fusion": "paper", "reduction": "mean", "standardise": "none", "mask_channel": True,
-        "qk_norm": True, "part_pattern": r"part\d",
+        "qk_norm": True, "part_pattern": r"part\d", "level_light": True,
     }  # fmt: skip
     Detector.train(folder / "good", "tiny", folder / "run", **changes)
     return folder / "run"

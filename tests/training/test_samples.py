@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from burnish.configuration import make_settings
 from burnish.training.batches import draw_batch
@@ -156,6 +157,20 @@ def test_scale_mirror_lamp_and_crop_are_drawn_anew_at_each_step() -> None:
     means = [float(draw_batch(whole, lamp, step, 1, 3).images.mean()) for step in range(60)]
     assert len(set(means)) == 60
     assert 0.25 < np.ptp(means) < 0.42  # twice 0.1 of a range of 2, and a little by clipping
+
+
+def test_levelled_batches_have_one_brightness() -> None:
+    roi = np.zeros((40, 40), dtype=np.bool_)
+    roi[5:30, 8:33] = True
+    rng = np.random.default_rng(0)
+    some = rng.integers(0, 90, (6, 1, 40, 40)).astype(np.uint8)
+    settings = make_settings("tiny", {"flips": "both", "jitter": 0.1, "level_light": True})
+    for region in (None, roi):
+        batch = draw_batch(Samples(some, range(6), roi=region), settings, 0, 4, 1)
+        seen = torch.ones_like(batch.images) if batch.inside is None else batch.inside.float()
+        means = (batch.images * seen).sum(dim=(1, 2, 3)) / seen.sum(dim=(1, 2, 3))
+        torch.testing.assert_close(means, torch.zeros(4), atol=1e-5, rtol=0)
+        assert (batch.images[seen == 0] == 0).all()
 
 
 @pytest.mark.parametrize("tile", ["full", 32])

@@ -227,7 +227,8 @@ class Scorer:
         """Images with 0 outside the region, and their reconstructions (B, S, C, H, W)."""
         images = hidden_outside(images, inside)
         with tensor_cores(self.device):
-            return images, reconstruct(self.generator, images, self.masks)
+            levels = self.settings.level_light
+            return images, reconstruct(self.generator, images, self.masks, levels, inside)
 
     @torch.inference_mode()
     def score(self, view: View, mu: Tensor, sigma: Tensor) -> Scored:

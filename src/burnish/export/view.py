@@ -141,7 +141,7 @@ class ViewGraph(nn.Module):
         seen = (levels / 127.5 - 1)[None]
         if inside is not None:
             seen = seen.masked_fill(~inside, 0.0)
-        painted = reconstruct(self.generator, seen, self.masks)
+        painted = reconstruct(self.generator, seen, self.masks, s.level_light, inside)
         errors = error_maps(seen, painted, s.error, s.smoothing, inside)
         whole = None
         if self.has_position:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from burnish.method.generator import Generator
+from burnish.method.light import levelled, light_of, relit
 
 
 def hide(images: Tensor, masks: Tensor, mask_channel: bool = False) -> Tensor:
@@ -44,16 +45,28 @@ def merge_halves(painted: Tensor, masks: Tensor) -> Tensor:
     return torch.where(masks[0], first, second)
 
 
-def reconstruct(generator: Generator, images: Tensor, masks: Tensor) -> Tensor:
+def reconstruct(
+    generator: Generator,
+    images: Tensor,
+    masks: Tensor,
+    level_light: bool = False,
+    inside: Tensor | None = None,
+) -> Tensor:
     """The merged reconstruction at every scale, all masked copies in one batch.
 
     Args:
-        images: (B, C, H, W) in [-1, 1].
+        images: (B, C, H, W) in [-1, 1], 0 outside the region of interest.
         masks: bool (S, 2, H, W).
+        level_light: the generator paints images of one mean brightness, see `light`.
+        inside: the region, bool (H, W), that this mean is taken of; None: everything.
 
     Returns:
         (B, S, C, H, W), not clamped.
     """
+    if level_light:
+        light = light_of(images, inside)
+        level = levelled(images, light, inside)
+        return relit(reconstruct(generator, level, masks), light)
     flat = masks.flatten(0, 1)
     painted, _ = generator(hide(images, flat, generator.mask_channel), flat)
     per_scale = painted.chunk(len(masks))

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from burnish.method.light import levelled, light_of
 from burnish.settings import Settings
 from burnish.training.augment import augment
 from burnish.training.samples import Samples
@@ -18,7 +19,8 @@ class Batch:
     """What a step trains on.
 
     Attributes:
-        images: (B, C, H, W) in [-1, 1], 0 outside the region of interest.
+        images: (B, C, H, W) in [-1, 1], 0 outside the region of interest; levelled ones may exceed
+            1.
         inside: that region, bool (B, 1, H, W); None: everything counts.
         scale: index of the mask scale.
     """
@@ -54,4 +56,6 @@ def draw_batch(
     )
     if inside is not None:
         images = images.masked_fill(~inside, 0.0)
+    if settings.level_light:
+        images = levelled(images, light_of(images, inside), inside)
     return Batch(images, inside, scale)
