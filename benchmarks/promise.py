@@ -115,7 +115,7 @@ def rates(run: dict[str, Any], wanted: float, by_part: bool) -> tuple[float, flo
 def table(record: dict[str, Any]) -> list[str]:
     """Rows in Markdown, a set and a wanted rate each, means over its splits."""
     head = ["set", "splits", "held-out parts", "wanted", "promised", "got", "drawn anew",
-            "counting images: got", "drawn anew"]  # fmt: skip
+            "counting images: got", "counting images: drawn anew"]  # fmt: skip
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for name in SETS:
         runs = [run for key, run in record["runs"].items() if key.rsplit("-", 1)[0] == name]
@@ -125,7 +125,8 @@ def table(record: dict[str, Any]) -> list[str]:
             got = [np.mean([rates(run, wanted, rule) for run in runs], axis=0)
                    for rule in (True, False)]  # fmt: skip
             shares = [wanted, promised, *got[0], *got[1]]
-            cells = [name, str(len(runs)), f"{min(counts)} to {max(counts)}",
+            held = " to ".join(map(str, sorted({min(counts), max(counts)})))
+            cells = [name, str(len(runs)), held,
                      *(f"{100 * share:.1f} %" for share in shares)]  # fmt: skip
             lines.append(f"| {' | '.join(cells)} |")
     return lines

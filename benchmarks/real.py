@@ -116,39 +116,54 @@ def enter(entry: dict[str, Any]) -> None:
 
 
 def write_table(entries: list[dict[str, Any]]) -> None:
-    """The table between the two markers of docs/results.md; the words around it stay."""
-    head = ("data", "preset", "seed", "AUROC", "95 %, by part", "equalised", "best trivial",
-            "best F1", "all-positive F1", "false alarms wanted", "got", "escapes", "pixel AUROC",
-            "AUPRO", "good / defective", "ms/image", "commit")  # fmt: skip
-
-    def number(value: float | None) -> str:
-        return "-" if value is None else f"{value:.3f}"
-
-    rows = [
-        (
-            e["dataset"], " ".join([e["preset"], *e["changes"]]), str(e["seed"]),
-            number(e["image_auroc"]),
-            "-".join(f"{end:.2f}" for end in e.get("image_auroc_interval") or ()),
-            number(e.get("equalised_image_auroc")),
-            f"{e['trivial']['auroc']:.3f} ({e['trivial']['label']})" if e.get("trivial") else "-",
-            number(e["best_f1"]), number(e["all_positive_f1"]),
-            f"{100 * e['false_alarm_rate_wanted']:.0f} %",
-            f"{100 * e['false_alarm_rate_got']:.1f} %", f"{100 * e['escape_rate']:.0f} %",
-            number(e.get("pixel_auroc")), number(e.get("pixel_aupro")),
-            f"{e['n_good']} / {e['n_defect']}", f"{e['ms_per_image']:.0f}", e["commit"],
-        )
-        for e in entries
-    ]  # fmt: skip
-    lines = [" | ".join(cells) for cells in (head, ["---"] * len(head), *rows)]
-    table = "\n".join(f"| {line} |" for line in lines)
-    commands = "\n".join(sorted({e["command"] + " --data DATA --runs RUNS" for e in entries}))
+    """The tables between the two markers of docs/results.md; the words around them stay."""
     page = RESULTS.with_suffix(".md")
     start, end = "<!-- table: benchmarks/real.py -->", "<!-- end of table -->"
     text = page.read_text() if page.exists() else f"# Results\n\n{start}\n{end}\n"
     before, rest = text.split(start, 1)
     after = rest.split(end, 1)[1]
-    filled = f"{start}\n\n{table}\n\nCommands:\n\n```sh\n{commands}\n```\n\n{end}"
+    filled = "\n".join([start, *tables(entries), "", end])
     atomic_write(page, before + filled + after)
+
+
+def tables(entries: list[dict[str, Any]]) -> list[str]:
+    """Lines of Markdown: for each data set what is the same in all runs, then a row a run."""
+    head = ("run", "seed", "AUROC", "95 %, by part", "equalised", "best F1", "false alarms got",
+            "escapes", "pixel AUROC", "AUPRO", "ms/image", "commit")  # fmt: skip
+
+    def number(value: float | None) -> str:
+        return "-" if value is None else f"{value:.3f}"
+
+    def facts(e: dict[str, Any]) -> str:
+        """Of the test images alone."""
+        trivial = e.get("trivial")
+        best = f"{trivial['auroc']:.3f} ({trivial['label']})" if trivial else "-"
+        return (
+            f"{e['n_good']} good and {e['n_defect']} defective test images, best trivial {best},\n"
+            f"all-positive F1 {number(e['all_positive_f1'])}, "
+            f"false alarms wanted {100 * e['false_alarm_rate_wanted']:.0f} %."
+        )
+
+    lines = []
+    for name in sorted({e["dataset"] for e in entries}):
+        runs = [e for e in entries if e["dataset"] == name]
+        runs.sort(key=lambda e: (e["preset"] != "small", e["changes"], e["seed"]))
+        rows = [
+            (
+                " ".join([e["preset"], *e["changes"]]), str(e["seed"]),
+                number(e["image_auroc"]),
+                "-".join(f"{end:.2f}" for end in e.get("image_auroc_interval") or ()),
+                number(e.get("equalised_image_auroc")), number(e["best_f1"]),
+                f"{100 * e['false_alarm_rate_got']:.1f} %", f"{100 * e['escape_rate']:.0f} %",
+                number(e.get("pixel_auroc")), number(e.get("pixel_aupro")),
+                f"{e['ms_per_image']:.0f}", e["commit"],
+            )
+            for e in runs
+        ]  # fmt: skip
+        about = " ".join(sorted({facts(e) for e in runs}))
+        lines += ["", f"### {name}", "", about, ""]
+        lines += [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
+    return lines
 
 
 def main() -> int:

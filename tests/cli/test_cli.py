@@ -11,10 +11,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer.main
 from PIL import Image
+from rich.text import Text
 
 from burnish import Detector
 from burnish.cli import doctor, main
@@ -40,6 +43,19 @@ def test_help_comes_without_heavy_imports() -> None:
         "sys.exit(f'loaded {heavy & set(sys.modules)}' if heavy & set(sys.modules) else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_help_shows_every_word_of_its_texts() -> None:
+    """Square brackets are markup there: a text with "[default: 100]" lost it."""
+
+    def shown(command: Any) -> list[str]:
+        texts = [command.help or "", *(getattr(p, "help", None) or "" for p in command.params)]
+        below = getattr(command, "commands", {}).values()
+        return texts + [text for each in below for text in shown(each)]
+
+    texts = shown(typer.main.get_command(main.app))
+    assert len(texts) > 100
+    assert [text for text in texts if Text.from_markup(text).plain != text] == []
 
 
 def test_import_burnish_loads_no_torch() -> None:
@@ -491,7 +507,7 @@ def test_a_run_stopped_while_calibrating_goes_on(
     code, _, err = burnish(*command, "--resume")
     assert code == 0, err
     with monkeypatch.context() as patch:
-        patch.setattr("burnish.detection.train.load_store", stopped)
+        patch.setattr("burnish.detection.material.load_store", stopped)
         code, _, err = burnish(*command, "--overwrite")
     assert code == 130
     assert "--resume" not in err  # nothing of this run is saved yet

@@ -40,7 +40,7 @@ def test_the_terminal_shows_counts_notes_and_next_steps(
         assert row in rows
     assert "1 images are left out:" in text
     assert any(row[:1] == ["003.png:"] for row in rows)
-    assert f"burnish train {out} --out runs/out" in text
+    assert f"burnish train {out} --out runs/out-drawn\n" in text
     code, text, _ = burnish(*arguments)
     assert code == 0
     assert "is already there, nothing has changed" in text

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from burnish import Detector
-from burnish.cli.inspect import COLUMNS
+from burnish.cli.printing import COLUMNS
 
 PAGE = Path(__file__).parents[2] / "docs" / "verdicts.md"
 

@@ -93,6 +93,19 @@ def test_the_models_own_images_are_those_held_out(run_folder: Path, metal: Path)
     assert others.tested == ()
 
 
+def test_of_a_model_calibrated_later_they_are_those_that_set_its_threshold(
+    run_folder: Path, metal: Path
+) -> None:
+    """And the test images of its data set, among which are defects."""
+    good = metal / "test" / "good"
+    card = Detector.load(run_folder).card
+    later = card.data | {"calibrated_on": str(good), "held_out": [p.name for p in good.iterdir()]}
+    own = gate_images(card.model_copy(update={"data": later}), None)
+    assert list(own.good) == sorted(good.iterdir())
+    assert own.tested == gate_images(card, None).tested
+    assert not own.stand_in
+
+
 def test_of_very_many_images_some_are_tried(
     run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -235,6 +235,8 @@ def test_missing_files_and_devices(exports: Path, tmp_path: Path) -> None:
         load_exported(exports / "model.bin")
     with pytest.raises(BurnishError, match="copy the file"):
         load_exported(exports / "model.onnx").save(tmp_path / "x")
+    with pytest.raises(BurnishError, match="calibrate the model that it came from"):
+        load_exported(exports / "model.onnx").calibrate(tmp_path)
 
 
 @pytest.mark.parametrize(("suffix", "package"), [(".onnx", "onnxruntime"), (".xml", "openvino")])

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from burnish import __version__
@@ -18,6 +19,7 @@ from burnish.checks.masks import find_mask_problems
 from burnish.checks.measure import measure_all
 from burnish.checks.parts import find_part_problems
 from burnish.checks.shortcuts import Contrasts, contrasts_of, find_shift, find_shortcuts
+from burnish.checks.sources import open_data
 from burnish.checks.subject import DataSet
 from burnish.settings import Holdout
 
@@ -96,6 +98,29 @@ class Check:
                 "shift": [contrast.as_json() for contrast in self.contrasts.shift],
             },
         }
+
+
+def check_data(
+    path: str | Path,
+    false_alarms: float = 0.01,
+    holdout: Holdout = "auto",
+    *,
+    form: str = "",
+    part: str = "",
+    category: str = "",
+) -> Check:
+    """Open a data set and check it, as `burnish data check` does.
+
+    Args:
+        path: MVTec AD layout, a folder of good images, or a raw source (folder, zip, tar).
+        false_alarms, holdout: see `check`.
+        form, part, category: see `burnish.checks.sources.open_data`.
+
+    Raises:
+        BurnishError: there is nothing that can be checked.
+    """
+    with open_data(Path(path), form, part, category) as opened:
+        return check(opened, false_alarms, holdout)
 
 
 def check(

@@ -23,16 +23,20 @@ def bench(
     ] = None,
     models: Annotated[
         list[Path] | None,
-        typer.Option("--model", help="Model files of any format, compared on --data (repeat)."),
+        typer.Option(
+            "--model",
+            help="A model file of any format, compared with others on --data; repeat as needed.",
+        ),
     ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Processor threads; default: torch's.")
     ] = None,
     as_json: Annotated[
-        Path | None, typer.Option("--json", metavar="PATH", help="Write everything; - is stdout.")
+        Path | None,
+        typer.Option("--json", metavar="PATH", help="File for every figure; - is stdout."),
     ] = None,
     against: Annotated[
-        str | None, typer.Option(help="naive: race the plain version, in turns.")
+        str | None, typer.Option(help="naive: race the plain, untuned version (needs a checkout).")
     ] = None,
     seconds: Annotated[
         float, typer.Option(min=0.1, max=3600, help="About how long each measurement takes.")
@@ -43,7 +47,8 @@ def bench(
 ) -> None:
     """Time a training step by part and an inspection by stage, against this machine's own peak.
 
-    Nothing is kept but the file of --json. Close what else runs: every figure is of this moment.
+    Close other programs: every figure is of this moment. Nothing is kept but
+    the file of --json.
     """
     from rich.console import Console
 

@@ -36,7 +36,7 @@ def compare_runs(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout, no table.")] = False,
 ) -> None:
-    """Figures, settings that differ and ROC curves of several evaluated runs, side by side."""
+    """Compare evaluated runs side by side: figures, settings that differ, ROC curves."""
     from burnish.evaluation.compare import load_runs
 
     loaded = load_runs(runs)

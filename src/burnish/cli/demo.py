@@ -27,7 +27,7 @@ def demo(
         typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of preset tiny."),
     ] = None,
 ) -> None:
-    """Two minutes from nothing to a report, on images it makes itself."""
+    """Make images, learn, inspect and report: a first look, in about two minutes."""
     from rich.console import Console
 
     from burnish.configuration import make_settings, parse_assignments

@@ -27,7 +27,7 @@ OPTIONAL = {
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
-    """Hardware and libraries here, what they enable, what is missing and how to get it."""
+    """Show hardware and libraries here, what they enable, what is missing, how to get it."""
     report = examine()
     if as_json:
         print(json.dumps(report, indent=1))

@@ -27,12 +27,12 @@ def evaluate(
         typer.Option(
             metavar="DIR",
             help="Where report.html, evaluation.json and scores.csv go "
-            "[default: evaluation/ beside the model]",
+            "(default: evaluation/ beside the model).",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout, no table.")] = False,
     false_alarms: Annotated[
-        float | None, typer.Option(help="Other wanted false-alarm rate than at training.")
+        float | None, typer.Option(help="Another wanted false-alarm rate than at training.")
     ] = None,
     pixels: Annotated[
         bool, typer.Option(help="Pixel-level metrics against the masks in ground_truth/.")
@@ -54,15 +54,18 @@ def evaluate(
     stress_images: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=2, help="How many images --stress takes, drawn evenly [default: 100]"
+            metavar="N", min=2, help="How many images --stress takes, drawn evenly (default: 100)."
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
 ) -> None:
-    """Metrics per defect kind and in all: a table, JSON, and an HTML page with pictures.
+    """Measure a model on labelled images: a table, JSON, and an HTML page with pictures.
 
-    Beside every result stand what a trivial statistic of the images reaches, and the same result
-    with brightness and contrast equalised. Intervals are 95 %, by part. Exit code 0 once measured.
+    It also shows what trivial statistics such as brightness reach alone, and
+    the result with brightness and contrast equalised: does the model look at
+    the light or at the defects? Intervals are 95 %, by part.
+
+    Exit code: 0 once measured, however good or bad.
     """
     from rich.console import Console
 

@@ -23,12 +23,13 @@ class Format(StrEnum):
 
 def export(
     model: Annotated[Path, typer.Argument(help="Model file or run folder.")],
-    to: Annotated[Format, typer.Option("--to", help="Format.")],
+    to: Annotated[Format, typer.Option("--to", help="Format of the file.")],
     int8: Annotated[
-        bool, typer.Option("--int8", help="8-bit products, their ranges set on good images.")
+        bool,
+        typer.Option("--int8", help="Linear layers in 8 bits: a smaller file, not a faster one."),
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Default: beside the model.")
+        Path | None, typer.Option(metavar="FILE", help="File to write (default: beside the model).")
     ] = None,
     data: Annotated[
         Path | None,
@@ -40,10 +41,12 @@ def export(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
-    """Write a file that takes raw pixels of any size and gives score, verdict and map.
+    """Export a model to one file that takes raw pixels and gives score, verdict and map.
 
-    Resize, masks, reconstruction, score and threshold are all inside. The file is only written when
-    it judges real images as the model does: exit code 2 and no file otherwise.
+    Everything from resizing to the threshold is inside. The file is only
+    written if it judges real images as the model does.
+
+    Exit code: 0 written, 2 no file.
     """
     from burnish.export.export import export_model
 

@@ -18,7 +18,7 @@ def info(
     model: Annotated[Path, typer.Argument(help="Model file, run folder or exported model.")],
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
-    """Settings, the data it saw, calibration, versions and size of a model."""
+    """Show a model's settings, training data, calibration, versions and size."""
     from burnish.detection.model_file import card_summary
 
     known = _known(model)
@@ -83,14 +83,17 @@ def _facts(known: _Known) -> dict[str, str]:
 
     card = known.card
     c, shape, data = card.calibration, card.shape, card.data
+    learnt = f"{data['training_images']} good images learnt"
+    held_out = f"{data['held_out_images']} held out ({data['held_out_parts']} parts)"
+    if "calibrated_on" in data:
+        held_out = f"from {data['folder']}; {held_out}"
     tiles = "" if card.settings.tile == "full" else "tiles of "
     facts = {
         "file": f"{known.file} ({', '.join(_sizes(known.size))}, format {card.format})",
         "preset": card.preset,
         "input": f"{tiles}{shape.width} x {shape.height} px, "
         f"{'grey' if shape.channels == 1 else 'RGB'}",
-        "data": f"{data['training_images']} good images learnt, {data['held_out_images']} held out "
-        f"({data['held_out_parts']} parts), from {data['folder']}",
+        "data": f"{learnt}, {held_out}, from {data.get('calibrated_on', data['folder'])}",
         "fingerprint": data["fingerprint"][:16],
         "skipped": f"{len(data['skipped'])} files that could not be read",
         "training": f"{card.training['steps']} steps in {card.training['seconds']:.0f} s on "

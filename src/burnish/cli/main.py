@@ -12,6 +12,7 @@ import typer
 
 from burnish import __version__
 from burnish.cli.bench import bench
+from burnish.cli.calibrate import calibrate
 from burnish.cli.compare_runs import compare_runs
 from burnish.cli.data import app as data
 from burnish.cli.demo import demo
@@ -32,7 +33,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 good, 1 defects found (inspect), 2 error, 130 interrupted.",
+    epilog="Exit codes: 0 all went well; 1 defects found (inspect) or warnings (data check); "
+    "2 error; 130 interrupted.",
 )
 
 
@@ -47,6 +49,7 @@ def _root(
 
 for verb in (
     train,
+    calibrate,
     evaluate,
     compare_runs,
     inspect,

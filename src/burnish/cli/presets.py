@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def presets(
     name: Annotated[str | None, typer.Argument(help="Show every setting of this preset.")] = None,
 ) -> None:
-    """List the presets, or all settings of one with their meaning (for --set)."""
+    """List the presets, or every setting of one with its meaning, for --set."""
     from rich.console import Console
 
     Console().print(_presets() if name is None else _settings(name), highlight=name is None)

@@ -30,7 +30,7 @@ def study(
         int, typer.Option(min=1, max=256, help="Runs at once. The figures do not depend on it.")
     ] = 1,
     seeds: Annotated[
-        str | None, typer.Option(metavar="0,1,2", help="In place of the scale's seeds.")
+        str | None, typer.Option(metavar="0,1,2", help="Seeds, in place of those of the scale.")
     ] = None,
     only: Annotated[
         list[str] | None,
@@ -44,10 +44,10 @@ def study(
         False
     ),
 ) -> None:
-    """Run a study's missing cells and write its table: Markdown, CSV and HTML.
+    """Run the trainings of a study and write its table: Markdown, CSV and HTML.
 
-    A cell is one training and its test, kept in OUT/cells. A finished one is never run again, a
-    stopped one goes on where it was.
+    A cell is one training and its test, kept in OUT/cells. A finished cell is
+    never run again, a stopped one goes on where it was.
 
     Exit code: 0 all cells done, 2 some failed (they are named), 130 stopped.
     """

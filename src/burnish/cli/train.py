@@ -22,27 +22,33 @@ def train(
     preset: Annotated[str, typer.Option(help="paper, small or tiny; see `burnish presets`.")] = (
         "small"
     ),
-    epochs: Annotated[int | None, typer.Option(help="Length in passes over the images.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Time limit of training.")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Length in passes over the images (default: the preset's length)."),
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="Time limit of training, minutes.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     false_alarms: Annotated[
-        float | None, typer.Option(help="Share of good parts that may be called defective.")
+        float | None,
+        typer.Option(help="Share of good parts that may be called defective (default: 0.01)."),
     ] = None,
     part: Annotated[
         str | None,
         typer.Option(
-            help="Regular expression of the part's name in a file name: parts stay whole."
+            metavar="REGEX",
+            help=r"Finds the part's name in a file name, as 'kos\d+', where several images show "
+            "one part (default: as manifest.csv says).",
         ),
     ] = None,
     tile: Annotated[
         str | None,
         typer.Option(
             metavar="PX|full",
-            help="Learn and score tiles of this side at the images' own resolution: small flaws on "
-            "big parts. full: the whole image, resized.",
+            help="Learn and score tiles of this side at the images' own resolution, for small "
+            "flaws on big parts. full: the whole image, resized.",
         ),
     ] = None,
-    overlap: Annotated[int | None, typer.Option(help="Of neighbouring tiles, px.")] = None,
+    overlap: Annotated[int | None, typer.Option(help="Overlap of neighbouring tiles, px.")] = None,
     roi: Annotated[
         str | None,
         typer.Option(
@@ -53,12 +59,22 @@ def train(
     ] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any setting; repeat as needed."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any setting, see `burnish presets NAME`; repeat as needed.",
+        ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with a stopped run, or calibrate a finished one by other settings.",
+        ),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what OUT holds.")] = False,
 ) -> None:
-    """Learn good parts; the threshold comes from held-out good parts alone."""
+    """Learn good parts; some are held out and set the threshold."""
     from burnish.configuration import make_settings
 
     options = {

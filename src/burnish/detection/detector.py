@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from burnish.configuration import DEFAULT_PRESET
+from burnish.detection.full_size import put_back, stretched
 from burnish.detection.image_scorer import ImageScorer, ScoredImage
-from burnish.detection.locate import find_regions, upsample
+from burnish.detection.locate import find_regions
 from burnish.detection.model_file import Model, load_model, save_model
 from burnish.detection.ranges import find_unlike, prepared_statistics
 from burnish.detection.result import Result, Speed, map_names
@@ -29,8 +30,6 @@ from burnish.images.reader import (
     prepare,
     read_image,
     read_with_header,
-    resize,
-    to_channels,
 )
 
 if TYPE_CHECKING:
@@ -139,6 +138,35 @@ class Detector:
         card = self.card.model_copy(update={"calibration": calibration})
         return Detector(replace(self.model, card=card), self.path, self.device)
 
+    def calibrate(
+        self,
+        data: str | Path,
+        *,
+        part_pattern: str | None = None,
+        false_alarms: float | None = None,
+        on_stage: Callable[[Stage], None] | None = None,
+    ) -> Detector:
+        """The same network with threshold, p-values and heat-map scale from other good images.
+
+        For another lamp, lens or station, or more good parts than were held out. What good parts
+        look like stays as it was learnt. `save` writes it.
+
+        Args:
+            data: folder of good images that were not learnt from.
+            part_pattern: finds the part's name in a file name; by default the model's own.
+            false_alarms: wanted rate in (0, 1); by default the model's own.
+            on_stage: as for `train`.
+
+        Raises:
+            BurnishError: fewer than 8 can be read, or they are the images that it learnt from.
+        """
+        from burnish.detection.recalibrate import recalibrate
+
+        given = {"part_pattern": part_pattern, "false_alarms": false_alarms}
+        changes = {name: value for name, value in given.items() if value is not None}
+        model = recalibrate(self, Path(data), changes, on_stage)
+        return Detector(model, None, self.device)
+
     def inspect(self, source: str | Path | Image.Image | NDArray[Any]) -> Result:
         """Judge one image: a file, a PIL image or an array (see `read_image`).
 
@@ -164,10 +192,7 @@ class Detector:
             statistics = prepared_statistics(pixels, self._region(*pixels.shape[1:]))
         times = (start, read, prepared, inferred)
         result = self._result(path, image, pose, scored, statistics, times)
-        if pose is not None and not pose.found:
-            notes += ("no part was found in the image: it was judged as it lies",)
-        size = image.shape[:2]
-        notes += size_notes(self.card, self._region(*size), *size)
+        notes += self.notes_on(image, pose)
         return replace(result, notes=notes) if notes else result
 
     def prepare(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Pose | None]:
@@ -187,6 +212,14 @@ class Detector:
         size = (shape.height, shape.width) if whole else image.shape[:2]
         return prepare(image, shape.channels, *size), None
 
+    def notes_on(self, image: NDArray[np.uint8], pose: Pose | None) -> tuple[str, ...]:
+        """What to know of an image and its part's pose, as sentences."""
+        size = image.shape[:2]
+        notes = size_notes(self.card, self._region(*size), *size)
+        if pose is not None and not pose.found:
+            return ("no part was found in the image: it was judged as it lies", *notes)
+        return notes
+
     def _score(self, image: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> ScoredImage:
         """Score an image, given as read and prepared."""
         return self.scorer.score(pixels, *self._references)
@@ -198,36 +231,10 @@ class Detector:
         self, image: NDArray[np.uint8], pose: Pose | None, scored: ScoredImage
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Anomaly map and reconstruction at the size of the image."""
-        height, width = image.shape[:2]
-        small, painted = scored.anomaly_map, scored.reconstruction
         if pose is not None:
-            return self._put_back(image, pose, scored)
-        reconstruction = painted[0] if len(painted) == 1 else painted.transpose(1, 2, 0)
-        reconstruction = resize(reconstruction, height, width)
-        anomaly_map = upsample(small, height, width)
-        region = self._region(height, width)
-        if region is not None and small.shape != (height, width):  # sharp at the input's size too
-            reconstruction = reconstruction.copy()
-            part = to_channels(image, len(painted))
-            reconstruction[~region] = part[~region]
-            anomaly_map[~region] = small.min()
-        return anomaly_map, reconstruction
-
-    def _put_back(
-        self, image: NDArray[np.uint8], pose: Pose, scored: ScoredImage
-    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """`_full_size` where the part was turned and cut out: what lies beyond the view is as cold
-        as the map gets, and painted as it is."""
-        assert self.card.alignment is not None
-        height, width = image.shape[:2]
-        maps = np.concatenate([scored.anomaly_map[None], scored.reconstruction.astype(np.float32)])
-        back, weight = self.card.alignment.put_back(maps, pose, height, width)
-        anomaly_map = back[0] * weight + scored.anomaly_map.min() * (1 - weight)
-        own = to_channels(image, len(back) - 1)
-        levels = back[1] if own.ndim == 2 else back[1:].transpose(1, 2, 0)
-        weight = weight if own.ndim == 2 else weight[..., None]
-        painted = np.floor(levels * weight + own * (1 - weight) + np.float32(0.5))
-        return anomaly_map, painted.astype(np.uint8)
+            assert self.card.alignment is not None
+            return put_back(self.card.alignment, pose, image, scored)
+        return stretched(image, scored, self._region(*image.shape[:2]))
 
     def _result(
         self,

@@ -56,10 +56,10 @@ class Export:
 
 
 def export_model(
-    path: Path,
+    path: str | Path,
     to: Literal["onnx", "openvino", "torch-export"],
-    out: Path | None = None,
-    data: Path | None = None,
+    out: str | Path | None = None,
+    data: str | Path | None = None,
     int8: bool = False,
     tell: Callable[[str], None] = lambda message: None,
     on_image: Callable[[int, int], None] = lambda done, total: None,
@@ -78,6 +78,8 @@ def export_model(
         BurnishError: the model cannot be read or exported, a package is missing, there is no image
             to compare on, or a verdict or score differs; then no file is written.
     """
+    path = Path(path)
+    out, data = (None if given is None else Path(given) for given in (out, data))
     _check_request(to, out, int8)
     file, files = _files(path, to, out, int8)
     detector = Detector.load(file, "cpu")

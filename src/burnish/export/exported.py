@@ -67,6 +67,12 @@ class ExportedDetector(Detector):
     def save(self, path: str | Path) -> Path:
         raise BurnishError(f"{self.path} is an exported model: copy the file")
 
+    def calibrate(self, data: str | Path, **_: Any) -> Detector:
+        raise BurnishError(
+            f"{self.path} is an exported model, its threshold inside: calibrate the model that it "
+            "came from, and export that"
+        )
+
     def with_false_alarms(self, rate: float) -> ExportedDetector:
         """The same model with the threshold of another wanted false-alarm rate in (0, 1)."""
         if not 0 < rate < 1:

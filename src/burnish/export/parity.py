@@ -143,7 +143,7 @@ def gate_images(card: ModelCard, data: Path | None) -> GateImages:
 
     Args:
         data: a data set in MVTec AD layout, or a folder of images; None: the model's own data set,
-            of its training images only those held out.
+            of its training images only those held out, or what it was calibrated on later.
 
     Returns:
         At most `MOST_IMAGES` paths of each, drawn at random.
@@ -151,7 +151,8 @@ def gate_images(card: ModelCard, data: Path | None) -> GateImages:
     Raises:
         BurnishError: there are none.
     """
-    root = Path(card.data["folder"]) if data is None else data
+    own = Path(card.data.get("calibrated_on", card.data["folder"]))
+    root = own if data is None else data
     if not root.is_dir():
         where = "the model's data set is no longer" if data is None else "there is no folder"
         raise BurnishError(
@@ -161,12 +162,14 @@ def gate_images(card: ModelCard, data: Path | None) -> GateImages:
     folder = root / "train" / GOOD
     good = images_in(folder if folder.is_dir() else root)
     names, stand_in = set(card.data.get("held_out", ())), False
-    own = Path(card.data["folder"]).resolve()  # it was stored by `printable`
-    if data is None or printable(str(root.resolve())) == printable(str(own)):
+    # The card has the name as `printable` writes it.
+    if data is None or printable(str(root.resolve())) == printable(str(own.resolve())):
         held = [path for path in good if printable(path.name) in names]
         stand_in = bool(good) and not held
         good = held or good
-    tested = [image.path for image in find_test_images(root)] if (root / "test").is_dir() else []
+    labelled = Path(card.data["folder"]) if data is None else root
+    has_tests = (labelled / "test").is_dir()
+    tested = [image.path for image in find_test_images(labelled)] if has_tests else []
     if not good and not tested:
         raise BurnishError(f"{root} holds no image to compare on: give some with --data FOLDER")
     chosen = [tuple(some_of(paths, MOST_IMAGES)) for paths in (good, tested)]

@@ -201,26 +201,32 @@ def load_store(
         )
     if cache.layout.size is not None:
         check_blocks(cache.layout.size, settings)
-    good, digest = [cache.records[i] for i in places], hashlib.sha256()
-    for place, record in zip(places, good, strict=True):
-        digest.update(os.fsencode(paths[place].name) + b"\0" + bytes.fromhex(record.content))
+    good = [cache.records[i] for i in places]
     grey = settings.colour == "auto" and all(record.is_grey for record in good)
     return ImageStore(
         paths=[paths[i] for i in places],
         skipped=skipped,
-        notes=_together((record.path, note) for record in good for note in record.notes),
+        notes=notes_together((record.path, note) for record in good for note in record.notes),
         sizes=[record.source for record in good if record.source is not None],
         channels=1 if grey else cache.layout.channels,
         contents=[record.content for record in good],
-        fingerprint=digest.hexdigest(),
+        fingerprint=fingerprint_of((paths[i], cache.records[i].content) for i in places),
         alignment=alignment,
         _cache=cache,
         _places=places,
     )
 
 
-def _together(notes: Iterable[tuple[str, str]]) -> list[str]:
-    """(path, note) -> sentences: each note with the first path it applies to, and how many more."""
+def fingerprint_of(images: Iterable[tuple[Path, str]]) -> str:
+    """SHA-256 over the names and contents (their SHA-256 each, hexadecimal) of images."""
+    digest = hashlib.sha256()
+    for path, content in images:
+        digest.update(os.fsencode(path.name) + b"\0" + bytes.fromhex(content))
+    return digest.hexdigest()
+
+
+def notes_together(notes: Iterable[tuple[str, str]]) -> list[str]:
+    """(path, note) -> sentences: each note with the first path it applies to, and how many."""
     alike: dict[str, list[str]] = {}
     for path, note in notes:
         alike.setdefault(note, []).append(path)

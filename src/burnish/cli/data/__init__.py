@@ -12,7 +12,7 @@ from burnish.cli.data.synth import synth
 
 app = typer.Typer(
     name="data",
-    help="Bring images in, tell the truth about them, make synthetic ones.",
+    help="Prepare images, check them, make synthetic ones.",
     no_args_is_help=True,
 )
 

@@ -17,11 +17,11 @@ def cache(
         bool, typer.Option("--clear", help="Remove every entry that no process is using.")
     ] = False,
 ) -> None:
-    """Show the cache of decoded images that training reads from: where it lies, its limit, and
-    every entry, the one used last on top.
+    """Show the cache of decoded images that training reads from.
 
-    BURNISH_CACHE sets the folder (default ~/.cache/burnish), BURNISH_CACHE_GB the limit
-    (default 20). The least recently used entries go when room is needed.
+    It shows the folder, the limit and every entry, the one used last on top.
+    BURNISH_CACHE sets the folder (default ~/.cache/burnish), BURNISH_CACHE_GB
+    the limit (default 20). What was not used for longest goes first.
     """
     from rich.console import Console
 

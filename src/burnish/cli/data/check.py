@@ -54,7 +54,7 @@ def check(
         ),
     ] = "",
     false_alarms: Annotated[
-        float, typer.Option(help="False-alarm rate the good images must suffice for.")
+        float, typer.Option(help="Wanted false-alarm rate: are there good images enough for it?")
     ] = 0.01,
     holdout: Annotated[
         float | None,
@@ -62,11 +62,11 @@ def check(
     ] = None,
     page: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write a page with pictures of every finding."),
+        typer.Option(metavar="FILE", help="Write an HTML page with pictures of every finding."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout, complete.")] = False,
 ) -> None:
-    """Tell the truth about data: copies, leaks, bad masks, shortcuts, shift, too few images.
+    """Find what is wrong with data: copies, leaks, bad masks, shortcuts, too few images.
 
     Nothing is changed.
 

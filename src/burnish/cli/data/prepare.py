@@ -20,7 +20,12 @@ def prepare(
     source: Annotated[Path, typer.Argument(help="Folder, zip or tar with images.")],
     out: Annotated[Path, typer.Argument(help="Folder to write, new or empty.")],
     format: Annotated[
-        str, typer.Option("--from", metavar="FORMAT", help="See `burnish data formats`.")
+        str,
+        typer.Option(
+            "--from",
+            metavar="FORMAT",
+            help="Format of the source, see `burnish data formats` (default: guessed).",
+        ),
     ] = "",
     part: Annotated[
         str,
@@ -29,22 +34,32 @@ def prepare(
     train: Annotated[float, typer.Option(help="Share of the parts that go to training.")] = 0.7,
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
     split: Annotated[
-        str, typer.Option(help="source: keep its own; part: split anew; auto: its own if any.")
+        str,
+        typer.Option(
+            help="source: keep its own split; part: split anew; auto: keep it if there is one."
+        ),
     ] = "auto",
     good: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="Good images (format folder).")
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Pattern of the good images, as 'ok/*' (format folder)."),
     ] = None,
     bad: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="Defective images (format folder).")
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Pattern of the defective images (format folder)."),
     ] = None,
     window: Annotated[
-        int, typer.Option(metavar="PX", help="Windows cut from large frames; 0: not cut.")
+        int,
+        typer.Option(metavar="PX", help="Side of the windows cut from large frames; 0: not cut."),
     ] = 256,
     table: Annotated[
-        str, typer.Option(metavar="NAME", help="Table in the source (csv, severstal).")
+        str,
+        typer.Option(
+            metavar="NAME", help="Name of the table in the source (formats csv, severstal)."
+        ),
     ] = "",
     category: Annotated[
-        str, typer.Option("--class", metavar="NAME", help="Which class, where there are several.")
+        str,
+        typer.Option("--class", metavar="NAME", help="Which object, where a source holds several."),
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:

@@ -109,6 +109,8 @@ def _print(stained: Prepared) -> None:
     say_safely(console, status_of(stained))
     console.print(counts_of(stained))
     say_notes(console, stained, "are left out", "; --json names them all")
-    data, run = (shlex.quote(str(path)) for path in (stained.out, Path("runs", stained.out.name)))
-    say_safely(console, f"next: burnish train {data} --out {run}")
-    say_safely(console, f"      burnish evaluate {run} {data}")
+    # Not the name alone: that is where the model of the set itself is likely to lie.
+    run = Path("runs", f"{stained.out.name}-drawn")
+    data, model = (shlex.quote(str(path)) for path in (stained.out, run))
+    say_safely(console, f"next: burnish train {data} --out {model}")
+    say_safely(console, f"      burnish evaluate {model} {data}")

@@ -28,7 +28,7 @@ def synth(
     seed: Annotated[int, typer.Option(help="Seed of every image.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
-    """Make images of metal that were never photographed: good ones, and defects with exact masks.
+    """Make synthetic images of metal: good ones, and defects with exact masks.
 
     OUT is in MVTec AD layout with manifest.csv; synth.json keeps the settings.
     Called again, it completes what is missing; other settings are refused.

@@ -1,0 +1,58 @@
+"""Images as a camera or another program puts them into folders."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from burnish.errors import BurnishError
+from burnish.images.dataset import expand_paths
+
+PAUSE = 0.2  # s between looks
+SETTLED = 2.0  # s that a file has not been written to, after which it is whole
+
+
+def arriving(
+    folders: Sequence[str | Path], pause: Callable[[], None] = lambda: time.sleep(PAUSE)
+) -> Iterator[Path]:
+    """Image files in the folders and below, oldest first; then those that come, without end.
+
+    A file is given when it has not changed from one look to the next, so that none is read while it
+    is written, and again whenever it was written anew. Looked for, as network drives tell of no
+    changes.
+
+    Args:
+        pause: between two looks.
+
+    Raises:
+        BurnishError: a folder is not there, or no longer.
+    """
+    given: dict[Path, tuple[int, int]] = {}
+    before: dict[Path, tuple[int, int]] = {}
+    while True:
+        now = _stamps(folders)
+        given = {path: stamp for path, stamp in given.items() if path in now}
+        for path, stamp in sorted(now.items(), key=lambda item: item[1]):
+            whole = before.get(path) == stamp or time.time() - stamp[0] / 1e9 > SETTLED
+            if whole and given.get(path) != stamp:
+                given[path] = stamp
+                yield path
+        before = now
+        pause()
+
+
+def _stamps(folders: Sequence[str | Path]) -> dict[Path, tuple[int, int]]:
+    """Time of writing, ns, and size of every image file."""
+    for folder in folders:
+        if not os.path.isdir(folder):
+            raise BurnishError(f"no such folder: {folder}")
+    found = {}
+    for path in expand_paths(folders)[0]:
+        try:
+            status = os.stat(path)
+        except OSError:  # taken away meanwhile
+            continue
+        found[path] = (status.st_mtime_ns, status.st_size)
+    return found
