@@ -62,9 +62,9 @@ OF = [0, 2, 1, 0, 2, 2]  # the folds of six views
 def test_all_teach_and_all_but_each_fold() -> None:
     folds = Folds(OF)
     assert folds.count == 3
-    assert folds.taught == [(0, 1, 2), (1, 2), (0, 2), (0, 1)]
+    assert folds.training_sets == [(0, 1, 2), (1, 2), (0, 2), (0, 1)]
     assert [folds.of(view) for view in range(6)] == OF
-    assert Folds().taught == [(0,)]
+    assert Folds().training_sets == [(0,)]
     assert Folds().of(99) == 0
 
 
@@ -77,7 +77,9 @@ def test_moments_by_folds_against_numpy(partly: bool) -> None:
     moments = FoldedMoments(Folds(OF), 2, 4, 5)
     for view in range(6):
         moments.add(view, torch.from_numpy(maps[view]), torch.from_numpy(inside[view]))
-    for chosen, (mean, deviation) in zip(Folds(OF).taught, moments.results(0.5), strict=True):
+    for chosen, (mean, deviation) in zip(
+        Folds(OF).training_sets, moments.results(0.5), strict=True
+    ):
         assert mean.dtype == deviation.dtype == torch.float32
         used = [view for view in range(6) if OF[view] in chosen]
         where = np.broadcast_to(inside[used][:, None], (len(used), 2, 4, 5))

@@ -10,10 +10,10 @@ from scipy.ndimage import gaussian_filter
 from burnish.method.scoring import (
     best_scale,
     choose_scale,
+    choose_score,
     error_maps,
     fuse,
     image_score,
-    judged,
     with_whole,
 )
 
@@ -223,7 +223,9 @@ def test_top_share_takes_at_least_one_pixel() -> None:
 
 @pytest.mark.parametrize("rule", ["paper", "mean", "max", "scores"])
 def test_the_fused_map_judges(rule: str) -> None:
-    assert judged(lambda: torch.tensor([3.0]), torch.tensor([[1.0, 9.0]]), rule).tolist() == [3]
+    assert choose_score(lambda: torch.tensor([3.0]), torch.tensor([[1.0, 9.0]]), rule).tolist() == [
+        3
+    ]
 
 
 def test_the_map_that_is_most_certain_judges() -> None:
@@ -234,7 +236,7 @@ def test_the_map_that_is_most_certain_judges() -> None:
     fused = image_score(fuse(errors, mu, sigma, "highest"), "top", 4 / 64)
     alone = image_score(errors[0], "top", 4 / 64)
     assert fused.tolist() == [5]
-    assert judged(lambda: fused, alone[None], "highest").tolist() == [3]
+    assert choose_score(lambda: fused, alone[None], "highest").tolist() == [3]
 
 
 def test_the_whole_adds_only_what_it_has_above_an_ordinary_image() -> None:

@@ -19,7 +19,7 @@ from burnish.bench.record import InspectionFigures, Products, Quantiles
 from burnish.detection.detector import Detector
 from burnish.detection.scorer import Scorer, tensor_cores, to_tensor
 from burnish.images.reader import read_image
-from burnish.method.scoring import fuse, image_score, judged, with_whole
+from burnish.method.scoring import choose_score, fuse, image_score, with_whole
 from burnish.training.allocator import freed_memory_kept
 
 WARM_UP, LEAST = 3, 20  # images
@@ -136,5 +136,5 @@ def score_batch(scorer: Scorer, images: Tensor, mu: Tensor, sigma: Tensor) -> Te
     fused = fuse(errors, *of_maps, s.fusion)
     alone = image_score(errors.flatten(0, 1), s.reduction, s.top_share)
     alone = (alone.unflatten(0, (-1, scorer.maps)) - of_maps[0]) / of_maps[1]
-    scores = judged(lambda: image_score(fused, s.reduction, s.top_share), alone, s.fusion)
+    scores = choose_score(lambda: image_score(fused, s.reduction, s.top_share), alone, s.fusion)
     return scores if whole is None else with_whole(scores, (whole - mu[-1]) / sigma[-1])

@@ -37,16 +37,16 @@ class Folds:
         of: the fold of every view, in their order, from 0; None: no cross-fitting.
 
     Attributes:
-        taught: the folds of each training set: all; all but the first; all but the second; ...
+        training_sets: the folds of each: all; all but the first; all but the second; ...
     """
 
     def __init__(self, of: Sequence[int] | None = None) -> None:
         self._of = of
         self.count = 1 if of is None else max(of) + 1
         every = range(self.count)
-        self.taught = [tuple(every)]
+        self.training_sets = [tuple(every)]
         if of is not None:
-            self.taught += [tuple(fold for fold in every if fold != out) for out in every]
+            self.training_sets += [tuple(fold for fold in every if fold != out) for out in every]
 
     def of(self, view: int) -> int:
         """The fold of a view, by its number."""
@@ -122,7 +122,7 @@ class Moments:
 
 
 class FoldedMoments:
-    """`Moments` of every training set of `Folds.taught`; each view is added once."""
+    """`Moments` of every training set of `Folds.training_sets`; each view is added once."""
 
     def __init__(self, folds: Folds, maps: int, height: int, width: int) -> None:
         self._folds = folds
@@ -133,8 +133,8 @@ class FoldedMoments:
         self._moments[self._folds.of(view)].add(maps, inside)
 
     def results(self, slack: float) -> Iterator[tuple[Tensor, Tensor]]:
-        """`Moments.result` of each of `Folds.taught`."""
-        for chosen in self._folds.taught:
+        """`Moments.result` of each of `Folds.training_sets`."""
+        for chosen in self._folds.training_sets:
             together = Moments(*self._moments[0].sums.shape[1:])
             for fold in chosen:
                 together.sums += self._moments[fold].sums

@@ -23,7 +23,7 @@ from burnish.detection.gathering import (
 )
 from burnish.detection.learning_lines import learn_lines
 from burnish.detection.learning_textures import learn_textures
-from burnish.detection.scorer import Scorer, View, inside_of, shown
+from burnish.detection.scorer import Scorer, View, inside_of, network_input
 from burnish.method.backbone import FEATURES, load_backbone
 from burnish.method.extremes import Extremes, cell_values, find_extremes, sparing
 from burnish.method.features import STRIDE, FeatureModel, coarse_region
@@ -97,17 +97,17 @@ def use_maps(scorer: Scorer, maps: Maps) -> None:
 
 def learn_maps(scorer: Scorer, views: Views) -> None:
     """Learn the models of all views and set them: positions, textures, whole, lines, features."""
-    use_maps(scorer, taught_maps(scorer, views, Folds())[0])
+    use_maps(scorer, learn_map_sets(scorer, views, Folds())[0])
 
 
-def taught_maps(scorer: Scorer, views: Views, folds: Folds) -> list[Maps]:
-    """Learn the models from each training set of `Folds.taught`; the scorer is left with none.
+def learn_map_sets(scorer: Scorer, views: Views, folds: Folds) -> list[Maps]:
+    """Learn the models from each of `Folds.training_sets`; the scorer is left with none.
 
     Every view is used once per kind of model: the sums of folds add up to those of training sets.
     """
     use_maps(scorer, Maps())
     settings = scorer.settings
-    sets = len(folds.taught)
+    sets = len(folds.training_sets)
     textures = learn_textures(scorer, views, folds) if settings.texture else [([], None)] * sets
     by_position = settings.standardise == "position"
     positions = learn_positions(scorer, views, folds) if by_position else [None] * sets
@@ -146,12 +146,12 @@ def learn_features(scorer: Scorer, views: Views, folds: Folds) -> Iterator[Featu
         fine = inside_of(view)
         inside = None if fine is None else coarse_region(fine)
         with torch.inference_mode():
-            found = backbone(shown(view, scorer.device)[0])[0].cpu()
+            found = backbone(network_input(view, scorer.device)[0])[0].cpu()
         moments.add(number, found, inside)
         if kept.wants():
             spots = some_places(view, inside, height * width, PLACES, scorer.settings.seed)
             kept.add(number, spots=spots, places=found.flatten(1)[:, spots])
-    for chosen, (mean, deviation) in zip(folds.taught, moments.results(SLACK), strict=True):
+    for chosen, (mean, deviation) in zip(folds.training_sets, moments.results(SLACK), strict=True):
         rows = kept.of(folds, chosen)
         spots = kept["spots"][rows].flatten()
         values = kept["places"][rows].transpose(0, 1).flatten(1) - mean.flatten(1)[:, spots]
@@ -183,7 +183,7 @@ class CrossFitted:
         folds = min(FOLDS, len(places))
         self._folds = Folds([places[part] % folds for part in parts])
         seen = partial(ticking, views, tick)
-        self.of_all, *self._taught = taught_maps(self._judge, seen, self._folds)
+        self.of_all, *self._taught = learn_map_sets(self._judge, seen, self._folds)
 
     def __iter__(self) -> Iterator[tuple[Scorer, Views]]:
         for fold, maps in enumerate(self._taught):

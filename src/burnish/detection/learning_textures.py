@@ -15,7 +15,7 @@ from burnish.detection.gathering import (
     Views,
     some_places,
 )
-from burnish.detection.scorer import Scorer, View, inside_of, shown
+from burnish.detection.scorer import Scorer, View, inside_of, network_input
 from burnish.method.cells import coarse_cells, stretch, to_cells
 from burnish.method.factors import Factors, find_factors, left_over
 from burnish.method.mahalanobis import SLACK
@@ -33,7 +33,7 @@ SAMPLED = 1000  # pixels of a view, for the correlation of descriptors
 def learn_textures(
     scorer: Scorer, views: Views, folds: Folds
 ) -> list[tuple[list[TextureModel], WholeModel | None]]:
-    """For each training set of `Folds.taught`: a model for each of `Settings.textures`, and a
+    """For each of `Folds.training_sets`: a model for each of `Settings.textures`, and a
     `WholeModel` if `Settings.judges_whole`, else None.
 
     One texture per pass, as the sums of all at once would take several times the memory.
@@ -43,17 +43,17 @@ def learn_textures(
         kept = SomeViews(scorer.settings.seed)
         models.append(list(_learn_texture(scorer, views(), folds, of, grain, kept)))
         means.append(kept["means"])
-    whole: list[WholeModel | None] = [None] * len(folds.taught)
-    if scorer.settings.judges_whole:
+    whole: list[WholeModel | None] = [None] * len(folds.training_sets)
+    if scorer.settings.judges_whole:  # `kept` holds the same views in every pass: one seed
         together = torch.cat(means, dim=1)
-        whole = [learn_whole(together[kept.of(folds, chosen)]) for chosen in folds.taught]
-    return [(list(taught), whole[n]) for n, taught in enumerate(zip(*models, strict=True))]
+        whole = [learn_whole(together[kept.of(folds, chosen)]) for chosen in folds.training_sets]
+    return [(list(one), whole[n]) for n, one in enumerate(zip(*models, strict=True))]
 
 
 def _learn_texture(
     scorer: Scorer, views: Iterable[View], folds: Folds, of: str, grain: int, kept: SomeViews
 ) -> Iterator[TextureModel]:
-    """Learn one of `Settings.textures` from each training set of `Folds.taught`.
+    """Learn one of `Settings.textures` from each of `Folds.training_sets`.
 
     `kept` is given, of some views, the coarse cells, their `grid_means`, the indices of some pixels
     and the descriptors there.
@@ -76,7 +76,7 @@ def _learn_texture(
                 means=grid_means(cells, seen)[0],
                 cells=(cells if seen is None else cells.masked_fill(~seen, torch.nan))[0],
             )
-    for chosen, (mean, deviation) in zip(folds.taught, moments.results(SLACK), strict=True):
+    for chosen, (mean, deviation) in zip(folds.training_sets, moments.results(SLACK), strict=True):
         rows = kept.of(folds, chosen)
         yield _texture_model(
             of,
@@ -100,8 +100,14 @@ def _texture_model(
     spots: Tensor,
     scorer: Scorer,
 ) -> TextureModel:
-    """Of mean and deviation (K, H, W) over all views, and of some their coarse cells
-    (N, K, h, w), their descriptors (N, K, n) at some pixels, and the numbers (N, n) of these."""
+    """The model of one texture, from all views and, for correlation and factors, N kept ones.
+
+    Args:
+        mean, deviation: (K, H, W), of the descriptors of all views.
+        cells: (N, K, h, w), the kept views' coarse cells.
+        pixels: (N, K, n), their descriptors at some pixels.
+        spots: int64 (N, n), the indices of these pixels.
+    """
     size = scorer.shape.height, scorer.shape.width
     mean, deviation = to_cells(mean), to_cells(deviation)
     # The reconstruction has already removed such differences from the residual.
@@ -124,7 +130,7 @@ def _texture_model(
 @torch.inference_mode()
 def _descriptors(scorer: Scorer, view: View, of: str, grain: int) -> Tensor:
     """(1, K, H, W) of one of `Settings.textures`."""
-    images, inside = shown(view, scorer.device)
+    images, inside = network_input(view, scorer.device)
     painted = images[:, None]
     if of == "residual":  # the other field needs no reconstruction
         _, painted = scorer.painted_of(images, inside)

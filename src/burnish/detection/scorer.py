@@ -20,7 +20,14 @@ from burnish.method.generator import Generator
 from burnish.method.lines import LineModel, all_line_maps
 from burnish.method.masks import complementary_masks
 from burnish.method.reconstruction import reconstruct
-from burnish.method.scoring import best_scale, error_maps, fuse, image_score, judged, with_whole
+from burnish.method.scoring import (
+    best_scale,
+    choose_score,
+    error_maps,
+    fuse,
+    image_score,
+    with_whole,
+)
 from burnish.method.texture import MAPS, TextureModel
 from burnish.method.whole import WholeModel, texture_evidence
 from burnish.settings import Settings
@@ -72,7 +79,7 @@ def inside_of(view: View, device: torch.device | None = None) -> Tensor | None:
     return None if view.inside is None else torch.from_numpy(view.inside).to(device)
 
 
-def shown(view: View, device: torch.device) -> tuple[Tensor, Tensor | None]:
+def network_input(view: View, device: torch.device) -> tuple[Tensor, Tensor | None]:
     """A view as networks see it, (1, C, H, W) in [-1, 1], 0 outside its region; `inside_of`."""
     inside = inside_of(view, device)
     return hidden_outside(to_tensor(view.pixels[None], device), inside), inside
@@ -149,7 +156,7 @@ class Scorer:
         if position is not None:
             self.position = (position[0].to(device), position[1].to(device))
         self.units: tuple[list[float], list[float]] | None = None
-        """mu and sigma of maps in units, once learnt; otherwise calibration measures them."""
+        """mu and sigma of maps in units, once learnt; a loaded model's are in its calibration."""
         self.use_textures(textures)
         self.use_lines(lines)
         self.use_features(features)
@@ -255,7 +262,7 @@ class Scorer:
             ((errors - mu[:, None, None]) / sigma[:, None, None])[0],
             s.reduction, s.top_share, inside,
         )  # fmt: skip
-        score = judged(
+        score = choose_score(
             lambda: image_score(anomaly_map, s.reduction, s.top_share, inside),
             alone[None],
             s.fusion,

@@ -25,10 +25,10 @@ from burnish.method.movable import Movable
 from burnish.method.reconstruction import reconstruct
 from burnish.method.scoring import (
     best_scale,
+    choose_score,
     error_maps,
     fuse,
     image_score,
-    judged,
     region_mean,
     with_whole,
 )
@@ -161,7 +161,7 @@ class ViewGraph(nn.Module):
         mu, sigma = self.mu[: errors.shape[1]], self.sigma[: errors.shape[1]]
         fused = fuse(errors, mu, sigma, s.fusion, inside)
         alone = self.reduce(((errors - mu[:, None, None]) / sigma[:, None, None])[0], inside)
-        score = judged(lambda: self.reduce(fused, inside), alone[None], s.fusion)
+        score = choose_score(lambda: self.reduce(fused, inside), alone[None], s.fusion)
         scale = best_scale(errors, alone, mu, s.fusion, len(self.masks), inside)
         if whole is not None:
             whole = (whole - self.mu[-1]) / self.sigma[-1]

@@ -21,9 +21,9 @@ from burnish.images.reading.decoding import (
     SUFFIXES,
     check_suffix,
     format_of,
-    hushed,
     opened,
     suffix_of,
+    warnings_silenced,
 )
 from burnish.images.reading.header import (
     OF_32,
@@ -71,7 +71,7 @@ def read_image(source: str | Path | Image.Image | NDArray[Any]) -> NDArray[np.ui
         if 0 in source.size:
             raise BurnishError(f"a picture of {source.width} x {source.height} px is no image")
         try:
-            with hushed():
+            with warnings_silenced():
                 return _from_pil(upright(source))
         except BurnishError:
             raise

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from burnish.method.movable import Movable
 
-CELL = 4  # px: side of the cells that models of good parts are stored by
+CELL = 4  # px: side of the cells of texture and line models
 COARSE = 8  # px: side of the cells for factors, extremes and the whole surface
 
 

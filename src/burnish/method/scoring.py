@@ -152,7 +152,7 @@ def image_score(
     return pixels.topk(count, dim=1).values.mean(dim=1)
 
 
-def judged(fused: Callable[[], Tensor], alone: Tensor, rule: str) -> Tensor:
+def choose_score(fused: Callable[[], Tensor], alone: Tensor, rule: str) -> Tensor:
     """The image score: that of the fused map, or under "highest" the highest score that one map
     alone gives, so that high values of different maps at different places do not add up.
 

@@ -29,7 +29,7 @@ def compile_blocks(networks: Mapping[str, nn.Module]) -> None:
 
 
 @contextmanager
-def told_if_it_fails() -> Iterator[None]:
+def failures_reported() -> Iterator[None]:
     """
     Raises:
         BurnishError: torch.compile failed (no C++ compiler, no Triton, a fault of its own).

@@ -20,7 +20,7 @@ from burnish.method.masks import complementary_masks
 from burnish.settings import Settings
 from burnish.training.allocator import freed_memory_kept
 from burnish.training.batches import draw_batch
-from burnish.training.compiling import compile_blocks, release_blocks, told_if_it_fails
+from burnish.training.compiling import compile_blocks, failures_reported, release_blocks
 from burnish.training.hardware import training_precision
 from burnish.training.log import LossLog
 from burnish.training.networks import (
@@ -215,7 +215,7 @@ class Trainer:
         """One step of D, then of G and E; returns the loss terms (which waits for the device)."""
         (images, masks, inside), self._ahead = self._ahead or self._batch(self.progress.step), None
         set_learning_rates(self.optimizers, self.settings, self.progress.step, self._share_done())
-        with told_if_it_fails():
+        with failures_reported():
             values = (self.replay or self.update)(images, masks, inside)
         if self.averaged is not None:
             generator = self.networks["generator"]

@@ -11,7 +11,7 @@ from burnish.images.preparing.split import TEST, TRAIN
 from burnish.images.preparing.survey import Found
 
 
-def settle(found: Sequence[Found], keep_split: bool) -> tuple[list[Found], list[str]]:
+def drop_copies(found: Sequence[Found], keep_split: bool) -> tuple[list[Found], list[str]]:
     """Keep one of each set of byte-identical images: the first, but for the source's split.
 
     Copies that disagree on good or defective cannot be trusted and are all dropped. Where only the

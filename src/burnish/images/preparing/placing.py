@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from burnish.errors import BurnishError
 from burnish.images.dataset import MIN_GOOD
 from burnish.images.formats.base import GOOD
-from burnish.images.preparing.duplicates import settle
+from burnish.images.preparing.duplicates import drop_copies
 from burnish.images.preparing.naming import Names, safe_kind, safe_name
 from burnish.images.preparing.split import TRAIN, as_given, by_part
 from burnish.images.preparing.survey import Found
@@ -48,7 +48,7 @@ def place(
             one part.
     """
     keep = _keeps_split(found, split)
-    found, notes = settle(found, keep)
+    found, notes = drop_copies(found, keep)
     if all(image.own_part for image in found):
         notes.append(
             "no part is known, so every image counts as a part of its own; if several images show "

@@ -70,7 +70,7 @@ def opened(source: Path | bytes, name: str) -> Iterator[tuple[ImageFile, BinaryI
             that decoding would take minutes (see `guards`).
     """
     try:
-        with _file(source, name) as file, hushed():
+        with _file(source, name) as file, warnings_silenced():
             size = file.seek(0, io.SEEK_END)
             if size == 0:
                 raise BurnishError(f"{name} is empty (0 bytes)")
@@ -163,28 +163,28 @@ def check_suffix(path: Path, format: str) -> None:
         )
 
 
-_hushed_lock = threading.Lock()
-_hushed: list[warnings.catch_warnings] = []
-_hushed_users = 0
+_silence_lock = threading.Lock()
+_silence: list[warnings.catch_warnings] = []
+_silence_users = 0
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
+def warnings_silenced() -> Iterator[None]:
     """Silence Pillow's warnings while any thread is inside; errors are raised anyway.
 
     `warnings.catch_warnings` alone is not thread-safe: it swaps one global list of filters.
     """
-    global _hushed_users
-    with _hushed_lock:
-        _hushed_users += 1
-        if _hushed_users == 1:
-            _hushed.append(warnings.catch_warnings())
-            _hushed[0].__enter__()
+    global _silence_users
+    with _silence_lock:
+        _silence_users += 1
+        if _silence_users == 1:
+            _silence.append(warnings.catch_warnings())
+            _silence[0].__enter__()
             warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         yield
     finally:
-        with _hushed_lock:
-            _hushed_users -= 1
-            if _hushed_users == 0:
-                _hushed.pop().__exit__(None, None, None)
+        with _silence_lock:
+            _silence_users -= 1
+            if _silence_users == 0:
+                _silence.pop().__exit__(None, None, None)
