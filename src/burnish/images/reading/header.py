@@ -104,7 +104,7 @@ def upright(image: Image.Image, file: BinaryIO | None = None) -> Image.Image:
         file: where it reads from, as for `header_of`, which must come to the same orientation.
 
     Raises:
-        BurnishError: a PNG whose pixels are not those that were written.
+        ValueError: a PNG whose pixels are not those that were written.
     """
     if format_of(image) == "TIFF":  # Pillow turns it itself, on loading
         image.load()
