@@ -6,7 +6,8 @@ import copy
 import pickle
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +165,32 @@ def test_another_default_dtype_of_torch_changes_nothing(
     two = Detector.load(run_folder).inspect(path)  # with what was kept under the other
     assert one.score == two.score
     assert np.array_equal(one.anomaly_map, two.anomaly_map)
+
+
+@contextmanager
+def no_gradients() -> Iterator[None]:
+    torch.set_grad_enabled(False)  # the first line of many a notebook
+    yield
+    torch.set_grad_enabled(True)
+
+
+@pytest.mark.parametrize(
+    "state", [no_gradients, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)]
+)
+def test_what_the_caller_has_switched_on_or_off_changes_nothing(
+    detector: Detector, metal: Path, micro: dict, tmp_path: Path,
+    state: Callable[[], AbstractContextManager[None]],
+) -> None:  # fmt: skip
+    path = metal / "test" / "dent" / "000.png"
+    once = Detector.train(metal, "tiny", tmp_path / "a", steps=3, **micro)
+    before = detector.inspect(path)
+    with state():
+        again = Detector.train(metal, "tiny", tmp_path / "b", steps=3, **micro)
+        within = detector.inspect(path)
+        assert torch.is_grad_enabled() == (state not in (no_gradients, torch.inference_mode))
+    assert again.card.calibration == once.card.calibration
+    assert within.score == before.score
+    assert np.array_equal(within.anomaly_map, before.anomaly_map)
 
 
 def test_colour_images_train_a_colour_model(micro: dict, tmp_path: Path) -> None:

@@ -278,9 +278,16 @@ class Scorer:
         self, work: Callable[..., tuple[Any, ...]], images: Tensor, inside: Tensor | None,
         *more: Tensor,
     ) -> tuple[Any, ...]:  # fmt: skip
-        """Call `work`; on a GPU, unless there is a region, replay it as one CUDA graph."""
-        if self.device.type != "cuda" or inside is not None:
-            return work(images, inside, *more)
+        """Call `work` in float32, in a caller's autocast too; on a GPU, unless there is a region,
+        replay it as one CUDA graph."""
+        with torch.autocast(self.device.type, enabled=False):
+            if self.device.type != "cuda" or inside is not None:
+                return work(images, inside, *more)
+            return self._as_graph(work, images, inside, *more)
+
+    def _as_graph(
+        self, work: Callable[..., tuple[Any, ...]], images: Tensor, *more: Tensor | None
+    ) -> tuple[Any, ...]:
         # A graph is bound to the tensors it was captured with; a copied scorer captures its own.
         known = (self, self.position, self.textures, self.lines, self.features, self.whole,
                  self.extremes)  # fmt: skip
@@ -289,7 +296,7 @@ class Scorer:
                 self._replays, self._known = {}, known
             if work.__name__ not in self._replays:
                 self._replays[work.__name__] = Replay(work)
-            found = self._replays[work.__name__](images, inside, *more)
+            found = self._replays[work.__name__](images, *more)
             return tuple(None if one is None else one.clone() for one in found)
 
     def references(self, mu: object, sigma: object) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -81,13 +81,23 @@ def stop_on_signals(stop: threading.Event) -> Iterator[None]:
 
 @contextmanager
 def float32_by_default() -> Iterator[None]:
-    """Make float32 torch's default dtype inside, whatever the caller has set."""
-    before = torch.get_default_dtype()
+    """Make and train networks in float32 and with gradients, whatever the caller has set as torch's
+    default or has switched off: a notebook that looks at pictures needs none."""
+    before, kept = torch.get_default_dtype(), torch.is_autocast_cache_enabled()
     torch.set_default_dtype(torch.float32)
     try:
-        yield
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(False))
+            stack.enter_context(torch.enable_grad())
+            for kind in ("cpu", "cuda"):
+                if torch.is_autocast_enabled(kind):
+                    stack.enter_context(torch.autocast(kind, enabled=False))
+                    # Within the caller's autocast, ours would keep the weights of the first step.
+                    torch.set_autocast_cache_enabled(False)
+            yield
     finally:
         torch.set_default_dtype(before)
+        torch.set_autocast_cache_enabled(kept)
 
 
 @contextmanager

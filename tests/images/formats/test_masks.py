@@ -164,3 +164,10 @@ def test_the_noise_of_a_jpeg_mask_is_no_defect() -> None:
 def test_a_mask_that_cannot_be_read_is_named() -> None:
     with pytest.raises(BurnishError, match=re.escape("gt/a.png")):
         mask_of_file(b"not an image", "gt/a.png")
+
+
+def test_a_mask_that_is_still_being_copied_is_named() -> None:
+    whole = encoded(Image.linear_gradient("L").rotate(30), "PNG")
+    half = whole[: len(whole) // 2]
+    with pytest.raises(BurnishError, match=r"gt/a\.png.* do not match their check sum"):
+        mask_of_file(half + bytes(len(whole) - len(half)), "gt/a.png")

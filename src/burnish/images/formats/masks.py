@@ -26,9 +26,9 @@ def mask_of_file(data: bytes, name: str) -> Mask:
     Raises:
         BurnishError: it cannot be read.
     """
-    with opened(data, name) as (image, _, _):
+    with opened(data, name) as (image, file, _):
         lossy = format_of(image) == "JPEG"
-        picture = upright(image)
+        picture = upright(image, file)
         # Not by `read_image`, which keeps the upper 8 of 16 bits: small values would become 0.
         if picture.mode not in ("1", "L", "I", "F") and not picture.mode.startswith("I;16"):
             picture = picture.convert("RGB")

@@ -120,7 +120,7 @@ def check_png_sums(file: BinaryIO) -> None:
     whose room is taken but not filled yet, the zeros unpack to black rows without any fault.
 
     Raises:
-        BurnishError: they differ. A sum that is cut off with the end of the file is no fault: the
+        ValueError: they differ. A sum that is cut off with the end of the file is no fault: the
             decoder says whether pixels are missing.
     """
     before = file.tell()
@@ -133,8 +133,8 @@ def check_png_sums(file: BinaryIO) -> None:
             found, left = zlib.crc32(piece, found), left - len(piece)
         wanted = file.read(4)
         if len(wanted) == 4 and found != int.from_bytes(wanted, "big"):
-            raise BurnishError(
-                "its pixels do not match their check sum: it is damaged, or still being written"
+            raise ValueError(
+                "its pixels do not match their check sum; it is damaged, or still being written"
             )
     file.seek(before)
 

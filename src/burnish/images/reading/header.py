@@ -105,7 +105,7 @@ def upright(image: Image.Image, file: BinaryIO | None = None) -> Image.Image:
             orientation.
 
     Raises:
-        BurnishError: a PNG whose pixels are not those that were written.
+        ValueError: a PNG whose pixels are not those that were written.
     """
     if format_of(image) == "TIFF":  # Pillow turns a TIFF itself, on loading
         image.load()
