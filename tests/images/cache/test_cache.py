@@ -163,6 +163,14 @@ def test_images_are_views_into_a_map_that_cannot_be_written(tmp_path: Path) -> N
         first[0, 0, 0] = 1
 
 
+def test_the_file_that_holds_an_entry_is_closed_with_it(tmp_path: Path) -> None:
+    cached = open_cache(write(tmp_path / "images", 2, (40, 60)), OWN)
+    held = cached._held
+    assert not held.closed
+    del cached
+    assert held.closed
+
+
 def test_a_guess_that_is_wrong_costs_time_only(
     tmp_path: Path, root: Path, decoded: list[str]
 ) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -48,6 +49,9 @@ class CachedImages:
     records: list[Record]
     _pixels: NDArray[np.uint8]
     _held: BinaryIO
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, self._held.close)  # else Python warns of a file left open
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """Pixels of a readable file, uint8 (C, H, W): a view into the map; do not write to it."""
