@@ -29,7 +29,8 @@ def measure(side: int, views: int) -> dict[str, float]:
 
     from burnish.configuration import make_settings
     from burnish.detection.learning import learn_all
-    from burnish.detection.scorer import Scorer, View
+    from burnish.detection.scorer import Scorer
+    from burnish.detection.view import View
     from burnish.method.generator import Generator, InputShape
 
     torch.set_num_threads(1)

@@ -30,7 +30,8 @@ from burnish.bench.flops import count_step
 from burnish.bench.inspection import count_inspection
 from burnish.configuration import make_settings
 from burnish.detection.learning import learn_all
-from burnish.detection.scorer import Scorer, View, to_tensor
+from burnish.detection.scorer import Scorer
+from burnish.detection.view import View, to_tensor
 from burnish.method.generator import Generator, InputShape
 from burnish.settings import Settings
 from burnish.training.allocator import freed_memory_kept

@@ -34,7 +34,8 @@ from burnish.bench.flops import count_step
 from burnish.bench.machine import hardware
 from burnish.configuration import make_settings
 from burnish.detection import scorer as scoring_module
-from burnish.detection.scorer import Scorer, View
+from burnish.detection.scorer import Scorer
+from burnish.detection.view import View
 from burnish.method import blocks, losses
 from burnish.method.blocks import Attention
 from burnish.method.generator import Generator, InputShape

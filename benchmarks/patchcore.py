@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from burnish import BurnishError
-from burnish.detection.scorer import to_tensor
+from burnish.detection.view import to_tensor
 from burnish.evaluation.metrics import image_auroc
 from burnish.evaluation.stress import equalise
 from burnish.files import atomic_write

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from burnish import Detector
-from burnish.detection.scorer import to_tensor
+from burnish.detection.view import to_tensor
 from burnish.files import atomic_write
 from burnish.images.dataset import find_test_images
 from burnish.images.reader import read_image

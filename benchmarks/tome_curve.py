@@ -37,7 +37,8 @@ from burnish.bench.machine import hardware
 from burnish.configuration import make_settings
 from burnish.detection.gathering import Folds
 from burnish.detection.learning import learn_positions
-from burnish.detection.scorer import Scorer, View
+from burnish.detection.scorer import Scorer
+from burnish.detection.view import View
 from burnish.images.reader import prepare, read_image
 from burnish.method import blocks
 from burnish.method.discriminator import Discriminator

@@ -11,7 +11,7 @@ import torch
 from burnish import Detector
 from burnish.bench.inspection import BATCHES, measure_inspection, score_batch
 from burnish.bench.models import compare_models, labelled
-from burnish.detection.scorer import to_tensor
+from burnish.detection.view import to_tensor
 from burnish.errors import BurnishError
 from burnish.images.reader import prepare, read_image
 

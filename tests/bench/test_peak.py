@@ -18,7 +18,8 @@ from burnish.bench.peak import Product, products_peak, record_products, square_p
 from burnish.configuration import make_settings
 from burnish.detection.gathering import Folds
 from burnish.detection.learning_textures import learn_textures
-from burnish.detection.scorer import Scorer, View
+from burnish.detection.scorer import Scorer
+from burnish.detection.view import View
 from burnish.method.generator import Generator, InputShape
 from burnish.settings import Settings
 

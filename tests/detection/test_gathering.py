@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from burnish.detection.gathering import MOST, FoldedMoments, Folds, SomeViews, some_places
-from burnish.detection.scorer import View
+from burnish.detection.view import View
 
 
 @pytest.mark.parametrize("views", [1, MOST - 1, MOST, MOST + 1, 2 * MOST, 5 * MOST + 7])

@@ -10,7 +10,8 @@ from burnish.configuration import make_settings
 from burnish.detection.gathering import Folds
 from burnish.detection.image_scorer import ImageScorer
 from burnish.detection.learning import learn_positions
-from burnish.detection.scorer import Scorer, View
+from burnish.detection.scorer import Scorer
+from burnish.detection.view import View
 from burnish.images.tiles import Grid
 from burnish.method.generator import Generator, InputShape
 

@@ -31,7 +31,8 @@ from burnish.detection.learning import (
 )
 from burnish.detection.learning_lines import learn_lines
 from burnish.detection.learning_textures import learn_textures
-from burnish.detection.scorer import Scorer, View, to_tensor
+from burnish.detection.scorer import Scorer
+from burnish.detection.view import View, to_tensor
 from burnish.method.backbone import FEATURES
 from burnish.method.cells import coarse_cells, to_cells
 from burnish.method.extremes import against_extremes, cell_values, find_extremes, sparing
@@ -611,7 +612,8 @@ import torch
 from burnish.configuration import make_settings
 from burnish.detection.gathering import Folds
 from burnish.detection.learning_textures import learn_textures
-from burnish.detection.scorer import Scorer, View
+from burnish.detection.scorer import Scorer
+from burnish.detection.view import View
 from burnish.method.generator import Generator, InputShape
 
 torch.set_num_threads(1)

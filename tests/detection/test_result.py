@@ -15,12 +15,20 @@ PAGE = Path(__file__).parents[2] / "docs" / "verdicts.md"
 
 
 def test_docs_name_every_field(detector: Detector) -> None:
-    rows = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| `")]
-    named = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    _, fields, pictures, *_ = re.split("^## ", PAGE.read_text("utf-8"), flags=re.M)
+    rows = [line.split("|")[1:] for line in fields.splitlines() if line.startswith(("| `", "| -"))]
+    in_csv, in_json, in_python = (
+        {name for row in rows for name in re.findall(r"`(\w+)[`.]", row[column])}
+        for column in range(3)
+    )
     result = detector.inspect(np.zeros((40, 40), np.uint8))
-    assert named == set(result.to_dict()) | set(COLUMNS)
-    of_python = {name for row in rows for name in re.findall(r"`(\w+)[`.]", row.split("|")[2])}
-    assert not {name for name in of_python - {"Result"} if not hasattr(result, name)}
+    assert in_csv == set(COLUMNS)
+    assert in_json == set(result.to_dict()) | {"error"}
+    shown = {name for line in pictures.splitlines() if line.startswith("| `")
+             for name in re.findall(r"`(\w+)[`(]", line.split("|")[1])}  # fmt: skip
+    assert len(in_python) > 15
+    assert len(shown) == 7
+    assert not {name for name in in_python | shown if not hasattr(result, name)}
 
 
 @pytest.mark.parametrize(("kind", "notes"), [(np.uint8, 0), (np.uint16, 1)])

@@ -13,7 +13,8 @@ from burnish.detection.calibration import Calibration
 from burnish.detection.gathering import Folds
 from burnish.detection.image_scorer import ImageScorer
 from burnish.detection.learning import learn_positions
-from burnish.detection.scorer import Scorer, View, to_tensor
+from burnish.detection.scorer import Scorer
+from burnish.detection.view import View, to_tensor
 from burnish.method.generator import Generator, InputShape
 from burnish.method.lines import LineModel, line_map
 from burnish.method.texture import surface

@@ -12,7 +12,7 @@ from PIL import Image
 
 from burnish import BurnishError, Detector
 from burnish.detection.model_file import save_model
-from burnish.detection.scorer import to_tensor
+from burnish.detection.view import to_tensor
 from burnish.images.reader import read_image
 from burnish.method.backbone import FEATURES, NAMED, load_backbone
 from burnish.method.features import FeatureModel, coarse_region, feature_map

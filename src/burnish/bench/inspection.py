@@ -17,7 +17,8 @@ from burnish.bench.memory import peak_mib, reset_peak
 from burnish.bench.peak import products_peak, record_products, square_peak
 from burnish.bench.record import InspectionFigures, Products, Quantiles
 from burnish.detection.detector import Detector
-from burnish.detection.scorer import Scorer, tensor_cores, to_tensor
+from burnish.detection.scorer import Scorer, tensor_cores
+from burnish.detection.view import to_tensor
 from burnish.images.reader import read_image
 from burnish.method.scoring import choose_score, fuse, image_score, with_whole
 from burnish.training.allocator import freed_memory_kept

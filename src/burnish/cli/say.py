@@ -11,6 +11,6 @@ if TYPE_CHECKING:
 def say(console: Console, text: str) -> None:
     """Print `text` as one line, however long: no markup, no colours, no wrapping.
 
-    Scripts read these lines, and brackets in a file name are no markup.
+    Scripts read these lines, and neither brackets nor :colons: in a file name are markup.
     """
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)

@@ -95,7 +95,8 @@ class Calibration(BaseModel):
             of the surface as a whole, if it is compared (`learning.unit_of_whole`).
         scores: image scores, ascending.
         peaks: highest anomaly-map value of each image, ascending.
-        heat_low: anomaly-map value that 99 % of good pixels lie below; shown uncoloured.
+        heat_low: anomaly-map value that 99 % of a good image's pixels lie below (the median over
+            the images); shown uncoloured.
         false_alarms: wanted rate of good parts called defective.
         parts: number of parts that the held-out images show. None, in older files: every image is a
             part.

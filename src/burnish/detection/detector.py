@@ -162,9 +162,7 @@ class Detector:
         """
         from burnish.detection.recalibrate import recalibrate
 
-        given = {"part_pattern": part_pattern, "false_alarms": false_alarms}
-        changes = {name: value for name, value in given.items() if value is not None}
-        model = recalibrate(self, Path(data), changes, on_stage)
+        model = recalibrate(self, Path(data), part_pattern, false_alarms, on_stage)
         return Detector(model, None, self.device)
 
     def inspect(self, source: str | Path | Image.Image | NDArray[Any]) -> Result:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from burnish.detection.scorer import View
+from burnish.detection.view import View
 
 MOST = 256  # views of which tensors are kept
 Views = Callable[[], Iterable[View]]

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from burnish.detection.calibration import Calibration, part_weights, ranked
-from burnish.detection.scorer import Scorer, View
+from burnish.detection.scorer import Scorer
+from burnish.detection.view import View
 from burnish.drawing import draw
 from burnish.images.roi import Region, regions_at
 from burnish.images.tiles import Grid, Tile, cut, tiles_within

@@ -23,7 +23,8 @@ from burnish.detection.gathering import (
 )
 from burnish.detection.learning_lines import learn_lines
 from burnish.detection.learning_textures import learn_textures
-from burnish.detection.scorer import Scorer, View, inside_of, network_input
+from burnish.detection.scorer import Scorer
+from burnish.detection.view import View, inside_of, network_input
 from burnish.method.backbone import FEATURES, load_backbone
 from burnish.method.extremes import Extremes, cell_values, find_extremes, sparing
 from burnish.method.features import STRIDE, FeatureModel, coarse_region

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from burnish.detection.gathering import FoldedMoments, Folds, Views
-from burnish.detection.scorer import Scorer, inside_of, network_input
+from burnish.detection.scorer import Scorer
+from burnish.detection.view import inside_of, network_input
 from burnish.method.lines import DIRECTIONS, LineModel, by_cells, line_responses
 from burnish.method.mahalanobis import SLACK
 from burnish.method.texture import surface

@@ -15,7 +15,8 @@ from burnish.detection.gathering import (
     Views,
     some_places,
 )
-from burnish.detection.scorer import Scorer, View, inside_of, network_input
+from burnish.detection.scorer import Scorer
+from burnish.detection.view import View, inside_of, network_input
 from burnish.method.cells import coarse_cells, stretch, to_cells
 from burnish.method.factors import Factors, find_factors, left_over
 from burnish.method.mahalanobis import SLACK

@@ -73,16 +73,15 @@ class Files:
 def recalibrate(
     detector: Detector,
     data: Path,
-    changes: Mapping[str, Any],
+    part_pattern: str | None,
+    false_alarms: float | None,
     on_stage: Callable[[Stage], None] | None,
 ) -> Model:
-    """See `Detector.calibrate`.
-
-    Args:
-        changes: of the settings `part_pattern` and `false_alarms`.
-    """
+    """See `Detector.calibrate`."""
     card, tell = detector.card, on_stage or log_stage
-    settings = validate_settings(card.settings.model_dump() | dict(changes))
+    given = {"part_pattern": part_pattern, "false_alarms": false_alarms}
+    changes = {name: value for name, value in given.items() if value is not None}
+    settings = validate_settings(card.settings.model_dump() | changes)
     paths = find_training_images(data)
     unmatched(paths, settings.part_pattern)  # a slip is told before images are read
     looked, skipped = _look_at(detector, paths, tell)

@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from burnish.detection.view import View, hidden_outside, inside_of, to_tensor
 from burnish.method.extremes import Extremes, against_extremes
 from burnish.method.features import FeatureModel, feature_map
 from burnish.method.generator import Generator
@@ -34,16 +33,6 @@ from burnish.settings import Settings
 from burnish.training.replay import Replay
 
 
-def to_tensor(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """uint8 (..., H, W) -> float32 in [-1, 1]."""
-    return torch.from_numpy(np.array(pixels)).to(device).float() / 127.5 - 1
-
-
-def hidden_outside(images: Tensor, inside: Tensor | None) -> Tensor:
-    """Images (..., H, W) with 0 outside the region, bool (H, W)."""
-    return images if inside is None else images.masked_fill(~inside, 0.0)
-
-
 @contextmanager
 def tensor_cores(device: torch.device) -> Iterator[None]:
     """Use TF32 for float32 matrix products on a CUDA device, where it is several times as fast."""
@@ -56,33 +45,6 @@ def tensor_cores(device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
-
-
-@dataclass(frozen=True)
-class View:
-    """What the networks see at once.
-
-    Attributes:
-        pixels: uint8 (C, H, W).
-        inside: the region of interest, bool (H, W); None: every pixel counts. Pixels outside are
-            hidden from the generator, as by a mask, and count nowhere.
-        part: the part it shows, if known.
-    """
-
-    pixels: NDArray[np.uint8]
-    inside: NDArray[np.bool_] | None = None
-    part: str = ""
-
-
-def inside_of(view: View, device: torch.device | None = None) -> Tensor | None:
-    """The view's region of interest, bool (H, W); None: all of it."""
-    return None if view.inside is None else torch.from_numpy(view.inside).to(device)
-
-
-def network_input(view: View, device: torch.device) -> tuple[Tensor, Tensor | None]:
-    """A view as networks see it, (1, C, H, W) in [-1, 1], 0 outside its region; `inside_of`."""
-    inside = inside_of(view, device)
-    return hidden_outside(to_tensor(view.pixels[None], device), inside), inside
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,10 @@ from burnish.detection.run_folder import (
     same_run,
     settle_precision,
 )
-from burnish.detection.scorer import Scorer, View
+from burnish.detection.scorer import Scorer
 from burnish.detection.stages import Stage, log_stage
 from burnish.detection.unreached import find_cut_warmup, find_unreached
+from burnish.detection.view import View
 from burnish.drawing import some_of
 from burnish.images.dataset import find_training_images, unmatched
 from burnish.method.backbone import load_backbone
