@@ -209,7 +209,7 @@ def test_file_size_counts_only_where_it_is_more_than_texture(copy: Path, simple:
     mixed = evaluate(simple(copy), copy)
     assert not any(r.follows_pixels for r in mixed.trivial)
     assert mixed.best_trivial == mixed.trivial[0]
-    assert "File size alone tells defective from good test images as well" in summary(mixed)
+    assert "File size alone tells defective from good test images better" in summary(mixed)
     assert "does not count here" not in on_trivial(mixed)
 
 

@@ -82,9 +82,10 @@ def cautions(evaluation: Evaluation) -> list[str]:
         and e.image_auroc is not None
         and (trivial.auroc >= e.image_auroc - AS_GOOD)
     ):
+        how = "better" if trivial.auroc > e.image_auroc + AS_GOOD else "as well"
         found.append(
             f"{trivial.label[0].upper() + trivial.label[1:]} alone tells defective from good test "
-            f"images as well (AUROC {trivial.auroc:.3f}, the model's {e.image_auroc:.3f}): this "
+            f"images {how} (AUROC {trivial.auroc:.3f}, the model's {e.image_auroc:.3f}): this "
             "test set cannot show that defects are seen."
         )
     # Among good images, if there are any: a large defect alone makes its image unlike training's.
