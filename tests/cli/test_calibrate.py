@@ -103,6 +103,8 @@ def test_interrupted_it_leaves_nothing(run_folder: Path, good: Path, tmp_path: P
     with subprocess.Popen(
         [*command, str(run_folder), str(good), "--out", str(out)],
         stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        # A shell lets what it starts in the background ignore SIGINT, and the tests with it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:  # fmt: skip
         assert process.stderr is not None
         for line in process.stderr:

@@ -22,6 +22,8 @@ def start(*arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
+        # A shell lets what it starts in the background ignore SIGINT, and the tests with it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
@@ -32,7 +34,10 @@ def read(process: subprocess.Popen[str], count: int) -> list[str]:
 
 def end(process: subprocess.Popen[str], sign: int = signal.SIGINT) -> tuple[int, str, str]:
     process.send_signal(sign)
-    out, err = process.communicate(timeout=60)
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()  # else a test that fails would wait for it without end
     assert "Traceback" not in err
     return process.returncode, out, err
 
