@@ -139,7 +139,8 @@ def save_model(path: Path, model: Model) -> None:
     tensors = {k: v.detach().float().cpu().contiguous() for k, v in tensors.items()}
     if model.roi is not None:
         tensors[ROI] = torch.from_numpy(pack_roi(model.roi))
-    text = model.card.model_dump_json()
+    # An older file's card was brought up to date when it was read: it must not be so twice.
+    text = model.card.model_copy(update={"format": FORMAT}).model_dump_json()
     metadata = {KEY: text, "sha256": _digest(text, tensors)}
     save_tensors(path, tensors, metadata)
 

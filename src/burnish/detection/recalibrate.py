@@ -162,7 +162,8 @@ def _without_copies(looked: Sequence[Looked]) -> tuple[list[Looked], list[str]]:
 
 def _lost_parts(data: Mapping[str, Any], parts: Sequence[str]) -> list[str]:
     """A note where the model's data had several images of a part, and none of these share one."""
-    if len(set(parts)) < len(parts) or data["held_out_parts"] == data["held_out_images"]:
+    known = data.get("held_out_parts")  # not there in files of before
+    if len(set(parts)) < len(parts) or known in (None, data["held_out_images"]):
         return []
     return [
         "at training several images showed one part, here each counts as a part of its own. If "
