@@ -10,7 +10,7 @@ import burnish
 
 ROOT = Path(burnish.__file__).parent
 LAYERS = (
-    ("errors", "files", "drawing", "setting_values", "setting_checks", "setting_groups",
+    ("errors", "files", "sampling", "setting_values", "setting_checks", "setting_groups",
      "settings", "configuration"),
     ("images",),
     ("method",),

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from burnish.drawing import some_of
 from burnish.images.cache.room import ROOT_VARIABLE
 from burnish.images.dataset import find_training_images
 from burnish.images.synthetic.synth import write_dataset
+from burnish.sampling import some_of
 from burnish.settings import MOST_HELD_OUT, Settings
 
 MADE, MADE_SIZE = 32, (256, 256)  # images, and their height and width, px

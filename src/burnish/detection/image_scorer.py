@@ -17,9 +17,9 @@ from torch import Tensor
 from burnish.detection.calibration import Calibration, part_weights, ranked
 from burnish.detection.scorer import Scorer
 from burnish.detection.view import View
-from burnish.drawing import draw
 from burnish.images.roi import Region, regions_at
 from burnish.images.tiles import Grid, Tile, cut, tiles_within
+from burnish.sampling import draw
 from burnish.settings import Settings
 from burnish.training.samples import Images
 

@@ -6,12 +6,12 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from burnish.drawing import some_of
 from burnish.files import printable
 from burnish.images.dataset import unused_below
 from burnish.images.formats.names import some
 from burnish.images.statistics import DIM
 from burnish.images.store import ImageStore
+from burnish.sampling import some_of
 from burnish.settings import Settings
 from burnish.training.loop import TrainingEvent
 from burnish.training.samples import Samples

@@ -36,10 +36,10 @@ from burnish.detection.scorer import Scorer
 from burnish.detection.stages import Stage, log_stage
 from burnish.detection.unreached import find_cut_warmup, find_unreached
 from burnish.detection.view import View
-from burnish.drawing import some_of
 from burnish.images.dataset import find_training_images, unmatched
 from burnish.method.backbone import load_backbone
 from burnish.method.generator import Generator
+from burnish.sampling import some_of
 from burnish.settings import Settings
 from burnish.training.hardware import other_threads
 from burnish.training.loop import Trainer

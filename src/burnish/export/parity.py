@@ -10,10 +10,10 @@ import numpy as np
 
 from burnish.detection.detector import Detector
 from burnish.detection.model_file import ModelCard
-from burnish.drawing import some_of
 from burnish.errors import BurnishError
 from burnish.files import printable
 from burnish.images.dataset import GOOD, find_test_images, images_in
+from burnish.sampling import some_of
 
 MOST_IMAGES = 1000
 SHOWN = 5

@@ -20,10 +20,10 @@ from torch import nn
 
 from burnish.detection.calibration import above
 from burnish.detection.detector import Detector
-from burnish.drawing import some_of
 from burnish.errors import BurnishError
 from burnish.export.runtimes import need
 from burnish.images.reader import read_image
+from burnish.sampling import some_of
 
 CALIBRATION_IMAGES = 64
 

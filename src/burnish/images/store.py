@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from burnish.drawing import some_of
 from burnish.errors import BurnishError
 from burnish.images.alignment import Alignment
 from burnish.images.alignment_learning import LOOKED_AT, learn_alignment, look_at, side_for
 from burnish.images.cache.cache import CachedImages, open_cache
 from burnish.images.cache.index import Layout
 from burnish.images.reader import Header, prepare_picture, read_image
+from burnish.sampling import some_of
 from burnish.settings import Settings
 
 SSIM_WINDOW = 11  # px: the least side of an input that the SSIM loss's window fits into

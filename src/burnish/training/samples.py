@@ -15,9 +15,9 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.drawing import draw
 from burnish.images.roi import Region, regions_at
 from burnish.images.tiles import cut, cut_region
+from burnish.sampling import draw
 
 Pixels = NDArray[np.uint8]
 CANDIDATES = 16  # places tried for a crop before the fullest of them is taken

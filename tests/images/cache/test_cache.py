@@ -19,7 +19,6 @@ import pytest
 from PIL import Image
 
 from burnish.configuration import make_settings
-from burnish.drawing import some_of
 from burnish.errors import BurnishError
 from burnish.images.cache import build as cache_build
 from burnish.images.cache import plan as cache_plan
@@ -29,6 +28,7 @@ from burnish.images.cache.index import INDEX, read_index
 from burnish.images.cache.room import cache_limit, cache_root, entries, remove
 from burnish.images.reader import Header, prepare, read_image
 from burnish.images.store import Prepared
+from burnish.sampling import some_of
 from burnish.settings import Settings
 
 

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from burnish.drawing import some_of
 from burnish.errors import BurnishError
 from burnish.images.cache.index import Layout, Record, read_content
 from burnish.images.reader import Header, read_header
+from burnish.sampling import some_of
 
 THREADS = min(8, 2 * (os.cpu_count() or 1))  # more would wait for the GIL, not for the disk
 RECORD = 300  # bytes of a record in JSON, without its path

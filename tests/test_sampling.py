@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from burnish.drawing import draw, some_of
+from burnish.sampling import draw, some_of
 
 
 @pytest.mark.parametrize(("total", "count"), [(1, 5), (5, 5), (1000, 100)])
