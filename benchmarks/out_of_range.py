@@ -18,7 +18,8 @@ import numpy as np
 
 from burnish.detection.ranges import find_unlike, learn_ranges, prepared_statistics
 from burnish.evaluation.stress import CHANGES, Change
-from burnish.images.dataset import find_test_images, find_training_images, parts_of, split_by_part
+from burnish.images.dataset import find_test_images, find_training_images
+from burnish.images.parts import parts_of, split_by_part
 from burnish.images.reader import prepare, read_image
 
 OUT = Path(__file__).with_suffix(".json")

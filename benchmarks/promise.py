@@ -31,7 +31,8 @@ from burnish import Detector
 from burnish.bench.machine import hardware
 from burnish.detection.calibration import MARGIN, conformal_threshold, part_weights, promised_rate
 from burnish.files import atomic_write
-from burnish.images.dataset import find_test_images, find_training_images, parts_of
+from burnish.images.dataset import find_test_images, find_training_images
+from burnish.images.parts import parts_of
 from burnish.images.reader import read_image
 from real import commit, log_line
 

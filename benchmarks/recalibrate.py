@@ -24,7 +24,8 @@ from burnish import Detector
 from burnish.detection.stages import Stage
 from burnish.evaluation.stress import CHANGES, Change
 from burnish.files import atomic_write
-from burnish.images.dataset import find_test_images, find_training_images, parts_of
+from burnish.images.dataset import find_test_images, find_training_images
+from burnish.images.parts import parts_of
 from burnish.images.reader import read_image
 
 OUT = Path(__file__).with_suffix(".json")

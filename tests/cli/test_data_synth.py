@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from burnish.images.dataset import parts_of
 from burnish.images.manifest import read_manifest
+from burnish.images.parts import parts_of
 from burnish.images.synthetic.synth import write_dataset
 
 VERB = ("data", "synth")

@@ -9,7 +9,8 @@ from burnish.checks.finding import Finding, counted
 from burnish.checks.measure import Measured
 from burnish.checks.subject import DataSet
 from burnish.errors import BurnishError
-from burnish.images.dataset import MIN_GOOD, split_by_part
+from burnish.images.dataset import MIN_GOOD
+from burnish.images.parts import split_by_part
 from burnish.settings import USUAL_HOLDOUT, Holdout
 
 FEW_DEFECTS = 10

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 from burnish.checks.subject import DataSet, Listed, Split, Subject
 from burnish.errors import BurnishError
 from burnish.images.archives.archive import open_source
-from burnish.images.dataset import GOOD, images_in, part_of, unmatched
+from burnish.images.dataset import GOOD, images_in
 from burnish.images.formats import format_named, formats, guess
 from burnish.images.formats.base import Options
 from burnish.images.formats.masks import mask_of_file
 from burnish.images.manifest import MANIFEST, read_manifest
+from burnish.images.parts import part_of, unmatched
 from burnish.images.preparing.survey import named_part, unmatched_note
 from burnish.images.reading.decoding import MAX_BYTES, SUFFIXES
 

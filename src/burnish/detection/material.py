@@ -17,7 +17,8 @@ from burnish.detection.held_out import HeldOut
 from burnish.detection.stages import Stage, describe, find_warnings
 from burnish.errors import BurnishError
 from burnish.files import printable
-from burnish.images.dataset import MIN_GOOD, parts_of, split_by_part, unmatched
+from burnish.images.dataset import MIN_GOOD
+from burnish.images.parts import parts_of, split_by_part, unmatched
 from burnish.images.roi import Region, load_roi, pack_roi
 from burnish.images.store import ImageStore, load_store
 from burnish.settings import Settings

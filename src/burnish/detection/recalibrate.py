@@ -27,7 +27,8 @@ from burnish.detection.ranges import learn_ranges, prepared_statistics
 from burnish.detection.stages import Stage, log_stage
 from burnish.errors import BurnishError
 from burnish.files import printable
-from burnish.images.dataset import MIN_GOOD, find_training_images, parts_of, unmatched
+from burnish.images.dataset import MIN_GOOD, find_training_images
+from burnish.images.parts import parts_of, unmatched
 from burnish.images.preparing.record import sha256_of
 from burnish.images.reader import read_image, read_with_header
 from burnish.images.store import fingerprint_of, notes_together

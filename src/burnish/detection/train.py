@@ -36,7 +36,8 @@ from burnish.detection.scorer import Scorer
 from burnish.detection.stages import Stage, log_stage
 from burnish.detection.unreached import find_cut_warmup, find_unreached
 from burnish.detection.view import View
-from burnish.images.dataset import find_training_images, unmatched
+from burnish.images.dataset import find_training_images
+from burnish.images.parts import unmatched
 from burnish.method.backbone import load_backbone
 from burnish.method.generator import Generator
 from burnish.sampling import some_of

@@ -10,7 +10,8 @@ from burnish.evaluation.aggregate import aggregate
 from burnish.evaluation.collect import Card, Collector, Inspector, name_of
 from burnish.evaluation.record import Evaluation
 from burnish.evaluation.stress import choose_images
-from burnish.images.dataset import find_test_images, parts_of
+from burnish.images.dataset import find_test_images
+from burnish.images.parts import parts_of
 
 __all__ = ["Card", "Inspector", "evaluate", "name_of"]
 

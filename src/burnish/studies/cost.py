@@ -20,7 +20,8 @@ from burnish.bench.flops import count_step
 from burnish.bench.machine import hardware
 from burnish.configuration import make_settings
 from burnish.files import atomic_write
-from burnish.images.dataset import MIN_GOOD, find_training_images, parts_of, split_by_part
+from burnish.images.dataset import MIN_GOOD, find_training_images
+from burnish.images.parts import parts_of, split_by_part
 from burnish.images.store import load_store
 from burnish.method.generator import InputShape
 from burnish.studies.cells import FORMAT

@@ -22,9 +22,10 @@ import pytest
 from PIL import Image
 
 from burnish.errors import BurnishError
-from burnish.images.dataset import find_test_images, parts_of
+from burnish.images.dataset import find_test_images
 from burnish.images.formats.base import Options
 from burnish.images.manifest import ManifestRow, read_manifest
+from burnish.images.parts import parts_of
 from burnish.images.preparing.prepare import Request, prepare
 from burnish.images.preparing.record import locked
 

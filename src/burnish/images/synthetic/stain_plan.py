@@ -15,13 +15,8 @@ from pathlib import Path
 
 from burnish.errors import BurnishError, nearest
 from burnish.images.background import find_part
-from burnish.images.dataset import (
-    GOOD,
-    MIN_GOOD,
-    find_training_images,
-    parts_of,
-    split_by_part,
-)
+from burnish.images.dataset import GOOD, MIN_GOOD, find_training_images
+from burnish.images.parts import parts_of, split_by_part
 from burnish.images.preparing.naming import Names, safe_name
 from burnish.images.preparing.record import sha256_of
 from burnish.images.preparing.split import TEST, TRAIN
