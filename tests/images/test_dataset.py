@@ -222,9 +222,6 @@ def test_a_loop_of_links_repeats_no_image(tmp_path: Path) -> None:
     assert expand_paths([tmp_path / "parts", tmp_path / "same"]) == (wanted, {})
 
 
-# --- split ----------------------------------------------------------------------------------------
-
-
 def test_masks_of_data_sets_below_a_folder_are_no_parts(tmp_path: Path) -> None:
     for name in ("metal", "rail"):
         touch(tmp_path / name / "test" / "dent", "a.png")
