@@ -37,7 +37,6 @@ from burnish.detection import scorer as scoring_module
 from burnish.detection.scorer import Scorer
 from burnish.detection.view import View
 from burnish.method import blocks, losses
-from burnish.method.blocks import Attention
 from burnish.method.generator import Generator, InputShape
 from burnish.method.reconstruction import hide, merge_halves
 from burnish.training import networks, update
@@ -73,7 +72,7 @@ def scorer(**changes: object) -> Callable[[], object]:
 
 
 def permuted_attention(
-    self: Attention, tokens: Tensor, sizes: Tensor | None = None
+    self: blocks.Attention, tokens: Tensor, sizes: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     b, n, d = tokens.shape
     qkv = self.qkv(tokens).reshape(b, n, 3, self.heads, d // self.heads)
@@ -168,7 +167,7 @@ def levers() -> dict[str, Lever]:
 
     return {
         "attention: gradients of q, k, v joined in one copy": patched(
-            Attention, "forward", permuted_attention
+            blocks.Attention, "forward", permuted_attention
         ),
         "attention in float32: fused, not plain softmax": patched(
             F, "scaled_dot_product_attention", plain_softmax

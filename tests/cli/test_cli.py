@@ -507,7 +507,7 @@ def test_a_run_stopped_while_calibrating_goes_on(
     code, _, err = burnish(*command, "--resume")
     assert code == 0, err
     with monkeypatch.context() as patch:
-        patch.setattr("burnish.detection.material.load_store", stopped)
+        patch.setattr("burnish.detection.training_data.load_store", stopped)
         code, _, err = burnish(*command, "--overwrite")
     assert code == 130
     assert "--resume" not in err  # nothing of this run is saved yet

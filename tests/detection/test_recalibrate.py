@@ -116,6 +116,23 @@ def test_images_that_were_learnt_from_are_refused(
         detector.calibrate(moved)
 
 
+def test_some_that_were_learnt_from_are_left_out(
+    detector: Detector, metal: Path, new_parts: Path, tmp_path: Path
+) -> None:
+    """Of training's held-out images none was learnt from: they count."""
+    folder = shutil.copytree(new_parts, tmp_path / "good")
+    held = set(detector.card.data["held_out"])
+    names = [path.name for path in sorted((metal / "train/good").glob("*.png"))]
+    learnt, spared = next(n for n in names if n not in held), next(n for n in names if n in held)
+    for name in (learnt, spared):
+        shutil.copy(metal / "train/good" / name, folder / f"again_{name}")
+    told: list[Stage] = []
+    new = detector.calibrate(folder, on_stage=told.append)
+    assert f"again_{learnt}: the model has learnt from it, {learnt}" in messages(told)
+    assert len(new.card.calibration.scores) == 10
+    assert f"again_{spared}" in new.card.data["held_out"]
+
+
 def test_copies_and_broken_files_are_left_out(
     detector: Detector, new_parts: Path, tmp_path: Path
 ) -> None:

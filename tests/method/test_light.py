@@ -11,7 +11,7 @@ from burnish.configuration import make_settings
 from burnish.method.generator import Generator, InputShape
 from burnish.method.light import LEAST, levelled, light_of, relit
 from burnish.method.masks import complementary_masks
-from burnish.method.reconstruction import reconstruct
+from burnish.method.reconstruction import reconstruct, reconstruct_levelled
 
 
 def images(*shape: int) -> Tensor:
@@ -72,7 +72,7 @@ def test_a_painting_follows_the_lamp() -> None:
     masks = complementary_masks(32, 32, (8,))
     bright = images(2, 1, 32, 32) * 0.5 + 0.4
     dim = (bright + 1) / 2 - 1
-    painted = {level: reconstruct(generator, bright, masks, level) for level in (False, True)}
-    dimmed = {level: reconstruct(generator, dim, masks, level) for level in (False, True)}
-    torch.testing.assert_close(dimmed[True] + 1, (painted[True] + 1) / 2, atol=1e-5, rtol=1e-4)
-    assert (dimmed[False] + 1 - (painted[False] + 1) / 2).abs().max() > 0.05
+    painted, dimmed = (reconstruct_levelled(generator, some, masks) for some in (bright, dim))
+    torch.testing.assert_close(dimmed + 1, (painted + 1) / 2, atol=1e-5, rtol=1e-4)
+    painted, dimmed = (reconstruct(generator, some, masks) for some in (bright, dim))
+    assert (dimmed + 1 - (painted + 1) / 2).abs().max() > 0.05

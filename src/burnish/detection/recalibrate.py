@@ -21,10 +21,10 @@ from burnish.configuration import validate_settings
 from burnish.detection.calibration import Calibration
 from burnish.detection.held_out import Calibrated, HeldOut, calibrate, tell_promise
 from burnish.detection.image_scorer import ImageScorer
-from burnish.detection.material import tell_files
 from burnish.detection.model_file import Model
 from burnish.detection.ranges import learn_ranges, prepared_statistics
 from burnish.detection.stages import Stage, log_stage
+from burnish.detection.training_data import tell_files
 from burnish.errors import BurnishError
 from burnish.files import printable
 from burnish.images.dataset import MIN_GOOD, find_training_images
@@ -40,7 +40,7 @@ FAR = 0.1  # p-value of the median image by the calibration of before; or 1 less
 
 
 @dataclass(frozen=True)
-class Looked:
+class GoodImage:
     """What one look at a good image gives.
 
     Attributes:
@@ -58,7 +58,7 @@ class Looked:
 
 
 @dataclass(frozen=True)
-class Files:
+class PreparedFiles:
     """Prepared images, each read from its file when it is wanted."""
 
     detector: Detector
@@ -92,8 +92,8 @@ def recalibrate(
             f"{data} holds the very images that the model was trained on: the threshold must come "
             "from good images that it has not learnt from"
         )
-    looked, copies = _without_copies(looked)
-    skipped += copies
+    looked, left_out = _new_ones(looked, _learnt(card.data))
+    skipped += left_out
     if len(looked) < MIN_GOOD:
         raise BurnishError(
             f"only {len(looked)} of {len(paths)} images can be used; at least {MIN_GOOD} are "
@@ -101,7 +101,7 @@ def recalibrate(
         )
     chosen = [look.path for look in looked]
     held_out = HeldOut(
-        images=Files(detector, chosen),
+        images=PreparedFiles(detector, chosen),
         names=[printable(path.name) for path in chosen],
         parts=parts_of(chosen, settings.part_pattern, data),
         sizes=[look.size for look in looked],
@@ -124,7 +124,7 @@ def recalibrate(
 
 def _look_at(
     detector: Detector, paths: list[Path], tell: Callable[[Stage], None]
-) -> tuple[list[Looked], list[str]]:
+) -> tuple[list[GoodImage], list[str]]:
     """Every image that can be read, and why the others cannot."""
     looked, skipped = [], []
     for done, path in enumerate(paths, start=1):
@@ -136,11 +136,11 @@ def _look_at(
     return looked, skipped
 
 
-def _look(detector: Detector, path: Path) -> Looked:
+def _look(detector: Detector, path: Path) -> GoodImage:
     image, header = read_with_header(path)
     height, width = image.shape[:2]
     pixels, pose = detector.prepare(image)
-    return Looked(
+    return GoodImage(
         path=path,
         size=(height, width),
         content=sha256_of(path),
@@ -149,16 +149,30 @@ def _look(detector: Detector, path: Path) -> Looked:
     )
 
 
-def _without_copies(looked: Sequence[Looked]) -> tuple[list[Looked], list[str]]:
-    """The images, each once, and of what the others are copies."""
-    first: dict[str, Looked] = {}
-    copies = []
+def _learnt(data: Mapping[str, Any]) -> dict[str, str]:
+    """Name by content (SHA-256) of the images that were learnt from; none where they are gone."""
+    held_out = set(data.get("held_out", ()))
+    try:
+        paths = find_training_images(data["folder"])
+    except BurnishError:
+        return {}
+    return {sha256_of(path): path.name for path in paths if printable(path.name) not in held_out}
+
+
+def _new_ones(
+    looked: Sequence[GoodImage], learnt: Mapping[str, str]
+) -> tuple[list[GoodImage], list[str]]:
+    """The images that were not learnt from, each once, and why the others are left out."""
+    first: dict[str, GoodImage] = {}
+    left_out = []
     for look in looked:
-        if look.content in first:
-            copies.append(f"{look.path}: a copy of {first[look.content].path.name}")
+        if look.content in learnt:
+            left_out.append(f"{look.path}: the model has learnt from it, {learnt[look.content]}")
+        elif look.content in first:
+            left_out.append(f"{look.path}: a copy of {first[look.content].path.name}")
         else:
             first[look.content] = look
-    return list(first.values()), copies
+    return list(first.values()), left_out
 
 
 def _lost_parts(data: Mapping[str, Any], parts: Sequence[str]) -> list[str]:

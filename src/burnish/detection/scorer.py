@@ -18,7 +18,7 @@ from burnish.method.features import FeatureModel, feature_map
 from burnish.method.generator import Generator
 from burnish.method.lines import LineModel, all_line_maps
 from burnish.method.masks import complementary_masks
-from burnish.method.reconstruction import reconstruct
+from burnish.method.reconstruction import reconstruct, reconstruct_levelled
 from burnish.method.scoring import (
     best_scale,
     choose_score,
@@ -196,8 +196,9 @@ class Scorer:
         """Images with 0 outside the region, and their reconstructions (B, S, C, H, W)."""
         images = hidden_outside(images, inside)
         with tensor_cores(self.device):
-            levels = self.settings.level_light
-            return images, reconstruct(self.generator, images, self.masks, levels, inside)
+            if self.settings.level_light:
+                return images, reconstruct_levelled(self.generator, images, self.masks, inside)
+            return images, reconstruct(self.generator, images, self.masks)
 
     @torch.inference_mode()
     def score(self, view: View, mu: Tensor, sigma: Tensor) -> Scored:

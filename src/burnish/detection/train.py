@@ -19,7 +19,6 @@ from burnish.detection.gathering import MOST
 from burnish.detection.held_out import calibrate, tell_promise
 from burnish.detection.image_scorer import ImageScorer
 from burnish.detection.learning import learn_all, passes
-from burnish.detection.material import Material, check_enough, gather
 from burnish.detection.model_file import FORMAT, Model, ModelCard, load_model, save_model
 from burnish.detection.ranges import learn_ranges, prepared_statistics
 from burnish.detection.run_folder import (
@@ -34,6 +33,7 @@ from burnish.detection.run_folder import (
 )
 from burnish.detection.scorer import Scorer
 from burnish.detection.stages import Stage, log_stage
+from burnish.detection.training_data import TrainingData, check_enough, gather
 from burnish.detection.unreached import find_cut_warmup, find_unreached
 from burnish.detection.view import View
 from burnish.images.dataset import find_training_images
@@ -86,15 +86,15 @@ def _train_into(
 ) -> tuple[Model, Path]:
     """Train in a folder that is this run's; `before` is the header of its checkpoint."""
     model_path, checkpoint = out / MODEL, out / CHECKPOINT
-    material = gather(
+    training_data = gather(
         data, paths, settings, lambda done, total: tell(Stage("data", done=done / total))
     )
-    identity = material.identity(preset)
+    identity = training_data.identity(preset)
     if before is not None:
         same_run(before, identity, checkpoint)
-    check_enough(material)
-    material.announce(tell)
-    samples = material.samples
+    check_enough(training_data)
+    training_data.announce(tell)
+    samples = training_data.samples
     trainer = Trainer(
         settings,
         samples,
@@ -119,7 +119,7 @@ def _train_into(
 
     for sentence in find_cut_warmup(settings, trainer.total_steps, trainer.progress.step):
         tell(Stage("train", f"note: {sentence}", warns=True))
-    model = _calibrated(material, generator, preset, trainer.summary(), tell)
+    model = _calibrated(training_data, generator, preset, trainer.summary(), tell)
     stale = made_with_another_model(out)
     save_model(model_path, model)
     trainer.wait()
@@ -130,7 +130,7 @@ def _train_into(
 
 
 def _calibrated(
-    material: Material,
+    training_data: TrainingData,
     generator: Generator,
     preset: str,
     training: dict[str, Any],
@@ -142,8 +142,8 @@ def _calibrated(
     Args:
         training: for the card.
     """
-    settings, samples, store = material.settings, material.samples, material.store
-    held_out = material.held_out
+    settings, samples, store = training_data.settings, training_data.samples, training_data.store
+    held_out = training_data.held_out
     images = len(held_out.images)
     tell(Stage("calibrate", f"calibrating on {images} held-out good images"))
     scorer = Scorer(generator, settings, pick_device(settings.accelerator))
@@ -151,19 +151,19 @@ def _calibrated(
     learn_all(
         scorer,
         lambda: (
-            View(pixels, inside, material.parts[image])
+            View(pixels, inside, training_data.parts[image])
             for image, pixels, inside in samples.references(REFERENCE_VIEWS, settings.seed)
         ),
         lambda: tell(Stage("calibrate", done=LEARNING * next(ticks) / total)),
     )
-    image_scorer = ImageScorer(scorer, settings, material.roi)
+    image_scorer = ImageScorer(scorer, settings, training_data.roi)
     judged, scored = count(1), image_scorer.calibration_passes * images
     calibrated = calibrate(
         image_scorer,
         held_out,
         lambda: tell(Stage("calibrate", done=LEARNING + (1 - LEARNING) * next(judged) / scored)),
     )
-    watched = (store[i] for i in some_of(material.training, RANGE_IMAGES, settings.seed))
+    watched = (store[i] for i in some_of(training_data.training, RANGE_IMAGES, settings.seed))
     ranges = learn_ranges(
         prepared_statistics(pixels, image_scorer.region(*pixels.shape[1:])) for pixels in watched
     )
@@ -174,7 +174,7 @@ def _calibrated(
         settings=settings,
         shape=generator.shape,
         calibration=calibrated.calibration,
-        data=material.facts() | calibrated.facts,
+        data=training_data.facts() | calibrated.facts,
         training=training,
         versions={
             "burnish": burnish.__version__,
@@ -187,6 +187,6 @@ def _calibrated(
         alignment=store.alignment,
     )
     return Model(
-        generator, card, scorer.position, material.roi, scorer.learnt, scorer.learnt_lines,
+        generator, card, scorer.position, training_data.roi, scorer.learnt, scorer.learnt_lines,
         scorer.features, scorer.whole, scorer.learnt_extremes,
     )  # fmt: skip

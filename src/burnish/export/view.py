@@ -22,7 +22,7 @@ from burnish.method.features import feature_map
 from burnish.method.lines import all_line_maps
 from burnish.method.masks import complementary_masks
 from burnish.method.movable import Movable
-from burnish.method.reconstruction import reconstruct
+from burnish.method.reconstruction import reconstruct, reconstruct_levelled
 from burnish.method.scoring import (
     best_scale,
     choose_score,
@@ -141,7 +141,10 @@ class ViewGraph(nn.Module):
         seen = (levels / 127.5 - 1)[None]
         if inside is not None:
             seen = seen.masked_fill(~inside, 0.0)
-        painted = reconstruct(self.generator, seen, self.masks, s.level_light, inside)
+        if s.level_light:
+            painted = reconstruct_levelled(self.generator, seen, self.masks, inside)
+        else:
+            painted = reconstruct(self.generator, seen, self.masks)
         errors = error_maps(seen, painted, s.error, s.smoothing, inside)
         whole = None
         if self.has_position:

@@ -42,5 +42,4 @@ def levelled(images: Tensor, light: Tensor, inside: Tensor | None = None) -> Ten
 
 def relit(painted: Tensor, light: Tensor) -> Tensor:
     """Paintings (B, ..., C, H, W) of levelled images, in the light that these had."""
-    between = painted.dim() - light.dim()
-    return (painted + 1) * light[(slice(None), *[None] * between)] - 1
+    return (painted + 1) * light.reshape(-1, *[1] * (painted.dim() - 1)) - 1

@@ -45,30 +45,31 @@ def merge_halves(painted: Tensor, masks: Tensor) -> Tensor:
     return torch.where(masks[0], first, second)
 
 
-def reconstruct(
-    generator: Generator,
-    images: Tensor,
-    masks: Tensor,
-    level_light: bool = False,
-    inside: Tensor | None = None,
-) -> Tensor:
+def reconstruct(generator: Generator, images: Tensor, masks: Tensor) -> Tensor:
     """The merged reconstruction at every scale, all masked copies in one batch.
 
     Args:
-        images: (B, C, H, W) in [-1, 1], 0 outside the region of interest.
+        images: (B, C, H, W) in [-1, 1].
         masks: bool (S, 2, H, W).
-        level_light: the generator paints images of one mean brightness, see `light`.
-        inside: the region, bool (H, W), that this mean is taken of; None: everything.
 
     Returns:
         (B, S, C, H, W), not clamped.
     """
-    if level_light:
-        light = light_of(images, inside)
-        level = levelled(images, light, inside)
-        return relit(reconstruct(generator, level, masks), light)
     flat = masks.flatten(0, 1)
     painted, _ = generator(hide(images, flat, generator.mask_channel), flat)
     per_scale = painted.chunk(len(masks))
     merged = [merge_halves(p, pair) for p, pair in zip(per_scale, masks, strict=True)]
     return torch.stack(merged, dim=1)
+
+
+def reconstruct_levelled(
+    generator: Generator, images: Tensor, masks: Tensor, inside: Tensor | None = None
+) -> Tensor:
+    """`reconstruct` for a generator that paints images of one mean brightness, see `light`.
+
+    Args:
+        images: 0 outside the region of interest.
+        inside: the region, bool (H, W), that the mean is taken of; None: everything.
+    """
+    light = light_of(images, inside)
+    return relit(reconstruct(generator, levelled(images, light, inside), masks), light)

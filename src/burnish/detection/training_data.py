@@ -44,7 +44,7 @@ class Subset:
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingData:
     """Good images, split.
 
     Attributes:
@@ -114,7 +114,7 @@ class Material:
 
 def gather(
     data: Path, paths: list[Path], settings: Settings, on_progress: Callable[[int, int], None]
-) -> Material:
+) -> TrainingData:
     """Read the good images, and hold some of them out.
 
     Args:
@@ -133,21 +133,22 @@ def gather(
         )
     training, held = split_by_part(parts, settings.holdout, settings.seed)
     roi = load_roi(settings.roi, store.sizes) if settings.roi else None
-    return Material(data, settings, store, parts, training, held, roi)
+    return TrainingData(data, settings, store, parts, training, held, roi)
 
 
-def check_enough(material: Material) -> None:
+def check_enough(training_data: TrainingData) -> None:
     """Make sure that something is left to learn from.
 
     Raises:
         BurnishError: it is not.
     """
-    left = len(material.samples)
+    held, images, left = (
+        len(some) for some in (training_data.held, training_data.parts, training_data.samples)
+    )
     if left < LEAST_SAMPLES:
         raise BurnishError(
-            f"holding out {len(material.held)} of {len(material.parts)} images leaves {left} to "
-            f"learn from; at least {LEAST_SAMPLES} are needed: lower holdout, or look at "
-            "part_pattern"
+            f"holding out {held} of {images} images leaves {left} to learn from; at least "
+            f"{LEAST_SAMPLES} are needed: lower holdout, or look at part_pattern"
         )
 
 
