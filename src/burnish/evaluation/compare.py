@@ -184,7 +184,7 @@ class Line:
 
     Attributes:
         key: its name in JSON and CSV.
-                name: its name for people.
+        name: its name for people.
         values: one a run, None where not available.
         intervals: 95 %, one a run, None where not available.
         best: "high" or "low" when more or less of it is better; "" when it is neither.
