@@ -16,7 +16,7 @@ from burnish.method.lines import ANGLES, LENGTH, WIDEN, doublings
 from burnish.method.scoring import ORDINARY
 
 from .networks import generate
-from .training import load
+from .training import brightness, load
 
 blur = partial(gaussian_filter, mode="reflect")
 
@@ -140,11 +140,12 @@ class Inspector:
         s, shape, known = self.s, self.generator.shape, self.calibration
         image, size = load(path, shape.channels, shape.height, shape.width)
         seen = image[None].to(self.masks.device)
-        maps, everything = [], []
+        lamp = brightness(image) if s.level_light else 1.0
+        level, maps, everything = (seen + 1) / lamp - 1, [], []
         for index, (mask, other) in enumerate(self.masks):
-            first, _ = generate(self.generator, seen.masked_fill(mask, 0), mask)
-            second, _ = generate(self.generator, seen.masked_fill(other, 0), other)
-            painted = torch.where(mask, first, second)[0].cpu()
+            first, _ = generate(self.generator, level.masked_fill(mask, 0), mask)
+            second, _ = generate(self.generator, level.masked_fill(other, 0), other)
+            painted = ((torch.where(mask, first, second)[0] + 1) * lamp - 1).cpu()
             everything.append(painted.mean(dim=0).numpy())
             error = painted - image
             error = error.square() if s.error == "squared" else error.abs()

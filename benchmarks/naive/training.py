@@ -44,6 +44,11 @@ def load(path, channels, height, width):
     return torch.from_numpy(array.copy()).float() / 127.5 - 1, image.size
 
 
+def brightness(image):
+    """Mean brightness of an image (C, H, W), in [.05, 2]."""
+    return (image.mean() + 1).clamp(min=0.05)
+
+
 class Trainer:
     """Trains copies of a burnish trainer's networks on the same images in the same order."""
 
@@ -77,7 +82,7 @@ class Trainer:
             if s.jitter:
                 middle = image.mean()
                 image = (middle + (image - middle) * (1 + scaling) + 2 * shift).clamp(-1, 1)
-            images.append(image)
+            images.append((image + 1) / brightness(image) - 1 if s.level_light else image)
         return torch.stack(images).to(self.masks.device), self.masks[scale]
 
     def train_step(self) -> dict[str, float]:

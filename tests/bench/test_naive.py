@@ -38,6 +38,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "consistency alone": {"weight_adversarial": 0.0, "weight_latent": 0.0, "skip": "none"},
     "dropped tokens": {"hidden_tokens": "drop"},
     "another lamp": {"jitter": 0.2},
+    "level light": {"jitter": 0.2, "level_light": True},
     "normalised attention": {"qk_norm": True},
     "colour, all skips": {"colour": "rgb", "skip": "all", "flips": "horizontal"},
 }  # fmt: skip
@@ -80,8 +81,10 @@ def test_training_is_the_same(
         {"hidden_tokens": "drop", "qk_norm": True, "error": "relative", "fusion": "highest",
          "texture": ("residual:1", "residual:2", "image:1", "image:2"), "texture_factors": 2,
          "lines": (1, 2), "whole": True, "extremes": True, "reduction": "top", "top_share": 0.01},
+        {"level_light": True, "error": "relative", "texture": ("residual:1",)},
     ],
-    ids=["tiny", "paper", "mean and top", "relative", "texture, lines, whole, extremes"],
+    ids=["tiny", "paper", "mean and top", "relative", "texture, lines, whole, extremes",
+         "level light"],
 )  # fmt: skip
 def test_inspection_is_the_same(
     naive: Any, changes: dict[str, Any], metal: Path, micro: dict, tmp_path: Path

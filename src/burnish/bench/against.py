@@ -31,7 +31,6 @@ LEAST, TURN, BLOCK = 4, 2, 8  # least number of timed steps; steps, and images, 
 TIE = 1e-4  # share of the threshold within which rounding may decide the verdict
 SUPPORTED: dict[str, tuple[object, ...]] = {  # values that the plain version knows
     "roi": ("",), "tile": ("full",), "mask_channel": (False,), "features": ("",),
-    "level_light": (False,),
     "align": ("none", "auto"),  # whether "auto" found parts is known when the images are read
 }  # fmt: skip
 
