@@ -33,10 +33,9 @@ from torch.optim import AdamW
 from burnish.bench.flops import count_step
 from burnish.bench.machine import hardware
 from burnish.configuration import make_settings
-from burnish.detection import scorer as scoring_module
 from burnish.detection.scorer import Scorer
 from burnish.detection.view import View
-from burnish.method import blocks, losses
+from burnish.method import blocks, losses, reconstruction
 from burnish.method.generator import Generator, InputShape
 from burnish.method.reconstruction import hide, merge_halves
 from burnish.training import networks, update
@@ -88,6 +87,10 @@ def plain_softmax(
 ) -> Tensor:
     weights = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5
     return (weights if attn_mask is None else weights + attn_mask).softmax(dim=-1) @ value
+
+
+def plain_head(self: Generator, image: Tensor) -> Tensor:
+    return self.smooth(image)
 
 
 def ssim_by_convolution(image: Tensor, reconstruction: Tensor) -> Tensor:
@@ -155,7 +158,7 @@ def levers() -> dict[str, Lever]:
         return (trainer().train_step, nullcontext), (plain.train_step, nullcontext)
 
     def six_masks() -> tuple[Turn, Turn]:
-        plain = patch.object(scoring_module, "reconstruct", masks_apart)
+        plain = patch.object(reconstruction, "reconstruct", masks_apart)
         work = scorer()
         return (work, nullcontext), (work, lambda: plain)
 
@@ -172,9 +175,7 @@ def levers() -> dict[str, Lever]:
         "attention in float32: fused, not plain softmax": patched(
             F, "scaled_dot_product_attention", plain_softmax
         ),
-        "3x3 head: nine sums in training": patched(
-            Generator, "_head", lambda self, image: self.smooth(image)
-        ),
+        "3x3 head: nine sums in training": patched(Generator, "_head", plain_head),
         "SSIM: banded products": patched(losses, "ssim", ssim_by_convolution),
         "both mask halves in one batch": patched(update, "generator_pass", halves_apart),
         "one painting for D's and G's step": patched(update, "generator_pass", painted_twice),

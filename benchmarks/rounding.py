@@ -22,7 +22,7 @@ from burnish.detection.view import to_tensor
 from burnish.files import atomic_write
 from burnish.images.dataset import find_test_images
 from burnish.images.reader import read_image
-from burnish.method.reconstruction import reconstruct
+from burnish.method.reconstruction import reconstruct, reconstruct_levelled
 
 OUT = Path(__file__).with_suffix(".json")
 
@@ -31,14 +31,15 @@ OUT = Path(__file__).with_suffix(".json")
 def measure(run: Path, folder: Path, images: int) -> dict[str, float]:
     detector = Detector.load(run, device="cpu")
     scorer = detector.scorer.scorer
+    paint = reconstruct_levelled if detector.card.settings.level_light else reconstruct
     double = copy.deepcopy(scorer.generator).double()
     paths = [image.path for image in find_test_images(folder)]
     every = np.unique(np.linspace(0, len(paths) - 1, min(images, len(paths))).round().astype(int))
     largest, means = [], []
     for index in every:
         view = to_tensor(detector.prepare(read_image(paths[index]))[0][None], scorer.device)
-        apart = reconstruct(scorer.generator, view, scorer.masks).double()
-        apart = (apart - reconstruct(double, view.double(), scorer.masks)).abs()
+        apart = paint(scorer.generator, view, scorer.masks).double()
+        apart = (apart - paint(double, view.double(), scorer.masks)).abs()
         largest.append(apart.max().item())
         means.append(apart.mean().item())
     return {
