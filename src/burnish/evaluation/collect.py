@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from burnish.detection.calibration import Calibration
 from burnish.detection.ranges import TrainingRange
 from burnish.detection.result import Result, Speed
-from burnish.errors import BurnishError
+from burnish.errors import BrokenModel, BurnishError
 from burnish.evaluation.pixels import PixelCounter
 from burnish.evaluation.rows import ImageRow, Unreadable
 from burnish.evaluation.stress import CHANGES, Picture, equalise
@@ -130,6 +130,8 @@ class Collector:
             self._digest.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
             result = self.detector.inspect(image.path)
             header = read_header_bytes(content, name)
+        except BrokenModel:
+            raise
         except (BurnishError, OSError) as error:
             kind, problem = printable(image.kind), str(error)
             if isinstance(error, OSError):  # its text begins with errno
