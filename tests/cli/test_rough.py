@@ -66,6 +66,10 @@ def test_heat_maps_of_the_last_run_are_no_parts(
     assert "1 heat map in" in err
     assert "1 image:" in err
     assert [path.name for path in (tmp_path / "heat").iterdir()] == ["a.png.heatmap.png"]
+    (tmp_path / "again").symlink_to(tmp_path)
+    code, out, err = burnish(*command[:-1], tmp_path / "again" / "heat")
+    assert (code, out) == (first[0], first[1])
+    assert "1 heat map in" in err
     code, _, err = burnish("inspect", run_folder, tmp_path / "heat", "--heatmaps", tmp_path)
     assert code == 2
     assert "nothing to inspect but heat maps" in err

@@ -154,7 +154,8 @@ def _is_picture(file: Path, heatmaps: Path | None) -> bool:
     parts."""
     if heatmaps is None or not file.name.endswith(HEATMAP):
         return False
-    return os.path.abspath(file).startswith(os.path.abspath(heatmaps) + os.sep)
+    # By the folders that links lead to: the same one may be given in two ways.
+    return Path(os.path.realpath(file.parent)).is_relative_to(os.path.realpath(heatmaps))
 
 
 @dataclass(frozen=True)
