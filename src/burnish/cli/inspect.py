@@ -146,6 +146,7 @@ def _arriving(paths: list[str], heatmaps: Path | None) -> Work:
     for path in paths:
         if not os.path.isdir(path):
             raise BurnishError(f"--watch wants folders, and {path} is none")
+
     def files(failed: Callable[[str, str], None]) -> Iterable[Path]:
         found = arriving(paths, failed=failed)
         return (file for file in found if not _is_picture(file, heatmaps))
