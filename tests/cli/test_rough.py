@@ -165,6 +165,16 @@ def test_a_full_disk_behind_stdout_is_told(
     assert "Exception ignored" not in done.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("source", ["part", "missing.png", "--no-such-option"])
+def test_a_full_disk_behind_stderr_is_no_defect(run_folder: Path, part: Path, source: str) -> None:
+    command = [*BURNISH, "inspect", run_folder, part if source == "part" else source]
+    with open("/dev/full", "w") as full:
+        for stdout in (subprocess.PIPE, full):
+            done = subprocess.run(command, stdout=stdout, stderr=full, env=buffered())
+            assert done.returncode == 2
+
+
 def test_without_stdout_and_stderr_the_exit_code_is_told(run_folder: Path, part: Path) -> None:
     words = " ".join(f"'{word}'" for word in [*map(str, BURNISH), "inspect", run_folder, part])
     code = subprocess.run(["sh", "-c", words], capture_output=True).returncode
