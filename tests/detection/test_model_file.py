@@ -213,6 +213,16 @@ def test_cut_short(saved: Path, kept: float) -> None:
     assert str(saved) in str(error.value)
 
 
+def test_a_model_in_use_does_not_change_with_its_file(saved: Path) -> None:
+    model = load_model(saved)
+    before = {name: tensor.clone() for name, tensor in model.generator.state_dict().items()}
+    size = saved.stat().st_size
+    with saved.open("r+b") as file:  # as `cp` copies another model over it
+        file.write(b"\xff" * size)
+    after = model.generator.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
 def test_bytes_appended(saved: Path) -> None:
     saved.write_bytes(saved.read_bytes() + b"\0" * 64)
     with pytest.raises(BurnishError, match="damaged"):

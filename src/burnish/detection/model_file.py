@@ -175,7 +175,10 @@ def _read_file(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         with safe_open(path, "pt") as file:
             names = file.keys()
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in names}
+            # Copied: its tensors are the file's own pages, and would change with it, or end the
+            # process where it shrinks, as another model is copied over it.
+            tensors = {name: file.get_tensor(name).clone() for name in names}
+            return file.metadata() or {}, tensors
     except (OSError, SafetensorError) as error:
         size = os.path.getsize(path)
         raise BurnishError(
