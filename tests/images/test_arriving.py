@@ -83,6 +83,18 @@ def test_what_is_taken_away_and_put_back_comes_again(tmp_path: Path) -> None:
     assert watched.given() == ["a.png"] * 2
 
 
+def test_what_cannot_be_looked_at_comes_once_and_again_when_it_can(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.symlink_to("a.png")  # leads to itself; reading it tells
+
+    def mended() -> None:
+        path.unlink()
+        write(path, "1", age=10)
+
+    assert Folder(tmp_path, nothing, nothing).given() == ["a.png"]
+    assert Folder(tmp_path, nothing, mended, nothing).given() == ["a.png"] * 2
+
+
 def test_a_folder_that_cannot_be_listed_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

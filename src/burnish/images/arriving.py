@@ -71,7 +71,10 @@ def _stamps(
     for path in expand_paths(folders, shut)[0]:
         try:
             status = os.stat(path)
-        except OSError:  # taken away meanwhile
+        except FileNotFoundError:  # taken away meanwhile
+            continue
+        except OSError:  # given once, so that whoever reads it tells why it cannot be read
+            found[path] = (0, 0)
             continue
         found[path] = (status.st_mtime_ns, status.st_size)
     return found, unlisted
