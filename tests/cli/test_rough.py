@@ -142,6 +142,37 @@ def test_what_was_judged_before_a_signal_is_told(
     assert said in err
 
 
+SHORT_OF_MEMORY = """
+import re, resource, sys
+from pathlib import Path
+from burnish import Detector
+from burnish.cli.inspect import Inspection
+from burnish.cli.printing import Objects
+inspection = Inspection(Detector.load(sys.argv[1]), Objects())
+large, part = map(Path, sys.argv[2:])
+inspection.judge(part)
+taken = int(re.search(r"VmSize:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) << 10
+resource.setrlimit(resource.RLIMIT_AS, (taken + (500 << 20),) * 2)
+inspection.judge(large)
+inspection.judge(part)
+sys.exit(inspection.exit_code)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+def test_an_image_too_large_for_the_memory_costs_no_other_verdict(
+    run_folder: Path, part: Path, tmp_path: Path
+) -> None:
+    Image.new("L", (13_000, 13_000), 150).save(tmp_path / "large.png")  # its map: 676 MB
+    command = [sys.executable, "-c", SHORT_OF_MEMORY, run_folder, tmp_path / "large.png", part]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    first, large, second = map(json.loads, done.stdout.splitlines())
+    assert first["score"] == second["score"]
+    assert large["verdict"] == "error"
+    assert "large.png cannot be inspected: not enough memory" in done.stderr
+
+
 def buffered() -> dict[str, str]:
     """As a user's shell has it: what is written to a pipe or file is kept until it is much."""
     return {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}

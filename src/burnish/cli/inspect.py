@@ -208,9 +208,10 @@ class Inspection:
         self.images += 1
         try:
             result = self.detector.inspect(file)
-        except BurnishError as error:
+        except (BurnishError, MemoryError) as error:
+            few = f"{file} cannot be inspected: not enough memory"
             self.unread += 1
-            self.failed(str(file), str(error))
+            self.failed(str(file), few if isinstance(error, MemoryError) else str(error))
             return
         self.defects += result.is_defect
         self.unlike += bool(result.out_of_range)
