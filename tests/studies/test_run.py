@@ -293,3 +293,14 @@ def test_an_orphan_ends(tmp_path: Path) -> None:
         worker.stdin.write(json.dumps(task(tmp_path).values).encode() + b"\n")
         worker.stdin.close()
         assert worker.wait(300) == -signal.SIGTERM
+
+
+def test_workers_run_no_code_of_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torch.py").write_text("open('ran', 'w')")
+    monkeypatch.chdir(tmp_path)
+    task = Task("none", tmp_path / "cell", 1, {"kind": "none", "threads": 1})
+    failed = run_tasks([task], 1, no_news)
+    assert "KeyError: 'lock'" in failed[task.folder]  # it came as far as its work
+    assert not (tmp_path / "ran").exists()

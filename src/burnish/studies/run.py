@@ -134,7 +134,8 @@ def _run_task(
     }
     with _open_log(task.folder) as log:
         worker = subprocess.Popen(
-            [sys.executable, "-m", "burnish.studies.worker"],
+            # -P: without it a torch.py in the current folder, with the data say, would be run.
+            [sys.executable, "-P", "-m", "burnish.studies.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
