@@ -12,7 +12,7 @@ from burnish.errors import BurnishError
 from burnish.images.manifest import COLUMNS, ManifestRow, read_manifest, write_manifest
 
 ROW = ManifestRow("train/good/a.png", "ab" * 32, "train", "good", "good", "", "p1",
-                  'odd, "name"\u00e9\n.png#0,1,2,3', 640, 480)  # fmt: skip
+                  'odd, "name"\u00e9\n\r.png#0,1,2,3', 640, 480)  # fmt: skip
 
 
 def test_rows_come_back_sorted_by_path(tmp_path: Path) -> None:

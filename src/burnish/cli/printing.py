@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from typing import TYPE_CHECKING, Any
+
+from burnish.files import csv_table
 
 if TYPE_CHECKING:
     from burnish.detection.result import Result
@@ -32,7 +33,7 @@ class Table(Lines):
     """CSV, each row as soon as its image is judged."""
 
     def __init__(self) -> None:
-        self._table = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
+        self._table = csv_table(sys.stdout, COLUMNS)
         self._table.writeheader()
 
     def result(self, result: Result) -> None:

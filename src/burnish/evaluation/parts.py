@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -18,7 +17,7 @@ from burnish.evaluation.gallery import GALLERIES, Gallery
 from burnish.evaluation.record import Evaluation
 from burnish.evaluation.scales import ScaleRow
 from burnish.evaluation.sheets import gallery_sheet
-from burnish.files import atomic_write
+from burnish.files import atomic_write, csv_table
 
 FIGURES = "figures"
 METRICS = (
@@ -88,7 +87,7 @@ def csv_text(lines: Iterable[Line]) -> str:
     """Lines with the same keys as CSV; None becomes an empty cell."""
     rows = list(lines)
     text = io.StringIO()
-    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    table = csv_table(text, list(rows[0]))
     table.writeheader()
     table.writerows(rows)
     return text.getvalue()

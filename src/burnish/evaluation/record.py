@@ -7,7 +7,6 @@ named like `pixels.aupro`).
 
 from __future__ import annotations
 
-import csv
 import io
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from burnish.evaluation.rows import (
     Unlike,
     Unreadable,
 )
-from burnish.files import atomic_write
+from burnish.files import atomic_write, csv_table
 
 __all__ = [
     "BEST_F1_NOTE", "FORMAT", "Equalised", "EscapesAt", "Evaluation", "ImageRow", "Interval",
@@ -124,7 +123,7 @@ def save_json(evaluation: Evaluation, path: str | Path) -> Path:
 def save_scores(evaluation: Evaluation, path: str | Path) -> Path:
     """Write one CSV line per image, in one step; lists become text separated by spaces."""
     text = io.StringIO()
-    table = csv.DictWriter(text, list(ImageRow.model_fields), lineterminator="\n")
+    table = csv_table(text, list(ImageRow.model_fields))
     table.writeheader()
     for row in evaluation.images:
         line = row.model_dump()

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from burnish.errors import BurnishError
-from burnish.files import atomic_write
+from burnish.files import atomic_write, csv_table
 
 MANIFEST = "manifest.csv"
 
@@ -48,7 +48,7 @@ COLUMNS = tuple(field.name for field in fields(ManifestRow))
 def write_manifest(folder: Path, rows: Iterable[ManifestRow]) -> Path:
     """Write `folder/manifest.csv` in one step, sorted by path."""
     text = io.StringIO()
-    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    table = csv_table(text, COLUMNS)
     table.writeheader()
     table.writerows(asdict(row) for row in sorted(rows, key=lambda row: row.path))
     atomic_write(folder / MANIFEST, text.getvalue())
