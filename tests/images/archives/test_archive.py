@@ -16,6 +16,7 @@ import sys
 import tarfile
 import tempfile
 import time
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -591,6 +592,39 @@ def test_a_header_that_claims_gigabytes(kind: bytes, tmp_path: Path) -> None:
     message, kib = done.stdout.splitlines()
     assert "a header of more than 1,048,576 bytes" in message
     assert int(kib) < 16 << 10
+
+
+def test_the_headers_of_all_members_are_not_kept(tmp_path: Path) -> None:
+    """Packed they take a few kilobytes: 3 MB of them took 600 MB of memory."""
+    with tarfile.open(tmp_path / "x.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        for number in range(40):
+            info = tarfile.TarInfo(f"{number}.png")
+            info.pax_headers = {"comment": "x" * 900_000}
+            tar.addfile(info)
+    tracemalloc.start()
+    with open_source(tmp_path / "x.tar") as source:
+        assert len(source.names()) == 40
+        assert tracemalloc.get_traced_memory()[1] < 12e6
+    tracemalloc.stop()
+
+
+def test_headers_for_all_members_are_bounded(tmp_path: Path) -> None:
+    def of_all(number: int, entries: dict[str, str]) -> bytes:
+        info = tarfile.TarInfo(f"{number}.png")
+        common = tarfile.TarInfo.create_pax_global_header(entries)
+        return common + info.tobuf(tarfile.PAX_FORMAT)
+
+    end = bytes(2 * tarfile.BLOCKSIZE)
+    path = tmp_path / "x.tar"
+    path.write_bytes(b"".join(of_all(n, {"comment": "git's"}) for n in range(2000)) + end)
+    with open_source(path) as source:
+        assert len(source.names()) == 2000
+    for common in (
+        [{f"large{n}": "x" * 400_000} for n in range(3)],
+        [{f"{n}-{number}": "" for number in range(500)} for n in range(3)],
+    ):
+        path.write_bytes(b"".join(of_all(n, each) for n, each in enumerate(common)) + end)
+        refused(path, "follows too many headers for all files")
 
 
 def test_headers_within_headers_without_end(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from burnish.images.archives.rules import (
 )
 
 MAX_HEADER = 1 << 20  # bytes of one header of a tar
+MAX_COMMON = 1000  # entries of headers that are for all members; a usual tar has one or none
 MAX_XZ_MEMORY = 256 << 20  # bytes; `xz -9` asks for 65 MiB
 ROOM = 64 << 20  # bytes left free on the disk for temporary files
 MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
@@ -71,6 +72,11 @@ class TarSource:
                     self._listing.refuse(member.name, "has a negative size")
                 at = member.offset
                 self._admit(member)
+                # It would keep all headers, of up to 1 MiB each.
+                tar.members.clear()  # type: ignore[attr-defined]
+                common = tar.pax_headers
+                if len(common) > MAX_COMMON or sum(map(len, common.values())) > MAX_HEADER:
+                    self._listing.refuse(member.name, "follows too many headers for all files")
             end = tar.offset
         self._file.seek(end)  # tarfile takes any header it cannot parse for the end
         if self._file.read(tarfile.BLOCKSIZE) != b"\0" * tarfile.BLOCKSIZE:
