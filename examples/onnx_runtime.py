@@ -1,11 +1,12 @@
 """Inspect a picture with an exported model: ONNX Runtime, NumPy and Pillow, nothing else.
 
 pip install onnxruntime numpy pillow
-python onnx_runtime.py model.onnx part.png heat.png     exit code: 0 good, 1 defect, 2 not read
+python onnx_runtime.py model.onnx part.png heat.png     exit code: 0 good, 1 defect, 2 failed
 """
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -16,6 +17,9 @@ def read(path: str) -> Image.Image:
     """The picture in mode L or RGB, turned as EXIF says; of 16 bits the upper 8 are kept."""
     with Image.open(path) as whole:
         whole.verify()  # a PNG's check sums: one still being copied would be black from there on
+        data = Path(path).read_bytes() if whole.format in ("JPEG", "MPO") else b""
+    if data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):  # its end comes before its pixels
+        raise OSError("the end of the JPEG is missing: it is damaged, or still being written")
     with Image.open(path) as opened:
         tags = getattr(opened, "tag_v2", {})  # TIFF: 258 is the bit depth, 262 whether 0 is black
         image = ImageOps.exif_transpose(opened)
@@ -28,26 +32,34 @@ def read(path: str) -> Image.Image:
     return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
 
 
-try:
-    model, picture, heat = sys.argv[1:]
+def inspect(model: str, picture: str, heat: str) -> bool:
+    """Print the verdict, write the heat map; returns whether the part has a defect."""
     image = read(picture)
-except (ValueError, OSError, SyntaxError) as error:
-    print(__doc__ if len(sys.argv) != 4 else f"{picture} cannot be read: {error}", file=sys.stderr)
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    about = json.loads(session.get_modelmeta().custom_metadata_map["burnish"])
+    # The graph takes the camera's pixels: uint8, height x width x 1 (grey) or 3 (RGB).
+    pixels = np.asarray(image).reshape(image.height, image.width, -1)
+    wanted = ["score", "is_defect", "p_value", "anomaly_map"]
+    score, is_defect, p_value, anomaly_map = session.run(wanted, {"pixels": pixels})
+    if not np.isfinite(score):
+        raise ValueError(f"the score is {score}: the model or this machine is broken")
+    verdict = "defect" if is_defect else "good"
+    print(f"{verdict} score={score:.6g} threshold={about['threshold']:.6g} p={p_value:.3g}")
+
+    # Red grows over the grey picture; the scale is the calibration's, the same for every image.
+    low, high = about["heat_range"]
+    warmth = np.clip((anomaly_map - low) / (high - low), 0, 1)[..., None]
+    grey = np.asarray(image.convert("L"), np.float32)[..., None]
+    blended = grey * (1 - warmth) + np.array([255, 40, 0], np.float32) * warmth
+    Image.fromarray(blended.round().astype(np.uint8)).save(heat)
+    return bool(is_defect)
+
+
+if len(sys.argv) != 4:
+    print(__doc__, file=sys.stderr)
     sys.exit(2)
-
-session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-about = json.loads(session.get_modelmeta().custom_metadata_map["burnish"])
-# The graph takes the camera's pixels: uint8, height x width x 1 (grey) or 3 (RGB).
-pixels = np.asarray(image).reshape(image.height, image.width, -1)
-wanted = ["score", "is_defect", "p_value", "anomaly_map"]
-score, is_defect, p_value, anomaly_map = session.run(wanted, {"pixels": pixels})
-verdict = "defect" if is_defect else "good"
-print(f"{verdict} score={score:.6g} threshold={about['threshold']:.6g} p={p_value:.3g}")
-
-# Red grows over the grey picture; the scale is the calibration's, the same for every image.
-low, high = about["heat_range"]
-warmth = np.clip((anomaly_map - low) / (high - low), 0, 1)[..., None]
-grey = np.asarray(image.convert("L"), np.float32)[..., None]
-blended = grey * (1 - warmth) + np.array([255, 40, 0], np.float32) * warmth
-Image.fromarray(blended.round().astype(np.uint8)).save(heat)
-sys.exit(int(is_defect))
+try:
+    sys.exit(int(inspect(*sys.argv[1:])))
+except Exception as error:  # Python by itself would end with 1, as for a defect
+    print(f"{sys.argv[2]} could not be inspected: {error}", file=sys.stderr)
+    sys.exit(2)

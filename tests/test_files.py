@@ -45,6 +45,22 @@ def test_what_cannot_be_written_is_told_at_once_and_nothing_is_left(tmp_path: Pa
     assert kept.read_text() == "kept"
 
 
+CHECKING = """
+import sys
+from burnish.files import check_writable
+for _ in range(300):
+    check_writable(sys.argv[1])
+"""
+
+
+def test_two_processes_may_check_the_same_path(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CHECKING, str(tmp_path / "a.txt")]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(2)]
+    said = [process.communicate()[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert names(tmp_path) == []
+
+
 def test_until_the_end_the_old_file_is_what_others_see(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     atomic_write(path, "old")

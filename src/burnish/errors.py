@@ -13,6 +13,10 @@ class BurnishError(Exception):
     """
 
 
+class BrokenModel(BurnishError):
+    """A score that is no number: no verdict must be made of it, as it exceeds no threshold."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`" Did you mean 'x'?"` for the known name closest to `name`, or `""` when none is near."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)

@@ -77,7 +77,7 @@ def check_writable(path: str | Path) -> None:
         atomic_write(beside, "")
     except BurnishError as error:
         raise BurnishError(str(error).replace(str(beside), str(path))) from error
-    beside.unlink()
+    beside.unlink(missing_ok=True)  # another process may be checking the same path
 
 
 def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:

@@ -143,8 +143,29 @@ def test_the_example_tells_of_pictures_that_it_cannot_read(
     part.write_bytes(content)
     done = run_example(onnx_file, part, tmp_path / "heat.png")
     assert done.returncode == 2
-    assert "part.png cannot be read" in done.stderr
+    assert "part.png could not be inspected" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_example_ends_with_1_for_a_defect_alone(
+    onnx_file: Path, metal: Path, tmp_path: Path
+) -> None:
+    part, heat = metal / "test" / "good" / "000.png", tmp_path / "heat.png"
+    copied = tmp_path / "copied.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)).save(copied)
+    data = copied.read_bytes()
+    assert run_example(onnx_file, copied, heat).returncode in (0, 1)
+    copied.write_bytes(data[:-1000] + bytes(1000))
+    Image.open(copied).load()  # no fault that decoding would show
+    for model, picture, out, said in (
+        (tmp_path / "none.onnx", part, heat, "File doesn't exist"),
+        (onnx_file, part, tmp_path / "none" / "heat.png", "No such file"),
+        (onnx_file, copied, heat, "the end of the JPEG is missing"),
+    ):
+        done = run_example(model, picture, out)
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

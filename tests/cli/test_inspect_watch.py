@@ -93,6 +93,26 @@ def test_how_it_ends(
     assert (f"{int(kind == 'good')} image" in err) == (sign == signal.SIGINT)
 
 
+def test_a_folder_that_cannot_be_listed_is_an_error(
+    run_folder: Path, metal: Path, tmp_path: Path
+) -> None:
+    folder = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(20):  # so deep that even root cannot list it by its path
+        os.mkdir("d" * 250, dir_fd=folder)
+        below = os.open("d" * 250, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+    os.close(folder)
+    with start(run_folder, tmp_path, "--watch", "--json") as process:
+        row = json.loads(read(process, 1)[0])
+        shutil.copy(metal / "test/good/000.png", tmp_path)
+        assert "score" in json.loads(read(process, 1)[0])
+        code, _, err = end(process)
+    assert (row["verdict"], code) == ("error", 2)
+    assert "cannot be listed: File name too long" in row["error"]
+    assert err.count("cannot be listed") == 1
+
+
 def test_it_wants_folders(burnish: Callable, run_folder: Path, metal: Path, tmp_path: Path) -> None:
     for path in (metal / "test/good/000.png", tmp_path / "none"):
         code, _, err = burnish("inspect", run_folder, path, "--watch")

@@ -66,6 +66,10 @@ def test_heat_maps_of_the_last_run_are_no_parts(
     assert "1 heat map in" in err
     assert "1 image:" in err
     assert [path.name for path in (tmp_path / "heat").iterdir()] == ["a.png.heatmap.png"]
+    (tmp_path / "again").symlink_to(tmp_path)
+    code, out, err = burnish(*command[:-1], tmp_path / "again" / "heat")
+    assert (code, out) == (first[0], first[1])
+    assert "1 heat map in" in err
     code, _, err = burnish("inspect", run_folder, tmp_path / "heat", "--heatmaps", tmp_path)
     assert code == 2
     assert "nothing to inspect but heat maps" in err
@@ -159,6 +163,16 @@ def test_a_full_disk_behind_stdout_is_told(
     assert "No space left" in done.stderr
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("source", ["part", "missing.png", "--no-such-option"])
+def test_a_full_disk_behind_stderr_is_no_defect(run_folder: Path, part: Path, source: str) -> None:
+    command = [*BURNISH, "inspect", run_folder, part if source == "part" else source]
+    with open("/dev/full", "w") as full:
+        for stdout in (subprocess.PIPE, full):
+            done = subprocess.run(command, stdout=stdout, stderr=full, env=buffered())
+            assert done.returncode == 2
 
 
 def test_without_stdout_and_stderr_the_exit_code_is_told(run_folder: Path, part: Path) -> None:

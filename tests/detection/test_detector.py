@@ -15,10 +15,12 @@ import pytest
 import torch
 from PIL import Image
 
-from burnish import BurnishError, Detector
+from burnish import BurnishError, Detector, evaluate
 from burnish.detection.result import map_names
 from burnish.detection.sizes import size_notes
+from burnish.export.parity import compare
 from burnish.images.dataset import find_test_images
+from burnish.images.synthetic.synth import write_dataset
 from burnish.method import cells, filters, whole
 from burnish.method.discriminator import Discriminator
 from burnish.method.generator import Encoder
@@ -118,6 +120,25 @@ def test_other_sizes_and_colours_are_taken(detector: Detector) -> None:
         result = detector.inspect(rng.integers(0, 255, shape, dtype=np.uint8))
         assert result.anomaly_map.shape == shape[:2]
         assert np.isfinite(result.score)
+
+
+def test_a_score_that_is_no_number_is_no_verdict(
+    detector: Detector, metal: Path, tmp_path: Path
+) -> None:
+    broken = copy.deepcopy(detector)
+    with torch.no_grad():
+        next(broken.model.generator.parameters()).view(-1)[0] = float("nan")
+    part, said = metal / "test" / "scratch" / "000.png", "the score is no finite number"
+    for source, name in ((part, re.escape(str(part))), (np.zeros((64, 64), np.uint8), "the image")):
+        with pytest.raises(BurnishError, match=f"{name}: {said}"):
+            broken.inspect(source)
+    with pytest.raises(BurnishError, match=said):  # not a list of images that cannot be read
+        evaluate(broken, metal)
+    with pytest.raises(BurnishError, match=said):
+        compare(broken, detector, [part], 0.1)
+    write_dataset(tmp_path / "others", train=8, good=1, defects=1, size=(64, 64), seed=4)
+    with pytest.raises(BurnishError, match=f"held-out image 1: {said}"):
+        broken.calibrate(tmp_path / "others")
 
 
 def test_unknown_device(run_folder: Path) -> None:

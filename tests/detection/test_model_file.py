@@ -327,7 +327,8 @@ def test_tampered_weights(saved: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "no json", "[]", "7", "null", "{}", '{"format": null}', '{"format": "one"}',
-     '{"format": Infinity}', '{"format": NaN}', '{"format": 1}', '{"format": 1, "preset": 5}'],
+     '{"format": Infinity}', '{"format": NaN}', '{"format": 1}', '{"format": 1, "preset": 5}',
+     "[" * 100_000],
 )  # fmt: skip
 def test_broken_card(saved: Path, text: str) -> None:
     header, body = split(saved)

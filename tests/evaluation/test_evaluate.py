@@ -157,6 +157,21 @@ def test_one_unreadable_image_is_reported_and_the_rest_counts(
     assert "1 of 28 test images could not be used." in summary(e)
 
 
+def test_a_file_larger_than_any_that_is_read_is_not_loaded(
+    copy: Path, simple: Simple, evaluation: Evaluation
+) -> None:
+    image, mask = copy / "test/crack/huge.png", next(copy.glob("ground_truth/*/*.png"))
+    for path in (image, mask):
+        path.touch()
+        os.truncate(path, 1 << 42)  # takes no room on the disk, and all memory if it were loaded
+    e = evaluate(simple(copy), copy)
+    assert e.pixels is not None
+    for unusable, name in ((e.unreadable, "huge.png"), (e.pixels.mask_problems, mask.name)):
+        assert [Path(item.path).name for item in unusable] == [name]
+        assert "has 4,398,046,511,104 bytes" in unusable[0].problem
+    assert e.image_auroc == evaluation.image_auroc
+
+
 def test_nothing_readable_is_an_error(copy: Path, simple: Simple) -> None:
     for path in (copy / "test").rglob("*.png"):
         path.write_bytes(b"")

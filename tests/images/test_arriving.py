@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -79,6 +81,48 @@ def test_what_is_taken_away_and_put_back_comes_again(tmp_path: Path) -> None:
     write(path, "1", age=10)
     watched = Folder(tmp_path, path.unlink, lambda: write(path, "1", age=10), nothing)
     assert watched.given() == ["a.png"] * 2
+
+
+def test_a_folder_that_cannot_be_listed_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "in/a.png", "1", age=10)
+    write(tmp_path / "in/sub/b.png", "2", age=9)
+    shut, listed = str(tmp_path / "in/sub"), os.scandir  # root, whom tests may run as, lists any
+
+    def fails(number: int) -> None:
+        def scandir(path: str) -> object:
+            if os.fspath(path) == shut:
+                raise OSError(number, os.strerror(number), shut)
+            return listed(path)
+
+        monkeypatch.setattr(os, "scandir", scandir)
+
+    def opens() -> None:
+        monkeypatch.setattr(os, "scandir", listed)
+
+    def given(*happenings: Callable[[], object]) -> list[str]:
+        watched, problems = Folder(tmp_path / "in", *happenings), []
+        with suppress(TimeoutError):
+            for path in arriving(
+                [watched.path], watched._pause, lambda folder, why: problems.append(why)
+            ):
+                problems.append(path.name)
+        return problems
+
+    def gone() -> None:
+        fails(errno.ENOENT)
+
+    def refused() -> None:
+        fails(errno.EACCES)
+
+    said = f"{shut} cannot be listed: Permission denied"
+    assert given(refused, nothing, opens, nothing) == ["a.png", "b.png", said]
+    assert given(refused, opens, refused) == ["a.png", "b.png", said, said]
+    opens()
+    assert given(gone, opens, nothing) == ["a.png", "b.png", "b.png"]  # taken away and put back
+    refused()
+    assert given(nothing, opens) == [said, "a.png", "b.png"]
 
 
 def test_a_folder_that_is_gone_ends_it(tmp_path: Path) -> None:

@@ -505,6 +505,24 @@ def test_a_png_whose_room_is_taken_but_not_filled_yet(written: float, tmp_path: 
     assert np.array_equal(read_image(path), np.asarray(picture))
 
 
+@pytest.mark.parametrize("written", [0.3, 0.6, 0.9])
+def test_a_jpeg_whose_room_is_taken_but_not_filled_yet(written: float, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (100, 100), dtype=np.uint8)
+    preview = save(tmp_path / "preview.jpg", noise[:20]).read_bytes()  # its end is not the file's
+    whole = save(tmp_path / "whole.jpg", noise, comment=preview)
+    data = whole.read_bytes()
+    at = len(preview) + int(written * (len(data) - len(preview)))
+    path = tmp_path / "copied.jpg"
+    path.write_bytes(data[:at] + bytes(len(data) - at))
+    Image.open(path).load()  # Pillow sees no fault, and gives grey rows
+    for read in (read_image, read_with_header, read_once):
+        with pytest.raises(BurnishError, match=r"copied\.jpg cannot be read: its end is missing"):
+            read(path)
+    assert read_header(path).width == 100  # decodes nothing
+    whole.write_bytes(data + bytes(1000))  # behind the end anything may follow
+    assert np.array_equal(read_image(whole), np.asarray(Image.open(io.BytesIO(data))))
+
+
 def test_truncated_picture_opened_by_the_caller(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)
     data = save(tmp_path / "whole.png", noise).read_bytes()

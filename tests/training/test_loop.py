@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from burnish import BurnishError
 from burnish.configuration import make_settings
 from burnish.images.synthetic.surfaces import make_surface
 from burnish.training.loop import Interrupted, Trainer
 from burnish.training.samples import Samples
+from burnish.training.state import read_header
 
 MICRO = {
     "image_size": 32, "patch": 8, "disc_patch": 8, "mask_blocks": (8, 16), "width": 32, "heads": 2,
@@ -151,10 +152,16 @@ def test_resume_after_kill_9_equals_unbroken(tmp_path: Path) -> None:
 
 
 def step_of(folder: Path) -> int:
-    from burnish.training.state import read_header
-
     path = folder / "checkpoint.safetensors"
     return read_header(path)["progress"]["step"] if path.exists() else 0
+
+
+@pytest.mark.parametrize("text", [None, "", "no json", "[" * 100_000])
+def test_what_is_no_checkpoint_is_named(text: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    save_file({"a": torch.zeros(1)}, path, None if text is None else {"burnish-state": text})
+    with pytest.raises(BurnishError, match=r"checkpoint\.safetensors is not a burnish checkpoint"):
+        read_header(path)
 
 
 def test_non_finite_loss_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:

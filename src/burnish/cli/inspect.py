@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,7 +95,7 @@ def inspect(
         for source, problem in work.problems.items():
             inspection.failed(source, problem)
         try:
-            for file in work.files:
+            for file in work.files(inspection.failed):
                 inspection.judge(file)
         except KeyboardInterrupt:  # how watching ends
             if not watch:
@@ -109,12 +109,13 @@ class Work:
     """What to inspect.
 
     Attributes:
-        files: images, perhaps without end.
+        files: images, perhaps without end; takes a function that is told of folders that cannot be
+            listed, and why.
         root: a folder that all of them lie in or below.
         problems: what gave no image, and why.
     """
 
-    files: Iterable[Path]
+    files: Callable[[Callable[[str, str], None]], Iterable[Path]]
     root: str
     problems: dict[str, str] = field(default_factory=dict)
 
@@ -134,7 +135,7 @@ def _there(paths: list[str], heatmaps: Path | None) -> Work:
     if not kept:
         raise BurnishError(f"nothing to inspect but heat maps in {heatmaps}")
     root = os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in kept])
-    return Work(kept, root, problems)
+    return Work(lambda failed: kept, root, problems)
 
 
 def _arriving(paths: list[str], heatmaps: Path | None) -> Work:
@@ -145,7 +146,11 @@ def _arriving(paths: list[str], heatmaps: Path | None) -> Work:
     for path in paths:
         if not os.path.isdir(path):
             raise BurnishError(f"--watch wants folders, and {path} is none")
-    files = (file for file in arriving(paths) if not _is_picture(file, heatmaps))
+
+    def files(failed: Callable[[str, str], None]) -> Iterable[Path]:
+        found = arriving(paths, failed=failed)
+        return (file for file in found if not _is_picture(file, heatmaps))
+
     return Work(files, os.path.commonpath([os.path.abspath(path) for path in paths]))
 
 
@@ -154,7 +159,8 @@ def _is_picture(file: Path, heatmaps: Path | None) -> bool:
     parts."""
     if heatmaps is None or not file.name.endswith(HEATMAP):
         return False
-    return os.path.abspath(file).startswith(os.path.abspath(heatmaps) + os.sep)
+    # By the folders that links lead to: the same one may be given in two ways.
+    return Path(os.path.realpath(file.parent)).is_relative_to(os.path.realpath(heatmaps))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -70,6 +70,15 @@ def run() -> None:
 
     Nothing but a verdict (`inspect`) or a finding (`data check`) ends with 1.
     """
+    try:
+        _run()
+    except OSError:  # from telling what went wrong: the disk that stderr goes to is full
+        _drop(sys.stdout)
+        _drop(sys.stderr)
+        sys.exit(2)
+
+
+def _run() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed, as by `>&-` or some services
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
@@ -97,21 +106,21 @@ def run() -> None:
             print("burnish: ended by SIGTERM", file=sys.stderr)
         if not isinstance(leaving.__context__, BrokenPipeError):
             raise
-        _drop_output()  # its reader is gone, as with `| head`, for which typer exits with 1
+        _drop(sys.stdout)  # its reader is gone, as with `| head`, for which typer exits with 1
         sys.exit(2)
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
             print(f"burnish: {error}", file=sys.stderr)
-        _drop_output()
+        _drop(sys.stdout)
         sys.exit(2)
     except Exception:  # a bug of burnish
         traceback.print_exc()
         sys.exit(2)
 
 
-def _drop_output() -> None:
+def _drop(stream: TextIO) -> None:
     """Send what is still buffered to nowhere: flushing it at Python's exit would fail again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

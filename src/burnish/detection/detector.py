@@ -15,7 +15,7 @@ from PIL import Image
 
 from burnish.configuration import DEFAULT_PRESET
 from burnish.detection.full_size import put_back, stretched
-from burnish.detection.image_scorer import ImageScorer, ScoredImage
+from burnish.detection.image_scorer import ImageScorer, ScoredImage, check_finite
 from burnish.detection.locate import find_regions
 from burnish.detection.model_file import Model, load_model, save_model
 from burnish.detection.ranges import find_unlike, prepared_statistics
@@ -25,12 +25,7 @@ from burnish.detection.scorer import Scorer
 from burnish.detection.sizes import size_notes
 from burnish.errors import BurnishError
 from burnish.images.pose import Pose
-from burnish.images.reader import (
-    notes_of,
-    prepare,
-    read_image,
-    read_with_header,
-)
+from burnish.images.reader import notes_of, prepare, read_image, read_with_header
 
 if TYPE_CHECKING:
     from burnish.detection.stages import Stage
@@ -169,7 +164,7 @@ class Detector:
         """Judge one image: a file, a PIL image or an array (see `read_image`).
 
         Raises:
-            BurnishError: the image cannot be read.
+            BurnishError: the image cannot be read; `errors.BrokenModel`: its score is no number.
         """
         start = time.perf_counter()
         path: Path | None = None
@@ -185,6 +180,7 @@ class Detector:
         prepared = time.perf_counter()
         scored = self._score(image, pixels)
         inferred = time.perf_counter()
+        check_finite(scored, str(path or "the image"))
         statistics = {}
         if self.card.ranges:
             statistics = prepared_statistics(pixels, self._region(*pixels.shape[1:]))

@@ -17,6 +17,7 @@ from torch import Tensor
 from burnish.detection.calibration import Calibration, part_weights, ranked
 from burnish.detection.scorer import Scorer
 from burnish.detection.view import View
+from burnish.errors import BrokenModel
 from burnish.images.roi import Region, regions_at
 from burnish.images.tiles import Grid, Tile, cut, tiles_within
 from burnish.sampling import draw
@@ -37,6 +38,20 @@ class ScoredImage:
     scale_scores: tuple[float, ...]
     anomaly_map: NDArray[np.float32]
     reconstruction: NDArray[np.uint8]
+
+
+def check_finite(scored: ScoredImage, name: str) -> None:
+    """Refuse a score that is no number, which would not exceed the threshold: a broken part would
+    be called good.
+
+    Raises:
+        BrokenModel: it is not finite, or that of one map is not.
+    """
+    if not np.isfinite([scored.score, *scored.scale_scores]).all():
+        raise BrokenModel(
+            f"{name}: the score is no finite number ({scored.score}). The model or this machine is "
+            "broken: try another machine, then train the model again"
+        )
 
 
 class ImageScorer:
@@ -147,12 +162,16 @@ class ImageScorer:
 
         Returns:
             The calibration, and the score of each image.
+
+        Raises:
+            BrokenModel: a score is not finite.
         """
         mu, sigma = self.scorer.units or self._measure_references(images, tick)
         references = self.scorer.references(mu, sigma)
         scores, peaks, quantiles = [], [], []
         for index in range(len(images)):
             scored = self.score(images[index], *references)
+            check_finite(scored, f"held-out image {index + 1}")
             region = self.region(*scored.anomaly_map.shape)
             values = scored.anomaly_map.ravel() if region is None else scored.anomaly_map[region]
             scores.append(scored.score)

@@ -235,7 +235,7 @@ def _read_card(path: Path, text: str) -> ModelCard:
     try:
         found = json.loads(text)
         number = int(found["format"])
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise BurnishError(f"{path}: the header of this burnish model cannot be read") from error
     if number > FORMAT:
         raise BurnishError(

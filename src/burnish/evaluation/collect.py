@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from burnish.detection.calibration import Calibration
 from burnish.detection.ranges import TrainingRange
 from burnish.detection.result import Result, Speed
-from burnish.errors import BurnishError
+from burnish.errors import BrokenModel, BurnishError
 from burnish.evaluation.pixels import PixelCounter
 from burnish.evaluation.rows import ImageRow, Unreadable
 from burnish.evaluation.stress import CHANGES, Picture, equalise
 from burnish.files import printable
 from burnish.images.dataset import TestImage
 from burnish.images.formats.masks import mask_of_file
-from burnish.images.reader import Header, read_header_bytes
+from burnish.images.reader import MAX_BYTES, Header, read_header_bytes
 from burnish.images.statistics import statistics_of
 from burnish.settings import Settings
 
@@ -126,10 +126,12 @@ class Collector:
         """
         collected, name = self.collected, name_of(image.path, self.data)
         try:
-            content = image.path.read_bytes()
+            content = _content(image.path)
             self._digest.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
             result = self.detector.inspect(image.path)
             header = read_header_bytes(content, name)
+        except BrokenModel:
+            raise
         except (BurnishError, OSError) as error:
             kind, problem = printable(image.kind), str(error)
             if isinstance(error, OSError):  # its text begins with errno
@@ -225,7 +227,7 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         BurnishError: it cannot be read, has another size, or marks nothing.
     """
     try:
-        content = path.read_bytes()
+        content = _content(path)
     except OSError as error:
         raise BurnishError(f"{path} cannot be read: {error.strerror or error}") from error
     mask = mask_of_file(content, str(path))
@@ -237,6 +239,18 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     if not mask.any():
         raise BurnishError(f"{path} marks nothing: left out of the pixel metrics")
     return mask
+
+
+def _content(path: Path) -> bytes:
+    """All bytes of a file.
+
+    Raises:
+        OSError: it cannot be read.
+        BurnishError: it is larger than any image that is read.
+    """
+    if (size := path.stat().st_size) > MAX_BYTES:
+        raise BurnishError(f"{path} has {size:,} bytes; at most {MAX_BYTES:,} are read")
+    return path.read_bytes()
 
 
 def name_of(path: Path, data: Path) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from burnish.detection.detector import Detector
 from burnish.detection.model_file import ModelCard
-from burnish.errors import BurnishError
+from burnish.errors import BrokenModel, BurnishError
 from burnish.files import printable
 from burnish.images.dataset import GOOD, find_test_images, images_in
 from burnish.sampling import some_of
@@ -196,6 +196,8 @@ def compare(
     for done, path in enumerate(paths, start=1):
         try:
             one = model.inspect(path)
+        except BrokenModel:
+            raise
         except BurnishError as error:  # training skipped such files too
             skipped.append(str(error))
             continue

@@ -15,7 +15,9 @@ SETTLED = 2.0  # s that a file has not been written to, after which it is whole
 
 
 def arriving(
-    folders: Sequence[str | Path], pause: Callable[[], None] = lambda: time.sleep(PAUSE)
+    folders: Sequence[str | Path],
+    pause: Callable[[], None] = lambda: time.sleep(PAUSE),
+    failed: Callable[[str, str], None] = lambda folder, problem: None,
 ) -> Iterator[Path]:
     """Image files in the folders and below, oldest first; then those that come, without end.
 
@@ -25,15 +27,24 @@ def arriving(
 
     Args:
         pause: between two looks.
+        failed: called with a folder that cannot be listed and why, once until it can be again; its
+            images are then not given a second time.
 
     Raises:
         BurnishError: a folder is not there, or no longer.
     """
     given: dict[Path, tuple[int, int]] = {}
     before: dict[Path, tuple[int, int]] = {}
+    shut: set[str] = set()
     while True:
-        now = _stamps(folders)
-        given = {path: stamp for path, stamp in given.items() if path in now}
+        now, unlisted = _stamps(folders)
+        for folder in sorted(unlisted.keys() - shut):
+            failed(folder, unlisted[folder])
+        shut = set(unlisted)
+        given = {
+            path: stamp for path, stamp in given.items()
+            if path in now or not shut.isdisjoint(map(str, path.parents))
+        }  # fmt: skip
         for path, stamp in sorted(now.items(), key=lambda item: item[1]):
             whole = before.get(path) == stamp or time.time() - stamp[0] / 1e9 > SETTLED
             if whole and given.get(path) != stamp:
@@ -43,16 +54,24 @@ def arriving(
         pause()
 
 
-def _stamps(folders: Sequence[str | Path]) -> dict[Path, tuple[int, int]]:
-    """Time of writing, ns, and size of every image file."""
+def _stamps(
+    folders: Sequence[str | Path],
+) -> tuple[dict[Path, tuple[int, int]], dict[str, str]]:
+    """Time of writing, ns, and size of every image file; why folders cannot be listed."""
+    unlisted: dict[str, str] = {}
+
+    def shut(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):  # taken away meanwhile
+            unlisted[str(error.filename)] = f"{error.filename} cannot be listed: {error.strerror}"
+
     for folder in folders:
         if not os.path.isdir(folder):
             raise BurnishError(f"no such folder: {folder}")
     found = {}
-    for path in expand_paths(folders)[0]:
+    for path in expand_paths(folders, shut)[0]:
         try:
             status = os.stat(path)
         except OSError:  # taken away meanwhile
             continue
         found[path] = (status.st_mtime_ns, status.st_size)
-    return found
+    return found, unlisted

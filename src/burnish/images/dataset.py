@@ -164,11 +164,16 @@ def _instead(root: Path) -> str:
     return f": give one of its data sets, as {below[0]}" if below else ""
 
 
-def expand_paths(sources: Sequence[str | Path]) -> tuple[list[Path], dict[str, str]]:
+def expand_paths(
+    sources: Sequence[str | Path], unlisted: Callable[[OSError], None] | None = None
+) -> tuple[list[Path], dict[str, str]]:
     """Files, folders (searched through) and globs -> image paths in order, without repeats.
 
     The masks of a data set (`ground_truth` beside `test`), at the top of a folder or below, are
     left out. A file that links to folders make reachable by several paths comes once.
+
+    Args:
+        unlisted: called with the error of each folder that cannot be listed; None: it is a problem.
 
     Returns:
         The paths; and a message by each source without images or folder that cannot be listed.
@@ -177,13 +182,13 @@ def expand_paths(sources: Sequence[str | Path]) -> tuple[list[Path], dict[str, s
     problems: dict[str, str] = {}
     folder_of = lru_cache(maxsize=None)(os.path.realpath)
 
-    def unlisted(error: OSError) -> None:
+    def told_of(error: OSError) -> None:
         problems[str(error.filename)] = f"{error.filename} cannot be listed: {error.strerror}"
 
     for source in sources:
         path, told = Path(source), len(problems)
         if path.is_dir():
-            inside = images_in(path, True, unlisted)
+            inside = images_in(path, True, unlisted or told_of)
             folders = {folder for image in inside for folder in image.relative_to(path).parents}
             masks = {
                 path / folder for folder in folders

@@ -113,7 +113,7 @@ def read_header(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {})["burnish-state"])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise BurnishError(
             f"{path} is not a burnish checkpoint, or it is damaged: remove it to start anew"
         ) from error

@@ -751,3 +751,16 @@ def test_the_gate_bounds_what_is_decoded_at_once(monkeypatch: pytest.MonkeyPatch
     assert most == 80
     decode(1000)  # larger than all there is: alone, but not never
     assert most == 1000
+
+
+def test_a_file_larger_than_any_that_is_read_is_not_hashed(
+    tmp_path: Path, decoded: list[str]
+) -> None:
+    paths = write(tmp_path / "in", 3, (20, 30))
+    paths[1].write_bytes(b"")
+    os.truncate(paths[1], (1 << 30) + 1)  # takes no room on the disk
+    for _ in range(2):
+        cache = open_cache(paths, FIXED)
+        assert [record.content == "" for record in cache.records] == [False, True, False]
+        assert "has 1,073,741,825 bytes" in cache.records[1].error
+    assert len(decoded) == 2  # once each

@@ -226,7 +226,8 @@ def test_folders_that_are_not_ours_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BurnishError, match="must not become its own source"):
         prepare(source, tmp_path / "link" / "out")
     for text in (b'{"recipe": ', b"[]", b'{"recipe": 3}', b'{"recipe": {}, "finished": true}',
-                 b'{"recipe": {}, "finished": true, "summary": 3}', b"\xff"):  # fmt: skip
+                 b'{"recipe": {}, "finished": true, "summary": 3}', b"\xff",
+                 b"[" * 100_000):  # fmt: skip
         damaged = put(tmp_path / "damaged", {".prepare.json": text})
         with pytest.raises(BurnishError, match=r"\.prepare\.json is damaged"):
             prepare(source, damaged)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from burnish.files import atomic_write
+from burnish.images.reader import MAX_BYTES
 
 FORMAT = 2  # raise it when the same files should give other pixels or another index
 INDEX = "index.json"
@@ -170,13 +171,15 @@ def read_content(path: str) -> Content:
     """Hash a file.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is larger than any image that is read.
     """
     if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for ever
         raise OSError("it is no file")
     now = time.time_ns()
     with open(path, "rb") as file:
         found = os.fstat(file.fileno())
+        if found.st_size > MAX_BYTES:
+            raise OSError("it is larger than any that is read")
         return Content.of(hashlib.file_digest(file, "sha256").hexdigest(), found, now)
 
 

@@ -66,7 +66,7 @@ def read_record(out: Path) -> Record | None:
         if record.finished and record.summary.keys() != SUMMARY:
             raise ValueError(f"its summary is not {', '.join(sorted(SUMMARY))}")
         return record
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BurnishError(
             f"{path} is damaged ({error}): remove {out} and prepare again"
         ) from error

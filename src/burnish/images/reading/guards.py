@@ -139,6 +139,30 @@ def check_png_sums(file: BinaryIO) -> None:
     file.seek(before)
 
 
+def check_jpeg_end(file: BinaryIO) -> None:
+    """Look for the mark that ends a JPEG's pixels; the file's position is kept.
+
+    Without it Pillow refuses what is cut off, but not what is filled up with zeros, as a file that
+    is still being copied may be: those decode to flat grey without any fault.
+
+    Raises:
+        ValueError: it is missing.
+    """
+    before, at = file.tell(), 2
+    for _ in range(MAX_SEGMENTS):  # before the first scan, a small preview has an end of its own
+        file.seek(at)
+        head = file.read(4)
+        if len(head) < 4 or head[0] != 0xFF or head[1] == JPEG_SCAN:
+            break
+        marker, length = head[1], int.from_bytes(head[2:], "big")
+        at += 1 if marker == 0xFF else 2 if marker in JPEG_ALONE else 2 + length
+    file.seek(at)
+    ended = bytes((0xFF, JPEG_END)) in file.read()
+    file.seek(before)
+    if not ended:
+        raise ValueError("its end is missing; it is damaged, or still being written")
+
+
 def _guard_jpeg(file: BinaryIO, size: int, most: int) -> None:
     at, components = 2, 0
     for _ in range(MAX_SEGMENTS):  # the segments before the first scan, by seeking

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, BinaryIO
 from PIL import ExifTags, Image
 
 from burnish.images.reading.decoding import format_of
-from burnish.images.reading.guards import MAX_PAGES, check_png_sums, png_chunks, tiff_pages
+from burnish.images.reading.guards import (
+    MAX_PAGES,
+    check_jpeg_end,
+    check_png_sums,
+    png_chunks,
+    tiff_pages,
+)
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -105,7 +111,7 @@ def upright(image: Image.Image, file: BinaryIO | None = None) -> Image.Image:
             orientation.
 
     Raises:
-        ValueError: a PNG whose pixels are not those that were written.
+        ValueError: a PNG whose pixels are not those that were written, or a JPEG without its end.
     """
     if format_of(image) == "TIFF":  # Pillow turns a TIFF itself, on loading
         image.load()
@@ -113,6 +119,8 @@ def upright(image: Image.Image, file: BinaryIO | None = None) -> Image.Image:
     turn = TURNS.get(_orientation(image, file))
     if file is not None and image.format == "PNG":
         check_png_sums(file)
+    if file is not None and format_of(image) == "JPEG":
+        check_jpeg_end(file)
     image.load()
     return image if turn is None else image.transpose(turn)
 
