@@ -4,10 +4,10 @@
 
 Preset small with a discriminator, 256 x 256 px grey, batch 8, float32; of inspection painting and
 the mask scales' maps alone. "on" is burnish as it is (for precision, compile and no discriminator:
-what is named), "off" the plain way beside it, computing the same; but hidden_tokens, precision and
-no discriminator learn something else. Both take turns, one step each, in one process; `compile`
-takes minutes before its first step. Time is the process's own CPU time, which other programs
-disturb less, and wall time: medians; a gain is off / on. Levers not named stay in levers.json.
+what is named), "off" the plain way beside it, computing the same; but hidden_tokens, level_light,
+precision and no discriminator learn something else. Both take turns, one step each, in a process;
+`compile` takes minutes before its first step. CPU time of the process, which other programs disturb
+less, and wall time: medians; a gain is off / on. Levers not named stay in levers.json.
 """
 
 from __future__ import annotations
@@ -188,6 +188,8 @@ def levers() -> dict[str, Lever]:
         ),
         "inspection: six masks in one batch": six_masks,
         "hidden_tokens=drop, inspection": settings(scorer, {}, {"hidden_tokens": "keep"}),
+        "level_light, training": settings(trainer, {}, {"level_light": False}),
+        "level_light, inspection": settings(scorer, {}, {"level_light": False}),
         "torch.compile": compiled,
     }
 
@@ -240,8 +242,7 @@ def turn(words: str, steps: int) -> None:
     name, work = words.split()
     with freed_memory_kept() if name == "on" else nullcontext():
         step = trainer().train_step if work == "training" else scorer()
-        found = [clocked(step) for _ in range(steps + 2)]
-    print(json.dumps(found[2:]))
+        print(json.dumps([clocked(step) for _ in range(steps + 2)][2:]))
 
 
 def making_batches(steps: int) -> dict[str, float]:
@@ -286,13 +287,12 @@ def main() -> None:
         print(name, row, flush=True)
     flops, shape = {}, InputShape(1, SIDE, SIDE)
     for hidden in ("keep", "drop"):
-        changed = make_settings("small", WITH_D | {"hidden_tokens": hidden})
-        flops[hidden] = count_step(changed, shape, 8).flops
+        changed = WITH_D | {"hidden_tokens": hidden}
+        flops[hidden] = count_step(make_settings("small", changed), shape, 8).flops
     record = json.loads(OUT.read_text()) if OUT.exists() else {"levers": {}}
     record["levers"] |= found
     record["flops_per_step"] = flops
-    record["command"] = "python benchmarks/levers.py"
-    record["machine"] = hardware("cpu", given.threads)
+    record |= {"command": "python benchmarks/levers.py", "machine": hardware("cpu", given.threads)}
     order = {name: record["levers"][name] for name in known if name in record["levers"]}
     OUT.write_text(json.dumps(record | {"levers": order}, indent=1) + "\n")
 

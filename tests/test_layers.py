@@ -10,7 +10,7 @@ import burnish
 
 ROOT = Path(burnish.__file__).parent
 LAYERS = (
-    ("errors", "files", "sampling", "setting_values", "setting_checks", "setting_groups",
+    ("errors", "system", "files", "sampling", "setting_values", "setting_checks", "setting_groups",
      "settings", "configuration"),
     ("images",),
     ("method",),

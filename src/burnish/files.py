@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from burnish.errors import BurnishError
+from burnish.system import sync_file, sync_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,16 +38,10 @@ def atomic_path(path: str | Path, durable: bool = True) -> Iterator[Path]:
         os.umask(umask)
         beside.chmod(0o666 & ~umask)  # some writers make their files private
         if durable:
-            with open(beside, "rb") as handle:
-                os.fsync(handle.fileno())
+            sync_file(beside)
         os.replace(beside, path)
-        if not durable:
-            return
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the rename itself must survive a power cut
-        finally:
-            os.close(folder)
+        if durable:
+            sync_folder(path.parent)
     except OSError as error:
         raise BurnishError(
             f"cannot write {path}: {error.strerror or error}. "

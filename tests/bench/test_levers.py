@@ -20,7 +20,8 @@ PLAIN = {
     "masks_apart": "inspection: six masks in one batch",
 }
 CHANGES = {"fused AdamW", "no discriminator", "precision=bfloat16", "torch.compile",
-           "hidden_tokens=drop, training", "hidden_tokens=drop, inspection"}  # fmt: skip
+           "hidden_tokens=drop, training", "hidden_tokens=drop, inspection",
+           "level_light, training", "level_light, inspection"}  # fmt: skip
 KERNEL = "attention in bfloat16: plain, not fused"  # torch's own, wherever it is called
 
 

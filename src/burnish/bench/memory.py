@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -23,12 +22,18 @@ def reset_peak(device: torch.device) -> None:
 def peak_mib(device: torch.device) -> float:
     """Peak memory, MiB: of a GPU's tensors, else of the process's resident memory.
 
-    On Linux since the last `reset_peak`, elsewhere since the process began.
+    On Linux since the last `reset_peak`, elsewhere since the process began; 0 on Windows, where
+    Python does not tell.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     try:
         return int(STATUS.read_text().split("VmHWM:")[1].split()[0]) / 2**10
     except (OSError, IndexError):
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most / (2**20 if sys.platform == "darwin" else 2**10)
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (2**20 if sys.platform == "darwin" else 2**10)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ from burnish.errors import BurnishError
 from burnish.files import atomic_write, check_writable
 from burnish.setting_groups import GROUPS
 from burnish.settings import Settings
+from burnish.system import folder_lock
 from burnish.training.hardware import resolve_precision
 from burnish.training.log import forget_losses
 
@@ -37,24 +36,13 @@ def claimed(out: Path, resume: bool, overwrite: bool) -> Iterator[None]:
         BurnishError: the folder is another run's, or cannot be written to.
     """
     check_writable(out / MODEL)
-    folder = os.open(out, os.O_RDONLY)
-    try:
-        _lock(folder, out)
+    with folder_lock(out) as ours:
+        if not ours:
+            raise BurnishError(
+                f"another run is at work in {out}: wait for its end, or choose another --out"
+            )
         _refuse_other_runs(out, resume, overwrite)
         yield
-    finally:
-        os.close(folder)  # releases the lock, as the end of the process would
-
-
-def _lock(folder: int, out: Path) -> None:
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise BurnishError(
-            f"another run is at work in {out}: wait for its end, or choose another --out"
-        ) from error
-    except OSError:
-        pass  # some network file systems have no such locks
 
 
 def _refuse_other_runs(out: Path, resume: bool, overwrite: bool) -> None:

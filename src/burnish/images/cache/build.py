@@ -37,6 +37,7 @@ from burnish.images.cache.index import (
 from burnish.images.cache.plan import THREADS, Earlier, Plan, Recipe, make_plan
 from burnish.images.cache.room import locked, make_room
 from burnish.images.reader import Header, read_once
+from burnish.system import open_to_write_at, size_on_disk, write_at
 
 JOURNAL, PIXELS = "journal", "pixels-*.bin"
 FLUSH_SECONDS = 1.0  # between flushes: the most work a killed build has to repeat
@@ -131,7 +132,7 @@ class _Build:
 
     def written(self) -> int:
         """Bytes of the pixels that are on the disk already."""
-        return self.pixels.stat().st_blocks * 512 if self.pixels.exists() else 0
+        return size_on_disk(self.pixels)
 
     def reserve(self) -> None:
         """Give the pixels' file its full size, which `room.usage` counts, and begin the journal."""
@@ -146,7 +147,7 @@ class _Build:
         todo = [i for i in range(total) if i not in self.done]
         fresh: dict[int, Record] = {}
         flushed = time.monotonic()
-        file = os.open(self.pixels, os.O_RDWR)
+        file = open_to_write_at(self.pixels)
         pool = ThreadPoolExecutor(THREADS)
         try:
             for some in self._in_order(pool, file, todo):
@@ -265,10 +266,7 @@ def _line(item: tuple[int, Record]) -> str:
 
 
 def _write(file: int, pixels: NDArray[np.uint8], offset: int) -> None:
-    data = np.ascontiguousarray(pixels).reshape(-1).data
-    while data:
-        written = os.pwrite(file, data, offset)
-        data, offset = data[written:], offset + written
+    write_at(file, np.ascontiguousarray(pixels).reshape(-1).data, offset)
 
 
 class _Gate:

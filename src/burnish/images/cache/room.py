@@ -9,7 +9,6 @@ time of the last use. An entry in use is never removed.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -24,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from burnish.errors import BurnishError
 from burnish.images.cache.index import read_index
+from burnish.system import in_use, mark_in_use
 
 ROOT_VARIABLE, LIMIT_VARIABLE = "BURNISH_CACHE", "BURNISH_CACHE_GB"
 DEFAULT_LIMIT = 20.0  # GB
@@ -114,9 +114,8 @@ def locked(root: Path, name: str, wait: bool = True) -> Iterator[bool]:
 def hold(folder: Path) -> BinaryIO:
     """Mark an entry as used now, and as in use until the returned file is closed."""
     file = open(folder / USED, "ab")  # noqa: SIM115 - the caller closes it
-    os.utime(file.fileno())
-    with suppress(OSError):  # some network file systems have no such locks
-        fcntl.flock(file.fileno(), fcntl.LOCK_SH)
+    os.utime(folder / USED)
+    mark_in_use(file)
     return file
 
 
@@ -154,7 +153,7 @@ def remove(root: Path, folder: Path) -> bool:
     """Remove an entry; returns False, and leaves it, if it is in use or being built."""
     try:
         with locked(root, folder.name, wait=False) as mine:
-            if not mine or _in_use(folder):
+            if not mine or in_use(folder / USED):
                 return False
             shutil.rmtree(folder, ignore_errors=True)
     except OSError:
@@ -219,18 +218,7 @@ def _entry(folder: Path) -> Entry:
     if index is not None:
         files = len(index.records)
         data = os.path.commonpath([os.path.dirname(record.path) for record in index.records])
-    return Entry(folder, usage(folder), last_used, files, data, _in_use(folder))
-
-
-def _in_use(folder: Path) -> bool:
-    try:
-        with open(folder / USED, "rb") as file:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        pass
-    return False
+    return Entry(folder, usage(folder), last_used, files, data, in_use(folder / USED))
 
 
 def _gb(size: int) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from burnish.errors import BurnishError
 from burnish.files import atomic_write
 from burnish.images.archives.archive import Source
 from burnish.images.manifest import MANIFEST, read_manifest
+from burnish.system import folder_lock
 
 RECORD = ".prepare.json"
 FOLDERS = ("train", "test", "ground_truth")
@@ -185,29 +185,12 @@ def locked(out: Path) -> Iterator[None]:
         raise BurnishError(f"{out} is a file: choose a folder that is empty or new") from error
     except OSError as error:
         raise BurnishError(f"{out} cannot be written to: {error.strerror}") from error
-    with _held(out):
+    with folder_lock(out) as ours:
+        if not ours:
+            raise BurnishError(f"another run is preparing {out} right now")
         try:
             yield
         except BurnishError:
             if created and not any(out.iterdir()):
                 out.rmdir()
             raise
-
-
-@contextmanager
-def _held(out: Path) -> Iterator[None]:
-    try:
-        import fcntl
-    except ImportError:  # Windows: no lock against a second run
-        yield
-        return
-    handle = os.open(out, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # a file system without locks
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise BurnishError(f"another run is preparing {out} right now") from error
-        yield
-    finally:
-        os.close(handle)
