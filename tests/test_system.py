@@ -160,5 +160,6 @@ def test_the_main_job_without_what_windows_lacks(
     found = burnish("inspect", run, *parts, "--json", ends=(0, 1))
     assert len(json.loads(found)) == len(parts)
     burnish("evaluate", run, data)
+    burnish("export", run, "--to", "torch-export")
     burnish("data", "cache")
     json.loads(burnish("doctor", "--json"))

@@ -24,6 +24,7 @@ from burnish.export.parity import Parity, compare, gate_images
 from burnish.export.quantise import quantise, raise_threshold
 from burnish.export.runtimes import need
 from burnish.export.write import to_onnx, trace, write_onnx, write_openvino, write_torch
+from burnish.system import sync_file
 
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch-export": ".pt2"}
 PACKAGES = {
@@ -192,8 +193,7 @@ def _staged(target: Path) -> Iterator[Path]:
         yield folder / target.name
         with _writing(target):
             for file in sorted(folder.iterdir(), key=lambda file: file.name == target.name):
-                with open(file, "rb") as handle:
-                    os.fsync(handle.fileno())
+                sync_file(file)
                 os.replace(file, target.parent / file.name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
