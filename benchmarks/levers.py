@@ -5,9 +5,8 @@
 Preset small with a discriminator, 256 x 256 px grey, batch 8, float32; of inspection painting and
 the mask scales' maps alone. "on" is burnish as it is (for precision, compile and no discriminator:
 what is named), "off" the plain way beside it, computing the same; but hidden_tokens, level_light,
-precision and no discriminator learn something else. Both take turns, one step each, in a process;
-`compile` takes minutes before its first step. CPU time of the process, which other programs disturb
-less, and wall time: medians; a gain is off / on. Levers not named stay in levers.json.
+precision and no discriminator learn something else. Both take turns, one step each, in a process.
+CPU and wall time are medians; a gain is off / on. Levers not named stay in levers.json.
 """
 
 from __future__ import annotations

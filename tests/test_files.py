@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import signal
 import subprocess
@@ -15,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from burnish.errors import BurnishError
-from burnish.files import atomic_path, atomic_write, check_writable, csv_table, save_tensors
+from burnish.files import atomic_path, atomic_write, check_writable, save_tensors
 
 
 def names(folder: Path) -> list[str]:
@@ -161,17 +159,6 @@ def test_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert path.read_text() == "old"
     assert names(tmp_path) == ["a.txt"]
-
-
-def test_a_table_holds_any_name_and_is_read_again(tmp_path: Path) -> None:
-    names = ["a", "carriage\rreturn", "both\r\n", "\r", "new\nline", 'quo"te', "com,ma", " ", ""]
-    text = io.StringIO()
-    table = csv_table(text, ("name", "more"))
-    table.writeheader()
-    table.writerows({"name": name, "more": name} for name in names)
-    assert text.getvalue().startswith("name,more\na,a\n")
-    found = list(csv.DictReader(io.StringIO(text.getvalue(), newline="")))
-    assert found == [{"name": name, "more": name} for name in names]
 
 
 def test_save_tensors(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import burnish
 
 ROOT = Path(burnish.__file__).parent
 LAYERS = (
-    ("errors", "system", "files", "sampling", "setting_values", "setting_checks", "setting_groups",
-     "settings", "configuration"),
+    ("errors", "system", "files", "tables", "sampling", "setting_values", "setting_checks",
+     "setting_groups", "settings", "configuration"),
     ("images",),
     ("method",),
     ("training",),

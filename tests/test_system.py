@@ -63,7 +63,7 @@ def here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     return request.param
 
 
-def test_a_folder_has_one_owner(here: str, tmp_path: Path) -> None:
+def test_a_folder_has_one_owner(here: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     with folder_lock(folder) as first, folder_lock(folder) as second:
@@ -71,6 +71,9 @@ def test_a_folder_has_one_owner(here: str, tmp_path: Path) -> None:
     with folder_lock(folder) as again:
         assert again
     assert list(folder.iterdir()) == []
+    monkeypatch.chdir(folder)
+    with folder_lock(Path()) as here_too, folder_lock(folder) as second:
+        assert (here_too, second) == (True, False)
 
 
 def test_threads_write_at_their_places(here: str, tmp_path: Path) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from burnish.errors import BurnishError
 from burnish.system import sync_file, sync_folder
@@ -86,25 +85,6 @@ def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[st
             save_file(tensors, beside, metadata=metadata)
         except SafetensorError as error:  # raised for a full disk, in place of an OSError
             raise OSError(str(error)) from error
-
-
-def csv_table(file: TextIO, columns: Sequence[str]) -> csv.DictWriter[str]:
-    """A writer of CSV whose lines end with a newline, and whose fields may hold anything.
-
-    For that line end Python's own writes a carriage return, which a file name may hold, without
-    quotes: readers take it for the end of a line.
-    """
-    return csv.DictWriter(_Newlines(file), columns, lineterminator="\r\n")
-
-
-class _Newlines:
-    """Takes whole lines of CSV, one at a time."""
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-
-    def write(self, line: str) -> int:
-        return self._file.write(line.removesuffix("\r\n") + "\n")
 
 
 def printable(text: str) -> str:

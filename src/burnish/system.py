@@ -25,24 +25,35 @@ def folder_lock(folder: Path) -> Iterator[bool]:
     nobody is kept out.
     """
     if fcntl is None:
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
+        beside = folder.absolute()
+        with file_lock(beside.with_name(f".{beside.name}.lock"), wait=False) as ours:
+            yield ours
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
         yield _lock(handle, fcntl.LOCK_EX)
     finally:
         os.close(handle)  # releases the lock, as the end of the process would
+
+
+@contextmanager
+def file_lock(path: Path, wait: bool) -> Iterator[bool]:
+    """Hold the lock that a file of its own stands for; yields whether it could be had.
+
+    The locks of a process that dies are released.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
 
 
 def mark_in_use(file: IO[bytes]) -> None:

@@ -219,5 +219,11 @@ def test_the_lamp() -> None:
         f"at most {held[0]:.1f} % on rail, {held[1]:.1f} % on Magnetic Tile, {held[2]:.1f} % of "
         f"the screws and {held[3]:.1f} % of KolektorSDD" in page
     )
+    unseen = [
+        round(images / 100 * run[0])
+        for group, images in (("test good", 41), ("held-out good", 64))
+        for run in rates("screw", group, "wanted 1%", 1.1)
+    ]
+    assert f"With the held-out ones it is {100 * sum(unseen) / (3 * (41 + 64)):.1f} %" in page
     clipped = max(map(max, rates("screw", "held-out good", "wanted 1%", 1.25)))
     assert f"up to {clipped:.0f} % of the held-out screws" in page

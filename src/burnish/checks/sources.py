@@ -22,7 +22,7 @@ from burnish.images.formats.masks import mask_of_file
 from burnish.images.manifest import MANIFEST, read_manifest
 from burnish.images.parts import part_of, unmatched
 from burnish.images.preparing.survey import named_part, unmatched_note
-from burnish.images.reading.decoding import MAX_BYTES, SUFFIXES
+from burnish.images.reading.decoding import SUFFIXES, file_bytes
 
 if TYPE_CHECKING:
     from burnish.images.formats.masks import Mask
@@ -165,20 +165,11 @@ def _named(path: Path, part: str) -> str:
 
 def _file(path: Path, name: str, split: Split, kind: str, part: str, mask: Path | None) -> Subject:
     def load_mask() -> Mask | None:
-        return None if mask is None else mask_of_file(_read(mask), str(mask))
+        return None if mask is None else mask_of_file(file_bytes(mask), str(mask))
 
-    return Subject(name, split, kind, part, partial(_read, path), load_mask, path.suffix.lower())
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise BurnishError(f"{path} cannot be read: {error.strerror or error}") from error
-    if len(data) > MAX_BYTES:
-        raise BurnishError(f"{path} has over {MAX_BYTES:,} bytes; at most so many are read")
-    return data
+    return Subject(
+        name, split, kind, part, partial(file_bytes, path), load_mask, path.suffix.lower()
+    )
 
 
 def _folders(folder: Path) -> list[Path]:

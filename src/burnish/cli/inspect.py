@@ -208,10 +208,11 @@ class Inspection:
         self.images += 1
         try:
             result = self.detector.inspect(file)
-        except (BurnishError, MemoryError) as error:
-            few = f"{file} cannot be inspected: not enough memory"
-            self.unread += 1
-            self.failed(str(file), few if isinstance(error, MemoryError) else str(error))
+        except BurnishError as error:
+            self._not_read(file, str(error))
+            return
+        except MemoryError:
+            self._not_read(file, f"{file} cannot be inspected: not enough memory")
             return
         self.defects += result.is_defect
         self.unlike += bool(result.out_of_range)
@@ -222,6 +223,10 @@ class Inspection:
         self.printer.result(result)
         if self.pictures is not None and not self.pictures.save(result, file):
             self.failures += 1
+
+    def _not_read(self, file: Path, problem: str) -> None:
+        self.unread += 1
+        self.failed(str(file), problem)
 
     def failed(self, source: str, problem: str) -> None:
         """Something could not be judged; people are told at once."""

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from burnish.files import csv_table
+from burnish.tables import csv_table
 
 if TYPE_CHECKING:
     from burnish.detection.result import Result

@@ -21,7 +21,8 @@ from burnish.evaluation.stress import CHANGES, Picture, equalise
 from burnish.files import printable
 from burnish.images.dataset import TestImage
 from burnish.images.formats.masks import mask_of_file
-from burnish.images.reader import MAX_BYTES, Header, read_header_bytes
+from burnish.images.reader import Header, read_header_bytes
+from burnish.images.reading.decoding import file_bytes
 from burnish.images.statistics import statistics_of
 from burnish.settings import Settings
 
@@ -126,19 +127,15 @@ class Collector:
         """
         collected, name = self.collected, name_of(image.path, self.data)
         try:
-            content = _content(image.path)
+            content = file_bytes(image.path)
             self._digest.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
             result = self.detector.inspect(image.path)
             header = read_header_bytes(content, name)
         except BrokenModel:
             raise
-        except (BurnishError, OSError) as error:
-            kind, problem = printable(image.kind), str(error)
-            if isinstance(error, OSError):  # its text begins with errno
-                problem = f"{image.path} cannot be read: {error.strerror}"
-            collected.unreadable.append(
-                Unreadable(path=name, kind=kind, problem=printable(problem))
-            )
+        except BurnishError as error:
+            kind, problem = printable(image.kind), printable(str(error))
+            collected.unreadable.append(Unreadable(path=name, kind=kind, problem=problem))
             return
         mask, unusable = self._truth(image, result)
         if mask is not None and result.inside is not None and not (mask & result.inside).any():
@@ -226,11 +223,7 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     Raises:
         BurnishError: it cannot be read, has another size, or marks nothing.
     """
-    try:
-        content = _content(path)
-    except OSError as error:
-        raise BurnishError(f"{path} cannot be read: {error.strerror or error}") from error
-    mask = mask_of_file(content, str(path))
+    mask = mask_of_file(file_bytes(path), str(path))
     if mask.shape != shape:
         raise BurnishError(
             f"{path} is {mask.shape[1]}x{mask.shape[0]} px and its image {shape[1]}x{shape[0]}: "
@@ -239,18 +232,6 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     if not mask.any():
         raise BurnishError(f"{path} marks nothing: left out of the pixel metrics")
     return mask
-
-
-def _content(path: Path) -> bytes:
-    """All bytes of a file.
-
-    Raises:
-        OSError: it cannot be read.
-        BurnishError: it is larger than any image that is read.
-    """
-    if (size := path.stat().st_size) > MAX_BYTES:
-        raise BurnishError(f"{path} has {size:,} bytes; at most {MAX_BYTES:,} are read")
-    return path.read_bytes()
 
 
 def name_of(path: Path, data: Path) -> str:

@@ -17,7 +17,8 @@ from burnish.evaluation.gallery import GALLERIES, Gallery
 from burnish.evaluation.record import Evaluation
 from burnish.evaluation.scales import ScaleRow
 from burnish.evaluation.sheets import gallery_sheet
-from burnish.files import atomic_write, csv_table
+from burnish.files import atomic_write
+from burnish.tables import csv_table
 
 FIGURES = "figures"
 METRICS = (

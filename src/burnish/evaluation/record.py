@@ -28,7 +28,8 @@ from burnish.evaluation.rows import (
     Unlike,
     Unreadable,
 )
-from burnish.files import atomic_write, csv_table
+from burnish.files import atomic_write
+from burnish.tables import csv_table
 
 __all__ = [
     "BEST_F1_NOTE", "FORMAT", "Equalised", "EscapesAt", "Evaluation", "ImageRow", "Interval",

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from burnish.errors import BurnishError
-from burnish.files import atomic_write, csv_table
+from burnish.files import atomic_write
+from burnish.tables import csv_table
 
 MANIFEST = "manifest.csv"
 

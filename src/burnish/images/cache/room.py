@@ -19,11 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from filelock import FileLock, Timeout
-
 from burnish.errors import BurnishError
 from burnish.images.cache.index import read_index
-from burnish.system import in_use, mark_in_use
+from burnish.system import file_lock, in_use, mark_in_use
 
 ROOT_VARIABLE, LIMIT_VARIABLE = "BURNISH_CACHE", "BURNISH_CACHE_GB"
 DEFAULT_LIMIT = 20.0  # GB
@@ -92,23 +90,12 @@ def cache_limit() -> int:
 
 @contextmanager
 def locked(root: Path, name: str, wait: bool = True) -> Iterator[bool]:
-    """Hold the lock `name` (an entry's key, or "room"); yields whether it could be acquired.
-
-    The locks of a process that dies are released.
-    """
+    """Hold the lock `name` (an entry's key, or "room"); yields whether it could be had."""
     folder = root / "locks"
     root.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds copies of the user's images
     folder.mkdir(exist_ok=True)
-    lock = FileLock(folder / f"{name}.lock")
-    try:
-        lock.acquire(timeout=-1 if wait else 0)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
+    with file_lock(folder / f"{name}.lock", wait) as mine:
+        yield mine
 
 
 def hold(folder: Path) -> BinaryIO:

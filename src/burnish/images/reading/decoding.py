@@ -74,8 +74,7 @@ def opened(source: Path | bytes, name: str) -> Iterator[tuple[ImageFile, BinaryI
             size = file.seek(0, io.SEEK_END)
             if size == 0:
                 raise BurnishError(f"{name} is empty (0 bytes)")
-            if size > MAX_BYTES:
-                raise BurnishError(f"{name} has {size:,} bytes; at most {MAX_BYTES:,} are read")
+            _check_bytes(size, name)
             guard(file, name, MAX_PIXELS)
             with _identified(file, name) as image:
                 _check_pixels(image, name)
@@ -98,6 +97,26 @@ def opened(source: Path | bytes, name: str) -> Iterator[tuple[ImageFile, BinaryI
     except Exception as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise BurnishError(f"{name} cannot be read: {reason}") from error
+
+
+def file_bytes(path: Path) -> bytes:
+    """All bytes of the file of an image or a mask.
+
+    Raises:
+        BurnishError: it cannot be read, is no file, or is larger than any that is read.
+    """
+    try:
+        with _file(path, str(path)) as file:
+            _check_bytes(file.seek(0, io.SEEK_END), str(path))
+            file.seek(0)
+            return file.read()
+    except OSError as error:
+        raise BurnishError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _check_bytes(size: int, name: str) -> None:
+    if size > MAX_BYTES:
+        raise BurnishError(f"{name} has {size:,} bytes; at most {MAX_BYTES:,} are read")
 
 
 def _file(source: Path | bytes, name: str) -> BinaryIO:

@@ -148,15 +148,11 @@ def check_jpeg_end(file: BinaryIO) -> None:
     Raises:
         ValueError: it is missing.
     """
-    before, at = file.tell(), 2
-    for _ in range(MAX_SEGMENTS):  # before the first scan, a small preview has an end of its own
+    before = file.tell()
+    for at, head in _jpeg_segments(file):  # a small preview there has an end of its own
         file.seek(at)
-        head = file.read(4)
-        if len(head) < 4 or head[0] != 0xFF or head[1] == JPEG_SCAN:
+        if head[1:2] == bytes((JPEG_SCAN,)):
             break
-        marker, length = head[1], int.from_bytes(head[2:], "big")
-        at += 1 if marker == 0xFF else 2 if marker in JPEG_ALONE else 2 + length
-    file.seek(at)
     ended = bytes((0xFF, JPEG_END)) in file.read()
     file.seek(before)
     if not ended:
@@ -164,13 +160,12 @@ def check_jpeg_end(file: BinaryIO) -> None:
 
 
 def _guard_jpeg(file: BinaryIO, size: int, most: int) -> None:
-    at, components = 2, 0
-    for _ in range(MAX_SEGMENTS):  # the segments before the first scan, by seeking
+    components = 0
+    for at, head in _jpeg_segments(file):
         file.seek(at)
-        head = file.read(10)
-        if len(head) < 10 or head[0] != 0xFF:
+        if not head:
             break
-        marker, length = head[1], int.from_bytes(head[2:4], "big")
+        marker = head[1]
         if marker in JPEG_FRAMES:
             height, width, components = struct.unpack_from(">HHB", head, 5)
             if marker in JPEG_HUFFMAN and JPEG_RATIO * size < width * height <= most:
@@ -181,11 +176,25 @@ def _guard_jpeg(file: BinaryIO, size: int, most: int) -> None:
             if head[4] >= components > 0:
                 return  # one scan holds all components: libjpeg reads no further one
             break
-        at += 1 if marker == 0xFF else 2 if marker in JPEG_ALONE else 2 + length
-    else:
-        raise _Excess(f"{MAX_SEGMENTS:,} segments")
-    file.seek(at)
     _count_scans(file.read())
+
+
+def _jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Place and first 10 bytes of every segment, by seeking; last the place where none begins, b"".
+
+    Whoever asks stops at the first scan, whose pixels follow without a length.
+    """
+    at = 2
+    for _ in range(MAX_SEGMENTS):
+        file.seek(at)
+        head = file.read(10)
+        if len(head) < 10 or head[0] != 0xFF:
+            yield at, b""
+            return
+        yield at, head
+        marker, length = head[1], int.from_bytes(head[2:4], "big")
+        at += 1 if marker == 0xFF else 2 if marker in JPEG_ALONE else 2 + length
+    raise _Excess(f"{MAX_SEGMENTS:,} segments")
 
 
 def _count_scans(data: bytes) -> None:

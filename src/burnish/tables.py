@@ -1,0 +1,26 @@
+"""CSV that any reader takes apart as it was put together."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from typing import TextIO
+
+
+def csv_table(file: TextIO, columns: Sequence[str]) -> csv.DictWriter[str]:
+    """A writer of CSV whose lines end with a newline, and whose fields may hold anything.
+
+    For that line end Python's own writes a carriage return, which a file name may hold, without
+    quotes: readers take it for the end of a line.
+    """
+    return csv.DictWriter(_Newlines(file), columns, lineterminator="\r\n")
+
+
+class _Newlines:
+    """Takes whole lines of CSV, one at a time."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, line: str) -> int:
+        return self._file.write(line.removesuffix("\r\n") + "\n")
