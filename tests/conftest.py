@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from burnish import Detector
+from burnish.images.synthetic.defects import DISCOLOURATION, draw_defect
+from burnish.images.synthetic.png import save_png
 from burnish.images.synthetic.synth import write_dataset
 
 # Small enough for seconds, whole enough to go through every line of the method.
@@ -40,6 +42,31 @@ def metal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MVTec AD layout: 24 good training images, 6 good and 10 defective test images, 64 px."""
     folder = tmp_path_factory.mktemp("data") / "metal"
     return write_dataset(folder, train=24, good=6, defects=10, size=(64, 64), seed=3)
+
+
+@pytest.fixture(scope="session")
+def brass(metal: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same parts in colour, each a little redder or bluer; 6 good ones to test on, and the same
+    with a discolouration, as bright as what is round it."""
+    folder = tmp_path_factory.mktemp("data") / "brass"
+    rng = np.random.default_rng(0)
+    for path in sorted((metal / "train/good").iterdir()):
+        save_png(folder / "train/good" / path.name, _in_colour(path, rng))
+    for path in sorted((metal / "test/good").iterdir()):
+        good = _in_colour(path, rng)
+        bad, mask = draw_defect(good, DISCOLOURATION, rng, 2.5)
+        save_png(folder / "test/good" / path.name, good)
+        save_png(folder / "test/discolouration" / path.name, bad)
+        truth = folder / "ground_truth/discolouration" / f"{path.stem}_mask.png"
+        save_png(truth, mask.astype(np.uint8) * 255)
+    return folder
+
+
+def _in_colour(path: Path, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A grey part as a brass one, under a lamp of its own, by a camera with noise a channel."""
+    grey = np.asarray(Image.open(path), dtype=float)[:, :, None]
+    colour = grey * (np.array([1.1, 1.0, 0.8]) + rng.normal(0, 0.01, 3))
+    return np.clip(np.rint(colour + rng.normal(0, 1.5, colour.shape)), 0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="session")

@@ -204,10 +204,19 @@ def test_assignments_without_key_or_value(item: str) -> None:
 
 
 def test_the_whole_is_judged_where_there_is_what_it_needs() -> None:
-    assert make_settings("small", {}).judges_whole
+    assert make_settings("small", {}).judges_whole(1)
     for changes in ({"texture": []}, {"fusion": "max"}, {"whole": False}):
-        assert not make_settings("small", changes).judges_whole
-    assert not make_settings("paper", {"whole": True}).judges_whole
+        assert not make_settings("small", changes).judges_whole(3)
+    assert not make_settings("paper", {"whole": True}).judges_whole(3)
+    only_colour = make_settings("small", {"texture": ["colour:2"]})
+    assert only_colour.judges_whole(3)
+    assert not only_colour.judges_whole(1)
+
+
+def test_colour_is_no_texture_of_grey_images() -> None:
+    settings = make_settings("tiny", {"texture": "image:4, colour:8, residual:8"})
+    assert settings.textures(1) == (("image", 4), ("residual", 8))
+    assert settings.textures(3) == (("image", 4), ("colour", 8), ("residual", 8))
 
 
 def test_extremes_are_known_where_there_is_what_they_need() -> None:

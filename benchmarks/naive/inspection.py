@@ -95,12 +95,17 @@ class Inspector:
 
     def textures(self, image, painted):
         """Unusual texture of residual or image: two maps a grain; how unlike the whole is."""
-        mean = painted.mean(axis=0)
-        fields = {"residual": (image - mean) / (np.maximum(blur(mean + 1, 4), 0) + 0.2),
-                  "image": (image + 1) / (np.maximum(blur(image + 1, 4), 0) + 0.2)}  # fmt: skip
+        mean, grey = painted.mean(axis=0), image.mean(axis=0)
+        light = np.maximum(blur(grey + 1, 4), 0) + 0.2
+        fields = {"residual": [(grey - mean) / (np.maximum(blur(mean + 1, 4), 0) + 0.2)],
+                  "image": [(grey + 1) / light]}  # fmt: skip
+        if len(image) == 3:
+            red, green, blue = image
+            fields["colour"] = [(red - green) / light, ((red + green) / 2 - blue) / light]
         maps, means = [], []
         for good in self.good:
-            found = describe(fields[good.of], good.grain)
+            each = [describe(field, good.grain) for field in fields[good.of]]
+            found = np.concatenate([part[:6] for part in each] + [part[6:] for part in each])
             if self.whole is not None:
                 means.append([part.mean(axis=(1, 2)) for part in quarters(found)])
             z = found - good.mean.numpy()
@@ -113,7 +118,7 @@ class Inspector:
                 maps.append(blur(far, good.grain))
         if self.whole is None:
             return maps, None
-        means = np.transpose(means, (0, 2, 1)).ravel()
+        means = np.concatenate([np.transpose(cells).ravel() for cells in means])
         alike = (means - self.whole.mean.numpy()) / self.whole.deviation.numpy()
         return maps, math.log(np.linalg.norm(alike @ self.whole.whitening.numpy()))
 
@@ -160,9 +165,8 @@ class Inspector:
                 mean, deviation = self.position
                 error = (error - mean[index]) / deviation[index]
             maps.append(error)
-        grey = image.mean(dim=0).numpy()
-        more, whole = self.textures(grey, np.stack(everything))
-        errors = np.stack([*maps, *more, *self.lines(grey)])
+        more, whole = self.textures(image.numpy(), np.stack(everything))
+        errors = np.stack([*maps, *more, *self.lines(image.mean(dim=0).numpy())])
         if self.extremes is not None:
             errors = (errors - self.extremes.mean.numpy()) / self.extremes.height.numpy()
         mu, sigma = (np.array(v)[: len(errors), None, None] for v in (known.mu, known.sigma))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from typing import Any
 
-TEXTURE = re.compile("(image|residual):([1-9]|[1-5][0-9]|6[0-4])")
+TEXTURE = re.compile("(image|residual|colour):([1-9]|[1-5][0-9]|6[0-4])")
 
 
 def one_or_many(value: Any) -> Any:
@@ -30,10 +31,17 @@ def texture_names(value: Any) -> Any:
     for name in value if isinstance(value, list | tuple) else [value]:
         if not isinstance(name, str) or not TEXTURE.fullmatch(name):
             raise ValueError(
-                f"{name!r} is no texture: name each as image:4 or residual:8, with a grain "
-                "of 1 to 64 px; [] for none"
+                f"{name!r} is no texture: name each as image:4, residual:8 or colour:4, with "
+                "a grain of 1 to 64 px; [] for none"
             )
     return value
+
+
+def texture_fields(names: Sequence[str], channels: int) -> tuple[tuple[str, int], ...]:
+    """What each texture model looks at, and its grain; without `colour` where there is one channel:
+    `image:4` is ("image", 4)."""
+    pairs = (name.split(":") for name in names)
+    return tuple((of, int(grain)) for of, grain in pairs if of != "colour" or channels == 3)
 
 
 def regular_expression(value: str) -> str:

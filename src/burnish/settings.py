@@ -11,7 +11,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from burnish.setting_checks import check_together
-from burnish.setting_values import file_name, one_or_many, regular_expression, texture_names
+from burnish.setting_values import (
+    file_name,
+    one_or_many,
+    regular_expression,
+    texture_fields,
+    texture_names,
+)
 
 AUTO_SIDES = 256, 384  # px: range of image_size=auto
 USUAL_HOLDOUT = 0.2  # share of holdout=auto; up to MOST_HELD_OUT until LEAST_PARTS are held out
@@ -204,8 +210,9 @@ class Settings(BaseModel):
     texture: tuple[str, ...] = Field(
         (),
         description="textures that are compared with those of good parts, each with its grain in "
-        "px: image:1 is the image's own, residual:8 that of what repainting leaves; two more "
-        "error maps each (not the paper's; empty: none)",
+        "px: image:1 is that of its brightness, residual:8 that of what repainting leaves, "
+        "colour:4 that of its hues (nothing on grey images); two more error maps each (not the "
+        "paper's; empty: none)",
     )
     texture_factors: int = Field(
         0,
@@ -263,21 +270,22 @@ class Settings(BaseModel):
         """Whether maps are in units of the image scores that they give to good images."""
         return self.fusion in IN_UNITS
 
-    @property
-    def judges_whole(self) -> bool:
+    def judges_whole(self, channels: int) -> bool:
         """Whether the surface as a whole is compared: `whole`, given what that needs."""
-        return self.whole and bool(self.texture) and self.in_units
+        return self.whole and bool(self.textures(channels)) and self.in_units
 
     @property
     def knows_extremes(self) -> bool:
         """Whether maps are compared with their extremes: `extremes`, given what that needs."""
         return self.extremes and self.in_units
 
-    @property
-    def textures(self) -> tuple[tuple[str, int], ...]:
-        """Field and grain of each texture model, in the order of their maps."""
-        pairs = (texture.split(":") for texture in self.texture)
-        return tuple((of, int(grain)) for of, grain in pairs)
+    def textures(self, channels: int) -> tuple[tuple[str, int], ...]:
+        """What each texture model looks at, and its grain, px, in the order of their maps.
+
+        Args:
+            channels: of the model's input, 1 or 3.
+        """
+        return texture_fields(self.texture, channels)
 
     _tuples = field_validator("mask_blocks", "lines", mode="before")(one_or_many)
     _textures = field_validator("texture", mode="before")(texture_names)

@@ -89,12 +89,22 @@ def test_training_is_the_same(
 def test_inspection_is_the_same(
     naive: Any, changes: dict[str, Any], metal: Path, micro: dict, tmp_path: Path
 ) -> None:
-    detector = Detector.train(
-        metal, "tiny", tmp_path, steps=8, false_alarms=0.5, **micro, **changes
-    )
+    _inspects_alike(naive, metal, micro | changes, tmp_path)
+
+
+def test_inspection_of_colour_images_is_the_same(
+    naive: Any, brass: Path, micro: dict, tmp_path: Path
+) -> None:
+    changes = {"texture": ("image:1", "colour:1", "residual:2"), "whole": True, "extremes": True,
+               "fusion": "highest", "level_light": True, "lines": (1,)}  # fmt: skip
+    _inspects_alike(naive, brass, micro | changes, tmp_path)
+
+
+def _inspects_alike(naive: Any, data: Path, changes: dict[str, Any], run: Path) -> None:
+    detector = Detector.train(data, "tiny", run, steps=8, false_alarms=0.5, **changes)
     plain = naive.Inspector(detector)
     verdicts = set()
-    for image in find_test_images(metal):
+    for image in find_test_images(data):
         result = detector.inspect(image.path)
         score, is_defect, anomaly_map = plain.inspect(image.path)
         assert score == pytest.approx(result.score, rel=1e-3)

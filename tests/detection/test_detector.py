@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 from burnish import BurnishError, Detector, evaluate
 from burnish.detection.result import map_names
@@ -230,9 +231,43 @@ def test_colour_images_train_a_colour_model(micro: dict, tmp_path: Path) -> None
     assert result.reconstruction.shape == (40, 60, 3)
 
 
+def test_marks_of_hue_alone_are_found_where_colour_is_compared(
+    brass: Path, micro: dict, tmp_path: Path
+) -> None:
+    """Marks as bright as what is round them: without `colour` hardly better than by chance."""
+    found, scored = {}, micro | {"error": "relative", "fusion": "highest", "lines": (1,)}
+    for name, texture in (("blind", ("image:1",)), ("sees", ("image:1", "colour:1"))):
+        detector = Detector.train(
+            brass, "tiny", tmp_path / name, steps=12, **scored, texture=texture, reduction="top"
+        )
+        images = find_test_images(brass)
+        results = [detector.inspect(image.path) for image in images]
+        truth = [image.is_defect for image in images]
+        found[name] = roc_auc_score(truth, [result.score for result in results])
+    assert found["sees"] == 1.0
+    assert found["blind"] < 0.8
+    evidence = {r.evidence for r, bad in zip(results, truth, strict=True) if bad}
+    assert evidence <= {"colour grain of 1 px", "colour direction of 1 px"}
+    assert len(results[0].scale_scores) == len(micro["mask_blocks"]) + 2 + 2 + 1
+
+
+def test_colour_does_nothing_on_grey_parts(metal: Path, micro: dict, tmp_path: Path) -> None:
+    scores = []
+    for texture in (("image:1",), ("image:1", "colour:2"), ("colour:2",), ()):
+        changes = {"texture": texture, "whole": True, "fusion": "highest"}
+        detector = Detector.train(
+            metal, "tiny", tmp_path / str(len(scores)), steps=3, **micro, **changes
+        )
+        detector = Detector.load(detector.path)
+        scores.append(detector.inspect(metal / "test/dent/000.png").scale_scores)
+    assert scores[0] == scores[1]
+    assert scores[2] == scores[3]
+    assert len(scores[0]) == len(scores[3]) + 2 + 1  # maps of the texture, and the whole
+
+
 def test_the_evidence_is_the_map_with_the_highest_score(detector: Detector, metal: Path) -> None:
     settings = detector.card.settings
-    names = map_names(settings.mask_blocks, settings.textures, settings.lines, whole=True)
+    names = map_names(settings.mask_blocks, settings.textures(1), settings.lines, whole=True)
     assert names[:3] == ["blocks of 8 px", "blocks of 16 px", "grain of 1 px"]
     assert names[5] == "direction of 2 px"
     assert names[-2:] == ["long lines of 1 px", "whole surface"]

@@ -109,7 +109,7 @@ def views() -> list[View]:
 
 
 def units_by_others(made: Scorer, seen: Views) -> tuple[list[float], list[float]]:
-    return cross_fitted_units(made.settings, CrossFitted(made, seen))
+    return cross_fitted_units(CrossFitted(made, seen))
 
 
 def textures_of(made: Scorer, seen: list[View]) -> list[TextureModel]:
@@ -518,7 +518,7 @@ def test_learning_tells_of_every_pass() -> None:
         made, ticks = textured(), []
         made.settings = made.settings.model_copy(update=changes)
         learn_all(made, views, lambda ticks=ticks: ticks.append(None))
-        assert len(ticks) == passes(made.settings) * len(PIXELS)
+        assert len(ticks) == passes(made.settings, 1) * len(PIXELS)
 
 
 def test_extremes_are_forgotten_before_anything_is_learnt_anew() -> None:
@@ -575,7 +575,7 @@ def test_held_out_images_do_not_touch_the_units() -> None:
     ticks: list[None] = []
     learn_all(made, views, lambda: ticks.append(None))
     # Four textures and the positions are learnt, then each fold is judged.
-    assert len(ticks) == (4 + 1 + 1) * len(PIXELS) == passes(made.settings) * len(PIXELS)
+    assert len(ticks) == (4 + 1 + 1) * len(PIXELS) == passes(made.settings, 1) * len(PIXELS)
     assert made.units is not None
     scorer, ticks = ImageScorer(made, made.settings), []
     calibration, scores = scorer.calibrate(PIXELS[:3], lambda: ticks.append(None))

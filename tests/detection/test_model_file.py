@@ -79,7 +79,7 @@ def make_model(
             grain, torch.randn(9, 8, 10), torch.rand(9, 8, 10), torch.randn(2, 9, 9), of,
             make_factors() if of == "image" else None,
         )
-        for of, grain in settings.textures
+        for of, grain in settings.textures(1)
     )  # fmt: skip
     models = tuple(
         LineModel(w, torch.randn(16, 8, 10), torch.rand(16, 8, 10)) for w in settings.lines

@@ -34,6 +34,7 @@ from burnish.evaluation.evaluate import evaluate
 from burnish.evaluation.record import Evaluation
 from burnish.images.reader import read_image, to_channels
 from burnish.images.synthetic.synth import write_dataset
+from burnish.method.generator import InputShape
 from burnish.settings import Settings
 
 HOSTILE = '<img src=x onerror=alert(1)> & "quoted" {{ 7*7 }}.png'
@@ -43,6 +44,7 @@ HOSTILE = '<img src=x onerror=alert(1)> & "quoted" {{ 7*7 }}.png'
 class SimpleCard:
     preset: str
     settings: Settings
+    shape: InputShape
     calibration: Calibration
     data: dict[str, Any]
     training: dict[str, Any]
@@ -61,6 +63,7 @@ class MedianDetector:
         self.card = SimpleCard(
             preset="tiny",
             settings=make_settings("tiny", {"false_alarms": false_alarms, "seed": 5}),
+            shape=InputShape(1, 128, 128),
             calibration=Calibration(
                 mu=(float(np.mean(maps)),),
                 sigma=(float(np.std(maps)),),

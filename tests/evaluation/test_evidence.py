@@ -263,7 +263,7 @@ def test_a_trained_model_gives_every_part_of_the_record(detector: Detector, meta
     assert e.not_available == {}
     assert len({row.part for row in e.images}) == e.n_parts == 16
     assert e.model.mask_blocks == detector.card.settings.mask_blocks
-    assert e.model.textures == detector.card.settings.textures
+    assert e.model.textures == detector.card.settings.textures(1)
     assert len(e.model.textures) == 4
     assert e.model.lines == (1,)
     assert e.model.whole

@@ -12,7 +12,7 @@ from PIL import Image
 from skimage import transform
 
 from burnish.evaluation import stress
-from burnish.evaluation.stress import CHANGES, choose_images, equalise
+from burnish.evaluation.stress import CHANGES, changes_of, choose_images, equalise
 
 
 def part(channels: int = 1, size: tuple[int, int] = (200, 240)) -> NDArray[np.uint8]:
@@ -42,6 +42,27 @@ def test_brightness_and_contrast_by_hand() -> None:
     # mean 140
     assert stress.contrast(image, 0.5).tolist() == [[75, 120], [170, 195]]
     assert stress.contrast(image, 2.0).tolist() == [[0, 60], [255, 255]]
+
+
+def test_light_of_another_colour_by_hand() -> None:
+    image = np.array([[[100, 100, 100]], [[40, 80, 120]]], np.uint8)
+    # 105, 100, 95 and 42, 80, 114 have a mean of 536 / 6, where the image has 540 / 6.
+    assert stress.tint(image, 0.05).tolist() == [[[106, 101, 96]], [[42, 81, 115]]]
+    assert stress.tint(np.zeros((2, 2, 3), np.uint8), -0.05).max() == 0
+
+
+@pytest.mark.parametrize("change", stress.OF_COLOUR, ids=lambda c: c.strength)
+def test_light_of_another_colour_keeps_brightness_shape_and_type(change: stress.Change) -> None:
+    image = part(3)
+    changed = change.apply(image, 3)
+    assert (changed.shape, changed.dtype) == (image.shape, np.uint8)
+    assert changed.mean() == pytest.approx(image.mean(), abs=0.05)
+    ratios = changed.mean(axis=(0, 1)) / image.mean(axis=(0, 1))
+    assert ratios[0] / ratios[2] == pytest.approx(
+        (1 + change.amount) / (1 - change.amount), abs=0.005
+    )
+    assert changes_of(1) == CHANGES
+    assert changes_of(3) == (*CHANGES, *stress.OF_COLOUR)
 
 
 def test_noise_has_its_deviation_and_its_seed() -> None:

@@ -15,12 +15,16 @@ from burnish.method.texture import (
     DESCRIPTORS,
     MAPS,
     TextureModel,
+    all_descriptors,
     descriptors,
+    descriptors_of,
     precisions,
+    red_green,
     residual,
     smoothed,
     surface,
     texture_maps,
+    yellow_blue,
 )
 
 RNG = np.random.default_rng(0)
@@ -91,18 +95,33 @@ def test_descriptors_against_scipy(grain: int) -> None:
         )
 
 
-def test_precisions_against_numpy() -> None:
-    mixed = RNG.normal(size=(DESCRIPTORS, DESCRIPTORS)) @ RNG.normal(size=(DESCRIPTORS, 500))
+def test_descriptors_of_hues_stand_together() -> None:
+    image = torch.from_numpy(RNG.uniform(-1, 1, (1, 3, 30, 28))).float()
+    colour, grey = all_descriptors(image, image[:, None], [("colour", 1), ("image", 1)])
+    hues = [
+        slow_descriptors(field(image, image)[0].numpy(), 1) for field in (red_green, yellow_blue)
+    ]
+    expected = [*hues[0][:AMOUNT], *hues[1][:AMOUNT], *hues[0][AMOUNT:], *hues[1][AMOUNT:]]
+    assert colour.shape == (1, descriptors_of("colour"), 30, 28)
+    np.testing.assert_allclose(colour[0], np.stack(expected), atol=1e-4, rtol=1e-3)
+    expected = slow_descriptors(surface(image, image[:, None])[0].numpy(), 1)
+    np.testing.assert_allclose(grey[0], expected, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("fields", [1, 2])
+def test_precisions_against_numpy(fields: int) -> None:
+    count, amount = fields * DESCRIPTORS, fields * AMOUNT
+    mixed = RNG.normal(size=(count, count)) @ RNG.normal(size=(count, 500))
     values = mixed / mixed.std(axis=1, keepdims=True)
     found = precisions(torch.from_numpy(values)).numpy()
-    correlation = values @ values.T / 500 + RIDGE * np.eye(DESCRIPTORS)
-    np.testing.assert_allclose(found[1] @ correlation * DESCRIPTORS, np.eye(DESCRIPTORS), atol=1e-3)
-    block = correlation[:AMOUNT, :AMOUNT]
+    correlation = values @ values.T / 500 + RIDGE * np.eye(count)
+    np.testing.assert_allclose(found[1] @ correlation * count, np.eye(count), atol=1e-3)
+    block = correlation[:amount, :amount]
     np.testing.assert_allclose(
-        found[0, :AMOUNT, :AMOUNT] @ block * AMOUNT, np.eye(AMOUNT), atol=1e-3
+        found[0, :amount, :amount] @ block * amount, np.eye(amount), atol=1e-3
     )
-    assert not found[0, AMOUNT:].any()
-    assert not found[0, :, AMOUNT:].any()
+    assert not found[0, amount:].any()
+    assert not found[0, :, amount:].any()
 
 
 def test_surface_against_scipy() -> None:
@@ -117,6 +136,29 @@ def test_surface_against_scipy() -> None:
     dim = (bright + 1) * 0.7 - 1
     one, two = (surface(i, i[:, None]) for i in (bright, dim))
     assert (one - two).abs().max() < 0.05
+
+
+def test_hues_against_scipy() -> None:
+    image = RNG.uniform(-1, 1, (2, 3, 20, 24))
+    given = torch.from_numpy(image).float(), torch.zeros(2, 1, 3, 20, 24)
+    for number in range(2):
+        red, green, blue = image[number]
+        light = blur(image[number].mean(axis=0) + 1, 4) + 0.2
+        for field, expected in (
+            (red_green, red - green),
+            (yellow_blue, (red + green) / 2 - blue),
+        ):
+            found = field(*given)[number].numpy()
+            np.testing.assert_allclose(found, expected / light, rtol=1e-4, atol=1e-6)
+
+
+def test_hues_do_not_change_with_the_lamp_and_grey_has_none() -> None:
+    part = torch.from_numpy(RNG.uniform(0.8, 1.2, (1, 3, 16, 16))).float()
+    grey = part.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
+    for field in (red_green, yellow_blue):
+        dim, lit = field(0.8 * part - 1, part[:, None]), field(part - 1, part[:, None])
+        assert (dim - lit).abs().max() < 0.06 * lit.abs().max()  # but for the floor under black
+        assert field(grey - 1, part[:, None]).abs().max() < 1e-6
 
 
 def test_fields_of_a_region_against_scipy() -> None:
@@ -137,6 +179,10 @@ def test_fields_of_a_region_against_scipy() -> None:
     ):
         found = field(*given, torch.from_numpy(inside))[0]
         np.testing.assert_allclose(found, np.where(inside, expected, 0), atol=1e-5)
+    colours = RNG.uniform(-1, 1, (3, 20, 24))
+    found = red_green(torch.from_numpy(colours)[None].float(), given[1], torch.from_numpy(inside))
+    expected = (colours[0] - colours[1]) / light(colours.mean(axis=0) + 1)
+    np.testing.assert_allclose(found[0], np.where(inside, expected, 0), atol=1e-5)
 
 
 def model(height: int, width: int, grain: float = 1) -> TextureModel:

@@ -271,11 +271,15 @@ class Detector:
 
     def _evidence(self, scored: ScoredImage) -> str:
         """The map that decided: under fusion=paper that of eq. 8, else the one of highest score."""
-        s = self.card.settings
+        s, channels = self.card.settings, self.card.shape.channels
         paper = s.fusion == "paper"
         index = scored.scale if paper else int(np.argmax(scored.scale_scores))
         names = map_names(
-            s.mask_blocks, s.textures, s.lines, features=bool(s.features), whole=s.judges_whole
+            s.mask_blocks,
+            s.textures(channels),
+            s.lines,
+            features=bool(s.features),
+            whole=s.judges_whole(channels),
         )
         return names[index]
 

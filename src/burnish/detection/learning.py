@@ -54,7 +54,7 @@ def learn_all(scorer: Scorer, views: Views, tick: Callable[[], None] = lambda: N
     judges, extremes = CrossFitted(scorer, views, tick), None
     if scorer.settings.knows_extremes:
         extremes = learn_extremes(judges)
-    units = cross_fitted_units(scorer.settings, judges, extremes)
+    units = cross_fitted_units(judges, extremes)
     use_maps(scorer, judges.of_all)
     scorer.use_extremes(extremes)
     scorer.units = units
@@ -67,10 +67,15 @@ def ticking(views: Views, tick: Callable[[], None]) -> Iterator[View]:
         tick()
 
 
-def passes(settings: Settings) -> int:
+def passes(settings: Settings, channels: int) -> int:
     """How many passes over the views `learn_all` makes."""
     by_position = settings.standardise == "position"
-    maps = len(settings.texture) + by_position + bool(settings.lines) + bool(settings.features)
+    maps = (
+        len(settings.textures(channels))
+        + by_position
+        + bool(settings.lines)
+        + bool(settings.features)
+    )
     if not settings.in_units:
         return maps
     return maps + (2 if settings.knows_extremes else 1)
@@ -109,7 +114,8 @@ def learn_map_sets(scorer: Scorer, views: Views, folds: Folds) -> list[Maps]:
     use_maps(scorer, Maps())
     settings = scorer.settings
     sets = len(folds.training_sets)
-    textures = learn_textures(scorer, views, folds) if settings.texture else [([], None)] * sets
+    textured = settings.textures(scorer.shape.channels)
+    textures = learn_textures(scorer, views, folds) if textured else [([], None)] * sets
     by_position = settings.standardise == "position"
     positions = learn_positions(scorer, views, folds) if by_position else [None] * sets
     lines = learn_lines(scorer, views, folds) if settings.lines else [[]] * sets
@@ -217,7 +223,7 @@ def learn_extremes(judges: CrossFitted) -> Extremes:
 
 
 def cross_fitted_units(
-    settings: Settings, judges: CrossFitted, extremes: Extremes | None = None
+    judges: CrossFitted, extremes: Extremes | None = None
 ) -> tuple[list[float], list[float]]:
     """mu and sigma of each map (`units_of`), from the scores of views of parts that the map was
     not learnt from."""
@@ -228,7 +234,7 @@ def cross_fitted_units(
         maps = judge.maps
     scores = torch.cat(found)
     mu, sigma = units_of(scores[:, :maps])
-    if settings.judges_whole:
+    if scores.shape[1] > maps:  # the last column is the surface as a whole
         middle, unit = unit_of_whole(scores, mu, sigma)
         mu, sigma = [*mu, middle], [*sigma, unit]
     return mu, sigma

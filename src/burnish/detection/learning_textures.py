@@ -21,9 +21,9 @@ from burnish.method.cells import coarse_cells, stretch, to_cells
 from burnish.method.factors import Factors, find_factors, left_over
 from burnish.method.mahalanobis import SLACK
 from burnish.method.texture import (
-    DESCRIPTORS,
     TextureModel,
     all_descriptors,
+    descriptors_of,
     precisions,
 )
 from burnish.method.whole import WholeModel, grid_means, learn_whole
@@ -40,12 +40,14 @@ def learn_textures(
     One texture per pass, as the sums of all at once would take several times the memory.
     """
     models, means = [], []
-    for of, grain in scorer.settings.textures:
+    for of, grain in scorer.settings.textures(scorer.shape.channels):
         kept = SomeViews(scorer.settings.seed)
         models.append(list(_learn_texture(scorer, views(), folds, of, grain, kept)))
         means.append(kept["means"])
     whole: list[WholeModel | None] = [None] * len(folds.training_sets)
-    if scorer.settings.judges_whole:  # `kept` holds the same views in every pass: one seed
+    if scorer.settings.judges_whole(
+        scorer.shape.channels
+    ):  # `kept` holds the same views in every pass: one seed
         together = torch.cat(means, dim=1)
         whole = [learn_whole(together[kept.of(folds, chosen)]) for chosen in folds.training_sets]
     return [(list(one), whole[n]) for n, one in enumerate(zip(*models, strict=True))]
@@ -60,7 +62,7 @@ def _learn_texture(
     and the descriptors there.
     """
     shape = scorer.shape
-    moments = FoldedMoments(folds, DESCRIPTORS, shape.height, shape.width)
+    moments = FoldedMoments(folds, descriptors_of(of), shape.height, shape.width)
     for number, view in enumerate(views):
         inside = inside_of(view)
         found = _descriptors(scorer, view, of, grain)
@@ -133,7 +135,7 @@ def _descriptors(scorer: Scorer, view: View, of: str, grain: int) -> Tensor:
     """(1, K, H, W) of one of `Settings.textures`."""
     images, inside = network_input(view, scorer.device)
     painted = images[:, None]
-    if of == "residual":  # the other field needs no reconstruction
+    if of == "residual":  # the other fields need no reconstruction
         _, painted = scorer.painted_of(images, inside)
     (found,) = all_descriptors(images, painted, [(of, grain)], inside)
     return found.cpu()

@@ -200,12 +200,14 @@ def _model_from(card: ModelCard, tensors: dict[str, Tensor]) -> Model:
     roi = unpack_roi(tensors.pop(ROI).numpy()) if settings.roi else None
     by_position = settings.standardise == "position"
     position = (tensors.pop(POSITION[0]), tensors.pop(POSITION[1])) if by_position else None
-    textures = [take_texture(tensors, of, grain, shape) for of, grain in settings.textures]
+    textures = [
+        take_texture(tensors, of, grain, shape) for of, grain in settings.textures(shape.channels)
+    ]
     lines = [take_lines(tensors, width, shape) for width in settings.lines]
-    whole = take_whole(tensors, len(textures)) if settings.judges_whole else None
+    whole = take_whole(tensors, textures) if settings.judges_whole(shape.channels) else None
     extremes = None
     if settings.knows_extremes:
-        extremes = take_extremes(tensors, maps_of(settings), shape)
+        extremes = take_extremes(tensors, maps_of(settings, shape.channels), shape)
     features = take_features(tensors, shape) if settings.features else None
     weights = {name.removeprefix("generator."): value for name, value in tensors.items()}
     generator.load_state_dict(weights, assign=True)

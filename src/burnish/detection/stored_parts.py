@@ -6,6 +6,7 @@ one has another shape than the header implies.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 
 import torch
@@ -18,7 +19,7 @@ from burnish.method.factors import Factors
 from burnish.method.features import STRIDE, FeatureModel
 from burnish.method.generator import InputShape
 from burnish.method.lines import DIRECTIONS, LineModel
-from burnish.method.texture import DESCRIPTORS, MAPS, TextureModel
+from burnish.method.texture import MAPS, TextureModel, descriptors_of
 from burnish.method.whole import GRID, WholeModel
 from burnish.settings import Settings
 
@@ -31,9 +32,9 @@ OF_FEATURES = ("features.mean", "features.deviation", "features.precision")
 BACKBONE = "backbone."
 
 
-def maps_of(settings: Settings) -> int:
+def maps_of(settings: Settings, channels: int) -> int:
     """How many error maps there are: of mask scales, textures, lines and features."""
-    textures = MAPS * len(settings.textures)
+    textures = MAPS * len(settings.textures(channels))
     return len(settings.mask_blocks) + textures + len(settings.lines) + bool(settings.features)
 
 
@@ -47,15 +48,16 @@ def take_texture(
     """The texture of a field at one grain."""
     name = texture_name(of, grain)
     mean, deviation, precision = (tensors.pop(name + part) for part in OF_TEXTURE)
-    if not mean.shape == deviation.shape == (DESCRIPTORS, *_cells(shape, CELL)):
+    values = descriptors_of(of)
+    if not mean.shape == deviation.shape == (values, *_cells(shape, CELL)):
         raise RuntimeError("texture by cells of another shape")
-    if precision.shape != (MAPS, DESCRIPTORS, DESCRIPTORS):
+    if precision.shape != (MAPS, values, values):
         raise RuntimeError("precision of another shape")
     factors = None
     if f"{name}{FACTORS}ways" in tensors:  # trained on few views, it has none
         known = (f"{name}{FACTORS}{field.name}" for field in fields(Factors))
         factors = Factors(*(tensors.pop(key) for key in known))
-        size = (DESCRIPTORS, *_cells(shape, COARSE))
+        size = (values, *_cells(shape, COARSE))
         if not factors.mean.shape == factors.deviation.shape == factors.ways.shape[1:] == size:
             raise RuntimeError("factors by cells of another shape")
     return TextureModel(grain, mean, deviation, precision, of, factors)
@@ -69,10 +71,10 @@ def take_lines(tensors: dict[str, Tensor], width: int, shape: InputShape) -> Lin
     return LineModel(width, mean, deviation)
 
 
-def take_whole(tensors: dict[str, Tensor], textures: int) -> WholeModel:
-    """The model of the surface as a whole, from that many textures."""
+def take_whole(tensors: dict[str, Tensor], textures: Sequence[TextureModel]) -> WholeModel:
+    """The model of the surface as a whole, from these textures."""
     found = WholeModel(*(tensors.pop(WHOLE + field.name) for field in fields(WholeModel)))
-    values = textures * DESCRIPTORS * GRID**2
+    values = sum(descriptors_of(texture.of) for texture in textures) * GRID**2
     shapes = [tuple(tensor.shape) for tensor in vars(found).values()]
     if shapes != [(values,), (values,), (values, values)]:
         raise RuntimeError("the whole of another shape")

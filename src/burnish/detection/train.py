@@ -147,7 +147,7 @@ def _calibrated(
     images = len(held_out.images)
     tell(Stage("calibrate", f"calibrating on {images} held-out good images"))
     scorer = Scorer(generator, settings, pick_device(settings.accelerator))
-    ticks, total = count(1), passes(settings) * min(REFERENCE_VIEWS, len(samples))
+    ticks, total = count(1), passes(settings, samples.shape[0]) * min(REFERENCE_VIEWS, len(samples))
     learn_all(
         scorer,
         lambda: (

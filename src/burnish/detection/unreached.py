@@ -23,9 +23,9 @@ NEEDS: tuple[tuple[tuple[str, ...], str, Callable[[Settings], object]], ...] = (
     (
         ("texture_factors",),
         "a texture of the image, as image:1",
-        lambda s: any(of == "image" for of, _ in s.textures),
+        lambda s: any(of == "image" for of, _ in s.textures(3)),
     ),
-    (("whole",), "texture and fusion=highest or scores", lambda s: s.judges_whole),
+    (("whole",), "texture and fusion=highest or scores", lambda s: s.judges_whole(3)),
     (("extremes",), "fusion=highest or scores", lambda s: s.knows_extremes),
     (("top_share",), "reduction=top", lambda s: s.reduction == "top"),
 )

@@ -28,7 +28,7 @@ from burnish.evaluation.rows import (
     StressRow,
     Timing,
 )
-from burnish.evaluation.stress import CHANGES
+from burnish.evaluation.stress import changes_of
 from burnish.evaluation.trivial import trivial_rows
 from burnish.files import printable
 from burnish.images.statistics import bytes_follow_pixels
@@ -102,7 +102,7 @@ def aggregate(detector: Inspector, data: Path, collected: Collected, equalised: 
         pixels=pixels,
         trivial=trivial_rows(collected.statistics, defect, bytes_follow_pixels(collected.headers)),
         equalised=again,
-        stress=_stress_rows(collected, bool(card.ranges)),
+        stress=_stress_rows(collected, card.shape.channels, bool(card.ranges)),
         images=tuple(rows),
         unreadable=tuple(collected.unreadable),
     )
@@ -130,10 +130,10 @@ def _model_facts(detector: Inspector) -> ModelFacts:
         held_out_parts=card.calibration.parts,
         promise=card.calibration.promise(),
         mask_blocks=card.settings.mask_blocks,
-        textures=card.settings.textures,
+        textures=card.settings.textures(card.shape.channels),
         lines=card.settings.lines,
         features=bool(card.settings.features),
-        whole=card.settings.judges_whole,
+        whole=card.settings.judges_whole(card.shape.channels),
         # `inspect` and `evaluate` may ask the same model for another rate than it was trained for.
         settings=card.settings.model_dump(mode="json")
         | {"false_alarms": card.calibration.false_alarms},
@@ -226,11 +226,12 @@ def _equalised(
     )
 
 
-def _stress_rows(collected: Collected, knows_ranges: bool) -> tuple[StressRow, ...]:
+def _stress_rows(collected: Collected, channels: int, knows_ranges: bool) -> tuple[StressRow, ...]:
+    changes = changes_of(channels)
     return tuple(
         _stress_row("none", "as they are", judged, knows_ranges)
         if place is None
-        else _stress_row(CHANGES[place].name, CHANGES[place].strength, judged, knows_ranges)
+        else _stress_row(changes[place].name, changes[place].strength, judged, knows_ranges)
         for place, judged in collected.stressed.items()
     )
 

@@ -17,13 +17,14 @@ from burnish.detection.result import Result, Speed
 from burnish.errors import BrokenModel, BurnishError
 from burnish.evaluation.pixels import PixelCounter
 from burnish.evaluation.rows import ImageRow, Unreadable
-from burnish.evaluation.stress import CHANGES, Picture, equalise
+from burnish.evaluation.stress import Picture, changes_of, equalise
 from burnish.files import printable
 from burnish.images.dataset import TestImage
 from burnish.images.formats.masks import mask_of_file
 from burnish.images.reader import Header, read_header_bytes
 from burnish.images.reading.decoding import file_bytes
 from burnish.images.statistics import statistics_of
+from burnish.method.generator import InputShape
 from burnish.settings import Settings
 
 
@@ -34,6 +35,8 @@ class Card(Protocol):
     def preset(self) -> str: ...
     @property
     def settings(self) -> Settings: ...
+    @property
+    def shape(self) -> InputShape: ...
     @property
     def calibration(self) -> Calibration: ...
     @property
@@ -74,7 +77,7 @@ class Collected:
 
     Attributes:
         statistics, headers: of each image in `rows`: trivial statistics as read; its file's header.
-        stressed: the chosen images under each of `stress.CHANGES`, by index; None: unchanged.
+        stressed: the chosen images under each of `stress.changes_of`, by index; None: unchanged.
         fingerprint, masks: SHA-256 over the test images, and over the masks that were counted.
     """
 
@@ -210,7 +213,7 @@ class Collector:
     def _stress(self, number: int, row: ImageRow, picture: Picture) -> None:
         judged = Judged(row.is_defect, row.score, row.called_defective, bool(row.out_of_range))
         self.collected.stressed.setdefault(None, []).append(judged)
-        for place, change in enumerate(CHANGES):
+        for place, change in enumerate(changes_of(self.detector.card.shape.channels)):
             result = self.detector.inspect(change.apply(picture, number))
             score = _finite(result.score, f"{row.path} under {change.name} {change.strength}")
             judged = Judged(row.is_defect, score, result.is_defect, bool(result.out_of_range))

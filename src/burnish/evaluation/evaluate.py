@@ -38,7 +38,7 @@ def evaluate(
         equalised: inspect every image a second time, with brightness and contrast brought to the
             training images'.
         stress_images: that many images, drawn evenly, are inspected under each of the changes of
-            `stress.CHANGES` as well; 0 leaves the stress table out.
+            `stress.changes_of` as well; 0 leaves the stress table out.
 
     Raises:
         BurnishError: no test images, none of them readable, or a score that is not finite.

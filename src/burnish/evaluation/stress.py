@@ -24,7 +24,8 @@ class Change:
     """One way to change an image, at one strength.
 
     Attributes:
-        name: "brightness", "contrast", "blur", "noise", "jpeg", "shift" or "rotation".
+        name: "brightness", "contrast", "light colour" (of colour images), "blur", "noise", "jpeg",
+            "shift" or "rotation".
         strength: for people, with its unit.
         function: the function of this module that does it.
         amount: its argument.
@@ -51,6 +52,15 @@ def contrast(image: Picture, factor: float) -> Picture:
     """Distance from the image's mean times `factor`."""
     mean = np.float32(image.mean())
     return _clip(mean + (image - mean) * np.float32(factor))
+
+
+def tint(image: Picture, share: float) -> Picture:
+    """Red stronger and blue weaker by a share, or the other way below 0, as by another lamp; of
+    uint8 HxWx3. The mean of the three channels is kept."""
+    factors = np.array([1 + share, 1, 1 - share], np.float32)
+    tinted = image * factors
+    before, after = (np.float32(max(picture.mean(), 1e-6)) for picture in (image, tinted))
+    return _clip(tinted * (before / after))
 
 
 def blur(image: Picture, share: float) -> Picture:
@@ -105,6 +115,17 @@ CHANGES = (
     *(Change("shift", _side(s), shift, s) for s in (0.02, 0.05)),
     *(Change("rotation", f"{d} degrees", rotation, d) for d in (2, 5)),
 )
+
+
+OF_COLOUR = tuple(
+    Change("light colour", f"{100 * abs(s):g} % {name}", tint, s)
+    for s, name in ((0.05, "redder"), (-0.05, "bluer"))
+)
+
+
+def changes_of(channels: int) -> tuple[Change, ...]:
+    """The changes for a model of 1 or 3 channels."""
+    return (*CHANGES, *OF_COLOUR) if channels == 3 else CHANGES
 
 
 def choose_images(kinds: Sequence[str], most: int, seed: int = SEED) -> list[int]:

@@ -27,7 +27,7 @@ from burnish.method.scoring import local_brightness, shares_of_usual
 
 LEVELS = (1.0, 2.0, 4.0)  # sigmas, in grains: each bounds a band of finer detail
 AMOUNT = 2 * len(LEVELS)  # descriptors that say how much detail there is; the rest say which way
-DESCRIPTORS = AMOUNT + 3
+DESCRIPTORS = AMOUNT + 3  # of a field
 MAPS = 2  # error maps per texture: of the amount of detail alone, and with its direction
 ENERGY, SLOPE = 0.01, 1e-4  # added before the logarithm: smaller values count as flat
 
@@ -62,7 +62,34 @@ def surface(images: Tensor, reconstructions: Tensor, inside: Tensor | None = Non
     return found if inside is None else found.masked_fill(~inside, 0.0)
 
 
-FIELDS = {"residual": residual, "image": surface}
+def red_green(images: Tensor, reconstructions: Tensor, inside: Tensor | None = None) -> Tensor:
+    """Red less green, in shares of the local brightness; of images (B, 3, H, W).
+
+    Rust, heat tint and other marks may be no darker or brighter than what is round them. Arguments
+    and result as of `residual`; the reconstruction plays no part.
+    """
+    return _opponent(images, (1.0, -1.0, 0.0), inside)
+
+
+def yellow_blue(images: Tensor, reconstructions: Tensor, inside: Tensor | None = None) -> Tensor:
+    """Mean of red and green less blue, otherwise as `red_green`."""
+    return _opponent(images, (0.5, 0.5, -1.0), inside)
+
+
+def _opponent(images: Tensor, weights: Sequence[float], inside: Tensor | None) -> Tensor:
+    """(B, 3, H, W) -> (B, H, W)."""
+    colour = sum(weight * images[:, n] for n, weight in enumerate(weights) if weight)
+    assert isinstance(colour, Tensor)
+    found = colour / local_brightness(images[:, None], inside)[:, 0]
+    return found if inside is None else found.masked_fill(~inside, 0.0)
+
+
+FIELDS = {"residual": (residual,), "image": (surface,), "colour": (red_green, yellow_blue)}
+
+
+def descriptors_of(of: str) -> int:
+    """How many descriptors a pixel has, by the name of its fields."""
+    return DESCRIPTORS * len(FIELDS[of])
 
 
 def smoothed(left: Tensor, grains: Iterable[float]) -> dict[float, Tensor]:
@@ -98,6 +125,15 @@ def descriptors(field: Mapping[float, Tensor], grain: float) -> Tensor:
     return torch.stack(found, dim=1)
 
 
+def together(found: Sequence[Tensor]) -> Tensor:
+    """Descriptors (B, DESCRIPTORS, H, W) of each field -> (B, K, H, W): first all that say how much
+    detail there is."""
+    if len(found) == 1:
+        return found[0]
+    amounts, directions = [each[:, :AMOUNT] for each in found], [each[:, AMOUNT:] for each in found]
+    return torch.cat([*amounts, *directions], dim=1)
+
+
 @dataclass(frozen=True)
 class TextureModel(ByCells):
     """Descriptors of good parts at one grain.
@@ -107,7 +143,7 @@ class TextureModel(ByCells):
         mean, deviation: (K, h, w), by cells of `cells.CELL` px.
         precision: (MAPS, K, K), inverse correlation over the number of descriptors, of the amount
             alone (0 elsewhere) and of all.
-        of: the field, of `FIELDS`.
+        of: the fields, of `FIELDS`.
         factors: how good parts differ all over at once, or None; `deviation` is what they leave.
     """
 
@@ -121,10 +157,11 @@ class TextureModel(ByCells):
 
 def precisions(standardised: Tensor) -> Tensor:
     """(K, n) standardised descriptors of good pixels -> (MAPS, K, K) of a `TextureModel`."""
-    together = correlation(standardised)
-    found = torch.zeros(MAPS, *together.shape, dtype=torch.float64)
-    found[0, :AMOUNT, :AMOUNT] = precision_of(together[:AMOUNT, :AMOUNT])
-    found[1] = precision_of(together)
+    correlated = correlation(standardised)
+    found = torch.zeros(MAPS, *correlated.shape, dtype=torch.float64)
+    amount = slice(len(correlated) * AMOUNT // DESCRIPTORS)
+    found[0, amount, amount] = precision_of(correlated[amount, amount])
+    found[1] = precision_of(correlated)
     return found.float()
 
 
@@ -134,16 +171,20 @@ def all_descriptors(
     kinds: Sequence[tuple[str, float]],
     inside: Tensor | None = None,
 ) -> Iterator[Tensor]:
-    """`descriptors` of each field and grain, one by one; other arguments as of `residual`."""
+    """(B, K, H, W) of each texture and grain, one by one: `descriptors` of its fields `together`;
+    other arguments as of `residual`."""
     fields = {
-        of: smoothed(
-            field(images, reconstructions, inside), [grain for whose, grain in kinds if whose == of]
-        )
-        for of, field in FIELDS.items()
-        if any(whose == of for whose, _ in kinds)
+        of: [
+            smoothed(
+                field(images, reconstructions, inside),
+                [grain for whose, grain in kinds if whose == of],
+            )
+            for field in FIELDS[of]
+        ]
+        for of in dict.fromkeys(whose for whose, _ in kinds)
     }
     for of, grain in kinds:
-        yield descriptors(fields[of], grain)
+        yield together([descriptors(field, grain) for field in fields[of]])
 
 
 def texture_maps(values: Tensor, model: TextureModel, inside: Tensor | None = None) -> Tensor:

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from burnish.errors import BurnishError
-from burnish.images.synthetic.defects import DEFECTS, RELIEFS, STAINS, draw_defect
+from burnish.images.synthetic.defects import (
+    DEFECTS,
+    DISCOLOURATION,
+    RELIEFS,
+    STAINS,
+    draw_defect,
+)
 from burnish.images.synthetic.room import EDGE, INSIDE, LEFT, Room
 from burnish.images.synthetic.surfaces import SURFACES, make_surface
 
@@ -261,6 +267,38 @@ def test_stays_where_it_is_allowed(kind: str) -> None:
         assert (image != picture)[mask].mean() > 0.9
         places.append(np.argwhere(mask).mean(axis=0)[1])
     assert np.ptp(places) > 40, "defects lie all along the strip"
+
+
+COLOURS = {
+    "even": PICTURES["colour"],
+    "bright": np.dstack([noise(mean, 6) for mean in (250, 240, 220)]),
+    "dark": np.dstack([noise(mean, 4) for mean in (30, 22, 12)]),
+}
+
+
+@pytest.mark.parametrize("name", COLOURS)
+def test_a_discolouration_changes_hue_and_not_brightness(name: str) -> None:
+    picture, hues = COLOURS[name], []
+    for seed in SEEDS:
+        drawn = draw_defect(picture, DISCOLOURATION, np.random.default_rng(seed))
+        image, mask = drawn
+        again = draw_defect(picture, DISCOLOURATION, np.random.default_rng(seed))
+        assert all(np.array_equal(one, two) for one, two in zip(drawn, again, strict=True))
+        change = image.astype(int) - picture
+        assert np.array_equal(change.any(axis=2) & ~mask, np.zeros_like(mask))
+        assert change[mask].any(axis=1).mean() > (0.6 if name == "bright" else 0.9)
+        assert np.abs(change.mean(axis=2)).max() <= 1.0  # rounding
+        if name == "even":
+            assert np.percentile(np.abs(change[mask]).max(axis=1), 90) > 8
+        hues.append(change[mask].sum(axis=0) / np.abs(change[mask]).sum())
+    assert (np.ptp(hues, axis=0) > 0.3).all(), "hues differ"
+
+
+@pytest.mark.parametrize("kind", ["grey", "grey in three channels"])
+def test_a_grey_picture_cannot_be_discoloured(kind: str) -> None:
+    picture = PICTURES["cast"] if kind == "grey" else np.dstack([PICTURES["cast"]] * 3)
+    with pytest.raises(BurnishError, match="the image is grey: draw another kind"):
+        draw_defect(picture, DISCOLOURATION, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("kind", DEFECTS)

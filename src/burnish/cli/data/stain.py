@@ -41,7 +41,8 @@ def stain(
         str,
         typer.Option(
             metavar="KIND,...",
-            help="Of scratch, pit, stain, dent, crack, wear, uneven, cutpaste; all if not given.",
+            help="Of scratch, pit, stain, dent, crack, wear, uneven, cutpaste; all if not given. "
+            "For colour images discolouration too, if named.",
         ),
     ] = "",
     per_image: Annotated[

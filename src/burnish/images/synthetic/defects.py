@@ -27,7 +27,13 @@ DEFECTS: tuple[str, ...] = tuple(RELIEFS)
 CUTPASTE = "cutpaste"
 
 STAINS: tuple[str, ...] = (*DEFECTS, *LARGE, CUTPASTE)
-"""The kinds that `draw_defect` knows: those of real pictures too."""
+"""The kinds for any real picture."""
+
+DISCOLOURATION = "discolouration"
+"""The kind for colour pictures alone: rust or heat tint that is neither darker nor brighter."""
+
+KINDS: tuple[str, ...] = (*STAINS, DISCOLOURATION)
+"""All that `draw_defect` knows."""
 
 MATERIAL_CHANGE = 1.5
 """Smallest change, in grey levels, that counts as part of a defect."""
@@ -53,11 +59,12 @@ def draw_defect(
     The amplitude follows the local texture and the range of the image, times a random factor
     (some defects are easy to see, some hard) and `strength`. Where a mark would vanish because
     the picture is already black (or white) there, it is drawn with the opposite sign. The kind
-    `uneven` changes the picture's own texture too.
+    `uneven` changes the picture's own texture too; `discolouration` changes hue alone.
 
     Args:
-        image: uint8 HxW or HxWx3 (RGB), sides of at least 32 pixels; never modified.
-        kind: one of `STAINS`.
+        image: uint8 HxW or HxWx3 (RGB), sides of at least 32 pixels; never modified. In colour
+            for a discolouration.
+        kind: one of `KINDS`.
         rng: the only source of randomness.
         strength: factor on the amplitude; 0 draws nothing, 1 is the usual mix. For `cutpaste`,
             which pastes texture of another place, it scales opacity (up to 1) and jitter.
@@ -75,14 +82,16 @@ def draw_defect(
         BurnishError: unknown kind, an image of another type or shape, a strength below 0, or an
             allowed region of another shape, or too small for any defect.
     """
-    if kind not in STAINS:
+    if kind not in KINDS:
         raise BurnishError(
-            f"unknown defect {kind!r}; known: {', '.join(STAINS)}.{nearest(kind, STAINS)}"
+            f"unknown defect {kind!r}; known: {', '.join(KINDS)}.{nearest(kind, KINDS)}"
         )
     _check(image, strength, allowed)
     room = Room(image.shape[:2], allowed, at_edge)
     if kind == CUTPASTE:
         window, change, support = _pasted(image, rng, strength, room)
+    elif kind == DISCOLOURATION:
+        window, change, support = _discoloured(image, rng, strength, room)
     else:
         window, change, support = _drawn(image, kind, rng, strength, room)
     material = _changed(change, min(image.shape[:2])) & support
@@ -140,6 +149,41 @@ def _pasted(
         change = change_by_pasting(image, window, patch, room.allowed, amplitude, strength, rng)
         return window, change, patch.relief.support
     raise _no_room(CUTPASTE)
+
+
+def _discoloured(
+    image: NDArray[np.uint8],
+    rng: np.random.Generator,
+    strength: float,
+    room: Room,
+) -> tuple[Window, NDArray[np.float32], Region]:
+    """As `_drawn`: the shape of a stain, whose change (HxWx3) adds up to 0 over the channels.
+
+    Its contrast follows the fine detail of the colours: that of the brightness does not hide a hue.
+    """
+    if image.ndim == 2 or not np.ptp(image, axis=2).any():
+        raise BurnishError(
+            f"a {DISCOLOURATION} differs in colour alone, and the image is grey: draw another kind"
+        )
+    for side in room.sides():
+        relief = RELIEFS["stain"](side, rng)
+        if (placed := room.place(relief.support, rng)) is None:
+            continue
+        window, canvas = placed
+        relief = relief.cut(canvas)
+        below = image[window].astype(np.float32)
+        colours = below - below.mean(axis=2, keepdims=True)
+        detail = colours - ndimage.gaussian_filter(colours, (DETAIL, DETAIL, 0.0))
+        texture = 1.4826 * float(np.median(np.abs(detail)))
+        amplitude = strength * rng.uniform(0.7, 1.4) * (14.0 + 2.2 * texture)
+        hue = rng.normal(size=3)
+        hue -= hue.mean()
+        change = amplitude * np.abs(relief.profile)[:, :, None] * (hue / np.abs(hue).max())
+        # Cut at black or white, one channel alone would change the brightness too.
+        left = np.where(change > 0.0, 255.0 - below, below) / np.maximum(np.abs(change), 1e-6)
+        change *= np.minimum(left.min(axis=2, keepdims=True), 1.0)
+        return window, np.asarray(change, dtype=np.float32), relief.support
+    raise _no_room(DISCOLOURATION)
 
 
 def _changed(change: NDArray[np.float32], side: int) -> Region:

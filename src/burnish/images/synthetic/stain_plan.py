@@ -21,7 +21,7 @@ from burnish.images.preparing.naming import Names, safe_name
 from burnish.images.preparing.record import sha256_of
 from burnish.images.preparing.split import TEST, TRAIN
 from burnish.images.reader import read_image
-from burnish.images.synthetic.defects import STAINS
+from burnish.images.synthetic.defects import KINDS, STAINS
 from burnish.images.synthetic.surfaces import MIN_SIDE
 from burnish.settings import Holdout
 
@@ -37,7 +37,7 @@ class Request:
             of the data's manifest, else every image is a part of its own.
         holdout: share of the images that is held out, in (0, 1), whole parts at a time; "auto":
             as training does by default.
-        kinds: of defects, of `defects.STAINS`, taken in turn.
+        kinds: of defects, of `defects.KINDS`, taken in turn.
         per_image: defective versions of each held-out image.
         strength: factor on the defects' contrast, above 0.
         roi: where defects may lie: path of a mask image, or a polygon "x,y x,y x,y"; empty:
@@ -69,13 +69,13 @@ class Request:
             raise BurnishError(f"--holdout {self.holdout:g}: a share between 0 and 1 is wanted")
         if not self.kinds or len(set(self.kinds)) < len(self.kinds):
             raise BurnishError(
-                f"--kinds '{','.join(self.kinds)}': give each kind once, of {', '.join(STAINS)}"
+                f"--kinds '{','.join(self.kinds)}': give each kind once, of {', '.join(KINDS)}"
             )
         for kind in self.kinds:
-            if kind not in STAINS:
+            if kind not in KINDS:
                 raise BurnishError(
-                    f"--kinds: no defect '{kind}'; known: {', '.join(STAINS)}."
-                    + nearest(kind, STAINS)
+                    f"--kinds: no defect '{kind}'; known: {', '.join(KINDS)}."
+                    + nearest(kind, KINDS)
                 )
         if not 1 <= self.per_image <= MOST_VERSIONS:
             raise BurnishError(f"--per-image {self.per_image}: 1 to {MOST_VERSIONS} are possible")
