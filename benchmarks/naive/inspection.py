@@ -100,7 +100,8 @@ class Inspector:
         fields = {"residual": [(grey - mean) / (np.maximum(blur(mean + 1, 4), 0) + 0.2)],
                   "image": [(grey + 1) / light]}  # fmt: skip
         if len(image) == 3:
-            red, green, blue = image
+            means = (image + 1).mean(axis=(1, 2))
+            red, green, blue = (image + 1) * (means.mean() / means)[:, None, None]
             fields["colour"] = [(red - green) / light, ((red + green) / 2 - blue) / light]
         maps, means = [], []
         for good in self.good:

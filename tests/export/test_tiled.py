@@ -75,8 +75,8 @@ def plate(micro: dict, metal: Path, tmp_path_factory: pytest.TempPathFactory) ->
         Image.fromarray(tinted.clip(0, 255).astype(np.uint8)).save(folder / "good" / path.name)
     changes = {
         "steps": 6, "tile": TILE, "overlap": 16, "roi": "6,5 41,8 41,58 6,49", "fusion": "highest",
-        "standardise": "none", "hidden_tokens": "drop", "texture": ("image:1",), "whole": True,
-        "lines": (1,),
+        "standardise": "none", "hidden_tokens": "drop", "texture": ("image:1", "colour:2"),
+        "whole": True, "lines": (1,),
     }  # fmt: skip
     Detector.train(folder / "good", "tiny", folder / "run", **{**micro, **changes})
     return folder / "run"

@@ -142,7 +142,8 @@ def test_hues_against_scipy() -> None:
     image = RNG.uniform(-1, 1, (2, 3, 20, 24))
     given = torch.from_numpy(image).float(), torch.zeros(2, 1, 3, 20, 24)
     for number in range(2):
-        red, green, blue = image[number]
+        means = (image[number] + 1).mean(axis=(1, 2))
+        red, green, blue = ((image[number] + 1).T * (means.mean() / means)).T
         light = blur(image[number].mean(axis=0) + 1, 4) + 0.2
         for field, expected in (
             (red_green, red - green),
@@ -152,13 +153,17 @@ def test_hues_against_scipy() -> None:
             np.testing.assert_allclose(found, expected / light, rtol=1e-4, atol=1e-6)
 
 
-def test_hues_do_not_change_with_the_lamp_and_grey_has_none() -> None:
+def test_hues_do_not_change_with_the_lamp_and_one_metal_has_none() -> None:
     part = torch.from_numpy(RNG.uniform(0.8, 1.2, (1, 3, 16, 16))).float()
-    grey = part.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
+    metal = part[:, :1] * torch.tensor([1.1, 1.0, 0.7])[:, None, None]
+    warm = torch.tensor([1.1, 1.0, 0.9])[:, None, None]
     for field in (red_green, yellow_blue):
         dim, lit = field(0.8 * part - 1, part[:, None]), field(part - 1, part[:, None])
         assert (dim - lit).abs().max() < 0.06 * lit.abs().max()  # but for the floor under black
-        assert field(grey - 1, part[:, None]).abs().max() < 1e-6
+        assert (field(warm * part - 1, part[:, None]) - lit).abs().max() < 0.01 * lit.abs().max()
+        assert field(metal - 1, part[:, None]).abs().max() < 1e-6
+    black = torch.cat([part[:, :2], torch.zeros(1, 1, 16, 16)], dim=1)
+    assert yellow_blue(black - 1, part[:, None]).isfinite().all()
 
 
 def test_fields_of_a_region_against_scipy() -> None:
@@ -181,7 +186,8 @@ def test_fields_of_a_region_against_scipy() -> None:
         np.testing.assert_allclose(found, np.where(inside, expected, 0), atol=1e-5)
     colours = RNG.uniform(-1, 1, (3, 20, 24))
     found = red_green(torch.from_numpy(colours)[None].float(), given[1], torch.from_numpy(inside))
-    expected = (colours[0] - colours[1]) / light(colours.mean(axis=0) + 1)
+    red, green, _ = ((level + 1) / (level + 1)[inside].mean() for level in colours)
+    expected = (red - green) * (colours + 1)[:, inside].mean() / light(colours.mean(axis=0) + 1)
     np.testing.assert_allclose(found[0], np.where(inside, expected, 0), atol=1e-5)
 
 

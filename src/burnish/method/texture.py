@@ -23,13 +23,14 @@ from burnish.method.cells import ByCells
 from burnish.method.factors import Factors
 from burnish.method.filters import gaussian_smooth
 from burnish.method.mahalanobis import correlation, distance, precision_of
-from burnish.method.scoring import local_brightness, shares_of_usual
+from burnish.method.scoring import local_brightness, region_mean, shares_of_usual
 
 LEVELS = (1.0, 2.0, 4.0)  # sigmas, in grains: each bounds a band of finer detail
 AMOUNT = 2 * len(LEVELS)  # descriptors that say how much detail there is; the rest say which way
 DESCRIPTORS = AMOUNT + 3  # of a field
 MAPS = 2  # error maps per texture: of the amount of detail alone, and with its direction
 ENERGY, SLOPE = 0.01, 1e-4  # added before the logarithm: smaller values count as flat
+LEAST = 0.02  # mean of a channel, in [0, 2]: one that is nearly black is not blown up further
 
 
 def residual(images: Tensor, reconstructions: Tensor, inside: Tensor | None = None) -> Tensor:
@@ -58,29 +59,37 @@ def surface(images: Tensor, reconstructions: Tensor, inside: Tensor | None = Non
     The reconstruction plays no part: the model of good parts at each place stands in for it. Shows
     detail that a smooth reconstruction leaves out as grain. Arguments and result as of `residual`.
     """
-    found = (images.mean(dim=1) + 1) / local_brightness(images[:, None], inside)[:, 0]
-    return found if inside is None else found.masked_fill(~inside, 0.0)
+    return _in_shares(images.mean(dim=1) + 1, images, inside)
 
 
 def red_green(images: Tensor, reconstructions: Tensor, inside: Tensor | None = None) -> Tensor:
     """Red less green, in shares of the local brightness; of images (B, 3, H, W).
 
-    Rust, heat tint and other marks may be no darker or brighter than what is round them. Arguments
-    and result as of `residual`; the reconstruction plays no part.
+    Rust, heat tint and other marks may be no darker or brighter than what is round them. The three
+    channels are first brought to one mean: another lamp's colour or another batch's tint would
+    show the texture of the brightness here. Arguments and result as of `residual`; the
+    reconstruction plays no part.
     """
-    return _opponent(images, (1.0, -1.0, 0.0), inside)
+    red, green, _ = _balanced(images, inside)
+    return _in_shares(red - green, images, inside)
 
 
 def yellow_blue(images: Tensor, reconstructions: Tensor, inside: Tensor | None = None) -> Tensor:
     """Mean of red and green less blue, otherwise as `red_green`."""
-    return _opponent(images, (0.5, 0.5, -1.0), inside)
+    red, green, blue = _balanced(images, inside)
+    return _in_shares((red + green) / 2 - blue, images, inside)
 
 
-def _opponent(images: Tensor, weights: Sequence[float], inside: Tensor | None) -> Tensor:
-    """(B, 3, H, W) -> (B, H, W)."""
-    colour = sum(weight * images[:, n] for n, weight in enumerate(weights) if weight)
-    assert isinstance(colour, Tensor)
-    found = colour / local_brightness(images[:, None], inside)[:, 0]
+def _balanced(images: Tensor, inside: Tensor | None) -> tuple[Tensor, ...]:
+    """(B, 3, H, W) -> the channels (B, H, W), 0 is black, scaled to one mean."""
+    means = region_mean(images + 1, inside)
+    factors = means.mean(dim=1, keepdim=True) / means.clamp_min(LEAST)
+    return ((images + 1) * factors[:, :, None, None]).unbind(dim=1)
+
+
+def _in_shares(values: Tensor, images: Tensor, inside: Tensor | None) -> Tensor:
+    """Values (B, H, W) over the local brightness of the images; 0 outside the region."""
+    found = values / local_brightness(images[:, None], inside)[:, 0]
     return found if inside is None else found.masked_fill(~inside, 0.0)
 
 
