@@ -294,6 +294,22 @@ def test_a_discolouration_changes_hue_and_not_brightness(name: str) -> None:
     assert (np.ptp(hues, axis=0) > 0.3).all(), "hues differ"
 
 
+@pytest.mark.parametrize("kind", [kind for kind in DEFECTS if kind != "stain"])
+def test_shade_keeps_the_hue_of_the_metal(kind: str) -> None:
+    """A dent in brass is darker or brighter brass; the mean over the channels is that on grey."""
+    tint = np.array([1.2, 1.0, 0.8])
+    grey = np.full((128, 128), 120, np.uint8)
+    brass = np.rint(grey[:, :, None] * tint).astype(np.uint8)
+    for seed in SEEDS:
+        _, mask, change = draw(grey, kind, seed)
+        image, same, coloured = draw(brass, kind, seed)
+        assert np.array_equal(mask, same)
+        assert np.abs(coloured - change).max() < 1.0
+        differ = image.astype(float) - brass
+        by_channel = np.abs(differ[mask]).sum(axis=0)
+        np.testing.assert_allclose(by_channel / by_channel.mean(), tint, rtol=0.05)
+
+
 @pytest.mark.parametrize("kind", ["grey", "grey in three channels"])
 def test_a_grey_picture_cannot_be_discoloured(kind: str) -> None:
     picture = PICTURES["cast"] if kind == "grey" else np.dstack([PICTURES["cast"]] * 3)

@@ -100,7 +100,7 @@ def draw_defect(
     change = np.where(material if change.ndim == 2 else material[:, :, None], change, 0.0)
     if image.ndim == 3 and change.ndim == 2:
         tint = RUST_TINT if kind == "stain" else (1.0, 1.0, 1.0)
-        change = change[:, :, None] * np.asarray(tint, dtype=np.float32)
+        change = change[:, :, None] * _hue(image[window]) * np.asarray(tint, dtype=np.float32)
     drawn = image.copy()
     drawn[window] = np.clip(np.rint(image[window] + change), 0, 255).astype(np.uint8)
     mask = np.zeros(image.shape[:2], dtype=np.bool_)
@@ -245,6 +245,12 @@ def _contrast(image: NDArray[np.uint8], window: Window) -> float:
 def _grey(image: NDArray[np.uint8]) -> Plane:
     """float32 HxW, 0 to 255: the mean of the channels."""
     return (image.mean(axis=2) if image.ndim == 3 else image).astype(np.float32)
+
+
+def _hue(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The surroundings' colour, which shade keeps: float32 HxWx3, mean 1 over the channels."""
+    smooth = ndimage.gaussian_filter(image.astype(np.float32), (DETAIL, DETAIL, 0.0)) + 1.0
+    return np.asarray(smooth / smooth.mean(axis=2, keepdims=True), dtype=np.float32)
 
 
 def _keep_in_range(grey: Plane, change: Plane) -> Plane:

@@ -46,7 +46,7 @@ from burnish.images.synthetic.stain_draw import draw_versions, regions_of
 from burnish.images.synthetic.stain_plan import Plan, Request, Source, find_sources, make_plan
 
 FORMAT = "stain"
-VERSION = 2
+VERSION = 3
 """Raised whenever the same settings would give other images."""
 
 Progress = Callable[[str, int, int], None]
