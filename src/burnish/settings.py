@@ -47,7 +47,7 @@ class Settings(BaseModel):
     )
     align: Literal["none", "auto", "part"] = Field(
         "none",
-        description="part: parts before a plain background are found, turned to one direction and "
+        description="part: parts on a plain background are found, turned to one direction and "
         "cut out, whole images only; auto: where the training images show such parts; none: as "
         "they lie (paper)",
     )
@@ -76,7 +76,7 @@ class Settings(BaseModel):
         0.0, ge=0, le=0.5, description="random brightness and contrast in training, share of range"
     )
     level_light: bool = Field(
-        False, description="paint every image at one mean brightness: for lamps that vary widely"
+        False, description="reconstruct at one mean brightness: for lighting that varies"
     )
 
     # --- held-out good images and the verdict -------------------------------------------------
@@ -111,7 +111,7 @@ class Settings(BaseModel):
     patch: int = Field(16, ge=2, le=64, description="patch side of generator and encoder, px")
     width: int = Field(512, ge=16, le=4096, description="token width D")
     heads: int = Field(8, ge=1, le=64, description="attention heads")
-    qk_norm: bool = Field(False, description="bound attention, for exports (not the paper's)")
+    qk_norm: bool = Field(False, description="bound attention: for models whose export is refused")
     mlp_ratio: float = Field(4.0, gt=0, le=16, description="MLP width over token width")
     depth_encoder: int = Field(6, ge=1, le=64, description="blocks of the encoder")
     depth_middle: int = Field(1, ge=0, le=64, description="blocks between encoder and decoder")
@@ -197,7 +197,7 @@ class Settings(BaseModel):
     error: Literal["absolute", "squared", "relative"] = Field(
         "absolute",
         description="error per pixel (eq. 7); relative: in shares of local brightness and of the "
-        "image's usual error, so that dark, bright and rough images share one yardstick",
+        "image's usual error, so that dark, bright and rough images are measured alike",
     )
     smoothing: float = Field(
         4.0, ge=0, le=64, description="Gaussian sigma on the error maps, px of the model's input"
@@ -210,7 +210,7 @@ class Settings(BaseModel):
     texture: tuple[str, ...] = Field(
         (),
         description="textures that are compared with those of good parts, each with its grain in "
-        "px: image:1 is that of its brightness, residual:8 that of what repainting leaves, "
+        "px: image:1 is that of its brightness, residual:8 that of image less reconstruction, "
         "colour:4 that of its hues (nothing on grey images); two more error maps each (not the "
         "paper's; empty: none)",
     )
@@ -218,8 +218,8 @@ class Settings(BaseModel):
         0,
         ge=0,
         le=64,
-        description="how many ways in which good parts differ all over at once are "
-        "taken out of the image's texture before each place is compared; 0: none",
+        description="how many differences that affect the whole image at once (lighting, a rougher "
+        "batch) are removed from its texture before each place is compared; 0: none",
     )
     lines: tuple[Annotated[int, Field(ge=1, le=16)], ...] = Field(
         (),
@@ -237,8 +237,8 @@ class Settings(BaseModel):
         False,
         description="compare each error map, place by place, with the highest values it takes on "
         "good parts that it was not learnt from: at a border or in glare they are high, and no "
-        "defect (not the paper's; not maps under standardise=position; does nothing without "
-        "fusion=highest or scores)",
+        "defect (not the paper's; leaves maps under standardise=position as they are; does nothing "
+        "without fusion=highest or scores)",
     )
     features: str = Field(
         "",
@@ -249,9 +249,9 @@ class Settings(BaseModel):
     fusion: Literal["paper", "mean", "max", "scores", "highest"] = Field(
         "paper",
         description="paper: the scale whose mean error exceeds its reference most (eq. 8, 9); "
-        "mean, max: of the error maps standardised by good images' pixels; scores: their maximum, "
-        "each in units of the image scores it gives to good images; highest: the same, but the "
-        "image score is the highest that one map alone gives",
+        "mean, max: of the error maps standardised by good images' pixels; scores: maximum "
+        "of the error maps, each scaled by the image scores it gives to good images; highest: the "
+        "same, but the image score is the highest that one map alone gives",
     )
     reduction: Literal["mean", "max", "top"] = Field(
         "mean", description="anomaly map to image score; top: mean of the top_share highest pixels"

@@ -33,7 +33,7 @@ def test_what_the_gate_says() -> None:
         "largest_map_difference": 0.7, "verdicts_that_differ": 0,
     }  # fmt: skip
     assert parity.summary() == (
-        "4 images: largest score difference 2 (10 % of the threshold; allowed 0.5), "
+        "4 images: largest score difference 2 of 0.5 allowed (10 % of the threshold), "
         "largest map difference 0.7, 0 verdicts differ"
     )
     assert parity.complaint().splitlines() == [

@@ -127,8 +127,8 @@ def _inspection(i: InspectionFigures) -> Table:
     table.add_row("by batch", f"{rates} (images/s of inference alone)")
     table.add_row(
         "best batch",
-        f"{i.best_batch}: {gain}. burnish scores one at a time, so that a "
-        "score never depends on its neighbours",
+        f"{i.best_batch}: {gain}. burnish scores one at a time, so that the "
+        "other images of a batch never change a score",
     )
     table.add_row("peak memory", f"{i.peak_memory_mib:,.0f} MiB")
     _products(table, i.products, "inference")

@@ -29,7 +29,7 @@ def calibrate(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what OUT holds.")] = False,
 ) -> None:
-    """Set threshold and p-values anew, on good images; the network stays.
+    """Set a new threshold and p-values from good images, without training.
 
     For another lamp, lens or station, or for a lower false-alarm rate,
     with more good parts than training held out.

@@ -47,7 +47,8 @@ def inspect(
         bool,
         typer.Option(
             "--watch",
-            help="Go on with images as they come into the folders, until Ctrl-C; JSON by line.",
+            help="Keep running and inspect each image that arrives in the folders, until Ctrl-C; "
+            "with --json one object per line.",
         ),
     ] = False,
     false_alarms: Annotated[

@@ -69,7 +69,7 @@ def train(
         bool,
         typer.Option(
             "--resume",
-            help="Go on with a stopped run, or calibrate a finished one by other settings.",
+            help="Go on with a stopped run, or calibrate a finished one with other settings.",
         ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what OUT holds.")] = False,

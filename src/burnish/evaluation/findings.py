@@ -96,7 +96,7 @@ def on_stress(e: Evaluation) -> str:
         if rate > before:
             sentences.append(
                 f"{what} under {stress_name(worst)}: {percent(rate)} of the {of}, "
-                f"{percent(before)} unchanged."
+                f"{percent(before)} without a change."
             )
         else:
             sentences.append(f"{nothing}: {percent(before)} of the {of}, as unchanged.")

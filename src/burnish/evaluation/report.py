@@ -19,7 +19,7 @@ from burnish.setting_groups import GROUPS
 
 CONTENTS = (
     ("scores", "Scores and threshold"), ("kinds", "Kinds of defect"), ("pictures", "Pictures"),
-    ("shortcuts", "Could something simpler do it?"), ("stress", "When the lamp ages"),
+    ("shortcuts", "Could something simpler do it?"), ("stress", "When conditions change"),
     ("pixels", "Where the defects are"), ("scales", "Error maps"), ("numbers", "All numbers"),
     ("model", "Model"), ("settings", "Settings"),
 )  # fmt: skip

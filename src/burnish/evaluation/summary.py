@@ -130,20 +130,20 @@ def _too_many_false_alarms(e: Evaluation) -> str:
         if chance < UNLIKELY
         else f"{held_out} held-out good {unit} are few, and set the threshold only roughly"
     )
-    return f"That is more than wanted beyond chance (95 % interval {low} to {high}): {why}."
+    return f"That is more than chance explains (95 % interval {low} to {high}): {why}."
 
 
 def _too_strict(e: Evaluation) -> str:
     text = (
-        f"The threshold lets most of what the score could tell go unused: F1 is {e.f1:.3f}, "
-        f"calling everything defective gives {e.all_positive_f1:.3f}, and some other threshold "
-        f"{e.best_f1:.3f}."
+        f"The threshold is far from the best for these test images: F1 is {e.f1:.3f}, "
+        f"calling everything defective gives {e.all_positive_f1:.3f}, and the best threshold "
+        f"would give {e.best_f1:.3f}."
     )
     held_out, unit = _held_out(e)
     if held_out < needed_parts(e.false_alarm_rate_wanted):
         text += (
-            f" It is the highest score of only {held_out} held-out good {unit}, so "
-            "one odd image among them decides it."
+            f" The one in use is the highest score of only {held_out} held-out good {unit}, "
+            "so one odd image among them decides it."
         )
     return text
 

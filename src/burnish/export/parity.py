@@ -81,7 +81,7 @@ class Parity:
         share = self.worst.by / abs(self.threshold) if self.threshold else float("nan")
         return (
             f"{len(self.images)} images: largest score difference {self.worst.by:.2g} "
-            f"({100 * share:.2g} % of the threshold; allowed {self.tolerance:.2g}), largest map "
+            f"of {self.tolerance:.2g} allowed ({100 * share:.2g} % of the threshold), largest map "
             f"difference {self.map_difference:.2g}, {len(self.differing)} verdicts differ"
         )
 

@@ -151,8 +151,8 @@ def find_alignment(paths: Sequence[Path], settings: Settings) -> Alignment | Non
     if found is None and settings.align == "part":
         seen = sum(look.has_part for look in looks)
         raise BurnishError(
-            f"align=part: a part before a plain background was found in {seen} of {len(looks)} "
-            "images; it must be in nearly all of them, and not fill them lying alike. "
+            f"align=part: a part on a plain background was found in {seen} of {len(looks)} "
+            "images; nearly all must show one, and not all fill the image at the same place. "
             "Leave align out to take the images as they are"
         )
     return found
