@@ -106,7 +106,7 @@ class Inspector:
         maps, means = [], []
         for good in self.good:
             each = [describe(field, good.grain) for field in fields[good.of]]
-            found = np.concatenate([part[:6] for part in each] + [part[6:] for part in each])
+            found = each[0] if len(each) == 1 else np.concatenate([part[:6] for part in each])
             if self.whole is not None:
                 means.append([part.mean(axis=(1, 2)) for part in quarters(found)])
             z = found - good.mean.numpy()

@@ -211,8 +211,8 @@ class Settings(BaseModel):
         (),
         description="textures that are compared with those of good parts, each with its grain in "
         "px: image:1 is that of its brightness, residual:8 that of image less reconstruction, "
-        "colour:4 that of its hues (nothing on grey images); two more error maps each (not the "
-        "paper's; empty: none)",
+        "colour:4 that of its hues (nothing on grey images); two more error maps each, one "
+        "for colour (not the paper's; empty: none)",
     )
     texture_factors: int = Field(
         0,

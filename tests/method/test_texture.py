@@ -13,11 +13,11 @@ from burnish.method.mahalanobis import RIDGE
 from burnish.method.texture import (
     AMOUNT,
     DESCRIPTORS,
+    LOOKS,
     MAPS,
     TextureModel,
     all_descriptors,
     descriptors,
-    descriptors_of,
     precisions,
     red_green,
     residual,
@@ -95,33 +95,35 @@ def test_descriptors_against_scipy(grain: int) -> None:
         )
 
 
-def test_descriptors_of_hues_stand_together() -> None:
+def test_descriptors_of_hues_are_amounts_of_both() -> None:
     image = torch.from_numpy(RNG.uniform(-1, 1, (1, 3, 30, 28))).float()
     colour, grey = all_descriptors(image, image[:, None], [("colour", 1), ("image", 1)])
     hues = [
-        slow_descriptors(field(image, image)[0].numpy(), 1) for field in (red_green, yellow_blue)
+        slow_descriptors(field(image, image)[0].numpy(), 1)[:AMOUNT]
+        for field in (red_green, yellow_blue)
     ]
-    expected = [*hues[0][:AMOUNT], *hues[1][:AMOUNT], *hues[0][AMOUNT:], *hues[1][AMOUNT:]]
-    assert colour.shape == (1, descriptors_of("colour"), 30, 28)
-    np.testing.assert_allclose(colour[0], np.stack(expected), atol=1e-4, rtol=1e-3)
+    assert colour.shape == (1, LOOKS["colour"].descriptors, 30, 28)
+    np.testing.assert_allclose(colour[0], np.concatenate(hues), atol=1e-4, rtol=1e-3)
     expected = slow_descriptors(surface(image, image[:, None])[0].numpy(), 1)
     np.testing.assert_allclose(grey[0], expected, atol=1e-4, rtol=1e-3)
 
 
-@pytest.mark.parametrize("fields", [1, 2])
-def test_precisions_against_numpy(fields: int) -> None:
-    count, amount = fields * DESCRIPTORS, fields * AMOUNT
+@pytest.mark.parametrize("of", ["image", "colour"])
+def test_precisions_against_numpy(of: str) -> None:
+    count = LOOKS[of].descriptors
     mixed = RNG.normal(size=(count, count)) @ RNG.normal(size=(count, 500))
     values = mixed / mixed.std(axis=1, keepdims=True)
-    found = precisions(torch.from_numpy(values)).numpy()
+    found = precisions(torch.from_numpy(values), of).numpy()
+    assert len(found) == LOOKS[of].maps == (1 if of == "colour" else MAPS)
     correlation = values @ values.T / 500 + RIDGE * np.eye(count)
-    np.testing.assert_allclose(found[1] @ correlation * count, np.eye(count), atol=1e-3)
-    block = correlation[:amount, :amount]
-    np.testing.assert_allclose(
-        found[0, :amount, :amount] @ block * amount, np.eye(amount), atol=1e-3
-    )
-    assert not found[0, amount:].any()
-    assert not found[0, :, amount:].any()
+    np.testing.assert_allclose(found[-1] @ correlation * count, np.eye(count), atol=1e-3)
+    if of == "image":
+        block = correlation[:AMOUNT, :AMOUNT]
+        np.testing.assert_allclose(
+            found[0, :AMOUNT, :AMOUNT] @ block * AMOUNT, np.eye(AMOUNT), atol=1e-3
+        )
+        assert not found[0, AMOUNT:].any()
+        assert not found[0, :, AMOUNT:].any()
 
 
 def test_surface_against_scipy() -> None:
@@ -233,7 +235,7 @@ def test_a_line_among_grain_stands_out_though_its_error_is_no_larger() -> None:
     )
     mean, deviation = found.mean(dim=0), found.std(dim=0) + 0.01
     z = ((found - mean) / deviation).transpose(0, 1).flatten(1)
-    texture = TextureModel(1, mean, deviation, precisions(z))
+    texture = TextureModel(1, mean, deviation, precisions(z, "residual"))
     marked = good[0].copy()
     marked[20, 8:40] += 0.1
     assert np.abs(marked).max() < np.abs(good[0]).max() + 0.11

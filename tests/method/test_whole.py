@@ -166,7 +166,7 @@ def test_a_finish_that_is_wrong_everywhere_stands_out_as_a_whole_alone() -> None
     found = torch.cat([described(good) for good in goods])
     mean, deviation = found.mean(dim=0), found.std(dim=0) + 0.01
     z = ((found - mean) / deviation).transpose(0, 1).flatten(1)
-    model = TextureModel(1, mean, deviation, precisions(z))
+    model = TextureModel(1, mean, deviation, precisions(z, "residual"))
     whole = learn_whole(torch.cat([grid_means(*coarse_cells(described(good))) for good in goods]))
     fresh = [texture_evidence(part(made.uniform(0.9, 1.1)), flat, [model], whole)
              for _ in range(20)]  # fmt: skip

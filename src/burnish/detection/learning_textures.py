@@ -21,9 +21,9 @@ from burnish.method.cells import coarse_cells, stretch, to_cells
 from burnish.method.factors import Factors, find_factors, left_over
 from burnish.method.mahalanobis import SLACK
 from burnish.method.texture import (
+    LOOKS,
     TextureModel,
     all_descriptors,
-    descriptors_of,
     precisions,
 )
 from burnish.method.whole import WholeModel, grid_means, learn_whole
@@ -62,7 +62,7 @@ def _learn_texture(
     and the descriptors there.
     """
     shape = scorer.shape
-    moments = FoldedMoments(folds, descriptors_of(of), shape.height, shape.width)
+    moments = FoldedMoments(folds, LOOKS[of].descriptors, shape.height, shape.width)
     for number, view in enumerate(views):
         inside = inside_of(view)
         found = _descriptors(scorer, view, of, grain)
@@ -127,7 +127,7 @@ def _texture_model(
         if found is not None:
             differ = differ - stretch(explained[number][None], size)[0].flatten(1)[:, places]
         standardised.append(differ / full.deviation.flatten(1)[:, places])
-    return replace(model, precision=precisions(torch.cat(standardised, dim=1)))
+    return replace(model, precision=precisions(torch.cat(standardised, dim=1), of))
 
 
 @torch.inference_mode()

@@ -59,7 +59,10 @@ def map_names(
     """Names of the maps that `Result.scale_scores` belong to, in their order."""
     names = [f"blocks of {block} px" for block in mask_blocks]
     for of, grain in textures:
-        own = "" if of == "residual" else f"{of} "
+        if of == "colour":
+            names.append(f"colour of {grain} px")
+            continue
+        own = "image " if of == "image" else ""
         names += [f"{own}grain of {grain} px", f"{own}direction of {grain} px"]
     names += [f"long lines of {width} px" for width in lines]
     names += ["pretrained features"] * features

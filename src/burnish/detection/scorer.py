@@ -27,7 +27,7 @@ from burnish.method.scoring import (
     image_score,
     with_whole,
 )
-from burnish.method.texture import MAPS, TextureModel
+from burnish.method.texture import TextureModel
 from burnish.method.whole import WholeModel, texture_evidence
 from burnish.settings import Settings
 from burnish.training.replay import Replay
@@ -158,7 +158,7 @@ class Scorer:
     @property
     def maps(self) -> int:
         """How many error maps there are."""
-        textures = MAPS * len(self.textures)
+        textures = sum(len(texture.precision) for texture in self.textures)
         return len(self.masks) + textures + len(self.lines) + (self.features is not None)
 
     @torch.inference_mode()

@@ -19,7 +19,7 @@ from burnish.method.factors import Factors
 from burnish.method.features import STRIDE, FeatureModel
 from burnish.method.generator import InputShape
 from burnish.method.lines import DIRECTIONS, LineModel
-from burnish.method.texture import MAPS, TextureModel, descriptors_of
+from burnish.method.texture import LOOKS, TextureModel
 from burnish.method.whole import GRID, WholeModel
 from burnish.settings import Settings
 
@@ -34,7 +34,7 @@ BACKBONE = "backbone."
 
 def maps_of(settings: Settings, channels: int) -> int:
     """How many error maps there are: of mask scales, textures, lines and features."""
-    textures = MAPS * len(settings.textures(channels))
+    textures = sum(LOOKS[of].maps for of, _ in settings.textures(channels))
     return len(settings.mask_blocks) + textures + len(settings.lines) + bool(settings.features)
 
 
@@ -48,10 +48,10 @@ def take_texture(
     """The texture of a field at one grain."""
     name = texture_name(of, grain)
     mean, deviation, precision = (tensors.pop(name + part) for part in OF_TEXTURE)
-    values = descriptors_of(of)
+    values = LOOKS[of].descriptors
     if not mean.shape == deviation.shape == (values, *_cells(shape, CELL)):
         raise RuntimeError("texture by cells of another shape")
-    if precision.shape != (MAPS, values, values):
+    if precision.shape != (LOOKS[of].maps, values, values):
         raise RuntimeError("precision of another shape")
     factors = None
     if f"{name}{FACTORS}ways" in tensors:  # trained on few views, it has none
@@ -74,7 +74,7 @@ def take_lines(tensors: dict[str, Tensor], width: int, shape: InputShape) -> Lin
 def take_whole(tensors: dict[str, Tensor], textures: Sequence[TextureModel]) -> WholeModel:
     """The model of the surface as a whole, from these textures."""
     found = WholeModel(*(tensors.pop(WHOLE + field.name) for field in fields(WholeModel)))
-    values = sum(descriptors_of(texture.of) for texture in textures) * GRID**2
+    values = sum(LOOKS[texture.of].descriptors for texture in textures) * GRID**2
     shapes = [tuple(tensor.shape) for tensor in vars(found).values()]
     if shapes != [(values,), (values,), (values, values)]:
         raise RuntimeError("the whole of another shape")

@@ -11,7 +11,7 @@ Shapes: B batch, S mask scales, C channels, K descriptors, H x W image.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -28,7 +28,7 @@ from burnish.method.scoring import local_brightness, region_mean, shares_of_usua
 LEVELS = (1.0, 2.0, 4.0)  # sigmas, in grains: each bounds a band of finer detail
 AMOUNT = 2 * len(LEVELS)  # descriptors that say how much detail there is; the rest say which way
 DESCRIPTORS = AMOUNT + 3  # of a field
-MAPS = 2  # error maps per texture: of the amount of detail alone, and with its direction
+MAPS = 2  # error maps of a directed texture: of the amount of detail alone, and with its direction
 ENERGY, SLOPE = 0.01, 1e-4  # added before the logarithm: smaller values count as flat
 LEAST = 0.02  # mean of a channel, in [0, 2]: one that is nearly black is not blown up further
 
@@ -93,12 +93,35 @@ def _in_shares(values: Tensor, images: Tensor, inside: Tensor | None) -> Tensor:
     return found if inside is None else found.masked_fill(~inside, 0.0)
 
 
-FIELDS = {"residual": (residual,), "image": (surface,), "colour": (red_green, yellow_blue)}
+@dataclass(frozen=True)
+class Looks:
+    """What one texture looks at.
+
+    Attributes:
+        fields: functions with the arguments and result of `residual`.
+        directed: whether it tells which way detail runs, in a map of its own. Hues are told by
+            their amount alone: a second map found no more marks, and raised good parts' scores.
+    """
+
+    fields: tuple[Callable[[Tensor, Tensor, Tensor | None], Tensor], ...]
+    directed: bool = True
+
+    @property
+    def descriptors(self) -> int:
+        """How many a pixel has."""
+        return len(self.fields) * (DESCRIPTORS if self.directed else AMOUNT)
+
+    @property
+    def maps(self) -> int:
+        """How many error maps it makes."""
+        return MAPS if self.directed else 1
 
 
-def descriptors_of(of: str) -> int:
-    """How many descriptors a pixel has, by the name of its fields."""
-    return DESCRIPTORS * len(FIELDS[of])
+LOOKS = {
+    "residual": Looks((residual,)),
+    "image": Looks((surface,)),
+    "colour": Looks((red_green, yellow_blue), directed=False),
+}
 
 
 def smoothed(left: Tensor, grains: Iterable[float]) -> dict[float, Tensor]:
@@ -110,8 +133,8 @@ def smoothed(left: Tensor, grains: Iterable[float]) -> dict[float, Tensor]:
     return {0.0: left} | {sigma: gaussian_smooth(left, sigma) for sigma in sorted(sigmas)}
 
 
-def descriptors(field: Mapping[float, Tensor], grain: float) -> Tensor:
-    """(B, K, H, W): detail in three bands, its log energy, its direction.
+def descriptors(field: Mapping[float, Tensor], grain: float, directed: bool = True) -> Tensor:
+    """(B, K, H, W): detail in three bands, its log energy, its direction if `directed`.
 
     Args:
         field: as of `smoothed`, (B, H, W) each.
@@ -119,28 +142,23 @@ def descriptors(field: Mapping[float, Tensor], grain: float) -> Tensor:
     """
     levels = [field[sigma * grain] for sigma in (0.0, *LEVELS)]
     bands = [finer - coarser for finer, coarser in pairwise(levels)]
-    padded = F.pad(levels[1][:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
-    down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
-    across = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2
-    # The structure tensor: squared slopes down and across, and their product.
-    products = [*(band.abs() for band in bands), down.square(), across.square(), down * across]
-    *energies, steep, wide, leaning = gaussian_smooth(torch.stack(products), 2 * grain)
+    products = [band.abs() for band in bands]
+    if directed:
+        padded = F.pad(levels[1][:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
+        down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
+        across = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2
+        # The structure tensor: squared slopes down and across, and their product.
+        products += [down.square(), across.square(), down * across]
+    means = gaussian_smooth(torch.stack(products), 2 * grain)
     found = [
         value
-        for band, energy in zip(bands, energies, strict=True)
+        for band, energy in zip(bands, means[: len(bands)], strict=True)
         for value in (band, (energy + ENERGY).log())
     ]
-    found += [(steep + SLOPE).log(), (wide + SLOPE).log(), leaning]
+    if directed:
+        steep, wide, leaning = means[len(bands) :]
+        found += [(steep + SLOPE).log(), (wide + SLOPE).log(), leaning]
     return torch.stack(found, dim=1)
-
-
-def together(found: Sequence[Tensor]) -> Tensor:
-    """Descriptors (B, DESCRIPTORS, H, W) of each field -> (B, K, H, W): first all that say how much
-    detail there is."""
-    if len(found) == 1:
-        return found[0]
-    amounts, directions = [each[:, :AMOUNT] for each in found], [each[:, AMOUNT:] for each in found]
-    return torch.cat([*amounts, *directions], dim=1)
 
 
 @dataclass(frozen=True)
@@ -150,9 +168,9 @@ class TextureModel(ByCells):
     Attributes:
         grain: px.
         mean, deviation: (K, h, w), by cells of `cells.CELL` px.
-        precision: (MAPS, K, K), inverse correlation over the number of descriptors, of the amount
-            alone (0 elsewhere) and of all.
-        of: the fields, of `FIELDS`.
+        precision: (maps, K, K), inverse correlation over the number of descriptors: of the amount
+            alone (0 elsewhere) and of all; of all alone where it is not directed.
+        of: what it looks at, a name of `LOOKS`.
         factors: how good parts differ all over at once, or None; `deviation` is what they leave.
     """
 
@@ -164,14 +182,19 @@ class TextureModel(ByCells):
     factors: Factors | None = None
 
 
-def precisions(standardised: Tensor) -> Tensor:
-    """(K, n) standardised descriptors of good pixels -> (MAPS, K, K) of a `TextureModel`."""
-    correlated = correlation(standardised)
-    found = torch.zeros(MAPS, *correlated.shape, dtype=torch.float64)
-    amount = slice(len(correlated) * AMOUNT // DESCRIPTORS)
-    found[0, amount, amount] = precision_of(correlated[amount, amount])
-    found[1] = precision_of(correlated)
-    return found.float()
+def precisions(standardised: Tensor, of: str) -> Tensor:
+    """(K, n) standardised descriptors of good pixels -> (maps, K, K) of a `TextureModel`.
+
+    Args:
+        of: a name of `LOOKS`.
+    """
+    together = correlation(standardised)
+    whole = precision_of(together)
+    if not LOOKS[of].directed:
+        return whole[None].float()
+    amount = torch.zeros_like(whole)
+    amount[:AMOUNT, :AMOUNT] = precision_of(together[:AMOUNT, :AMOUNT])
+    return torch.stack([amount, whole]).float()
 
 
 def all_descriptors(
@@ -180,24 +203,25 @@ def all_descriptors(
     kinds: Sequence[tuple[str, float]],
     inside: Tensor | None = None,
 ) -> Iterator[Tensor]:
-    """(B, K, H, W) of each texture and grain, one by one: `descriptors` of its fields `together`;
-    other arguments as of `residual`."""
+    """(B, K, H, W) of each texture and grain, one by one: `descriptors` of its fields, one after
+    another; other arguments as of `residual`."""
     fields = {
         of: [
             smoothed(
                 field(images, reconstructions, inside),
                 [grain for whose, grain in kinds if whose == of],
             )
-            for field in FIELDS[of]
+            for field in LOOKS[of].fields
         ]
         for of in dict.fromkeys(whose for whose, _ in kinds)
     }
     for of, grain in kinds:
-        yield together([descriptors(field, grain) for field in fields[of]])
+        found = [descriptors(field, grain, LOOKS[of].directed) for field in fields[of]]
+        yield found[0] if len(found) == 1 else torch.cat(found, dim=1)
 
 
 def texture_maps(values: Tensor, model: TextureModel, inside: Tensor | None = None) -> Tensor:
-    """Unusual texture: (B, K, H, W) -> (B, MAPS, H, W), >= 0, 0 outside the region.
+    """Unusual texture: (B, K, H, W) -> (B, maps, H, W), >= 0, 0 outside the region.
 
     The Mahalanobis distance at each place, over its usual size in the image (as a rough part is
     unusual everywhere), smoothed over the grain.

@@ -90,7 +90,7 @@ def texture_evidence(
     whole: WholeModel | None = None,
     inside: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """Texture maps of all models in their order, (B, MAPS x models, H, W), and `whole_distance`,
+    """Texture maps of all models in their order, (B, all their maps, H, W), and `whole_distance`,
     (B,), or None without `whole`.
 
     Args:
