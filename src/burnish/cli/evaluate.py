@@ -48,7 +48,8 @@ def evaluate(
         bool,
         typer.Option(
             "--stress",
-            help="Inspect some images under 16 changes of light, focus, noise and place as well.",
+            help="Inspect some images under 16 changes of light, focus, noise and place as well, "
+            "colour images under 18.",
         ),
     ] = False,
     stress_images: Annotated[
