@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 # Share of the threshold that is added to it. The bare threshold is the score of a held-out good
 # part, which rounding in another runtime must not turn into a defect. Exports share the threshold.
 MARGIN = 1e-3
+MANY_PARTS = 10**9  # more than anybody has; 1 / rate may be more than a number can hold
 
 
 def part_weights(parts: Sequence[Hashable]) -> list[float]:
@@ -68,8 +69,8 @@ def promised_rate(count: int, false_alarms: float) -> float:
 
 
 def needed_parts(false_alarms: float) -> int:
-    """Held-out good parts needed to promise a false-alarm rate."""
-    return math.ceil(1 / false_alarms - 1e-9) - 1
+    """Held-out good parts needed to promise a false-alarm rate; `MANY_PARTS` if that or more."""
+    return math.ceil(min(1 / false_alarms, MANY_PARTS + 1) - 1e-9) - 1
 
 
 def conformal_p_value(
@@ -175,8 +176,8 @@ class Calibration(BaseModel):
         if not self.keeps_promise:
             return (
                 f"{held} can promise at most {100 / (n + 1):.2g} % false alarms, "
-                f"not the wanted {100 * self.false_alarms:.2g} %: that needs "
-                f"{needed_parts(self.false_alarms)} (more good {unit}, or a larger holdout)"
+                f"not the wanted {100 * self.false_alarms:.2g} %: that needs at "
+                f"least {needed_parts(self.false_alarms):,} (more good {unit}, or a larger holdout)"
             )
         return (
             f"at most {100 * self.false_alarms:.2g} % of {called} will be called defective "
