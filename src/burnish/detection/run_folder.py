@@ -29,7 +29,7 @@ MODEL, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
 
 
 @contextmanager
-def claimed(out: Path, resume: bool, overwrite: bool) -> Iterator[None]:
+def locked_run_folder(out: Path, resume: bool, overwrite: bool) -> Iterator[None]:
     """Hold the lock of a run folder that can be written to and is not another run's.
 
     Raises:
@@ -60,7 +60,7 @@ def _refuse_other_runs(out: Path, resume: bool, overwrite: bool) -> None:
         )
 
 
-def begin(out: Path, identity: Mapping[str, Any], resume: bool) -> None:
+def start_run(out: Path, identity: Mapping[str, Any], resume: bool) -> None:
     """Make the folder this run's, as the last step before training.
 
     An old model stays until the new one is complete. Its checkpoint and its logged losses are
@@ -80,7 +80,9 @@ def settle_precision(settings: Settings, before: Mapping[str, Any] | None) -> Se
     return resolve_precision(settings)
 
 
-def same_run(header: Mapping[str, Any], identity: Mapping[str, Any], checkpoint: Path) -> None:
+def check_same_run(
+    header: Mapping[str, Any], identity: Mapping[str, Any], checkpoint: Path
+) -> None:
     """Refuse to resume from a checkpoint of another run.
 
     Raises:
@@ -109,7 +111,7 @@ def same_run(header: Mapping[str, Any], identity: Mapping[str, Any], checkpoint:
         )
 
 
-def not_beyond(
+def check_length(
     header: Mapping[str, Any], steps: int, minutes: float | None, checkpoint: Path
 ) -> None:
     """Refuse to resume from a checkpoint that is already past the length asked for.
@@ -133,7 +135,7 @@ def not_beyond(
         )
 
 
-def made_with_another_model(out: Path) -> str:
+def stale_files_note(out: Path) -> str:
     """A sentence on files in the folder that were made with the model to be replaced, or ""."""
     if not (out / MODEL).exists():
         return ""
