@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.files import atomic_write
+from burnish.tables import csv_table
 
 Line = Mapping[str, Any]  # one line of the CSV
 
@@ -110,7 +110,7 @@ def to_csv(lines: Sequence[Line]) -> str:
     fullest = sorted(lines, key=len, reverse=True)
     columns = list(dict.fromkeys(name for line in fullest for name in line))
     text = io.StringIO()
-    table = csv.DictWriter(text, columns, lineterminator="\n")
+    table = csv_table(text, columns)
     table.writeheader()
     table.writerows(lines)
     return text.getvalue()
