@@ -126,7 +126,11 @@ class Detector:
         return file
 
     def with_false_alarms(self, rate: float) -> Detector:
-        """The same model with the threshold of another wanted false-alarm rate in (0, 1)."""
+        """The same model with the threshold of another wanted false-alarm rate in (0, 1).
+
+        Raises:
+            BurnishError: the rate is none.
+        """
         if not 0 < rate < 1:
             raise BurnishError(f"false alarms must lie between 0 and 1, not {rate}")
         calibration = self.card.calibration.model_copy(update={"false_alarms": rate})

@@ -107,7 +107,7 @@ class Prepared:
         return json.dumps([s.colour, *size])
 
     def layout(self, headers: Sequence[Header]) -> Layout:
-        """See `burnish.images.cache.build.Recipe`."""
+        """See `burnish.images.cache.plan.Recipe`."""
         grey = all(header.is_grey for header in headers)
         channels = {"grey": 1, "rgb": 3, "auto": 1 if grey else 3}[self.settings.colour]
         if self.settings.tile != "full":
