@@ -18,6 +18,8 @@ from itertools import accumulate
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from burnish.errors import BurnishError
+
 # Share of the threshold that is added to it. The bare threshold is the score of a held-out good
 # part, which rounding in another runtime must not turn into a defect. Exports share the threshold.
 MARGIN = 1e-3
@@ -153,7 +155,18 @@ class Calibration(BaseModel):
         span = max(self.pixel_threshold - self.heat_low, least)
         return self.heat_low, self.heat_low + 2 * span
 
+    def with_false_alarms(self, rate: float) -> Calibration:
+        """The same scores with another wanted false-alarm rate, and so another threshold.
+
+        Raises:
+            BurnishError: the rate does not lie in (0, 1).
+        """
+        if not 0 < rate < 1:
+            raise BurnishError(f"false alarms must lie between 0 and 1, not {rate}")
+        return self.model_copy(update={"false_alarms": rate})
+
     def p_value(self, score: float) -> float:
+        """How often a good part scores at least this high, in (0, 1]; see `conformal_p_value`."""
         return conformal_p_value(self.scores, score, self.score_weights)
 
     @property

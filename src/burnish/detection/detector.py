@@ -129,11 +129,9 @@ class Detector:
         """The same model with the threshold of another wanted false-alarm rate in (0, 1).
 
         Raises:
-            BurnishError: the rate is none.
+            BurnishError: it does not lie there.
         """
-        if not 0 < rate < 1:
-            raise BurnishError(f"false alarms must lie between 0 and 1, not {rate}")
-        calibration = self.card.calibration.model_copy(update={"false_alarms": rate})
+        calibration = self.card.calibration.with_false_alarms(rate)
         card = self.card.model_copy(update={"calibration": calibration})
         return Detector(replace(self.model, card=card), self.path, self.device)
 
