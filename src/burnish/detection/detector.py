@@ -17,10 +17,10 @@ from burnish.configuration import DEFAULT_PRESET
 from burnish.detection.full_size import put_back, stretched
 from burnish.detection.image_scorer import ImageScorer, ScoredImage, check_finite
 from burnish.detection.locate import find_regions
-from burnish.detection.model_file import Model, load_model, save_model
+from burnish.detection.model_file import MODEL, Model, load_model, save_model
 from burnish.detection.ranges import find_unlike, prepared_statistics
 from burnish.detection.result import Result, Speed, map_names
-from burnish.detection.run_folder import EXPORTED, MODEL
+from burnish.detection.run_folder import EXPORTED
 from burnish.detection.scorer import Scorer
 from burnish.detection.sizes import size_notes
 from burnish.errors import BurnishError

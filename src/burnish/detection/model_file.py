@@ -50,12 +50,14 @@ from burnish.method.lines import LineModel
 from burnish.method.texture import TextureModel
 from burnish.method.whole import WholeModel
 from burnish.settings import Settings
+from burnish.training.state import CHECKPOINT
 
 # 2: tiles, region of interest, ranges of the training images; 3: textures; 4: alignment, features;
 # 5: textures named one by one; 6: factors of textures; 7: lines; 8: whole; 9: extremes;
 # 10: weights of held-out scores
 FORMAT = 10
 KEY = "burnish-model"
+MODEL = "model.safetensors"  # of a run folder
 POSITION = ("position.mean", "position.deviation")
 ROI = "roi.png"
 MOST_SIDE = 2**16  # px; no model's input has more, and sizes of many digits are no numbers to torch
@@ -156,7 +158,7 @@ def load_model(path: Path) -> Model:
     """
     folder = path if path.is_dir() else None
     if folder is not None:
-        path = folder / "model.safetensors"
+        path = folder / MODEL
     if not path.exists():
         raise BurnishError(f"no such model: {path}{'' if folder is None else _instead(folder)}")
     metadata, tensors = _read_file(path)
@@ -224,7 +226,7 @@ def _model_from(card: ModelCard, tensors: dict[str, Tensor]) -> Model:
 
 def _instead(folder: Path) -> str:
     """What a folder holds in place of a model, as the rest of a sentence."""
-    if (folder / "checkpoint.safetensors").exists():
+    if (folder / CHECKPOINT).exists():
         return (
             f"; {folder} holds an unfinished training: the command that began it, with --resume, "
             "goes on with it"

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from burnish.detection.model_file import MODEL
 from burnish.errors import BurnishError
 from burnish.files import atomic_write, check_writable
 from burnish.setting_groups import GROUPS
@@ -15,6 +16,7 @@ from burnish.settings import Settings
 from burnish.system import folder_lock
 from burnish.training.hardware import resolve_precision
 from burnish.training.log import forget_losses
+from burnish.training.state import CHECKPOINT
 
 # Settings that a resumed run may change: how long it trains and how it scores, not what it learns.
 # If only scoring has changed, a finished run is calibrated anew without training.
@@ -25,7 +27,6 @@ MAY_CHANGE = frozenset(
 DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
 EXPORTED = (".onnx", ".xml", ".pt2")  # suffixes of what `burnish export` writes
 TOLD = 5  # most differing settings named when a run cannot be resumed
-MODEL, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
 
 
 @contextmanager

@@ -19,11 +19,9 @@ from burnish.detection.gathering import MOST
 from burnish.detection.held_out import calibrate, tell_promise
 from burnish.detection.image_scorer import ImageScorer
 from burnish.detection.learning import learn_all, passes
-from burnish.detection.model_file import FORMAT, Model, ModelCard, load_model, save_model
+from burnish.detection.model_file import FORMAT, MODEL, Model, ModelCard, load_model, save_model
 from burnish.detection.ranges import learn_ranges, prepared_statistics
 from burnish.detection.run_folder import (
-    CHECKPOINT,
-    MODEL,
     check_length,
     check_same_run,
     locked_run_folder,
@@ -45,7 +43,7 @@ from burnish.settings import Settings
 from burnish.training.hardware import other_threads
 from burnish.training.loop import Trainer
 from burnish.training.process import float32_by_default, is_worker
-from burnish.training.state import read_header
+from burnish.training.state import CHECKPOINT, read_header
 
 RANGE_IMAGES = 1000  # training images, at most, that ranges of trivial statistics come from
 LEARNING = 0.8  # of calibration's progress: what good views teach; the rest, held-out images

@@ -20,6 +20,7 @@ from burnish.errors import BurnishError
 from burnish.files import save_tensors
 
 FORMAT = 1
+CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass
