@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from burnish.images.formats import format_named, formats, guess
 from burnish.images.formats.base import Options
 from burnish.images.formats.masks import mask_of_file
 from burnish.images.manifest import MANIFEST, read_manifest
-from burnish.images.parts import part_of, unmatched
+from burnish.images.parts import compiled_pattern, part_in, unmatched
 from burnish.images.preparing.survey import named_part, unmatched_note
 from burnish.images.reading.decoding import SUFFIXES, file_bytes
 
@@ -49,7 +48,7 @@ def open_data(path: Path, form: str = "", part: str = "", category: str = "") ->
         BurnishError: missing, empty, not of this format, a damaged archive, or a pattern that is
             not valid or matches no image.
     """
-    pattern = _compiled(part)
+    pattern = compiled_pattern(part)
     if not path.exists():
         raise BurnishError(f"no such file or folder: {path}")
     if path.is_dir() and not form:
@@ -82,13 +81,6 @@ def open_data(path: Path, form: str = "", part: str = "", category: str = "") ->
             names.append(unmatched_note(part, odd, len(items)))
         raw = DataSet(path, f"raw, read as '{known.name}'", subjects, notes=tuple(names))
         yield _some(raw, part)
-
-
-def _compiled(part: str) -> re.Pattern[str] | None:
-    try:
-        return re.compile(part) if part else None
-    except re.error as error:
-        raise BurnishError(f"--part '{part}' is no regular expression: {error}") from error
 
 
 def _some(data: DataSet, part: str) -> DataSet:
@@ -160,7 +152,7 @@ def _plain(root: Path, part: str) -> DataSet:
 
 def _named(path: Path, part: str) -> str:
     """The part by its name in the file name; "" if the pattern does not match."""
-    return part_of(path, part) if part and re.search(part, path.stem) else ""
+    return part_in(path.stem, part) or ""
 
 
 def _file(path: Path, name: str, split: Split, kind: str, part: str, mask: Path | None) -> Subject:
