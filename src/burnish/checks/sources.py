@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from burnish.checks.subject import DataSet, Listed, Split, Subject
 from burnish.errors import BurnishError
 from burnish.images.archives.archive import open_source
-from burnish.images.dataset import GOOD, images_in
+from burnish.images.dataset import GOOD, MASKS, images_in, masks_of
 from burnish.images.formats import format_named, formats, guess
 from burnish.images.formats.base import Options
 from burnish.images.formats.masks import mask_of_file
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from burnish.images.formats.masks import Mask
 
 SIDES: tuple[Split, Split] = ("train", "test")
-MASKS = "ground_truth"
 
 
 @contextmanager
@@ -108,14 +107,13 @@ def _layout(root: Path, part: str) -> DataSet:
     subjects, used, train_defects = [], set(), []
     for side in SIDES:
         for folder in _folders(root / side):
-            masks = {p.stem: p for p in images_in(root / MASKS / folder.name)}
+            mask_of = masks_of(root, folder.name)
             for path in images_in(folder):
                 name = _relative(path, root)
                 if side == "train" and folder.name != GOOD:
                     train_defects.append(name)
                     continue
-                mask = masks.get(f"{path.stem}_mask", masks.get(path.stem))
-                mask = mask if side == "test" else None
+                mask = mask_of(path) if side == "test" else None
                 known = _named(path, part) or parts.get(name, "")
                 used |= {name, *([_relative(mask, root)] if mask else [])}
                 subjects.append(_file(path, name, side, folder.name, known, mask))
