@@ -55,15 +55,15 @@ def open_data(path: Path, form: str = "", part: str = "", category: str = "") ->
             raise BurnishError(f"{path} is empty: nothing to check")
         has_sides = any((path / side).is_dir() for side in SIDES)
         if has_sides and _is_layout(path):
-            yield _some(_layout(path, part), part)
+            yield _completed(_layout(path, part), part)
             return
         if not has_sides and images_in(path):
-            yield _some(_plain(path, part), part)
+            yield _completed(_plain(path, part), part)
             return
     with open_source(path) as source:
-        names: list[str] = []
+        notes: list[str] = []
         known = format_named(form) if form else guess(source)
-        items = list(known.items(source, Options(part=pattern, category=category), names.append))
+        items = list(known.items(source, Options(part=pattern, category=category), notes.append))
         subjects = tuple(
             Subject(
                 item.source,
@@ -77,12 +77,13 @@ def open_data(path: Path, form: str = "", part: str = "", category: str = "") ->
         )
         odd = [item.source for item in items if not named_part(item.source, pattern)]
         if part and odd:
-            names.append(unmatched_note(part, odd, len(items)))
-        raw = DataSet(path, f"raw, read as '{known.name}'", subjects, notes=tuple(names))
-        yield _some(raw, part)
+            notes.append(unmatched_note(part, odd, len(items)))
+        raw = DataSet(path, f"raw, read as '{known.name}'", subjects, notes=tuple(notes))
+        yield _completed(raw, part)
 
 
-def _some(data: DataSet, part: str) -> DataSet:
+def _completed(data: DataSet, part: str) -> DataSet:
+    """The data set, marked if the user named its parts; one without images is refused."""
     if not data.subjects:
         raise BurnishError(
             f"{data.path} holds no image where one is looked for ({', '.join(SUFFIXES)} in "

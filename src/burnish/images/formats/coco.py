@@ -45,26 +45,12 @@ class Coco:
         if not jsons:
             raise not_this("a COCO set", "JSON with images, annotations, categories", names)
         images = [name for name in names if is_image(name)]
-        known: dict[str, _Labelled] = {}
         kinds: dict[str, int] = {}
-        missing: list[str] = []
-        twice: dict[str, None] = {}
-        sides = split_of(jsons)
-        for name in sorted(jsons, key=lambda n: (sides[n] != "train", n)):
-            find = _Finder(images, name)
-            for entry in _entries(source, name, kinds):
-                path = find(entry.file_name)
-                if path is None:
-                    missing.append(entry.file_name)
-                elif path in known:
-                    twice[path] = None
-                    known[path].entries.append(entry)
-                else:
-                    known[path] = _Labelled(sides[name], [entry])
+        known, missing = _labelled(source, jsons, images, kinds)
         note_good(kinds, note)
         if missing:
             note(f"{len(missing)} images named in the JSON are not there: {some(missing)}")
-        if twice:
+        if twice := [path for path, one in known.items() if len(one.entries) > 1]:
             note(
                 f"{len(twice)} images stand in the JSON more than once; they show what any entry "
                 f"says: {some(twice)}"
@@ -119,6 +105,31 @@ class _Labelled:
                 )
             shapes += [_shape(mark, kind, entry.json_name) for kind, mark in entry.marks]
         return paint(shapes, kinds, height, width)
+
+
+def _labelled(
+    source: Source, jsons: Sequence[str], images: list[str], kinds: dict[str, int]
+) -> tuple[dict[str, _Labelled], list[str]]:
+    """The images that the JSON files name, by path, training first; and the names that are not
+    there.
+
+    Args:
+        kinds: see `_entries`.
+    """
+    known: dict[str, _Labelled] = {}
+    missing: list[str] = []
+    sides = split_of(jsons)
+    for name in sorted(jsons, key=lambda n: (sides[n] != "train", n)):
+        find = _Finder(images, name)
+        for entry in _entries(source, name, kinds):
+            path = find(entry.file_name)
+            if path is None:
+                missing.append(entry.file_name)
+            elif path in known:
+                known[path].entries.append(entry)
+            else:
+                known[path] = _Labelled(sides[name], [entry])
+    return known, missing
 
 
 def _entries(source: Source, name: str, kinds: dict[str, int]) -> list[_Entry]:

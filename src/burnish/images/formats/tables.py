@@ -96,13 +96,7 @@ class Severstal:
     ) -> Iterator[Item]:
         names = source.names()
         table = _table(source, options.table, {"encodedpixels"}, "Severstal's table", "train.csv")
-        marks: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-        for row in _rows(source, table):
-            image, kind = row.get("imageid", ""), row.get("classid", "")
-            if not image:
-                image, _, kind = row.get("imageid_classid", "").rpartition("_")
-            if row["encodedpixels"].strip():
-                marks[image][kind].append(row["encodedpixels"])
+        marks = _marks(_rows(source, table))
         images = [
             n for n in names if is_image(n) and PurePosixPath(n).parent.name == "train_images"
         ]
@@ -130,6 +124,18 @@ class Severstal:
                 f"{len(unused)} images outside train_images have no labels and are not used: "
                 f"{some(unused)}"
             )
+
+
+def _marks(rows: Rows) -> dict[str, dict[str, list[str]]]:
+    """Run lengths as Severstal's table has them, by image and class; only of marked images."""
+    marks: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        image, kind = row.get("imageid", ""), row.get("classid", "")
+        if not image:
+            image, _, kind = row.get("imageid_classid", "").rpartition("_")
+        if row["encodedpixels"].strip():
+            marks[image][kind].append(row["encodedpixels"])
+    return marks
 
 
 def _largest(runs: dict[str, list[list[int]]]) -> str:
