@@ -10,12 +10,14 @@ import os
 import subprocess
 import sys
 import threading
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 import pytest
 
 from burnish import system
+from burnish.cli.inspect import place_below
 from burnish.system import (
+    common_folder,
     folder_lock,
     in_use,
     mark_in_use,
@@ -166,3 +168,24 @@ def test_the_main_job_without_what_windows_lacks(
     burnish("export", run, "--to", "torch-export")
     burnish("data", "cache")
     json.loads(burnish("doctor", "--json"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "files", "root", "places"),
+    [
+        (PureWindowsPath, [r"C:\in\a.png", r"D:\in\a.png"], None, [r"C\in\a.png", r"D\in\a.png"]),
+        (PureWindowsPath, [r"C:\in\a.png", r"\\nas\line 1\b.png"], None,
+         [r"C\in\a.png", r"nas_line_1\b.png"]),
+        (PureWindowsPath, [r"C:\in\A\a.png", r"c:\IN\a\b.png"], r"C:\in\a", ["a.png", "b.png"]),
+        (PurePosixPath, ["/in/a/1.png", "/in/ab/2.png"], "/in", ["a/1.png", "ab/2.png"]),
+        (PurePosixPath, ["/in/1.png", "/2.png"], "/", ["in/1.png", "2.png"]),
+        (PurePosixPath, ["/in/a/1.png"], "/in/a", ["1.png"]),
+    ],
+)  # fmt: skip
+def test_files_have_one_root_or_a_folder_by_drive(
+    kind: type[PurePath], files: list[str], root: str | None, places: list[str]
+) -> None:
+    paths = [kind(file) for file in files]
+    found = common_folder(path.parent for path in paths)
+    assert found == (None if root is None else kind(root))
+    assert [str(place_below(path, found)) for path in paths] == places

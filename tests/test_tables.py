@@ -9,7 +9,8 @@ from burnish.tables import csv_table
 
 
 def test_a_table_holds_any_name_and_is_read_again() -> None:
-    names = ["a", "carriage\rreturn", "both\r\n", "\r", "new\nline", 'quo"te', "com,ma", " ", ""]
+    names = ["a", "carriage\rreturn", "both\r\n", "\r", "new\nline", 'quo"te', "com,ma", " ", "",
+             "=1+2", "+1", "-1", "@SUM(A1)"]  # fmt: skip
     text = io.StringIO()
     table = csv_table(text, ("name", "more"))
     table.writeheader()

@@ -14,7 +14,10 @@ class BurnishError(Exception):
 
 
 class BrokenModel(BurnishError):
-    """A score that is no number: no verdict must be made of it, as it exceeds no threshold."""
+    """A score that is no finite number: no verdict may be made of it, as NaN exceeds no threshold.
+
+    `Detector.inspect` raises it, for all that build on results.
+    """
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

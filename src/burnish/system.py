@@ -1,12 +1,12 @@
-"""What Windows does otherwise: locks of folders and files, syncs, writing at a place."""
+"""What Windows does otherwise: locks of folders and files, syncs, writing at a place, drives."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO
 
 try:
@@ -130,3 +130,13 @@ def size_on_disk(path: Path) -> int:
         status = path.stat()
         return getattr(status, "st_blocks", -(-status.st_size // 512)) * 512
     return 0
+
+
+def common_folder(folders: Iterable[PurePath]) -> PurePath | None:
+    """The deepest folder that all of them, absolute and at least one, are or lie below; None if
+    there is none, as on two drives of Windows, where `os.path.commonpath` raises an error."""
+    first, *others = set(folders)
+    for folder in (first, *first.parents):
+        if all(other.is_relative_to(folder) for other in others):
+            return folder
+    return None

@@ -12,6 +12,9 @@ def csv_table(file: TextIO, columns: Sequence[str]) -> csv.DictWriter[str]:
 
     For that line end Python's own writes a carriage return, which a file name may hold, without
     quotes: readers take it for the end of a line.
+
+    Names that begin with =, +, - or @ stay as they are too, though a spreadsheet may take them for
+    formulas: rows are matched with files by them, and numbers begin with - as well.
     """
     return csv.DictWriter(_Newlines(file), columns, lineterminator="\r\n")
 

@@ -9,7 +9,7 @@ import pytest
 from burnish.detection.calibration import needed_parts, promised_rate
 
 
-@pytest.mark.parametrize("rate", [0.5, 0.3, 0.2, 0.11, 0.1, 0.05, 0.01, 0.003])
+@pytest.mark.parametrize("rate", [0.5, 0.3, 0.2, 0.11, 0.1, 0.05, 0.01, 0.003, 1e-320])
 def test_needed_and_promised_are_those_of_calibration(clean: Path, found, rate: float) -> None:
     findings = found(clean, false_alarms=rate)
     held = 10  # of 24, as fewer than 10 parts promise little

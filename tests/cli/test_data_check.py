@@ -106,7 +106,7 @@ def test_a_page_is_written_beside_text_or_json(burnish, copied: Path, tmp_path: 
         (["{tmp}"], "is empty: nothing to check"),
         (["{set}", "--false-alarms", "0"], "--false-alarms is a share above 0 and below 1, not 0"),
         (["{set}", "--holdout", "1.5"], "--holdout is a share above 0 and below 1, not 1.5"),
-        (["{set}", "--part", "("], "'(' is no regular expression"),
+        (["{set}", "--part", "("], "'(' is not a regular expression"),
         (["{set}", "--from", "kolektr"], "Did you mean 'kolektor'?"),
         (["{set}", "--from", "kolektor"], "kosNN"),
         (["{set}", "--page", "{tmp}"], "is a folder; give the file"),

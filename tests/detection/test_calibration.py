@@ -85,6 +85,14 @@ def test_needed_parts_is_the_smallest_number_that_can_promise(alpha: float) -> N
     assert n == 1 or promised_rate(n - 1, alpha) > alpha
 
 
+@pytest.mark.parametrize("alpha", [1e-10, 1e-30, 1e-320, 5e-324])
+def test_a_rate_that_nobody_has_parts_for_has_a_figure_all_the_same(alpha: float) -> None:
+    """1 / 1e-320 is infinite."""
+    assert needed_parts(alpha) == 1_000_000_000
+    told = calibration(false_alarms=alpha).promise()
+    assert f"not the wanted {100 * alpha:.2g} %: that needs at least 1,000,000,000 (" in told
+
+
 @pytest.mark.parametrize("kind", list(DRAWS))
 @pytest.mark.parametrize("n", [9, 50])
 def test_p_value_is_valid_and_uniform_without_ties(kind: str, n: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import resource
 import struct
 import subprocess
@@ -30,6 +31,7 @@ from burnish.detection.model_file import (
     load_model,
     save_model,
 )
+from burnish.detection.stored_parts import maps_of
 from burnish.errors import BurnishError
 from burnish.method.extremes import Extremes
 from burnish.method.factors import Factors
@@ -62,11 +64,12 @@ def make_model(
     settings = settings or make_settings("tiny", SMALL | changes)
     torch.manual_seed(0)
     generator = Generator(settings, InputShape(1, 32, 40))
+    more = maps_of(settings, 1) + settings.judges_whole(1) - 2
     card = ModelCard(
         format=FORMAT, preset="tiny", settings=settings, shape=generator.shape,
         calibration=Calibration(
-            mu=(0.1 + 0.2, 0.3), sigma=(0.01, 1 / 3), scores=(0.7, 0.9, 1.1), peaks=(2.0, 2.5, 3.0),
-            heat_low=1.7, false_alarms=0.25,
+            mu=(0.1 + 0.2, 0.3, *[0.5] * more), sigma=(0.01, 1 / 3, *[0.2] * more),
+            scores=(0.7, 0.9, 1.1), peaks=(2.0, 2.5, 3.0), heat_low=1.7, false_alarms=0.25,
         ),
         data={"folder": "/data/Größe", "held_out": ["a.png"], "training_images": 12},
         training={"steps": 5, "seconds": 1.25}, versions={"burnish": "0.1.0"},
@@ -423,6 +426,96 @@ def test_factors_that_do_not_fit(name: str, tmp_path: Path) -> None:
     save_model(tmp_path / "model.safetensors", replace(model, textures=(wrong,)))
     with pytest.raises(BurnishError, match="do not fit the settings"):
         load_model(tmp_path / "model.safetensors")
+
+
+PARTS = (
+    "generator.to_pixels.weight", "generator.norm.bias", "position.mean", "position.deviation",
+    "texture.image.2.mean", "texture.image.2.deviation", "texture.image.2.precision",
+    "texture.image.2.factors.mean", "texture.image.2.factors.ways", "lines.1.mean",
+    "lines.1.deviation", "whole.mean", "whole.deviation", "whole.whitening", "extremes.mean",
+    "extremes.height", "roi.png",
+)  # fmt: skip
+TYPES = (torch.float64, torch.float16, torch.bfloat16, torch.int8, torch.bool, torch.complex64)
+SHAPES = {
+    "empty": lambda tensor: tensor.new_zeros(0),
+    "scalar": lambda tensor: tensor.flatten()[0].clone(),
+    "longer": lambda tensor: torch.cat([tensor, tensor], dim=-1),
+}
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file with parts of every kind but features."""
+    settings = make_settings("tiny", SMALL | {
+        "standardise": "position", "texture": "image:2", "lines": 1, "whole": True,
+        "extremes": True, "fusion": "scores", "roi": "0,0 9,0 9,9", "align": "none",
+    })  # fmt: skip
+    path = tmp_path_factory.mktemp("crafted") / "model.safetensors"
+    model = make_model(settings, whole=True)
+    save_model(path, replace(model, roi=np.eye(32, 40, dtype=bool)))
+    assert load_model(path).roi is not None
+    return path
+
+
+def sign(source: Path, path: Path, tensors: dict[str, torch.Tensor], card: Any = None) -> Path:
+    """Write other tensors or another card with the checksum that goes with them."""
+    text = split(source)[0]["__metadata__"][KEY] if card is None else json.dumps(card)
+    save_file(tensors, path, metadata={KEY: text, "sha256": _digest(text, tensors)})
+    return path
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_tensor_of_another_type_or_shape_is_named(
+    everything: Path, tmp_path: Path, name: str
+) -> None:
+    """Also with a right checksum, as whoever crafts a file may give it one."""
+    tensors, path = load_file(everything), tmp_path / "crafted.safetensors"
+    assert set(PARTS) <= set(tensors)
+    crafts = [(f"{name} is of {dtype}, not", tensors[name].to(dtype)) for dtype in TYPES]
+    for shape, change in SHAPES.items():
+        if name != "roi.png" or shape == "scalar":  # it may have any length
+            crafts.append((f"{name} has shape", change(tensors[name])))
+    for why, wrong in crafts:
+        sign(everything, path, tensors | {name: wrong})
+        with pytest.raises(BurnishError, match=re.escape(f"{path}: weights do not fit")) as error:
+            load_model(path)
+        assert why in str(error.value)
+
+
+def test_a_tensor_that_is_missing_or_too_much_is_named(everything: Path, tmp_path: Path) -> None:
+    path = tmp_path / "crafted.safetensors"
+    for name in PARTS:
+        tensors = load_file(everything)
+        if not name.endswith(".factors.ways"):  # without it there are no factors
+            del tensors[name]
+            with pytest.raises(BurnishError, match=f"{name} is missing"):
+                load_model(sign(everything, path, tensors))
+    tensors = load_file(everything) | {"lines.2.mean": torch.zeros(16, 8, 10)}
+    with pytest.raises(BurnishError, match=r"lines\.2\.mean is of a part that they do not ask for"):
+        load_model(sign(everything, path, tensors))
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (lambda card: card["shape"].update(channels=2), "shape: .* not 2"),
+        (lambda card: card["shape"].update(width=41), "shape: no input of 41 x 32 px"),
+        (lambda card: card["shape"].update(height=-32), "shape: no input of 40 x -32 px"),
+        (lambda card: card["shape"].update(height=0), "shape: no input"),
+        (lambda card: card["shape"].update(height=8 * 10**30), "shape: no input"),
+        (lambda card: card["calibration"].update(mu=[], sigma=[]), "calibration.mu: 0 values"),
+        (lambda card: card["calibration"].update(mu=[1.0] * 5, sigma=[1.0] * 5),
+         "calibration.mu: 5 values for 6 maps"),
+    ],
+)  # fmt: skip
+def test_a_header_that_contradicts_itself(
+    everything: Path, tmp_path: Path, change: Any, where: str
+) -> None:
+    card = json.loads(split(everything)[0]["__metadata__"][KEY])
+    change(card)
+    path = sign(everything, tmp_path / "crafted.safetensors", load_file(everything), card)
+    with pytest.raises(BurnishError, match=f"bad header at {where}"):
+        load_model(path)
 
 
 def test_position_wanted_but_not_there(tmp_path: Path) -> None:

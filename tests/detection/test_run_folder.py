@@ -12,18 +12,20 @@ import pytest
 
 from burnish import BurnishError, Detector
 from burnish.configuration import make_settings
-from burnish.detection.run_folder import begin, claimed, not_beyond, same_run
+from burnish.detection.run_folder import check_length, check_same_run, locked_run_folder, start_run
 
 
 def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    with claimed(out, resume=False, overwrite=False):
-        asked = "from pathlib import Path; from burnish.detection.run_folder import claimed\n"
-        asked += f"with claimed(Path({str(out)!r}), False, True): print('mine')"
+    with locked_run_folder(out, resume=False, overwrite=False):
+        asked = (
+            "from pathlib import Path; from burnish.detection.run_folder import locked_run_folder\n"
+        )
+        asked += f"with locked_run_folder(Path({str(out)!r}), False, True): print('mine')"
         found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True)
         assert "mine" not in found.stdout
         assert f"another run is at work in {out}" in found.stderr
-    with claimed(out, resume=False, overwrite=False):
+    with locked_run_folder(out, resume=False, overwrite=False):
         pass
     assert list(out.iterdir()) == []
 
@@ -37,7 +39,7 @@ def test_where_there_are_no_locks_a_run_is_let_through(
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", none)
-    with claimed(tmp_path, resume=False, overwrite=False):
+    with locked_run_folder(tmp_path, resume=False, overwrite=False):
         pass
 
 
@@ -77,13 +79,13 @@ def test_a_longer_training_is_not_called_a_shorter_one(
 def test_nor_one_of_more_minutes_one_of_fewer(tmp_path: Path, before: float | None) -> None:
     header = {"progress": {"step": 9, "seconds": 121.0}, "settings": {"minutes": before}}
     with pytest.raises(BurnishError, match=r"has gone 2\.02 minutes, more than the 1 asked for"):
-        not_beyond(header, 100, 1.0, tmp_path)
-    not_beyond(header, 100, 3.0, tmp_path)
-    not_beyond(header, 100, None, tmp_path)
+        check_length(header, 100, 1.0, tmp_path)
+    check_length(header, 100, 3.0, tmp_path)
+    check_length(header, 100, None, tmp_path)
     stopped = {"progress": {"step": 9, "seconds": 59.0}, "settings": {"minutes": before}}
-    not_beyond(stopped, 100, 1.0, tmp_path)
+    check_length(stopped, 100, 1.0, tmp_path)
     if before:
-        not_beyond(header, 100, 2.0, tmp_path)  # it ended a little after its time
+        check_length(header, 100, 2.0, tmp_path)  # it ended a little after its time
 
 
 def test_a_run_that_replaces_another_leaves_none_of_its_losses(tmp_path: Path) -> None:
@@ -93,13 +95,13 @@ def test_a_run_that_replaces_another_leaves_none_of_its_losses(tmp_path: Path) -
     kept[0].parent.mkdir()
     for path in (*kept, *losses, checkpoint):
         path.touch()
-    begin(tmp_path, {}, resume=True)
+    start_run(tmp_path, {}, resume=True)
     assert all(path.exists() for path in (*kept, *losses, checkpoint))
-    begin(tmp_path, {}, resume=False)
+    start_run(tmp_path, {}, resume=False)
     assert not any(path.exists() for path in (*losses, checkpoint))
     assert all(path.exists() for path in kept)
     losses[0].touch()
-    begin(tmp_path, {}, resume=True)  # there is nothing to go on from
+    start_run(tmp_path, {}, resume=True)  # there is nothing to go on from
     assert not losses[0].exists()
 
 
@@ -118,7 +120,7 @@ def test_another_hold_out_is_told_with_its_reason(tmp_path: Path, changes: dict,
         for changed in ({}, changes)
     )  # fmt: skip
     with pytest.raises(BurnishError) as caught:
-        same_run(one, two | {"held_out": "others"}, tmp_path / "c")
+        check_same_run(one, two | {"held_out": "others"}, tmp_path / "c")
     assert told in str(caught.value)
     assert str(caught.value).endswith("start anew with --overwrite in place of --resume")
 
@@ -129,9 +131,9 @@ def test_another_preset_is_no_long_list(tmp_path: Path) -> None:
         for preset in ("small", "paper")
     )
     with pytest.raises(BurnishError) as caught:
-        same_run(one, two | {"held_out": []}, tmp_path / "c")
+        check_same_run(one, two | {"held_out": []}, tmp_path / "c")
     assert str(caught.value).count(" was ") == 5
     assert "more settings, as of another preset): resume with the same settings" in str(
         caught.value
     )
-    same_run(one, one | {"held_out": []}, tmp_path / "c")
+    check_same_run(one, one | {"held_out": []}, tmp_path / "c")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +18,7 @@ from PIL import Image
 from sklearn.metrics import f1_score, roc_auc_score
 
 from burnish.detection.result import Result
-from burnish.errors import BurnishError
+from burnish.errors import BrokenModel, BurnishError
 from burnish.evaluation.evaluate import evaluate
 from burnish.evaluation.intervals import rate_interval
 from burnish.evaluation.record import Evaluation, ImageRow, save_json, save_scores
@@ -179,15 +180,31 @@ def test_nothing_readable_is_an_error(copy: Path, simple: Simple) -> None:
         evaluate(simple(copy), copy)
 
 
-def test_a_score_that_is_not_finite_names_its_image(data: Path, simple: Simple) -> None:
+@pytest.mark.parametrize(
+    ("breaks", "stressed", "named"),
+    [
+        (lambda source: isinstance(source, Path), 0, ""),
+        (lambda source: isinstance(source, np.ndarray), 0, ", its light equalised"),
+        (lambda source: isinstance(source, np.ndarray), 27, " under brightness -25 %"),
+    ],
+)
+def test_a_score_that_is_no_number_is_an_error_and_names_its_image(
+    data: Path, simple: Simple, breaks: Callable[[Any], bool], stressed: int, named: str
+) -> None:
+    """`Detector.inspect` raises: it is neither a verdict nor an image that cannot be read."""
+
     class Broken(type(simple(data))):  # type: ignore[misc]
-        def inspect(self, source: Path, /) -> Result:
-            return replace(super().inspect(source), score=float("nan"))
+        def inspect(self, source: Any, /) -> Result:
+            if breaks(source):
+                raise BrokenModel(f"{source if isinstance(source, Path) else 'the image'}: nan")
+            return super().inspect(source)
 
     detector = simple(data)
     detector.__class__ = Broken
-    with pytest.raises(BurnishError, match=r"test/crack/000\.png: the score is nan"):
-        evaluate(detector, data)
+    with pytest.raises(
+        BrokenModel, match=rf"test/crack/000\.png{re.escape(named)}: (the image: )?nan$"
+    ):
+        evaluate(detector, data, equalised=not stressed, stress_images=stressed)
 
 
 def test_only_good_images(copy: Path, simple: Simple) -> None:

@@ -26,6 +26,7 @@ class Folder:
         found = []
         try:
             for path in arriving([self.path], self._pause):
+                assert isinstance(path, Path), path
                 found.append(path.relative_to(self.path).as_posix())
         except TimeoutError:
             pass
@@ -114,13 +115,11 @@ def test_a_folder_that_cannot_be_listed_is_told_once(
         monkeypatch.setattr(os, "scandir", listed)
 
     def given(*happenings: Callable[[], object]) -> list[str]:
-        watched, problems = Folder(tmp_path / "in", *happenings), []
+        watched, told = Folder(tmp_path / "in", *happenings), []
         with suppress(TimeoutError):
-            for path in arriving(
-                [watched.path], watched._pause, lambda folder, why: problems.append(why)
-            ):
-                problems.append(path.name)
-        return problems
+            for found in arriving([watched.path], watched._pause):
+                told.append(found.name if isinstance(found, Path) else found.message)
+        return told
 
     def gone() -> None:
         fails(errno.ENOENT)

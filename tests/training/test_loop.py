@@ -8,11 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from burnish import BurnishError
@@ -156,12 +159,42 @@ def step_of(folder: Path) -> int:
     return read_header(path)["progress"]["step"] if path.exists() else 0
 
 
-@pytest.mark.parametrize("text", [None, "", "no json", "[" * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    [None, "", "no json", "[" * 100_000, "7", '["a"]', '{"format": 1}',
+     '{"format": 1, "progress": [3]}', '{"format": 1, "progress": {"step": "x", "seconds": 0}}',
+     '{"format": 1, "progress": {"step": 1, "seconds": 0}, "settings": []}'],
+)  # fmt: skip
 def test_what_is_no_checkpoint_is_named(text: str | None, tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     save_file({"a": torch.zeros(1)}, path, None if text is None else {"burnish-state": text})
     with pytest.raises(BurnishError, match=r"checkpoint\.safetensors is not a burnish checkpoint"):
         read_header(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("generator/to_pixels.weight", lambda tensor: None),
+        ("generator/to_pixels.weight", lambda tensor: tensor[:1].clone()),
+        ("adam_g/0/exp_avg", lambda tensor: None),
+        ("adam_g/0/exp_avg", lambda tensor: tensor.new_zeros(0)),
+        ("adam_d/0/step", lambda tensor: tensor.new_zeros(2)),
+        ("adam_g/9999/step", lambda tensor: torch.zeros(())),
+        ("adam_g/x/step", lambda tensor: torch.zeros(())),
+    ],
+)
+def test_a_checkpoint_of_other_tensors_is_named(
+    tmp_path: Path, name: str, change: Callable[[Any], torch.Tensor | None]
+) -> None:
+    trainer(tmp_path, steps=2).fit()
+    path, tensors = tmp_path / "checkpoint.safetensors", weights(tmp_path)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    changed = change(tensors.pop(name, None))
+    save_file(tensors | ({} if changed is None else {name: changed}), path, metadata)
+    with pytest.raises(BurnishError, match=r"checkpoint\.safetensors is not .*, or it is damaged"):
+        trainer(tmp_path, steps=4).fit(resume=True)
 
 
 def test_non_finite_loss_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:

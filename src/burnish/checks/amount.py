@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from burnish.checks.finding import Finding, counted
 from burnish.checks.measure import Measured
 from burnish.checks.subject import DataSet
+from burnish.detection.calibration import needed_parts
 from burnish.errors import BurnishError
 from burnish.images.dataset import MIN_GOOD
 from burnish.images.parts import split_by_part
@@ -64,7 +65,7 @@ def _hold_out(
             )
         ]
     held = len({parts[i] for i in held_images})  # images of one part count once
-    needed = math.ceil(1 / false_alarms - 1e-9) - 1
+    needed = needed_parts(false_alarms)
     if held >= needed:
         return []
     whole = "" if data.is_split else " if all were trained on"
@@ -79,7 +80,7 @@ def _hold_out(
             f"Too few good {unit}s for the false-alarm rate asked for",
             f"{counted(len(good), 'good image')}{of_parts} leave {left} for calibration{whole}, "
             f"which can promise {100 / (held + 1):.2g} % false alarms at "
-            f"best, not {100 * false_alarms:.2g} %: that takes {needed:,}.",
+            f"best, not {100 * false_alarms:.2g} %: that takes at least {needed:,}.",
             f"Take about {math.ceil(needed / share):,} good {unit}s, hold out more "
             "(--holdout, and --set holdout=... when training), or accept more false alarms "
             "(--false-alarms).",

@@ -16,7 +16,7 @@ from PIL import Image
 from burnish.checks.subject import Subject
 from burnish.errors import BurnishError
 from burnish.images.reader import Header, read_header_bytes, read_image_bytes, to_channels
-from burnish.images.reading.decoding import SUFFIXES_OF, suffix_of
+from burnish.images.reading.decoding import format_of_suffix, suffix_of
 from burnish.images.statistics import MAD_TO_SIGMA, statistics_of
 
 if TYPE_CHECKING:
@@ -170,8 +170,8 @@ def _digest(array: NDArray[np.uint8] | NDArray[np.bool_]) -> str:
 
 def _check_suffix(subject: Subject, header: Header) -> None:
     """As the reader does for files on disk, so that a file that training refuses is reported."""
-    claimed = next((f for f, known in SUFFIXES_OF.items() if subject.suffix in known), "")
-    if claimed and claimed != header.format:
+    claimed = format_of_suffix(subject.suffix)
+    if claimed not in (None, header.format):
         raise BurnishError(
             f"{subject.name} holds a {header.format}, not a {claimed}: "
             f"give it the suffix {suffix_of(header.format)}"

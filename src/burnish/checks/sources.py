@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +14,12 @@ from typing import TYPE_CHECKING
 from burnish.checks.subject import DataSet, Listed, Split, Subject
 from burnish.errors import BurnishError
 from burnish.images.archives.archive import open_source
-from burnish.images.dataset import GOOD, images_in
+from burnish.images.dataset import GOOD, MASKS, images_in, masks_of
 from burnish.images.formats import format_named, formats, guess
 from burnish.images.formats.base import Options
 from burnish.images.formats.masks import mask_of_file
 from burnish.images.manifest import MANIFEST, read_manifest
-from burnish.images.parts import part_of, unmatched
+from burnish.images.parts import compiled_pattern, part_in, unmatched
 from burnish.images.preparing.survey import named_part, unmatched_note
 from burnish.images.reading.decoding import SUFFIXES, file_bytes
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from burnish.images.formats.masks import Mask
 
 SIDES: tuple[Split, Split] = ("train", "test")
-MASKS = "ground_truth"
 
 
 @contextmanager
@@ -49,7 +47,7 @@ def open_data(path: Path, form: str = "", part: str = "", category: str = "") ->
         BurnishError: missing, empty, not of this format, a damaged archive, or a pattern that is
             not valid or matches no image.
     """
-    pattern = _compiled(part)
+    pattern = compiled_pattern(part)
     if not path.exists():
         raise BurnishError(f"no such file or folder: {path}")
     if path.is_dir() and not form:
@@ -57,15 +55,15 @@ def open_data(path: Path, form: str = "", part: str = "", category: str = "") ->
             raise BurnishError(f"{path} is empty: nothing to check")
         has_sides = any((path / side).is_dir() for side in SIDES)
         if has_sides and _is_layout(path):
-            yield _some(_layout(path, part), part)
+            yield _completed(_layout(path, part), part)
             return
         if not has_sides and images_in(path):
-            yield _some(_plain(path, part), part)
+            yield _completed(_plain(path, part), part)
             return
     with open_source(path) as source:
-        names: list[str] = []
+        notes: list[str] = []
         known = format_named(form) if form else guess(source)
-        items = list(known.items(source, Options(part=pattern, category=category), names.append))
+        items = list(known.items(source, Options(part=pattern, category=category), notes.append))
         subjects = tuple(
             Subject(
                 item.source,
@@ -79,19 +77,13 @@ def open_data(path: Path, form: str = "", part: str = "", category: str = "") ->
         )
         odd = [item.source for item in items if not named_part(item.source, pattern)]
         if part and odd:
-            names.append(unmatched_note(part, odd, len(items)))
-        raw = DataSet(path, f"raw, read as '{known.name}'", subjects, notes=tuple(names))
-        yield _some(raw, part)
+            notes.append(unmatched_note(part, odd, len(items)))
+        raw = DataSet(path, f"raw, read as '{known.name}'", subjects, notes=tuple(notes))
+        yield _completed(raw, part)
 
 
-def _compiled(part: str) -> re.Pattern[str] | None:
-    try:
-        return re.compile(part) if part else None
-    except re.error as error:
-        raise BurnishError(f"--part '{part}' is no regular expression: {error}") from error
-
-
-def _some(data: DataSet, part: str) -> DataSet:
+def _completed(data: DataSet, part: str) -> DataSet:
+    """The data set, marked if the user named its parts; one without images is refused."""
     if not data.subjects:
         raise BurnishError(
             f"{data.path} holds no image where one is looked for ({', '.join(SUFFIXES)} in "
@@ -116,14 +108,13 @@ def _layout(root: Path, part: str) -> DataSet:
     subjects, used, train_defects = [], set(), []
     for side in SIDES:
         for folder in _folders(root / side):
-            masks = {p.stem: p for p in images_in(root / MASKS / folder.name)}
+            mask_of = masks_of(root, folder.name)
             for path in images_in(folder):
                 name = _relative(path, root)
                 if side == "train" and folder.name != GOOD:
                     train_defects.append(name)
                     continue
-                mask = masks.get(f"{path.stem}_mask", masks.get(path.stem))
-                mask = mask if side == "test" else None
+                mask = mask_of(path) if side == "test" else None
                 known = _named(path, part) or parts.get(name, "")
                 used |= {name, *([_relative(mask, root)] if mask else [])}
                 subjects.append(_file(path, name, side, folder.name, known, mask))
@@ -160,7 +151,7 @@ def _plain(root: Path, part: str) -> DataSet:
 
 def _named(path: Path, part: str) -> str:
     """The part by its name in the file name; "" if the pattern does not match."""
-    return part_of(path, part) if part and re.search(part, path.stem) else ""
+    return part_in(path.stem, part) or ""
 
 
 def _file(path: Path, name: str, split: Split, kind: str, part: str, mask: Path | None) -> Subject:

@@ -49,16 +49,16 @@ def calibrate(
     from burnish.cli.progress import training_progress
     from burnish.cli.say import say
     from burnish.detection.detector import Detector
-    from burnish.detection.run_folder import claimed, made_with_another_model
+    from burnish.detection.run_folder import locked_run_folder, stale_files_note
 
     console = Console(stderr=True)
     detector = Detector.load(model, device)
-    with claimed(out, resume=False, overwrite=True):
+    with locked_run_folder(out, resume=False, overwrite=True):
         with training_progress(console) as on_stage:
             calibrated = detector.calibrate(
                 data, part_pattern=part, false_alarms=false_alarms, on_stage=on_stage
             )
-        stale = made_with_another_model(out)
+        stale = stale_files_note(out)
         path = calibrated.save(out)
     lines = [f"note: {stale}"] if stale else []
     lines += [f"model written to {path}", f"next: burnish inspect {shlex.quote(str(out))} IMAGES"]

@@ -60,7 +60,7 @@ class _Known:
 
 
 def _known(model: Path) -> _Known:
-    from burnish.detection.model_file import load_model
+    from burnish.detection.model_file import MODEL, load_model
     from burnish.detection.run_folder import EXPORTED, model_bytes
 
     if model.suffix.lower() in EXPORTED:
@@ -71,7 +71,7 @@ def _known(model: Path) -> _Known:
         size = {"file_bytes": model_bytes(model), "export": export}
         return _Known(model, record.card, record.threshold, size, record)
     loaded = load_model(model)
-    file = model / "model.safetensors" if model.is_dir() else model
+    file = model / MODEL if model.is_dir() else model
     parameters = sum(p.numel() for p in loaded.generator.parameters())
     size = {"file_bytes": model_bytes(file), "parameters": parameters}
     return _Known(file, loaded.card, loaded.card.calibration.threshold, size)

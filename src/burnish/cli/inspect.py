@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from burnish.cli.printing import Lines
     from burnish.detection.detector import Detector
     from burnish.detection.result import Result
+    from burnish.images.arriving import Problem
 
 HEATMAP = ".heatmap.png"
 NOTES = 5  # shown; a camera of 16 bits would give one an image
@@ -93,11 +95,12 @@ def inspect(
         printer = printing.Lines()
     inspection = Inspection(detector, printer, pictures)
     with closing(printer):
-        for source, problem in work.problems.items():
-            inspection.failed(source, problem)
         try:
-            for file in work.files(inspection.failed):
-                inspection.judge(file)
+            for found in work.found:
+                if isinstance(found, Path):
+                    inspection.judge(found)
+                else:
+                    inspection.failed(*found)
         except KeyboardInterrupt:  # how watching ends
             if not watch:
                 raise
@@ -110,22 +113,22 @@ class Work:
     """What to inspect.
 
     Attributes:
-        files: images, perhaps without end; takes a function that is told of folders that cannot be
-            listed, and why.
-        root: a folder that all of them lie in or below.
-        problems: what gave no image, and why.
+        found: images, perhaps without end, and problems in place of what gives none.
+        root: a folder that all images lie in or below; None if there is none, as on two drives of
+            Windows.
     """
 
-    files: Callable[[Callable[[str, str], None]], Iterable[Path]]
-    root: str
-    problems: dict[str, str] = field(default_factory=dict)
+    found: Iterable[Path | Problem]
+    root: PurePath | None
 
 
 def _there(paths: list[str], heatmaps: Path | None) -> Work:
     """The images that are there now."""
     from burnish.checks.finding import counted
     from burnish.errors import BurnishError
+    from burnish.images.arriving import Problem
     from burnish.images.dataset import expand_paths
+    from burnish.system import common_folder
 
     files, problems = expand_paths(paths)
     if not files:
@@ -135,24 +138,28 @@ def _there(paths: list[str], heatmaps: Path | None) -> Work:
         _say(f"note: {counted(pictures, 'heat map')} in {heatmaps} left out")
     if not kept:
         raise BurnishError(f"nothing to inspect but heat maps in {heatmaps}")
-    root = os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in kept])
-    return Work(lambda failed: kept, root, problems)
+    root = common_folder(_absolute(file).parent for file in kept)
+    return Work([*(Problem(*problem) for problem in problems.items()), *kept], root)
 
 
 def _arriving(paths: list[str], heatmaps: Path | None) -> Work:
     """The images in folders, and those that come into them."""
     from burnish.errors import BurnishError
     from burnish.images.arriving import arriving
+    from burnish.system import common_folder
 
     for path in paths:
         if not os.path.isdir(path):
             raise BurnishError(f"--watch wants folders, and {path} is none")
+    found = (
+        one for one in arriving(paths) if not (isinstance(one, Path) and _is_picture(one, heatmaps))
+    )
+    return Work(found, common_folder(map(_absolute, paths)))
 
-    def files(failed: Callable[[str, str], None]) -> Iterable[Path]:
-        found = arriving(paths, failed=failed)
-        return (file for file in found if not _is_picture(file, heatmaps))
 
-    return Work(files, os.path.commonpath([os.path.abspath(path) for path in paths]))
+def _absolute(path: str | Path) -> Path:
+    """Without `..`, which `Path.absolute` keeps; links stay as they are."""
+    return Path(os.path.abspath(path))
 
 
 def _is_picture(file: Path, heatmaps: Path | None) -> bool:
@@ -166,10 +173,10 @@ def _is_picture(file: Path, heatmaps: Path | None) -> bool:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Where heat maps go: a tree of folders like that of the images."""
+    """Where heat maps go: a tree of folders like that of the images, from `root` down."""
 
     folder: Path
-    root: str
+    root: PurePath | None
     full_size: bool
 
     def save(self, result: Result, file: Path) -> bool:
@@ -177,7 +184,7 @@ class Pictures:
         from burnish.detection.pictures import heatmap, outline, panels, save_picture
         from burnish.errors import BurnishError
 
-        path = self.folder / os.path.relpath(file, self.root)
+        path = self.folder / place_below(_absolute(file), self.root)
         try:
             picture = outline(heatmap(result), result) if self.full_size else panels(result)
             # The suffix stays in the name: part.png and part.jpg must not overwrite each other.
@@ -186,6 +193,14 @@ class Pictures:
             _say(str(error))
             return False
         return True
+
+
+def place_below(file: PurePath, root: PurePath | None) -> PurePath:
+    """Where a file, absolute, lies below `root`; without one a folder's name stands for its drive:
+    D:\\in\\a.png is D\\in\\a.png."""
+    if root is not None:
+        return file.relative_to(root)
+    return type(file)(re.sub(r"\W+", "_", file.drive).strip("_"), *file.parts[1:])
 
 
 @dataclass

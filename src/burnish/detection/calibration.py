@@ -18,9 +18,12 @@ from itertools import accumulate
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from burnish.errors import BurnishError
+
 # Share of the threshold that is added to it. The bare threshold is the score of a held-out good
 # part, which rounding in another runtime must not turn into a defect. Exports share the threshold.
 MARGIN = 1e-3
+MANY_PARTS = 10**9  # more than anybody has; 1 / rate may be more than a number can hold
 
 
 def part_weights(parts: Sequence[Hashable]) -> list[float]:
@@ -68,8 +71,8 @@ def promised_rate(count: int, false_alarms: float) -> float:
 
 
 def needed_parts(false_alarms: float) -> int:
-    """Held-out good parts needed to promise a false-alarm rate."""
-    return math.ceil(1 / false_alarms - 1e-9) - 1
+    """Held-out good parts needed to promise a false-alarm rate; `MANY_PARTS` if that or more."""
+    return math.ceil(min(1 / false_alarms, MANY_PARTS + 1) - 1e-9) - 1
 
 
 def conformal_p_value(
@@ -152,7 +155,18 @@ class Calibration(BaseModel):
         span = max(self.pixel_threshold - self.heat_low, least)
         return self.heat_low, self.heat_low + 2 * span
 
+    def with_false_alarms(self, rate: float) -> Calibration:
+        """The same scores with another wanted false-alarm rate, and so another threshold.
+
+        Raises:
+            BurnishError: the rate does not lie in (0, 1).
+        """
+        if not 0 < rate < 1:
+            raise BurnishError(f"false alarms must lie between 0 and 1, not {rate}")
+        return self.model_copy(update={"false_alarms": rate})
+
     def p_value(self, score: float) -> float:
+        """How often a good part scores at least this high, in (0, 1]; see `conformal_p_value`."""
         return conformal_p_value(self.scores, score, self.score_weights)
 
     @property
@@ -175,8 +189,8 @@ class Calibration(BaseModel):
         if not self.keeps_promise:
             return (
                 f"{held} can promise at most {100 / (n + 1):.2g} % false alarms, "
-                f"not the wanted {100 * self.false_alarms:.2g} %: that needs "
-                f"{needed_parts(self.false_alarms)} (more good {unit}, or a larger holdout)"
+                f"not the wanted {100 * self.false_alarms:.2g} %: that needs at "
+                f"least {needed_parts(self.false_alarms):,} (more good {unit}, or a larger holdout)"
             )
         return (
             f"at most {100 * self.false_alarms:.2g} % of {called} will be called defective "

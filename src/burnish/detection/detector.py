@@ -17,10 +17,10 @@ from burnish.configuration import DEFAULT_PRESET
 from burnish.detection.full_size import put_back, stretched
 from burnish.detection.image_scorer import ImageScorer, ScoredImage, check_finite
 from burnish.detection.locate import find_regions
-from burnish.detection.model_file import Model, load_model, save_model
+from burnish.detection.model_file import MODEL, Model, load_model, save_model
 from burnish.detection.ranges import find_unlike, prepared_statistics
 from burnish.detection.result import Result, Speed, map_names
-from burnish.detection.run_folder import EXPORTED, MODEL
+from burnish.detection.run_folder import EXPORTED
 from burnish.detection.scorer import Scorer
 from burnish.detection.sizes import size_notes
 from burnish.errors import BurnishError
@@ -126,10 +126,12 @@ class Detector:
         return file
 
     def with_false_alarms(self, rate: float) -> Detector:
-        """The same model with the threshold of another wanted false-alarm rate in (0, 1)."""
-        if not 0 < rate < 1:
-            raise BurnishError(f"false alarms must lie between 0 and 1, not {rate}")
-        calibration = self.card.calibration.model_copy(update={"false_alarms": rate})
+        """The same model with the threshold of another wanted false-alarm rate in (0, 1).
+
+        Raises:
+            BurnishError: it does not lie there.
+        """
+        calibration = self.card.calibration.with_false_alarms(rate)
         card = self.card.model_copy(update={"calibration": calibration})
         return Detector(replace(self.model, card=card), self.path, self.device)
 
@@ -275,12 +277,9 @@ class Detector:
         paper = s.fusion == "paper"
         index = scored.scale if paper else int(np.argmax(scored.scale_scores))
         names = map_names(
-            s.mask_blocks,
-            s.textures(channels),
-            s.lines,
-            features=bool(s.features),
-            whole=s.judges_whole(channels),
-        )
+            s.mask_blocks, s.textures(channels), s.lines,
+            features=bool(s.features), whole=s.judges_whole(channels),
+        )  # fmt: skip
         return names[index]
 
 

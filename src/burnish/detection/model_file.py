@@ -29,10 +29,12 @@ from burnish.detection.stored_parts import (
     OF_TEXTURE,
     WHOLE,
     maps_of,
+    take,
     take_extremes,
     take_features,
     take_lines,
     take_texture,
+    take_weights,
     take_whole,
     texture_name,
 )
@@ -48,14 +50,17 @@ from burnish.method.lines import LineModel
 from burnish.method.texture import TextureModel
 from burnish.method.whole import WholeModel
 from burnish.settings import Settings
+from burnish.training.state import CHECKPOINT
 
 # 2: tiles, region of interest, ranges of the training images; 3: textures; 4: alignment, features;
 # 5: textures named one by one; 6: factors of textures; 7: lines; 8: whole; 9: extremes;
 # 10: weights of held-out scores
 FORMAT = 10
 KEY = "burnish-model"
+MODEL = "model.safetensors"  # of a run folder
 POSITION = ("position.mean", "position.deviation")
 ROI = "roi.png"
+MOST_SIDE = 2**16  # px; no model's input has more, and sizes of many digits are no numbers to torch
 
 
 class ModelCard(BaseModel):
@@ -153,7 +158,7 @@ def load_model(path: Path) -> Model:
     """
     folder = path if path.is_dir() else None
     if folder is not None:
-        path = folder / "model.safetensors"
+        path = folder / MODEL
     if not path.exists():
         raise BurnishError(f"no such model: {path}{'' if folder is None else _instead(folder)}")
     metadata, tensors = _read_file(path)
@@ -162,12 +167,14 @@ def load_model(path: Path) -> Model:
     card = _read_card(path, metadata[KEY])
     if metadata.get("sha256") != _digest(metadata[KEY], tensors):
         raise BurnishError(f"{path} was changed after it was written: its checksum does not match")
-    if card.alignment is not None and card.alignment.size != (card.shape.height, card.shape.width):
-        raise BurnishError(f"{path}: bad header at alignment.size: not the model's input")
+    if wrong := _contradiction(card):
+        raise BurnishError(f"{path}: bad header at {wrong}")
     try:
         return _model_from(card, tensors)
-    except (RuntimeError, KeyError) as error:
-        raise BurnishError(f"{path}: weights do not fit the settings in its header") from error
+    except BurnishError as error:
+        raise BurnishError(
+            f"{path}: weights do not fit the settings in its header: {error}"
+        ) from error
 
 
 def _read_file(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -187,46 +194,40 @@ def _read_file(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 
 def _model_from(card: ModelCard, tensors: dict[str, Tensor]) -> Model:
-    """Put a model together; `tensors` is emptied of all but the generator's.
+    """Put a model together; `tensors` is emptied.
 
     Raises:
-        RuntimeError, KeyError: the tensors do not fit the card.
+        BurnishError: the tensors do not fit the card; it names one.
     """
     settings, shape = card.settings, card.shape
     # A header may claim any width: nothing is allocated before the shapes are checked.
     with torch.device("meta"):
         generator = Generator(settings, shape)
-    # All parts are taken before the generator's weights, which are what remains.
-    roi = unpack_roi(tensors.pop(ROI).numpy()) if settings.roi else None
-    by_position = settings.standardise == "position"
-    position = (tensors.pop(POSITION[0]), tensors.pop(POSITION[1])) if by_position else None
-    textures = [
-        take_texture(tensors, of, grain, shape) for of, grain in settings.textures(shape.channels)
-    ]
+    take_weights(tensors, "generator.", generator)
+    roi = unpack_roi(take(tensors, ROI, -1, dtype=torch.uint8).numpy()) if settings.roi else None
+    position = None
+    if settings.standardise == "position":
+        size = len(settings.mask_blocks), shape.height, shape.width
+        position = take(tensors, POSITION[0], *size), take(tensors, POSITION[1], *size)
+    looks = settings.textures(shape.channels)
+    textures = [take_texture(tensors, of, grain, shape) for of, grain in looks]
     lines = [take_lines(tensors, width, shape) for width in settings.lines]
     whole = take_whole(tensors, textures) if settings.judges_whole(shape.channels) else None
     extremes = None
     if settings.knows_extremes:
         extremes = take_extremes(tensors, maps_of(settings, shape.channels), shape)
     features = take_features(tensors, shape) if settings.features else None
-    weights = {name.removeprefix("generator."): value for name, value in tensors.items()}
-    generator.load_state_dict(weights, assign=True)
+    if tensors:
+        raise BurnishError(f"{min(tensors)} is of a part that they do not ask for")
     return Model(
-        generator.eval(),
-        card,
-        position,
-        roi,
-        tuple(textures),
-        tuple(lines),
-        features,
-        whole,
+        generator.eval(), card, position, roi, tuple(textures), tuple(lines), features, whole,
         extremes,
-    )
+    )  # fmt: skip
 
 
 def _instead(folder: Path) -> str:
     """What a folder holds in place of a model, as the rest of a sentence."""
-    if (folder / "checkpoint.safetensors").exists():
+    if (folder / CHECKPOINT).exists():
         return (
             f"; {folder} holds an unfinished training: the command that began it, with --resume, "
             "goes on with it"
@@ -255,6 +256,22 @@ def _read_card(path: Path, text: str) -> ModelCard:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise BurnishError(f"{path}: bad header at {where}: {first['msg']}") from error
+
+
+def _contradiction(card: ModelCard) -> str:
+    """Where values of the header do not fit each other, and what is wrong there; else ""."""
+    shape, settings = card.shape, card.settings
+    sides, channels = (shape.height, shape.width), shape.channels
+    maps = maps_of(settings, channels) + settings.judges_whole(channels)
+    if channels not in (1, 3):
+        return f"shape: images have 1 or 3 channels, not {channels}"
+    if not all(0 < side <= MOST_SIDE and side % settings.patch == 0 for side in sides):
+        return f"shape: no input of {sides[1]} x {sides[0]} px in patches of {settings.patch} px"
+    if len(card.calibration.mu) != maps:
+        return f"calibration.mu: {len(card.calibration.mu)} values for {maps} maps"
+    if card.alignment is not None and card.alignment.size != sides:
+        return "alignment.size: not the model's input"
+    return ""
 
 
 def _name_textures(settings: Any) -> None:

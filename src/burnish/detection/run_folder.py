@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from burnish.detection.model_file import MODEL
 from burnish.errors import BurnishError
 from burnish.files import atomic_write, check_writable
 from burnish.setting_groups import GROUPS
@@ -15,6 +16,7 @@ from burnish.settings import Settings
 from burnish.system import folder_lock
 from burnish.training.hardware import resolve_precision
 from burnish.training.log import forget_losses
+from burnish.training.state import CHECKPOINT
 
 # Settings that a resumed run may change: how long it trains and how it scores, not what it learns.
 # If only scoring has changed, a finished run is calibrated anew without training.
@@ -25,11 +27,10 @@ MAY_CHANGE = frozenset(
 DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
 EXPORTED = (".onnx", ".xml", ".pt2")  # suffixes of what `burnish export` writes
 TOLD = 5  # most differing settings named when a run cannot be resumed
-MODEL, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
 
 
 @contextmanager
-def claimed(out: Path, resume: bool, overwrite: bool) -> Iterator[None]:
+def locked_run_folder(out: Path, resume: bool, overwrite: bool) -> Iterator[None]:
     """Hold the lock of a run folder that can be written to and is not another run's.
 
     Raises:
@@ -60,7 +61,7 @@ def _refuse_other_runs(out: Path, resume: bool, overwrite: bool) -> None:
         )
 
 
-def begin(out: Path, identity: Mapping[str, Any], resume: bool) -> None:
+def start_run(out: Path, identity: Mapping[str, Any], resume: bool) -> None:
     """Make the folder this run's, as the last step before training.
 
     An old model stays until the new one is complete. Its checkpoint and its logged losses are
@@ -80,7 +81,9 @@ def settle_precision(settings: Settings, before: Mapping[str, Any] | None) -> Se
     return resolve_precision(settings)
 
 
-def same_run(header: Mapping[str, Any], identity: Mapping[str, Any], checkpoint: Path) -> None:
+def check_same_run(
+    header: Mapping[str, Any], identity: Mapping[str, Any], checkpoint: Path
+) -> None:
     """Refuse to resume from a checkpoint of another run.
 
     Raises:
@@ -109,7 +112,7 @@ def same_run(header: Mapping[str, Any], identity: Mapping[str, Any], checkpoint:
         )
 
 
-def not_beyond(
+def check_length(
     header: Mapping[str, Any], steps: int, minutes: float | None, checkpoint: Path
 ) -> None:
     """Refuse to resume from a checkpoint that is already past the length asked for.
@@ -133,7 +136,7 @@ def not_beyond(
         )
 
 
-def made_with_another_model(out: Path) -> str:
+def stale_files_note(out: Path) -> str:
     """A sentence on files in the folder that were made with the model to be replaced, or ""."""
     if not (out / MODEL).exists():
         return ""

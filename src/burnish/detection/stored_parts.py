@@ -1,7 +1,7 @@
-"""The models of good parts as tensors of a model file: their names, and their shapes.
+"""The models of good parts as tensors of a model file: their names, types and shapes.
 
-Each `take_` function pops its tensors; it raises KeyError if one is missing, and RuntimeError if
-one has another shape than the header implies.
+Each `take_` function pops its tensors from those of the file. It raises BurnishError if one is
+missing, or has another type or shape than the header implies.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from burnish.errors import BurnishError
 from burnish.method.backbone import FEATURES, Backbone
 from burnish.method.cells import CELL, COARSE
 from burnish.method.extremes import Extremes
@@ -42,51 +43,68 @@ def texture_name(of: str, grain: float) -> str:
     return f"texture.{grain:g}." if of == "residual" else f"texture.{of}.{grain:g}."
 
 
+def take(
+    tensors: dict[str, Tensor], name: str, *shape: int, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """One tensor.
+
+    Args:
+        shape: what it must have; -1 for any number.
+    """
+    if name not in tensors:
+        raise BurnishError(f"{name} is missing")
+    tensor = tensors.pop(name)
+    if tensor.dtype != dtype:
+        raise BurnishError(f"{name} is of {tensor.dtype}, not {dtype}")
+    if tensor.ndim != len(shape) or any(
+        side not in (-1, found) for side, found in zip(shape, tensor.shape, strict=True)
+    ):
+        raise BurnishError(f"{name} has shape {tuple(tensor.shape)}, not {shape}")
+    return tensor
+
+
+def take_weights(tensors: dict[str, Tensor], prefix: str, network: nn.Module) -> None:
+    """Give a network the weights whose names begin with `prefix`."""
+    known = network.state_dict()
+    weights = {name: take(tensors, prefix + name, *known[name].shape) for name in known}
+    network.load_state_dict(weights, assign=True)
+
+
 def take_texture(
     tensors: dict[str, Tensor], of: str, grain: float, shape: InputShape
 ) -> TextureModel:
     """The texture of a field at one grain."""
     name = texture_name(of, grain)
-    mean, deviation, precision = (tensors.pop(name + part) for part in OF_TEXTURE)
-    values = LOOKS[of].descriptors
-    if not mean.shape == deviation.shape == (values, *_cells(shape, CELL)):
-        raise RuntimeError("texture by cells of another shape")
-    if precision.shape != (LOOKS[of].maps, values, values):
-        raise RuntimeError("precision of another shape")
+    look = LOOKS[of]
+    size = (look.descriptors, *_cells(shape, CELL))
+    mean, deviation = (take(tensors, name + part, *size) for part in OF_TEXTURE[:2])
+    square = look.descriptors, look.descriptors
+    precision = take(tensors, name + OF_TEXTURE[2], look.maps, *square)
     factors = None
     if f"{name}{FACTORS}ways" in tensors:  # trained on few views, it has none
-        known = (f"{name}{FACTORS}{field.name}" for field in fields(Factors))
-        factors = Factors(*(tensors.pop(key) for key in known))
-        size = (values, *_cells(shape, COARSE))
-        if not factors.mean.shape == factors.deviation.shape == factors.ways.shape[1:] == size:
-            raise RuntimeError("factors by cells of another shape")
+        coarse = (look.descriptors, *_cells(shape, COARSE))
+        sizes = {"mean": coarse, "deviation": coarse, "ways": (-1, *coarse)}
+        factors = Factors(**{k: take(tensors, name + FACTORS + k, *sizes[k]) for k in sizes})
     return TextureModel(grain, mean, deviation, precision, of, factors)
 
 
 def take_lines(tensors: dict[str, Tensor], width: int, shape: InputShape) -> LineModel:
     """Lines of one width."""
-    mean, deviation = (tensors.pop(f"lines.{width}.{part}") for part in OF_LINES)
-    if not mean.shape == deviation.shape == (DIRECTIONS, *_cells(shape, CELL)):
-        raise RuntimeError("lines by cells of another shape")
-    return LineModel(width, mean, deviation)
+    size = (DIRECTIONS, *_cells(shape, CELL))
+    return LineModel(width, *(take(tensors, f"lines.{width}.{part}", *size) for part in OF_LINES))
 
 
 def take_whole(tensors: dict[str, Tensor], textures: Sequence[TextureModel]) -> WholeModel:
     """The model of the surface as a whole, from these textures."""
-    found = WholeModel(*(tensors.pop(WHOLE + field.name) for field in fields(WholeModel)))
     values = sum(LOOKS[texture.of].descriptors for texture in textures) * GRID**2
-    shapes = [tuple(tensor.shape) for tensor in vars(found).values()]
-    if shapes != [(values,), (values,), (values, values)]:
-        raise RuntimeError("the whole of another shape")
-    return found
+    sizes = {"mean": (values,), "deviation": (values,), "whitening": (values, values)}
+    return WholeModel(**{name: take(tensors, WHOLE + name, *sizes[name]) for name in sizes})
 
 
 def take_extremes(tensors: dict[str, Tensor], maps: int, shape: InputShape) -> Extremes:
     """Extremes of so many error maps."""
-    found = Extremes(*(tensors.pop(EXTREMES + field.name) for field in fields(Extremes)))
-    if not found.mean.shape == found.height.shape == (maps, *_cells(shape, COARSE)):
-        raise RuntimeError("extremes of another shape")
-    return found
+    size = (maps, *_cells(shape, COARSE))
+    return Extremes(*(take(tensors, EXTREMES + field.name, *size) for field in fields(Extremes)))
 
 
 def _cells(shape: InputShape, side: int) -> tuple[int, int]:
@@ -95,13 +113,10 @@ def _cells(shape: InputShape, side: int) -> tuple[int, int]:
 
 def take_features(tensors: dict[str, Tensor], shape: InputShape) -> FeatureModel:
     """The pretrained network and the model of its features."""
-    mean, deviation, precision = (tensors.pop(name) for name in OF_FEATURES)
     size = (FEATURES, *_cells(shape, STRIDE))
-    if not mean.shape == deviation.shape == size or precision.shape != (FEATURES, FEATURES):
-        raise RuntimeError("features of another shape")
+    mean, deviation = (take(tensors, name, *size) for name in OF_FEATURES[:2])
+    precision = take(tensors, OF_FEATURES[2], FEATURES, FEATURES)
     with torch.device("meta"):
         backbone = Backbone()
-    names = [name for name in tensors if name.startswith(BACKBONE)]
-    weights = {name.removeprefix(BACKBONE): tensors.pop(name) for name in names}
-    backbone.load_state_dict(weights, assign=True)
+    take_weights(tensors, BACKBONE, backbone)
     return FeatureModel(backbone.eval().requires_grad_(False), mean, deviation, precision)

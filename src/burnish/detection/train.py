@@ -19,17 +19,15 @@ from burnish.detection.gathering import MOST
 from burnish.detection.held_out import calibrate, tell_promise
 from burnish.detection.image_scorer import ImageScorer
 from burnish.detection.learning import learn_all, passes
-from burnish.detection.model_file import FORMAT, Model, ModelCard, load_model, save_model
+from burnish.detection.model_file import FORMAT, MODEL, Model, ModelCard, load_model, save_model
 from burnish.detection.ranges import learn_ranges, prepared_statistics
 from burnish.detection.run_folder import (
-    CHECKPOINT,
-    MODEL,
-    begin,
-    claimed,
-    made_with_another_model,
-    not_beyond,
-    same_run,
+    check_length,
+    check_same_run,
+    locked_run_folder,
     settle_precision,
+    stale_files_note,
+    start_run,
 )
 from burnish.detection.scorer import Scorer
 from burnish.detection.stages import Stage, log_stage
@@ -45,7 +43,7 @@ from burnish.settings import Settings
 from burnish.training.hardware import other_threads
 from burnish.training.loop import Trainer
 from burnish.training.process import float32_by_default, is_worker
-from burnish.training.state import read_header
+from burnish.training.state import CHECKPOINT, read_header
 
 RANGE_IMAGES = 1000  # training images, at most, that ranges of trivial statistics come from
 LEARNING = 0.8  # of calibration's progress: what good views teach; the rest, held-out images
@@ -70,7 +68,10 @@ def train(
         load_backbone(settings.features)  # now, not when training is over
     paths = find_training_images(data)
     unmatched(paths, settings.part_pattern)  # a slip is told before images are read
-    with nullcontext() if is_worker() else claimed(out, resume, overwrite), float32_by_default():
+    with (
+        nullcontext() if is_worker() else locked_run_folder(out, resume, overwrite),
+        float32_by_default(),
+    ):
         return _train_into(out, data, paths, preset, settings, before, resume, tell)
 
 
@@ -91,7 +92,7 @@ def _train_into(
     )
     identity = training_data.identity(preset)
     if before is not None:
-        same_run(before, identity, checkpoint)
+        check_same_run(before, identity, checkpoint)
     check_enough(training_data)
     training_data.announce(tell)
     samples = training_data.samples
@@ -104,13 +105,13 @@ def _train_into(
     )
     notes = find_unreached(settings, preset, trainer.total_steps, len(samples), samples.shape)
     if before is not None:
-        not_beyond(before, trainer.total_steps, settings.minutes, checkpoint)
+        check_length(before, trainer.total_steps, settings.minutes, checkpoint)
         if before["progress"]["step"] < trainer.total_steps:
             notes += other_threads(before.get("threads"), trainer.fabric.device)
     for sentence in notes:
         tell(Stage("train", f"note: {sentence}", warns=True))
     if trainer.is_main:
-        begin(out, identity, resume)
+        start_run(out, identity, resume)
     tell(Stage("train", f"training on {trainer.describe()}"))
     generator = trainer.fit(resume)
     if not trainer.is_main:
@@ -120,7 +121,7 @@ def _train_into(
     for sentence in find_cut_warmup(settings, trainer.total_steps, trainer.progress.step):
         tell(Stage("train", f"note: {sentence}", warns=True))
     model = _calibrated(training_data, generator, preset, trainer.summary(), tell)
-    stale = made_with_another_model(out)
+    stale = stale_files_note(out)
     save_model(model_path, model)
     trainer.wait()
     if stale:

@@ -50,7 +50,10 @@ class Card(Protocol):
 
 
 class Inspector(Protocol):
-    """The part of a `Detector` that evaluation uses; anything that gives a `Result` will do."""
+    """The part of a `Detector` that evaluation uses; anything that gives a `Result` will do.
+
+    `inspect` raises BrokenModel in place of a result whose scores are not finite.
+    """
 
     @property
     def card(self) -> Card: ...
@@ -126,7 +129,7 @@ class Collector:
         """Inspect one image.
 
         Raises:
-            BurnishError: its score or anomaly map is not finite.
+            BurnishError: its anomaly map is not finite; BrokenModel: a score of it is not.
         """
         collected, name = self.collected, name_of(image.path, self.data)
         try:
@@ -155,7 +158,7 @@ class Collector:
         if collected.pixels is not None:
             self._count_pixels(image, row, result, mask, unusable)
         if self.target is not None:
-            score = self._score_equalised(result)
+            score = self._score_equalised(row, result)
             row = row.model_copy(update={"equalised_score": score})
         collected.rows.append(row)
         if number in self.stressed:
@@ -204,20 +207,28 @@ class Collector:
             marked = hashlib.sha256(np.packbits(mask).tobytes()).digest()
             self._masks.update(row.path.encode() + b"\0" + marked)
 
-    def _score_equalised(self, result: Result) -> float:
+    def _score_equalised(self, row: ImageRow, result: Result) -> float:
         assert self.target is not None
         seen = result.statistics  # of the prepared image, like those of the training images
         picture = equalise(result.image, seen["mean"], seen["spread"], *self.target)
-        return _finite(self.detector.inspect(picture).score, "an equalised image")
+        return self._inspect(picture, f"{row.path}, its light equalised").score
 
     def _stress(self, number: int, row: ImageRow, picture: Picture) -> None:
         judged = Judged(row.is_defect, row.score, row.called_defective, bool(row.out_of_range))
         self.collected.stressed.setdefault(None, []).append(judged)
         for place, change in enumerate(changes_of(self.detector.card.shape.channels)):
-            result = self.detector.inspect(change.apply(picture, number))
-            score = _finite(result.score, f"{row.path} under {change.name} {change.strength}")
-            judged = Judged(row.is_defect, score, result.is_defect, bool(result.out_of_range))
+            changed = f"{row.path} under {change.name} {change.strength}"
+            result = self._inspect(change.apply(picture, number), changed)
+            unlike = bool(result.out_of_range)
+            judged = Judged(row.is_defect, result.score, result.is_defect, unlike)
             self.collected.stressed.setdefault(place, []).append(judged)
+
+    def _inspect(self, picture: Picture, name: str) -> Result:
+        """Inspect what was made of an image; an error calls it `name`."""
+        try:
+            return self.detector.inspect(picture)
+        except BrokenModel as error:
+            raise BrokenModel(f"{name}: {error}") from error
 
 
 def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -247,16 +258,10 @@ def _row(image: TestImage, name: str, part: str, result: Result) -> ImageRow:
         path=name,
         kind=printable(image.kind),
         is_defect=image.is_defect,
-        score=_finite(result.score, name),
-        p_value=float(result.p_value),
+        score=result.score,
+        p_value=result.p_value,
         verdict=result.verdict,
         part=printable(part),
-        scale_scores=tuple(float(score) for score in result.scale_scores),
+        scale_scores=result.scale_scores,
         out_of_range=result.out_of_range,
     )
-
-
-def _finite(score: float, name: str) -> float:
-    if not np.isfinite(score):
-        raise BurnishError(f"{name}: the score is {score}. The model is broken; train it again")
-    return float(score)

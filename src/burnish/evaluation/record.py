@@ -50,10 +50,10 @@ class Evaluation(Frozen):
         n_parts: parts that the test images show; intervals go by them.
         intervals: 95 %, by part, of image_auroc, average_precision, f1 (bootstrap) and escape_rate
             (Clopper-Pearson); those that are missing are named in `not_available` as
-                `intervals.<name>`.
-            independent_good: effective number of independent good images, as images of one part are
-                called alike; None in old records.
-            false_alarm_interval: 95 %, of `false_alarm_rate_got`, for `independent_good` images.
+            `intervals.<name>`.
+        independent_good: effective number of independent good images, as images of one part are
+            called alike; None in old records.
+        false_alarm_interval: 95 %, of `false_alarm_rate_got`, for `independent_good` images.
         escapes_at: at 0, 1 and 5 % false alarms on the good test images; empty for one class.
         median_score_good: raw, as every score here.
         trivial: the strongest first; empty for one class.

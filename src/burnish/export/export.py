@@ -16,6 +16,7 @@ import torch
 
 import burnish
 from burnish.detection.detector import Detector
+from burnish.detection.model_file import MODEL
 from burnish.errors import BurnishError
 from burnish.export.exported import load_exported
 from burnish.export.graph import tolerance_of
@@ -129,7 +130,7 @@ def _check_request(to: str, out: Path | None, int8: bool) -> None:
 
 def _files(path: Path, to: str, out: Path | None, int8: bool) -> tuple[Path, tuple[Path, ...]]:
     """The model file to read, and the files to write: the exported model first."""
-    file = path / "model.safetensors" if path.is_dir() else path
+    file = path / MODEL if path.is_dir() else path
     if file.suffix.lower() in SUFFIXES.values():
         raise BurnishError(f"{file} is an exported model already; export from model.safetensors")
     name = f"model.int8{SUFFIXES[to]}" if int8 else f"model{SUFFIXES[to]}"

@@ -74,12 +74,10 @@ class ExportedDetector(Detector):
         )
 
     def with_false_alarms(self, rate: float) -> ExportedDetector:
-        """The same model with the threshold of another wanted false-alarm rate in (0, 1)."""
-        if not 0 < rate < 1:
-            raise BurnishError(f"false alarms must lie between 0 and 1, not {rate}")
+        """See `Detector.with_false_alarms`; both share the runtime."""
+        calibration = self.card.calibration.with_false_alarms(rate)
         other = ExportedDetector.__new__(ExportedDetector)
-        other.__dict__ |= self.__dict__  # they share the runtime
-        calibration = self.card.calibration.model_copy(update={"false_alarms": rate})
+        other.__dict__ |= self.__dict__
         other.card = self.card.model_copy(update={"calibration": calibration})
         above = self.threshold - self.card.calibration.threshold  # an int8 export raises it
         other.threshold = calibration.threshold + above

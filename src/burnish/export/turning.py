@@ -28,7 +28,7 @@ class Turn(NamedTuple):
 
 
 def find_turn(large: Tensor, alignment: Alignment, may_go_down_first: bool) -> Turn:
-    """`Alignment.pose` of a grey image at the scale of the view.
+    """`Alignment._pose` of a grey image at the scale of the view.
 
     Args:
         large: float32 (1, *alignment.enlarged), whole grey levels.

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from burnish.errors import BurnishError
 from burnish.images.dataset import expand_paths
@@ -14,21 +15,27 @@ PAUSE = 0.2  # s between looks
 SETTLED = 2.0  # s that a file has not been written to, after which it is whole
 
 
+class Problem(NamedTuple):
+    """Why a source (a file, folder or glob) gives no image, as a sentence."""
+
+    source: str
+    message: str
+
+
 def arriving(
-    folders: Sequence[str | Path],
-    pause: Callable[[], None] = lambda: time.sleep(PAUSE),
-    failed: Callable[[str, str], None] = lambda folder, problem: None,
-) -> Iterator[Path]:
+    folders: Sequence[str | Path], pause: Callable[[], None] = lambda: time.sleep(PAUSE)
+) -> Iterator[Path | Problem]:
     """Image files in the folders and below, oldest first; then those that come, without end.
 
     A file is given when it has not changed from one look to the next, so that none is read while it
     is written, and again whenever it was written anew. Looked for, as network drives tell of no
     changes.
 
+    A folder that cannot be listed is given as a problem, once until it can be again; its images are
+    then not given a second time.
+
     Args:
         pause: between two looks.
-        failed: called with a folder that cannot be listed and why, once until it can be again; its
-            images are then not given a second time.
 
     Raises:
         BurnishError: a folder is not there, or no longer.
@@ -39,7 +46,7 @@ def arriving(
     while True:
         now, unlisted = _stamps(folders)
         for folder in sorted(unlisted.keys() - shut):
-            failed(folder, unlisted[folder])
+            yield Problem(folder, unlisted[folder])
         shut = set(unlisted)
         given = {
             path: stamp for path, stamp in given.items()

@@ -14,6 +14,7 @@ from burnish.images.reader import SUFFIXES
 
 GOOD = "good"
 GOOD_NAMES = {"good", "ok", "normal", "free", "pass", "defect-free", "defect_free", "io"}
+MASKS = "ground_truth"
 MIN_GOOD = 8
 MASK_NAMING = (
     "A mask is ground_truth/<kind>/<stem>_mask.<suffix> or <stem>.<suffix> for the image "
@@ -79,7 +80,7 @@ def find_training_images(data: str | Path) -> list[Path]:
         raise BurnishError(f"{root} is a file; a folder of good images is needed")
     folder = root / "train" / GOOD
     if not folder.is_dir():
-        for kind in ("train", "test", "ground_truth"):
+        for kind in ("train", "test", MASKS):
             if (root / kind).is_dir():
                 raise BurnishError(
                     f"{root} holds '{kind}' but no train/good: MVTec AD layout wants the good "
@@ -138,13 +139,19 @@ def find_test_images(data: str | Path) -> list[TestImage]:
                 f"{folder} would count as a kind of defect: the good test images belong in "
                 f"test/{GOOD}. Rename it, or let `burnish data prepare` make a copy in this layout"
             )
-        masks = {p.stem: p for p in images_in(root / "ground_truth" / folder.name)}
+        mask_of = masks_of(root, folder.name)
         for path in images_in(folder):
-            mask = masks.get(f"{path.stem}_mask", masks.get(path.stem))
-            found.append(TestImage(path, folder.name, None if folder.name == GOOD else mask))
+            mask = None if folder.name == GOOD else mask_of(path)
+            found.append(TestImage(path, folder.name, mask))
     if not found:
         raise BurnishError(f"{test} holds no image in any test/<kind> folder")
     return found
+
+
+def masks_of(root: Path, kind: str) -> Callable[[Path], Path | None]:
+    """A function that finds the mask of an image of this kind, if it has one: see `MASK_NAMING`."""
+    masks = {path.stem: path for path in images_in(root / MASKS / kind)}
+    return lambda image: masks.get(f"{image.stem}_mask", masks.get(image.stem))
 
 
 def is_misnamed_good(kind: str) -> bool:
@@ -192,7 +199,7 @@ def expand_paths(
             folders = {folder for image in inside for folder in image.relative_to(path).parents}
             masks = {
                 path / folder for folder in folders
-                if folder.name == "ground_truth" and (path / folder.parent / "test").is_dir()
+                if folder.name == MASKS and (path / folder.parent / "test").is_dir()
             }  # fmt: skip
             inside = [image for image in inside if masks.isdisjoint(image.parents)]
             if not inside and len(problems) == told:

@@ -15,12 +15,27 @@ from burnish.images.manifest import MANIFEST, read_manifest
 from burnish.settings import LEAST_PARTS, MOST_HELD_OUT, USUAL_HOLDOUT, Holdout
 
 
-def part_of(path: Path, pattern: str) -> str:
-    """The part's name: first group (or whole match) of `pattern` in the stem; else the stem."""
-    found = re.search(pattern, path.stem) if pattern else None
-    if not found:
-        return path.stem
-    return (found.group(1) if found.groups() else None) or found.group(0)
+def compiled_pattern(part: str) -> re.Pattern[str] | None:
+    """What `--part` gives, as a pattern; None for empty text.
+
+    Raises:
+        BurnishError: it is no regular expression.
+    """
+    try:
+        return re.compile(part) if part else None
+    except re.error as error:
+        raise BurnishError(f"--part '{part}' is not a regular expression: {error}") from error
+
+
+def part_in(name: str, pattern: str | re.Pattern[str] | None) -> str | None:
+    """The part's name that `pattern` finds in a name: its first group, or else the whole match.
+
+    None if it does not match, or there is no pattern.
+    """
+    found = re.search(pattern, name) if pattern else None
+    if found is None:
+        return None
+    return (found.group(1) if found.re.groups else None) or found.group(0)
 
 
 def unmatched(paths: Sequence[Path], pattern: str) -> list[Path]:
@@ -29,7 +44,7 @@ def unmatched(paths: Sequence[Path], pattern: str) -> list[Path]:
     Raises:
         BurnishError: it matches none, which is a slip: every image would be a part of its own.
     """
-    odd = [path for path in paths if pattern and not re.search(pattern, path.stem)]
+    odd = [path for path in paths if pattern and part_in(path.stem, pattern) is None]
     if paths and len(odd) == len(paths):
         raise BurnishError(
             f"the pattern for parts '{pattern}' is found in none of the {len(paths)} file names "
@@ -48,14 +63,14 @@ def parts_of(paths: Sequence[Path], pattern: str, data: str | Path) -> list[str]
     root = Path(os.path.abspath(data))
     if root.parts[-2:] == ("train", GOOD) and (root.parents[1] / MANIFEST).exists():
         root = root.parents[1]
-    fits = [bool(pattern and re.search(pattern, path.stem)) for path in paths]
-    rows = [] if all(fits) else read_manifest(root) or ()
+    named = [part_in(path.stem, pattern) for path in paths]
+    rows = read_manifest(root) or () if None in named else ()
     known = {row.path: row.part for row in rows}
     parts = []
-    for path, matched in zip(paths, fits, strict=True):
+    for path, part in zip(paths, named, strict=True):
         relative = os.path.relpath(path, root).replace(os.sep, "/")
         listed = known.get(relative) or os.path.splitext(relative)[0]
-        parts.append(part_of(path, pattern) if matched else listed)
+        parts.append(listed if part is None else part)
     return parts
 
 

@@ -87,8 +87,8 @@ def model_size(sizes: Sequence[tuple[int, int]], settings: Settings) -> tuple[in
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """How images are prepared: at the model's size, aligned or not, or at their own with tiles."""
+class InputRecipe:
+    """Images as the model's input: at its size, aligned or not, or at their own with tiles."""
 
     settings: Settings
     alignment: Alignment | None = None
@@ -107,7 +107,7 @@ class Prepared:
         return json.dumps([s.colour, *size])
 
     def layout(self, headers: Sequence[Header]) -> Layout:
-        """See `burnish.images.cache.build.Recipe`."""
+        """See `burnish.images.cache.plan.Recipe`."""
         grey = all(header.is_grey for header in headers)
         channels = {"grey": 1, "rgb": 3, "auto": 1 if grey else 3}[self.settings.colour]
         if self.settings.tile != "full":
@@ -191,7 +191,7 @@ def load_store(
             the cache has no room (see `cache.open_cache`).
     """
     alignment = find_alignment(paths, settings)
-    cache = open_cache(paths, Prepared(settings, alignment), on_progress)
+    cache = open_cache(paths, InputRecipe(settings, alignment), on_progress)
     places = [i for i, record in enumerate(cache.records) if not record.error]
     skipped = [record.error for record in cache.records if record.error]
     if len(places) < minimum:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from burnish.errors import BurnishError
 from burnish.studies.cells import FORMAT, Dataset
 from burnish.studies.file import Row, Scale, Study, changes_of, settings_of
-from burnish.studies.report import Report, Table
+from burnish.studies.report import Report, Table, origin_facts
 from burnish.studies.run import Task
 from burnish.studies.words import MINUS
 
@@ -107,7 +107,6 @@ def cost_report(
     says = [_measured(study, d, results[d.name]) for d in datasets if d.name in results]
     if results:
         says.append(_counted(study, next(iter(results.values()))))
-    machines = {str(r["hardware"]) for r in results.values()}
     return Report(
         title=study.title,
         question=study.question,
@@ -119,9 +118,7 @@ def cost_report(
         facts={
             **facts,
             "turns": f"{scale.turns} of {scale.turn_steps} steps a row, the rows taking turns",
-            "machine": "; ".join(sorted(machines)) or "–",
-            "torch": "; ".join(sorted({str(r["torch"]) for r in results.values()})) or "–",
-            "commits": ", ".join(sorted({r["commits"][-1] for r in results.values()})) or "–",
+            **origin_facts(results.values()),
         },
         lines=tuple(_lines(study, datasets, results)),
     )

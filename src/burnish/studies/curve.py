@@ -8,7 +8,7 @@ from typing import Any
 
 from burnish.studies.cells import Cell, Dataset
 from burnish.studies.file import Scale, Study
-from burnish.studies.report import Report, Table
+from burnish.studies.report import Report, Table, origin_facts
 from burnish.studies.table import over_seeds, spread
 from burnish.studies.words import unused
 
@@ -56,12 +56,7 @@ def curve_report(
         says=(*unused(done), *_sentences(scale, names, seeds, curves)),
         problems=tuple(problems),
         tables=(Table("AUROC and best F1 against epoch", over_seeds(seeds), head, tuple(rows)),),
-        facts={
-            **facts,
-            "machine": "; ".join(sorted({str(r["hardware"]) for r in done})) or "–",
-            "torch": "; ".join(sorted({str(r["torch"]) for r in done})) or "–",
-            "commits": ", ".join(sorted({r["commits"][-1] for r in done})) or "–",
-        },
+        facts={**facts, **origin_facts(done)},
         lines=tuple(_lines(curves)),
         figure=_draw(names, seeds, curves) if curves else None,
     )

@@ -139,7 +139,11 @@ class Study(Strict):
                     )
 
     def row(self, label: str) -> Row:
-        """Raises `BurnishError` for an unknown label, naming the nearest one."""
+        """The row with this label.
+
+        Raises:
+            BurnishError: there is none; names the nearest.
+        """
         labels = [row.label for row in self.rows]
         if label not in labels:
             raise BurnishError(
@@ -154,7 +158,11 @@ class Study(Strict):
         return None if label in ("", row.label) else self.row(label)
 
     def scale(self, name: str) -> Scale:
-        """Raises `BurnishError` for an unknown scale, naming the nearest one."""
+        """The scale of this name.
+
+        Raises:
+            BurnishError: there is none; names the nearest.
+        """
         if name not in self.scales:
             raise BurnishError(
                 f"{self.name} has no scale '{name}'.{nearest(name, self.scales)} "
@@ -194,7 +202,11 @@ def changes_of(scale: Scale, row: Row, seed: int) -> dict[str, Any]:
 
 
 def settings_of(scale: Scale, row: Row, seed: int) -> Settings:
-    """The settings of one run; errors as `changes_of`."""
+    """The settings of one run.
+
+    Raises:
+        BurnishError: as `changes_of`.
+    """
     return make_settings(scale.preset, changes_of(scale, row, seed))
 
 

@@ -18,8 +18,8 @@ from burnish.files import atomic_path, atomic_write
 from burnish.studies.cells import FORMAT, RESULT
 from burnish.studies.place import commit
 from burnish.studies.worker import Tell, on_stage
+from burnish.training.state import CHECKPOINT
 
-CHECKPOINT = "checkpoint.safetensors"
 FIGURES = (
     "image_auroc", "average_precision", "best_f1", "f1", "all_positive_f1", "n_good", "n_defect",
     "false_alarm_rate_wanted", "false_alarm_rate_got", "escape_rate", "image_auroc_interval",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from burnish.files import atomic_write
+from burnish.tables import csv_table
 
 Line = Mapping[str, Any]  # one line of the CSV
 
@@ -56,6 +56,22 @@ class Report:
     facts: Mapping[str, str]
     lines: tuple[Line, ...]
     figure: bytes | None = field(default=None, repr=False)
+
+
+def origin_facts(results: Iterable[Mapping[str, Any]], precision: bool = False) -> dict[str, str]:
+    """What the runs ran on, for a report's facts: each value that occurs, or "–" without a run.
+
+    Args:
+        results: as `cells` keeps them; the last of their commits counts.
+        precision: whether to name it.
+    """
+    done = list(results)
+    keys = {"machine": "hardware", "torch": "torch"}
+    if precision:
+        keys = {"machine": "hardware", "precision": "precision", "torch": "torch"}
+    facts = {name: "; ".join(sorted({str(r[key]) for r in done})) for name, key in keys.items()}
+    facts["commits"] = ", ".join(sorted({r["commits"][-1] for r in done}))
+    return {name: text or "–" for name, text in facts.items()}
 
 
 def write_report(report: Report, stem: Path) -> list[Path]:
@@ -110,7 +126,7 @@ def to_csv(lines: Sequence[Line]) -> str:
     fullest = sorted(lines, key=len, reverse=True)
     columns = list(dict.fromkeys(name for line in fullest for name in line))
     text = io.StringIO()
-    table = csv.DictWriter(text, columns, lineterminator="\n")
+    table = csv_table(text, columns)
     table.writeheader()
     table.writerows(lines)
     return text.getvalue()

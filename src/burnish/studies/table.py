@@ -8,7 +8,7 @@ from typing import Any
 from burnish.evaluation.seeds import OverSeeds
 from burnish.studies.cells import Cell, Dataset
 from burnish.studies.file import MEAN, Row, Study
-from burnish.studies.report import Report, Table
+from burnish.studies.report import Report, Table, origin_facts
 from burnish.studies.words import Values, means_over_sets, sentences, unused
 
 Results = Mapping[tuple[str, str, int], dict[str, Any]]  # (row, data set, seed) -> cell.json
@@ -193,10 +193,7 @@ def _facts(datasets: Sequence[Dataset], results: Results) -> dict[str, str]:
         )
         for d in datasets
     }
-    for title, key in (("machine", "hardware"), ("precision", "precision"), ("torch", "torch")):
-        facts[title] = "; ".join(sorted({str(r[key]) for r in done})) or "–"
-    facts["commits"] = ", ".join(sorted({r["commits"][-1] for r in done})) or "–"
-    return facts
+    return facts | origin_facts(done, precision=True)
 
 
 def _lines(

@@ -30,7 +30,8 @@ def compile_blocks(networks: Mapping[str, nn.Module]) -> None:
 
 @contextmanager
 def failures_reported() -> Iterator[None]:
-    """
+    """Turn a failure of torch.compile inside into an error for users.
+
     Raises:
         BurnishError: torch.compile failed (no C++ compiler, no Triton, a fault of its own).
     """

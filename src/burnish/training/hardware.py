@@ -10,9 +10,7 @@ import torch
 
 from burnish.settings import Settings
 
-PAYS = (
-    1.5  # times as fast bfloat16 must multiply; where the processor is built for it, it is 2 to 8
-)
+PAYS = 1.5  # times as fast bfloat16 must be; where the processor is built for it, it is 2 to 8
 SIDE, ROUNDS = 512, 20  # of the matrices raced, in turns; about 0.1 s in all
 
 

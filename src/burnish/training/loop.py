@@ -32,7 +32,7 @@ from burnish.training.networks import (
 from burnish.training.process import deterministic, launch, stop_on_signals
 from burnish.training.replay import Replay
 from burnish.training.samples import Samples
-from burnish.training.state import Progress, load_state, save_state
+from burnish.training.state import CHECKPOINT, Progress, load_state, save_state
 from burnish.training.update import Update
 
 UNLIMITED = 10**9  # steps
@@ -81,7 +81,7 @@ class Trainer:
     ) -> None:
         self.settings, self.samples = settings, samples
         self.identity, self.on_step = identity, on_step
-        self.checkpoint = folder / "checkpoint.safetensors"
+        self.checkpoint = folder / CHECKPOINT
         self.batch = min(settings.batch, len(samples))
         self.steps_per_epoch = len(samples) // self.batch
         self.total_steps = self._total_steps()

@@ -20,6 +20,7 @@ from burnish.errors import BurnishError
 from burnish.files import save_tensors
 
 FORMAT = 1
+CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass
@@ -84,24 +85,49 @@ def save_state(
 def load_state(
     path: Path, networks: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]
 ) -> Progress:
-    """Put a saved state back into networks and optimisers of the same shape."""
+    """Put a saved state back into networks and optimisers of the same shape.
+
+    Raises:
+        BurnishError: as `read_header`, or the tensors are not those of these networks.
+    """
     header = read_header(path)
-    progress = Progress(**header["progress"], threads=header.get("threads"))
     with safe_open(path, "pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not iterable
-    for name, network in networks.items():
-        own = {k.split("/", 1)[1]: v for k, v in tensors.items() if k.startswith(f"{name}/")}
-        network.load_state_dict(own)
-    for name, optimizer in optimizers.items():
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            if key.startswith(f"{name}/"):
-                _, index, moment = key.split("/")
-                moments.setdefault(int(index), {})[moment] = value
-        optimizer.load_state_dict(
-            {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
-        )
+    try:
+        progress = Progress(**header["progress"], threads=header.get("threads"))
+        for name, network in networks.items():
+            own = {k.split("/", 1)[1]: v for k, v in tensors.items() if k.startswith(f"{name}/")}
+            network.load_state_dict(own)
+        for name, optimizer in optimizers.items():
+            groups = optimizer.state_dict()["param_groups"]
+            moments = _moments_of(name, optimizer, tensors)
+            optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    except (RuntimeError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise _damaged(path) from error
     return progress
+
+
+def _moments_of(
+    name: str, optimizer: Optimizer, tensors: Mapping[str, Tensor]
+) -> dict[int, dict[str, Tensor]]:
+    """The saved moments of an optimiser, by number of the parameter and name.
+
+    Raises:
+        ValueError, IndexError: they are not those of its parameters.
+    """
+    parameters = [one for group in optimizer.param_groups for one in group["params"]]
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith(f"{name}/"):
+            _, index, moment = key.split("/")
+            moments.setdefault(int(index), {})[moment] = value
+    for number, found in moments.items():
+        shape = parameters[number].shape
+        if {k: v.shape for k, v in found.items()} != {
+            "step": torch.Size(), "exp_avg": shape, "exp_avg_sq": shape
+        }:  # fmt: skip
+            raise ValueError(f"moments of parameter {number}")
+    return moments
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -112,14 +138,25 @@ def read_header(path: Path) -> dict[str, Any]:
     """
     try:
         with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {})["burnish-state"])
-    except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
-        raise BurnishError(
-            f"{path} is not a burnish checkpoint, or it is damaged: remove it to start anew"
-        ) from error
+            header = dict(json.loads((file.metadata() or {})["burnish-state"]))
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
+        raise _damaged(path) from error
     if header.get("format") != FORMAT:
         raise BurnishError(
             f"{path} has checkpoint format {header.get('format')}; this burnish reads {FORMAT}: "
             "use the burnish that wrote it, or remove it to start anew"
         )
-    return dict(header)
+    progress = header.get("progress")
+    if not isinstance(header.get("settings", {}), dict) or not (
+        isinstance(progress, dict)
+        and isinstance(progress.get("step"), int)
+        and isinstance(progress.get("seconds"), int | float)
+    ):
+        raise _damaged(path)
+    return header
+
+
+def _damaged(path: Path) -> BurnishError:
+    return BurnishError(
+        f"{path} is not a burnish checkpoint, or it is damaged: remove it to start anew"
+    )

@@ -27,7 +27,7 @@ from burnish.images.cache.cache import CachedImages, open_cache
 from burnish.images.cache.index import INDEX, read_index
 from burnish.images.cache.room import cache_limit, cache_root, entries, remove
 from burnish.images.reader import Header, prepare, read_image
-from burnish.images.store import Prepared
+from burnish.images.store import InputRecipe
 from burnish.sampling import some_of
 from burnish.settings import Settings
 
@@ -59,8 +59,8 @@ def settings(**changes: object) -> Settings:
     return make_settings("tiny", small | changes)
 
 
-FIXED = Prepared(settings())
-OWN = Prepared(settings(tile=16, overlap=4))
+FIXED = InputRecipe(settings())
+OWN = InputRecipe(settings(tile=16, overlap=4))
 
 
 def picture(path: Path, shape: tuple[int, ...], seed: int) -> Path:
@@ -140,7 +140,7 @@ def test_every_make_gives_what_inspection_sees(tmp_path: Path, colour: str) -> N
         paths.append(path)
     for size in (None, (32, 32)):
         changes = {"tile": 16, "overlap": 4} if size is None else {}
-        cached = open_cache(paths, Prepared(settings(colour=colour, **changes)))
+        cached = open_cache(paths, InputRecipe(settings(colour=colour, **changes)))
         assert [record.error for record in cached.records] == [""] * len(paths)
         assert_right(cached, paths, 1 if colour == "grey" else 3, size)
         greys = {path.stem for path, r in zip(paths, cached.records, strict=True) if r.is_grey}
@@ -187,7 +187,7 @@ def test_a_guess_that_is_wrong_costs_time_only(
 
 def test_a_right_guess_decodes_once(tmp_path: Path, decoded: list[str]) -> None:
     paths = write(tmp_path / "images", 100, (20, 30))
-    cached = open_cache(paths, Prepared(settings(aspect="keep")))
+    cached = open_cache(paths, InputRecipe(settings(aspect="keep")))
     assert cached.layout.size == (24, 40)
     assert sorted(decoded) == [path.name for path in paths]
 
@@ -263,7 +263,7 @@ def test_only_files_that_cannot_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("settled", [True, False])
 @pytest.mark.parametrize("recipe", [FIXED, OWN], ids=["fixed", "own"])
 def test_a_changed_file_is_noticed(
-    tmp_path: Path, decoded: list[str], recipe: Prepared, settled: bool
+    tmp_path: Path, decoded: list[str], recipe: InputRecipe, settled: bool
 ) -> None:
     paths = write(tmp_path / "images", 10, (40, 60))
     for path in paths:
@@ -380,7 +380,7 @@ from pathlib import Path
 from burnish.images.cache import build as cache_build
 from burnish.images.cache import plan as cache_plan
 from burnish.images.cache.cache import open_cache
-from burnish.images.store import Prepared
+from burnish.images.store import InputRecipe
 from burnish.configuration import make_settings
 folder, tile, pause = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 small = {"image_size": 32, "patch": 8, "disc_patch": 8, "mask_blocks": (4,)}
@@ -396,7 +396,7 @@ def counting(path, before):
 cache_build.read_once = counting
 paths = sorted(folder.iterdir())
 print("ready", flush=True)
-cached = open_cache(paths, Prepared(make_settings("tiny", small)), lambda *a: time.sleep(pause))
+cached = open_cache(paths, InputRecipe(make_settings("tiny", small)), lambda *a: time.sleep(pause))
 import hashlib
 whole = b"".join(cached.image(i).tobytes() for i in range(len(paths)))
 print(decoded, hashlib.sha256(whole).hexdigest())
@@ -685,10 +685,10 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from burnish.images.cache.cache import open_cache
-from burnish.images.store import Prepared
+from burnish.images.store import InputRecipe
 from burnish.configuration import make_settings
 small = {"image_size": 32, "patch": 8, "disc_patch": 8, "mask_blocks": (4,), "colour": "rgb"}
-recipe = Prepared(make_settings("tiny", small | {"tile": 16, "overlap": 4}))
+recipe = InputRecipe(make_settings("tiny", small | {"tile": 16, "overlap": 4}))
 def held(field):
     text = Path("/proc/self/status").read_text()
     return 1024 * int(text.split(field + ":")[1].split()[0])

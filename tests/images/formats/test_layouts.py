@@ -418,6 +418,42 @@ def test_coco_annotations_that_mean_nothing_leave_the_frame_out(
         found["a.png"].data()
 
 
+@pytest.mark.parametrize("far", [1e308, -1e308, 1.1e9, float("inf"), float("nan")])
+@pytest.mark.parametrize(
+    "shape", [lambda far: {"segmentation": [[far, far, -far, far, -far, -far]]},
+              lambda far: {"segmentation": [[1, 1, 9, 1, 9, 9], [far, 5, 20, far, 30, -far]]},
+              lambda far: {"bbox": [5, -far, 9, far]}]
+)  # fmt: skip
+def test_coco_coordinates_that_no_image_has_are_named(
+    tree: Callable, items: Callable, picture: Callable, shape: Callable, far: float
+) -> None:
+    """Differences of 1e308 are infinite: such a polygon had ended in a traceback."""
+    mark = {"id": 4, "image_id": 7, "category_id": 3} | shape(far)
+    root = tree({"x.json": coco_json(annotations=[mark]), "a.png": picture(1, 40, 80)})
+    found, _ = items(root, "coco")
+    why = r"^a\.png: its annotation 4 in x\.json cannot be read: \S+ is no coordinate in px$"
+    with pytest.raises(BurnishError, match=why):
+        found["a.png"].data()
+
+
+@pytest.mark.parametrize(
+    ("shape", "why"),
+    [({"segmentation": {"size": [9, 9], "counts": "05"}}, ": run lengths for 9 x 9 px, it has"),
+     ({"segmentation": {"size": [40, 80], "counts": [5]}}, ": run lengths that sum to 5 px"),
+     ({"segmentation": {"size": [40, 80], "counts": [1e999]}}, ": run lengths that are no numbers"),
+     ({"segmentation": {"size": [40, 80]}}, " has no 'counts'"), ({}, " has no 'bbox'"),
+     ({"bbox": ["a", 0, 1, 1]}, " cannot be read: could not convert string to float: 'a'")],
+)  # fmt: skip
+def test_coco_annotations_are_named_whatever_is_wrong_with_them(
+    tree: Callable, items: Callable, picture: Callable, shape: dict, why: str
+) -> None:
+    mark = {"id": 4, "image_id": 7, "category_id": 3} | shape
+    root = tree({"x.json": coco_json(annotations=[mark]), "a.png": picture(1, 40, 80)})
+    found, _ = items(root, "coco")
+    with pytest.raises(BurnishError, match=r"^a\.png: its annotation 4 in x\.json" + why):
+        found["a.png"].data()
+
+
 @pytest.mark.parametrize(
     "shape",
     [{"bbox": [100, 5, 20, 20]}, {"bbox": [-30, 5, 20, 20]},

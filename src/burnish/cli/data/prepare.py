@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -71,10 +70,12 @@ def prepare(
 
     from burnish.cli.progress import image_progress
     from burnish.images.formats.base import Options
+    from burnish.images.parts import compiled_pattern
     from burnish.images.preparing.prepare import Request
     from burnish.images.preparing.prepare import prepare as prepare_images
 
-    options = Options(_pattern(part), tuple(good or ()), tuple(bad or ()), window, table, category)
+    patterns = tuple(good or ()), tuple(bad or ())
+    options = Options(compiled_pattern(part), *patterns, window, table, category)
     request = Request(format, options, split, train, seed)
     with image_progress(Console(stderr=True), "prepare") as progress:
         prepared = prepare_images(
@@ -103,15 +104,6 @@ def formats(
     for name, summary in summaries.items():
         table.add_row(f"[bold]{name}", summary)
     Console().print(table)
-
-
-def _pattern(text: str) -> re.Pattern[str] | None:
-    from burnish.errors import BurnishError
-
-    try:
-        return re.compile(text) if text else None
-    except re.error as error:
-        raise BurnishError(f"--part '{text}' is not a regular expression: {error}") from error
 
 
 def _print(prepared: Prepared) -> None:

@@ -46,7 +46,7 @@ class Item:
 
 
 def unusable(source: str, why: str) -> Item:
-    """An image that cannot be used: loading it raises `reason`, which `prepare` reports."""
+    """An image that cannot be used: loading it raises `why`, which `prepare` reports."""
 
     def data() -> bytes:
         raise BurnishError(f"{source}: {why}")

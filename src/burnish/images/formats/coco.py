@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from burnish.images.formats.masks import Patch, box_patch, mask_of_counts, polyg
 from burnish.images.formats.names import is_image, not_this, some, without_suffix
 from burnish.images.formats.shapes import Shape, note_good, paint, side_of, split_of
 from burnish.images.formats.windows import Frame, Labels, cut
+
+FARTHEST = 1e9  # px; what lies beyond is no place near an image, and sums of it may overflow
 
 
 class Coco:
@@ -44,26 +45,12 @@ class Coco:
         if not jsons:
             raise not_this("a COCO set", "JSON with images, annotations, categories", names)
         images = [name for name in names if is_image(name)]
-        known: dict[str, _Labelled] = {}
         kinds: dict[str, int] = {}
-        missing: list[str] = []
-        twice: dict[str, None] = {}
-        sides = split_of(jsons)
-        for name in sorted(jsons, key=lambda n: (sides[n] != "train", n)):
-            find = _Finder(images, name)
-            for entry in _entries(source, name, kinds):
-                path = find(entry.file_name)
-                if path is None:
-                    missing.append(entry.file_name)
-                elif path in known:
-                    twice[path] = None
-                    known[path].entries.append(entry)
-                else:
-                    known[path] = _Labelled(sides[name], [entry])
+        known, missing = _labelled(source, jsons, images, kinds)
         note_good(kinds, note)
         if missing:
             note(f"{len(missing)} images named in the JSON are not there: {some(missing)}")
-        if twice:
+        if twice := [path for path, one in known.items() if len(one.entries) > 1]:
             note(
                 f"{len(twice)} images stand in the JSON more than once; they show what any entry "
                 f"says: {some(twice)}"
@@ -90,10 +77,12 @@ class _Entry:
     """An image as one entry of a JSON file describes it.
 
     Attributes:
+        json_name: that file.
         size: width and height, px; None if not given.
         marks: index of the kind, and annotation.
     """
 
+    json_name: str
     file_name: str
     size: tuple[Any, Any]
     marks: list[tuple[int, dict[str, Any]]]
@@ -114,8 +103,33 @@ class _Labelled:
                     f"the JSON says it has {entry.size[0]} x {entry.size[1]} px; it has {width} x "
                     f"{height}"
                 )
-            shapes += [_shape(mark, kind) for kind, mark in entry.marks]
+            shapes += [_shape(mark, kind, entry.json_name) for kind, mark in entry.marks]
         return paint(shapes, kinds, height, width)
+
+
+def _labelled(
+    source: Source, jsons: Sequence[str], images: list[str], kinds: dict[str, int]
+) -> tuple[dict[str, _Labelled], list[str]]:
+    """The images that the JSON files name, by path, training first; and the names that are not
+    there.
+
+    Args:
+        kinds: see `_entries`.
+    """
+    known: dict[str, _Labelled] = {}
+    missing: list[str] = []
+    sides = split_of(jsons)
+    for name in sorted(jsons, key=lambda n: (sides[n] != "train", n)):
+        find = _Finder(images, name)
+        for entry in _entries(source, name, kinds):
+            path = find(entry.file_name)
+            if path is None:
+                missing.append(entry.file_name)
+            elif path in known:
+                known[path].entries.append(entry)
+            else:
+                known[path] = _Labelled(sides[name], [entry])
+    return known, missing
 
 
 def _entries(source: Source, name: str, kinds: dict[str, int]) -> list[_Entry]:
@@ -163,7 +177,7 @@ def _entries(source: Source, name: str, kinds: dict[str, int]) -> list[_Entry]:
             f"{name}: {count} annotations have an image_id that no image has ({some(strange)}): "
             "without them, their images would count as good; mend the ids, or remove them"
         )
-    return [_Entry(file_name, size, marks.get(key, [])) for file_name, key, size in images]
+    return [_Entry(name, file_name, size, marks.get(key, [])) for file_name, key, size in images]
 
 
 def _key(value: Any) -> str:
@@ -171,23 +185,25 @@ def _key(value: Any) -> str:
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
-def _shape(mark: dict[str, Any], kind: int) -> Shape:
+def _shape(mark: dict[str, Any], kind: int, json_name: str) -> Shape:
     """One annotation: run lengths, polygons (several for one object), or else the box.
 
     Raises:
         BurnishError: it is none of these.
     """
-    shape, name = mark.get("segmentation"), f"its annotation {mark.get('id')}"
+    shape, name = mark.get("segmentation"), f"its annotation {mark.get('id')} in {json_name}"
     try:
         if isinstance(shape, dict):
             rows, columns = (int(value) for value in shape["size"])
             return Shape(kind, [partial(_runs, shape["counts"], (rows, columns))], name)
         if shape:
             return Shape(kind, [partial(polygon_patch, _points(ring)) for ring in shape], name)
-        x, y, w, h = _finite(mark["bbox"])
+        x, y, w, h = _coordinates(mark["bbox"])
         return Shape(kind, [partial(box_patch, x, y, w, h)], name)
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise BurnishError(f"{name} cannot be read: {error!r}") from error
+    except KeyError as error:
+        raise BurnishError(f"{name} has no {error}") from error
+    except (ValueError, TypeError, OverflowError) as error:
+        raise BurnishError(f"{name} cannot be read: {error}") from error
 
 
 def _in_fractions(marks: Iterable[dict[str, Any]]) -> bool:
@@ -199,7 +215,7 @@ def _in_fractions(marks: Iterable[dict[str, Any]]) -> bool:
             if isinstance(shape, dict):
                 continue
             rings = shape if shape else [mark["bbox"]]
-            values = [value for ring in rings for value in _finite(ring)]
+            values = [value for ring in rings for value in _coordinates(ring)]
         except (ValueError, KeyError, TypeError, OverflowError):
             continue  # said of its image
         if not all(0 <= value <= 1 for value in values):
@@ -215,16 +231,22 @@ def _runs(counts: Any, size: tuple[int, int], height: int, width: int) -> Patch:
 
 
 def _points(ring: Any) -> list[tuple[float, float]]:
-    values = _finite(ring)
+    values = _coordinates(ring)
     if len(values) < 6 or len(values) % 2:
         raise ValueError(f"a polygon of {len(values)} values")
     return list(zip(values[::2], values[1::2], strict=True))
 
 
-def _finite(values: Any) -> list[float]:
+def _coordinates(values: Any) -> list[float]:
+    """Numbers that may be px of an image.
+
+    Raises:
+        ValueError, TypeError, OverflowError: they are none.
+    """
     numbers = [float(value) for value in values]
-    if not all(math.isfinite(number) for number in numbers):
-        raise ValueError("a coordinate that is not finite")
+    for number in numbers:
+        if not abs(number) <= FARTHEST:  # refuses NaN, too
+            raise ValueError(f"{number:g} is no coordinate in px")
     return numbers
 
 

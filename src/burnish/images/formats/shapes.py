@@ -45,14 +45,18 @@ def paint(shapes: Sequence[Shape], kinds: Sequence[str], height: int, width: int
         kinds: their names; those that mean good mark nothing.
 
     Raises:
-        BurnishError: a shape marks no pixel: the defect must not silently count as good.
+        BurnishError: a shape cannot be drawn, or marks no pixel: the defect must not silently
+            count as good.
     """
     labels = np.zeros((height, width), np.uint16)
     patches = []
     for shape in shapes:
         if kinds[shape.kind].lower() in GOOD_NAMES:
             continue
-        drawn = [patch(height, width) for patch in shape.patches]
+        try:
+            drawn = [patch(height, width) for patch in shape.patches]
+        except BurnishError as error:
+            raise BurnishError(f"{shape.name}: {error}") from error
         if not any(patch.mask.any() for patch in drawn):
             raise BurnishError(f"{shape.name} marks no pixel of its {width} x {height}")
         patches += [(shape.kind, patch) for patch in drawn]

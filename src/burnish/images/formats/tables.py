@@ -51,7 +51,8 @@ class Csv:
         above = str(PurePosixPath(table).parent)
         seen: set[str] = set()
         twice = []
-        for number, row in enumerate(_rows(source, table), 2):
+        rows = _rows(source, table)
+        for number, row in enumerate(rows, 2):
             where = f"{table}, line {number}"
             name = _resolve(row["path"], above, known)
             if name is None:
@@ -67,7 +68,7 @@ class Csv:
                 f"{some(twice)}"
             )
         others = [name for name in sorted(known - seen) if is_image(name)]
-        masks = {_resolve(row.get("mask", ""), above, known) for row in _rows(source, table)}
+        masks = {_resolve(row.get("mask", ""), above, known) for row in rows}
         if others := [name for name in others if name not in masks]:
             note(f"{len(others)} images are not in {table} and not used: {some(others)}")
 
@@ -95,13 +96,7 @@ class Severstal:
     ) -> Iterator[Item]:
         names = source.names()
         table = _table(source, options.table, {"encodedpixels"}, "Severstal's table", "train.csv")
-        marks: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-        for row in _rows(source, table):
-            image, kind = row.get("imageid", ""), row.get("classid", "")
-            if not image:
-                image, _, kind = row.get("imageid_classid", "").rpartition("_")
-            if row["encodedpixels"].strip():
-                marks[image][kind].append(row["encodedpixels"])
+        marks = _marks(_rows(source, table))
         images = [
             n for n in names if is_image(n) and PurePosixPath(n).parent.name == "train_images"
         ]
@@ -122,12 +117,25 @@ class Severstal:
             yield Item(name, stem, kind, "", data, partial(_decoded, source, name, values))
         if marks:
             note(f"{len(marks)} images of {table} are not in train_images: {some(marks)}")
-        unused = [name for name in names if is_image(name) and name not in set(images)]
+        taken = set(images)
+        unused = [name for name in names if is_image(name) and name not in taken]
         if unused:
             note(
                 f"{len(unused)} images outside train_images have no labels and are not used: "
                 f"{some(unused)}"
             )
+
+
+def _marks(rows: Rows) -> dict[str, dict[str, list[str]]]:
+    """Run lengths as Severstal's table has them, by image and class; only of marked images."""
+    marks: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        image, kind = row.get("imageid", ""), row.get("classid", "")
+        if not image:
+            image, _, kind = row.get("imageid_classid", "").rpartition("_")
+        if row["encodedpixels"].strip():
+            marks[image][kind].append(row["encodedpixels"])
+    return marks
 
 
 def _largest(runs: dict[str, list[list[int]]]) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from burnish.errors import BurnishError
 from burnish.images.formats.base import GOOD, Item, Mask
 from burnish.images.formats.names import some, without_suffix
+from burnish.images.parts import part_in
 from burnish.images.reader import read_header_bytes, read_image_bytes, suffix_of
 from burnish.images.reading.decoding import SUFFIXES_OF
 
@@ -82,10 +83,7 @@ def own_part(source: str) -> str:
 
 def named_part(source: str, pattern: re.Pattern[str] | None) -> str:
     """The part that a pattern finds in an image's path (first group, or the whole match), or ""."""
-    found = pattern.search(WINDOW.sub("", source)) if pattern else None
-    if not found:
-        return ""
-    return (found.group(1) if found.re.groups else None) or found.group(0)
+    return part_in(WINDOW.sub("", source), pattern) or ""
 
 
 def unmatched_note(pattern: str, unmatched: Sequence[str], images: int) -> str:

@@ -168,14 +168,19 @@ def _check_whole(image: ImageFile, name: str) -> None:
         raise BurnishError(f"{name} is damaged: strips or tiles of it are missing")
 
 
+def format_of_suffix(suffix: str) -> str | None:
+    """The format that a file's suffix, with the dot, names; None if it is not one that is read."""
+    return next((f for f, known in SUFFIXES_OF.items() if suffix.lower() in known), None)
+
+
 def check_suffix(path: Path, format: str) -> None:
     """Make sure that a file's suffix does not contradict its content.
 
     Raises:
         BurnishError: it does.
     """
-    claimed = next((f for f, known in SUFFIXES_OF.items() if path.suffix.lower() in known), format)
-    if claimed != format:
+    claimed = format_of_suffix(path.suffix)
+    if claimed not in (None, format):
         raise BurnishError(
             f"{path} holds a {format}, not a {claimed}: "
             f"rename it to {path.with_suffix(suffix_of(format)).name}"
