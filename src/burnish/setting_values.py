@@ -38,7 +38,7 @@ def texture_names(value: Any) -> Any:
 
 
 def texture_fields(names: Sequence[str], channels: int) -> tuple[tuple[str, int], ...]:
-    """What each texture model looks at, and its grain; without `colour` where there is one channel:
+    """What each texture is of, and its grain; without `colour` where there is one channel:
     `image:4` is ("image", 4)."""
     pairs = (name.split(":") for name in names)
     return tuple((of, int(grain)) for of, grain in pairs if of != "colour" or channels == 3)

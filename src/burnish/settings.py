@@ -280,7 +280,7 @@ class Settings(BaseModel):
         return self.extremes and self.in_units
 
     def textures(self, channels: int) -> tuple[tuple[str, int], ...]:
-        """What each texture model looks at, and its grain, px, in the order of their maps.
+        """What each texture is of, and its grain, px, in the order of their maps.
 
         Args:
             channels: of the model's input, 1 or 3.

@@ -13,8 +13,8 @@ from burnish.method.mahalanobis import RIDGE
 from burnish.method.texture import (
     AMOUNT,
     DESCRIPTORS,
-    LOOKS,
     MAPS,
+    SOURCES,
     TextureModel,
     all_descriptors,
     descriptors,
@@ -102,7 +102,7 @@ def test_descriptors_of_hues_are_amounts_of_both() -> None:
         slow_descriptors(field(image, image)[0].numpy(), 1)[:AMOUNT]
         for field in (red_green, yellow_blue)
     ]
-    assert colour.shape == (1, LOOKS["colour"].descriptors, 30, 28)
+    assert colour.shape == (1, SOURCES["colour"].descriptors, 30, 28)
     np.testing.assert_allclose(colour[0], np.concatenate(hues), atol=1e-4, rtol=1e-3)
     expected = slow_descriptors(surface(image, image[:, None])[0].numpy(), 1)
     np.testing.assert_allclose(grey[0], expected, atol=1e-4, rtol=1e-3)
@@ -110,11 +110,11 @@ def test_descriptors_of_hues_are_amounts_of_both() -> None:
 
 @pytest.mark.parametrize("of", ["image", "colour"])
 def test_precisions_against_numpy(of: str) -> None:
-    count = LOOKS[of].descriptors
+    count = SOURCES[of].descriptors
     mixed = RNG.normal(size=(count, count)) @ RNG.normal(size=(count, 500))
     values = mixed / mixed.std(axis=1, keepdims=True)
     found = precisions(torch.from_numpy(values), of).numpy()
-    assert len(found) == LOOKS[of].maps == (1 if of == "colour" else MAPS)
+    assert len(found) == SOURCES[of].maps == (1 if of == "colour" else MAPS)
     correlation = values @ values.T / 500 + RIDGE * np.eye(count)
     np.testing.assert_allclose(found[-1] @ correlation * count, np.eye(count), atol=1e-3)
     if of == "image":

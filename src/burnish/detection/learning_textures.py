@@ -21,7 +21,7 @@ from burnish.method.cells import coarse_cells, stretch, to_cells
 from burnish.method.factors import Factors, find_factors, left_over
 from burnish.method.mahalanobis import SLACK
 from burnish.method.texture import (
-    LOOKS,
+    SOURCES,
     TextureModel,
     all_descriptors,
     precisions,
@@ -62,7 +62,7 @@ def _learn_texture(
     and the descriptors there.
     """
     shape = scorer.shape
-    moments = FoldedMoments(folds, LOOKS[of].descriptors, shape.height, shape.width)
+    moments = FoldedMoments(folds, SOURCES[of].descriptors, shape.height, shape.width)
     for number, view in enumerate(views):
         inside = inside_of(view)
         found = _descriptors(scorer, view, of, grain)

@@ -209,8 +209,8 @@ def _model_from(card: ModelCard, tensors: dict[str, Tensor]) -> Model:
     if settings.standardise == "position":
         size = len(settings.mask_blocks), shape.height, shape.width
         position = take(tensors, POSITION[0], *size), take(tensors, POSITION[1], *size)
-    looks = settings.textures(shape.channels)
-    textures = [take_texture(tensors, of, grain, shape) for of, grain in looks]
+    kinds = settings.textures(shape.channels)
+    textures = [take_texture(tensors, of, grain, shape) for of, grain in kinds]
     lines = [take_lines(tensors, width, shape) for width in settings.lines]
     whole = take_whole(tensors, textures) if settings.judges_whole(shape.channels) else None
     extremes = None

@@ -20,7 +20,7 @@ from burnish.method.factors import Factors
 from burnish.method.features import STRIDE, FeatureModel
 from burnish.method.generator import InputShape
 from burnish.method.lines import DIRECTIONS, LineModel
-from burnish.method.texture import LOOKS, TextureModel
+from burnish.method.texture import SOURCES, TextureModel
 from burnish.method.whole import GRID, WholeModel
 from burnish.settings import Settings
 
@@ -35,7 +35,7 @@ BACKBONE = "backbone."
 
 def maps_of(settings: Settings, channels: int) -> int:
     """How many error maps there are: of mask scales, textures, lines and features."""
-    textures = sum(LOOKS[of].maps for of, _ in settings.textures(channels))
+    textures = sum(SOURCES[of].maps for of, _ in settings.textures(channels))
     return len(settings.mask_blocks) + textures + len(settings.lines) + bool(settings.features)
 
 
@@ -75,14 +75,14 @@ def take_texture(
 ) -> TextureModel:
     """The texture of a field at one grain."""
     name = texture_name(of, grain)
-    look = LOOKS[of]
-    size = (look.descriptors, *_cells(shape, CELL))
+    source = SOURCES[of]
+    size = (source.descriptors, *_cells(shape, CELL))
     mean, deviation = (take(tensors, name + part, *size) for part in OF_TEXTURE[:2])
-    square = look.descriptors, look.descriptors
-    precision = take(tensors, name + OF_TEXTURE[2], look.maps, *square)
+    square = source.descriptors, source.descriptors
+    precision = take(tensors, name + OF_TEXTURE[2], source.maps, *square)
     factors = None
     if f"{name}{FACTORS}ways" in tensors:  # trained on few views, it has none
-        coarse = (look.descriptors, *_cells(shape, COARSE))
+        coarse = (source.descriptors, *_cells(shape, COARSE))
         sizes = {"mean": coarse, "deviation": coarse, "ways": (-1, *coarse)}
         factors = Factors(**{k: take(tensors, name + FACTORS + k, *sizes[k]) for k in sizes})
     return TextureModel(grain, mean, deviation, precision, of, factors)
@@ -96,7 +96,7 @@ def take_lines(tensors: dict[str, Tensor], width: int, shape: InputShape) -> Lin
 
 def take_whole(tensors: dict[str, Tensor], textures: Sequence[TextureModel]) -> WholeModel:
     """The model of the surface as a whole, from these textures."""
-    values = sum(LOOKS[texture.of].descriptors for texture in textures) * GRID**2
+    values = sum(SOURCES[texture.of].descriptors for texture in textures) * GRID**2
     sizes = {"mean": (values,), "deviation": (values,), "whitening": (values, values)}
     return WholeModel(**{name: take(tensors, WHOLE + name, *sizes[name]) for name in sizes})
 

@@ -1,10 +1,11 @@
-"""Texture maps: unusual detail in the residual or in the image, where the error says little.
+"""Texture maps: unusual detail in residual, image or hues, where the error says little.
 
 A generator repaints light and shape, not grain: on rough metal the error in a thin crack is no
-larger than in the grain beside it, but its texture differs. So the residual, or the image, is
-filtered into a few descriptors per pixel (band-pass detail, its energy, its direction), and their
-Mahalanobis distance from those of good parts at the same place makes further error maps. Not the
-paper's: after PaDiM (Defard et al. 2021), with filters in place of a pretrained network.
+larger than in the grain beside it, but its texture differs. And a mark of another hue need be no
+darker or brighter. So residual, image or hues are filtered into a few descriptors per pixel
+(band-pass detail, its energy, its direction), and their Mahalanobis distance from those of good
+parts at the same place makes further error maps. Not the paper's: after PaDiM (Defard et al. 2021),
+with filters in place of a pretrained network.
 
 Shapes: B batch, S mask scales, C channels, K descriptors, H x W image.
 """
@@ -94,8 +95,8 @@ def _in_shares(values: Tensor, images: Tensor, inside: Tensor | None) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Looks:
-    """What one texture looks at.
+class Source:
+    """What a texture is of.
 
     Attributes:
         fields: functions with the arguments and result of `residual`.
@@ -117,10 +118,10 @@ class Looks:
         return MAPS if self.directed else 1
 
 
-LOOKS = {
-    "residual": Looks((residual,)),
-    "image": Looks((surface,)),
-    "colour": Looks((red_green, yellow_blue), directed=False),
+SOURCES = {
+    "residual": Source((residual,)),
+    "image": Source((surface,)),
+    "colour": Source((red_green, yellow_blue), directed=False),
 }
 
 
@@ -170,7 +171,7 @@ class TextureModel(ByCells):
         mean, deviation: (K, h, w), by cells of `cells.CELL` px.
         precision: (maps, K, K), inverse correlation over the number of descriptors: of the amount
             alone (0 elsewhere) and of all; of all alone where it is not directed.
-        of: what it looks at, a name of `LOOKS`.
+        of: what it is of, a name of `SOURCES`.
         factors: how good parts differ all over at once, or None; `deviation` is what they leave.
     """
 
@@ -186,11 +187,11 @@ def precisions(standardised: Tensor, of: str) -> Tensor:
     """(K, n) standardised descriptors of good pixels -> (maps, K, K) of a `TextureModel`.
 
     Args:
-        of: a name of `LOOKS`.
+        of: a name of `SOURCES`.
     """
     together = correlation(standardised)
     whole = precision_of(together)
-    if not LOOKS[of].directed:
+    if not SOURCES[of].directed:
         return whole[None].float()
     amount = torch.zeros_like(whole)
     amount[:AMOUNT, :AMOUNT] = precision_of(together[:AMOUNT, :AMOUNT])
@@ -211,12 +212,12 @@ def all_descriptors(
                 field(images, reconstructions, inside),
                 [grain for whose, grain in kinds if whose == of],
             )
-            for field in LOOKS[of].fields
+            for field in SOURCES[of].fields
         ]
         for of in dict.fromkeys(whose for whose, _ in kinds)
     }
     for of, grain in kinds:
-        found = [descriptors(field, grain, LOOKS[of].directed) for field in fields[of]]
+        found = [descriptors(field, grain, SOURCES[of].directed) for field in fields[of]]
         yield found[0] if len(found) == 1 else torch.cat(found, dim=1)
 
 
