@@ -29,6 +29,13 @@ def test_settings_that_cannot_take_effect_are_told(
     assert not any("warmup" in message or "merges" in message for message in told)
 
 
+def test_hues_of_grey_images_are_told() -> None:
+    settings = make_settings("small", {"texture": "image:1, colour:2"})
+    assert find_unreached(settings, "small", 1000, 100, (3, 256, 256)) == []
+    (told,) = find_unreached(settings, "small", 1000, 100, (1, 256, 256))
+    assert told == "texture colour:2 does nothing: the network sees grey images"
+
+
 @pytest.mark.parametrize("preset", preset_names())
 def test_presets_ask_for_nothing_that_is_not_done(preset: str) -> None:
     assert find_unreached(make_settings(preset), preset, 1000, 100, (1, 256, 256)) == []

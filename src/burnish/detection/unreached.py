@@ -59,7 +59,11 @@ def find_unreached(
             f"tome_r is {settings.tome_r}, but a block merges no more than half of its tokens, and "
             f"the first of the discriminator has {tokens}"
         )
-    return found + _unmet(settings, make_settings(preset))
+    usual = make_settings(preset)
+    hues = [name for name in settings.texture if name.startswith("colour")]
+    if shape[0] == 1 and hues and settings.texture != usual.texture:
+        found.append(f"texture {', '.join(hues)} does nothing: the network sees grey images")
+    return found + _unmet(settings, usual)
 
 
 def _unmet(settings: Settings, usual: Settings) -> list[str]:
