@@ -168,7 +168,7 @@ def test_wrong_paths(tmp_path: Path) -> None:
     (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04" + bytes(500))
     with pytest.raises(BurnishError, match=r"cut\.zip"):
         opened(tmp_path / "cut.zip")
-    with pytest.raises(BurnishError, match="no regular expression"):
+    with pytest.raises(BurnishError, match="is not a regular expression"):
         opened(tmp_path, part="(")
 
 
