@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from statistics import mean, stdev
@@ -177,6 +178,24 @@ def test_the_ladders_study() -> None:
     for line in shown:
         rung, _, _, *cells, _ = [cell.strip() for cell in line.strip("|").split("|")]
         assert cells == study.get(rung, ["-"] * 5)
+
+
+def test_the_table_of_colour_images() -> None:
+    text = (ROOT / "docs/studies/colour-small.csv").read_text("utf-8")
+    found = {(row["setting"], row["dataset"]): row for row in csv.DictReader(text.splitlines())}
+    section = TEXT[TEXT.index("### Colour images") :].split("\n### ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")][2:]
+    sets = "colour_rail", "colour_magnetic_tile"
+    runs = [found[setting, name] for name in sets for setting in ("hues not compared", "at 4 px")]
+    shown = [line.strip("|").split("|")[2].strip() for line in lines]
+    assert shown == [f"{float(row['image_auroc']):.3f}".lstrip("0") for row in runs]
+    flowing = " ".join(section.split())
+    alarms, escapes = ([100 * float(row[key]) for row in runs]
+                       for key in ("false_alarm_rate_got", "escape_rate"))  # fmt: skip
+    assert f"{alarms[1]:.1f} % of the good rails are called defective, {alarms[0]:.1f} %" in flowing
+    assert f"and {escapes[1]:.0f} % of the defects escape, {escapes[0]:.0f} % without." in flowing
+    assert alarms[2:] == [0, 0]
+    assert f"{escapes[3]:.0f} % of the defects escape, {escapes[2]:.0f} % without." in flowing
 
 
 def test_rung_16() -> None:
