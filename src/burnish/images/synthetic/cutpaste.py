@@ -34,6 +34,11 @@ class Patch:
     u: Plane
     v: Plane
 
+    @property
+    def support(self) -> NDArray[np.bool_]:
+        """As of a `Relief`."""
+        return self.relief.support
+
     def cut(self, canvas: tuple[slice, slice]) -> Patch:
         """The same patch, cut to the part of the canvas that is used."""
         return Patch(self.relief.cut(canvas), self.u[canvas], self.v[canvas])

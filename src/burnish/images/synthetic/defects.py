@@ -10,16 +10,20 @@ Lengths are shares of the shorter side, with a floor of about a pixel.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from burnish.errors import BurnishError, nearest
-from burnish.images.synthetic.cutpaste import change_by_pasting, draw_patch
-from burnish.images.synthetic.reliefs import LARGE, RELIEFS, Plane
+from burnish.images.synthetic.cutpaste import Patch, change_by_pasting, draw_patch
+from burnish.images.synthetic.reliefs import LARGE, RELIEFS, Plane, Relief
 from burnish.images.synthetic.room import Region, Room, Window
 from burnish.images.synthetic.surfaces import MIN_SIDE
+
+Shape = TypeVar("Shape", Relief, Patch)
 
 DEFECTS: tuple[str, ...] = tuple(RELIEFS)
 """The kinds of the procedural data set."""
@@ -108,6 +112,28 @@ def draw_defect(
     return drawn, mask
 
 
+def _fitted(
+    kind: str,
+    draw: Callable[[float, np.random.Generator], Shape],
+    rng: np.random.Generator,
+    room: Room,
+) -> tuple[Shape, Window]:
+    """The largest shape that there is room for, cut to it, and where it lies.
+
+    Raises:
+        BurnishError: there is none.
+    """
+    for side in room.sides():
+        shape = draw(side, rng)
+        if (placed := room.place(shape.support, rng)) is not None:
+            window, canvas = placed
+            return shape.cut(canvas), window
+    raise BurnishError(
+        f"the region where defects may lie is too small or too thin for a {kind}: "
+        "mark a larger region"
+    )
+
+
 def _drawn(
     image: NDArray[np.uint8],
     kind: str,
@@ -116,20 +142,14 @@ def _drawn(
     room: Room,
 ) -> tuple[Window, Plane, Region]:
     """Window, change (float32, grey levels, shape of the window) and support of a relief."""
-    for side in room.sides():
-        relief = (RELIEFS | LARGE)[kind](side, rng)
-        if (placed := room.place(relief.support, rng)) is None:
-            continue
-        window, canvas = placed
-        relief = relief.cut(canvas)
-        amplitude = strength * rng.uniform(0.7, 1.4) * _contrast(image, window)
-        change = _keep_in_range(_grey(image[window]), amplitude * relief.profile)
-        if relief.gain is not None:
-            grey = _grey(image)
-            detail = (grey - ndimage.gaussian_filter(grey, DETAIL))[window]
-            change += (np.exp(strength * relief.gain) - 1.0) * detail
-        return window, change, relief.support
-    raise _no_room(kind)
+    relief, window = _fitted(kind, (RELIEFS | LARGE)[kind], rng, room)
+    amplitude = strength * rng.uniform(0.7, 1.4) * _contrast(image, window)
+    change = _keep_in_range(_grey(image[window]), amplitude * relief.profile)
+    if relief.gain is not None:
+        grey = _grey(image)
+        detail = (grey - ndimage.gaussian_filter(grey, DETAIL))[window]
+        change += (np.exp(strength * relief.gain) - 1.0) * detail
+    return window, change, relief.support
 
 
 def _pasted(
@@ -139,16 +159,10 @@ def _pasted(
     room: Room,
 ) -> tuple[Window, NDArray[np.float32], Region]:
     """As `_drawn`, for a pasted patch; the change is HxW or HxWx3, as the image is."""
-    for side in room.sides():
-        patch = draw_patch(side, rng)
-        if (placed := room.place(patch.relief.support, rng)) is None:
-            continue
-        window, canvas = placed
-        amplitude = strength * rng.uniform(0.7, 1.4) * _contrast(image, window)
-        patch = patch.cut(canvas)
-        change = change_by_pasting(image, window, patch, room.allowed, amplitude, strength, rng)
-        return window, change, patch.relief.support
-    raise _no_room(CUTPASTE)
+    patch, window = _fitted(CUTPASTE, draw_patch, rng, room)
+    amplitude = strength * rng.uniform(0.7, 1.4) * _contrast(image, window)
+    change = change_by_pasting(image, window, patch, room.allowed, amplitude, strength, rng)
+    return window, change, patch.support
 
 
 def _discoloured(
@@ -165,25 +179,19 @@ def _discoloured(
         raise BurnishError(
             f"a {DISCOLOURATION} differs in colour alone, and the image is grey: draw another kind"
         )
-    for side in room.sides():
-        relief = RELIEFS["stain"](side, rng)
-        if (placed := room.place(relief.support, rng)) is None:
-            continue
-        window, canvas = placed
-        relief = relief.cut(canvas)
-        below = image[window].astype(np.float32)
-        colours = below - below.mean(axis=2, keepdims=True)
-        detail = colours - ndimage.gaussian_filter(colours, (DETAIL, DETAIL, 0.0))
-        texture = 1.4826 * float(np.median(np.abs(detail)))
-        amplitude = strength * rng.uniform(0.7, 1.4) * (14.0 + 2.2 * texture)
-        hue = rng.normal(size=3)
-        hue -= hue.mean()
-        change = amplitude * np.abs(relief.profile)[:, :, None] * (hue / np.abs(hue).max())
-        # Cut at black or white, one channel alone would change the brightness too.
-        left = np.where(change > 0.0, 255.0 - below, below) / np.maximum(np.abs(change), 1e-6)
-        change *= np.minimum(left.min(axis=2, keepdims=True), 1.0)
-        return window, np.asarray(change, dtype=np.float32), relief.support
-    raise _no_room(DISCOLOURATION)
+    relief, window = _fitted(DISCOLOURATION, RELIEFS["stain"], rng, room)
+    below = image[window].astype(np.float32)
+    colours = below - below.mean(axis=2, keepdims=True)
+    detail = colours - ndimage.gaussian_filter(colours, (DETAIL, DETAIL, 0.0))
+    texture = 1.4826 * float(np.median(np.abs(detail)))
+    amplitude = strength * rng.uniform(0.7, 1.4) * (14.0 + 2.2 * texture)
+    hue = rng.normal(size=3)
+    hue -= hue.mean()
+    change = amplitude * np.abs(relief.profile)[:, :, None] * (hue / np.abs(hue).max())
+    # Cut at black or white, one channel alone would change the brightness too.
+    left = np.where(change > 0.0, 255.0 - below, below) / np.maximum(np.abs(change), 1e-6)
+    change *= np.minimum(left.min(axis=2, keepdims=True), 1.0)
+    return window, np.asarray(change, dtype=np.float32), relief.support
 
 
 def _changed(change: NDArray[np.float32], side: int) -> Region:
@@ -196,13 +204,6 @@ def _changed(change: NDArray[np.float32], side: int) -> Region:
     material = most >= MATERIAL_CHANGE
     # Closed over the line between the bright and the dark side, whose width grows with the image.
     return material | ndimage.binary_closing(material, iterations=max(2, side // 64))
-
-
-def _no_room(kind: str) -> BurnishError:
-    return BurnishError(
-        f"the region where defects may lie is too small or too thin for a {kind}: "
-        "mark a larger region"
-    )
 
 
 def _check(image: NDArray[np.uint8], strength: float, allowed: Region | None) -> None:
