@@ -23,7 +23,7 @@ from burnish.images.dataset import find_test_images, find_training_images
 from burnish.images.manifest import read_manifest, write_manifest
 from burnish.images.preparing.record import RECORD
 from burnish.images.reader import read_image
-from burnish.images.synthetic.defects import STAINS
+from burnish.images.synthetic.defects import DISCOLOURATION, STAINS
 from burnish.images.synthetic.stain import stain
 from burnish.images.synthetic.stain_plan import Request
 from burnish.images.synthetic.surfaces import make_surface
@@ -109,6 +109,33 @@ def test_pixels_and_masks(shop: Path, tmp_path: Path) -> None:
         assert np.array_equal(shown[mask == 0], source[mask == 0])
         assert (shown != source)[mask > 0].mean() > 0.8
     assert kinds == dict.fromkeys(STAINS, 6)
+
+
+def test_discolourations_of_colour_images(brass: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = stain(brass, out, Request(holdout=0.3, kinds=(*STAINS, DISCOLOURATION), per_image=2))
+    assert done.test[DISCOLOURATION] > 0
+    for image in find_test_images(out):
+        if image.kind == DISCOLOURATION:
+            assert image.mask is not None
+            source, shown = (
+                read_image(brass / "train/good" / image.path.name),
+                read_image(image.path),
+            )
+            assert np.abs(shown.astype(int).sum(axis=2) - source.sum(axis=2)).max() <= 3
+            assert np.array_equal(
+                shown[read_image(image.mask) == 0], source[read_image(image.mask) == 0]
+            )
+
+
+def test_grey_images_cannot_be_discoloured(shop: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(
+        BurnishError, match=r"--kinds discolouration: .*\.png is grey: leave it out"
+    ):
+        stain(shop, out, Request(part=PART, kinds=("dent", DISCOLOURATION)))
+    assert not list(out.glob("*"))
+    stain(shop, out, Request(part=PART, kinds=("dent",)))
 
 
 def test_training_files_are_the_same_files(shop: Path, tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ def _discoloured(
 
     Its contrast follows the fine detail of the colours: that of the brightness does not hide a hue.
     """
-    if image.ndim == 2 or not np.ptp(image, axis=2).any():
+    if not has_colour(image):
         raise BurnishError(
             f"a {DISCOLOURATION} differs in colour alone, and the image is grey: draw another kind"
         )
@@ -192,6 +192,11 @@ def _discoloured(
     left = np.where(change > 0.0, 255.0 - below, below) / np.maximum(np.abs(change), 1e-6)
     change *= np.minimum(left.min(axis=2, keepdims=True), 1.0)
     return window, np.asarray(change, dtype=np.float32), relief.support
+
+
+def has_colour(image: NDArray[np.uint8]) -> bool:
+    """Whether any pixel of uint8 HxW or HxWx3 is not grey."""
+    return image.ndim == 3 and bool(np.ptp(image, axis=2).any())
 
 
 def _changed(change: NDArray[np.float32], side: int) -> Region:

@@ -21,7 +21,7 @@ from burnish.images.preparing.naming import Names, safe_name
 from burnish.images.preparing.record import sha256_of
 from burnish.images.preparing.split import TEST, TRAIN
 from burnish.images.reader import read_image
-from burnish.images.synthetic.defects import KINDS, STAINS
+from burnish.images.synthetic.defects import DISCOLOURATION, KINDS, STAINS, has_colour
 from burnish.images.synthetic.surfaces import MIN_SIDE
 from burnish.settings import Holdout
 
@@ -98,6 +98,7 @@ class Source:
         part: the one it shows.
         size: (height, width) in px; (0, 0) until it has been read.
         plain: whether defects can be kept off its background, where that is asked for.
+        coloured: whether it has any colour, where that is needed.
     """
 
     path: Path
@@ -106,6 +107,7 @@ class Source:
     part: str
     size: tuple[int, int] = (0, 0)
     plain: bool = True
+    coloured: bool = True
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,7 @@ def make_plan(
     Raises:
         BurnishError: nothing can be used, or all of it is one part.
     """
-    usable, left_out = _read(sources, request.on_part, on_progress)
+    usable, left_out = _read(sources, request, on_progress)
     if not usable:
         raise BurnishError(
             f"none of the {len(sources)} images in {sources[0].path.parent} can be used: "
@@ -197,6 +199,11 @@ def make_plan(
         raise BurnishError(
             f"no plain background is found in any of the {len(hold)} images held out: leave "
             "--on-part out, or mark the part with --roi"
+        )
+    if grey := [source for source in held_out if not source.coloured]:
+        raise BurnishError(
+            f"--kinds {DISCOLOURATION}: it differs in colour alone, and {grey[0].path} is grey: "
+            "leave it out"
         )
     notes = []
     if len(set(parts)) == len(parts):
@@ -220,7 +227,7 @@ def make_plan(
 
 
 def _read(
-    sources: Sequence[Source], on_part: bool, on_progress: Callable[[str, int, int], None]
+    sources: Sequence[Source], request: Request, on_progress: Callable[[str, int, int], None]
 ) -> tuple[list[Source], dict[str, str]]:
     usable: list[Source] = []
     left_out: dict[str, str] = {}
@@ -237,8 +244,10 @@ def _read(
                     raise BurnishError(
                         f"{width}x{height} px; at least {MIN_SIDE} px a side are needed"
                     )
-                plain = not on_part or find_part(image) is not None
-                usable.append(replace(source, size=(height, width), plain=plain))
+                plain = not request.on_part or find_part(image) is not None
+                coloured = DISCOLOURATION not in request.kinds or has_colour(image)
+                size = height, width
+                usable.append(replace(source, size=size, plain=plain, coloured=coloured))
                 first[source.sha256] = name
             except BurnishError as error:
                 left_out[name] = str(error).removeprefix(str(source.path)).lstrip(": ")
