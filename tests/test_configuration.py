@@ -204,13 +204,12 @@ def test_assignments_without_key_or_value(item: str) -> None:
 
 
 def test_the_whole_is_judged_where_there_is_what_it_needs() -> None:
-    assert make_settings("small", {}).judges_whole(1)
+    assert make_settings("small", {}).judges_whole
     for changes in ({"texture": []}, {"fusion": "max"}, {"whole": False}):
-        assert not make_settings("small", changes).judges_whole(3)
-    assert not make_settings("paper", {"whole": True}).judges_whole(3)
+        assert not make_settings("small", changes).judges_whole
+    assert not make_settings("paper", {"whole": True}).judges_whole
     only_colour = make_settings("small", {"texture": ["colour:2"]})
-    assert only_colour.judges_whole(3)
-    assert not only_colour.judges_whole(1)
+    assert not only_colour.judges_whole
 
 
 def test_colour_is_no_texture_of_grey_images() -> None:

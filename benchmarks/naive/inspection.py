@@ -107,7 +107,7 @@ class Inspector:
         for good in self.good:
             each = [describe(field, good.grain) for field in fields[good.of]]
             found = each[0] if len(each) == 1 else np.concatenate([part[:6] for part in each])
-            if self.whole is not None:
+            if self.whole is not None and good.of != "colour":
                 means.append([part.mean(axis=(1, 2)) for part in quarters(found)])
             z = found - good.mean.numpy()
             if good.factors is not None:

@@ -270,9 +270,10 @@ class Settings(BaseModel):
         """Whether maps are in units of the image scores that they give to good images."""
         return self.fusion in IN_UNITS
 
-    def judges_whole(self, channels: int) -> bool:
+    @property
+    def judges_whole(self) -> bool:
         """Whether the surface as a whole is compared: `whole`, given what that needs."""
-        return self.whole and bool(self.textures(channels)) and self.in_units
+        return self.whole and bool(self.textures(channels=1)) and self.in_units
 
     @property
     def knows_extremes(self) -> bool:

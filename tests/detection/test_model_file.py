@@ -64,7 +64,7 @@ def make_model(
     settings = settings or make_settings("tiny", SMALL | changes)
     torch.manual_seed(0)
     generator = Generator(settings, InputShape(1, 32, 40))
-    more = maps_of(settings, 1) + settings.judges_whole(1) - 2
+    more = maps_of(settings, 1) + settings.judges_whole - 2
     card = ModelCard(
         format=FORMAT, preset="tiny", settings=settings, shape=generator.shape,
         calibration=Calibration(

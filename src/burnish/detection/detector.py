@@ -278,7 +278,7 @@ class Detector:
         index = scored.scale if paper else int(np.argmax(scored.scale_scores))
         names = map_names(
             s.mask_blocks, s.textures(channels), s.lines,
-            features=bool(s.features), whole=s.judges_whole(channels),
+            features=bool(s.features), whole=s.judges_whole,
         )  # fmt: skip
         return names[index]
 

@@ -43,11 +43,10 @@ def learn_textures(
     for of, grain in scorer.settings.textures(scorer.shape.channels):
         kept = SomeViews(scorer.settings.seed)
         models.append(list(_learn_texture(scorer, views(), folds, of, grain, kept)))
-        means.append(kept["means"])
+        if SOURCES[of].in_whole:
+            means.append(kept["means"])
     whole: list[WholeModel | None] = [None] * len(folds.training_sets)
-    if scorer.settings.judges_whole(
-        scorer.shape.channels
-    ):  # `kept` holds the same views in every pass: one seed
+    if scorer.settings.judges_whole:  # `kept` holds the same views in every pass: one seed
         together = torch.cat(means, dim=1)
         whole = [learn_whole(together[kept.of(folds, chosen)]) for chosen in folds.training_sets]
     return [(list(one), whole[n]) for n, one in enumerate(zip(*models, strict=True))]

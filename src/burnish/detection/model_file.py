@@ -212,7 +212,7 @@ def _model_from(card: ModelCard, tensors: dict[str, Tensor]) -> Model:
     kinds = settings.textures(shape.channels)
     textures = [take_texture(tensors, of, grain, shape) for of, grain in kinds]
     lines = [take_lines(tensors, width, shape) for width in settings.lines]
-    whole = take_whole(tensors, textures) if settings.judges_whole(shape.channels) else None
+    whole = take_whole(tensors, textures) if settings.judges_whole else None
     extremes = None
     if settings.knows_extremes:
         extremes = take_extremes(tensors, maps_of(settings, shape.channels), shape)
@@ -262,7 +262,7 @@ def _contradiction(card: ModelCard) -> str:
     """Where values of the header do not fit each other, and what is wrong there; else ""."""
     shape, settings = card.shape, card.settings
     sides, channels = (shape.height, shape.width), shape.channels
-    maps = maps_of(settings, channels) + settings.judges_whole(channels)
+    maps = maps_of(settings, channels) + settings.judges_whole
     if channels not in (1, 3):
         return f"shape: images have 1 or 3 channels, not {channels}"
     if not all(0 < side <= MOST_SIDE and side % settings.patch == 0 for side in sides):

@@ -96,7 +96,8 @@ def take_lines(tensors: dict[str, Tensor], width: int, shape: InputShape) -> Lin
 
 def take_whole(tensors: dict[str, Tensor], textures: Sequence[TextureModel]) -> WholeModel:
     """The model of the surface as a whole, from these textures."""
-    values = sum(SOURCES[texture.of].descriptors for texture in textures) * GRID**2
+    sources = [SOURCES[texture.of] for texture in textures]
+    values = sum(s.descriptors for s in sources if s.in_whole) * GRID**2
     sizes = {"mean": (values,), "deviation": (values,), "whitening": (values, values)}
     return WholeModel(**{name: take(tensors, WHOLE + name, *sizes[name]) for name in sizes})
 

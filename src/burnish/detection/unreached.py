@@ -25,7 +25,7 @@ NEEDS: tuple[tuple[tuple[str, ...], str, Callable[[Settings], object]], ...] = (
         "a texture of the image, as image:1",
         lambda s: any(of == "image" for of, _ in s.textures(3)),
     ),
-    (("whole",), "texture and fusion=highest or scores", lambda s: s.judges_whole(3)),
+    (("whole",), "texture and fusion=highest or scores", lambda s: s.judges_whole),
     (("extremes",), "fusion=highest or scores", lambda s: s.knows_extremes),
     (("top_share",), "reduction=top", lambda s: s.reduction == "top"),
 )

@@ -133,7 +133,7 @@ def _model_facts(detector: Inspector) -> ModelFacts:
         textures=card.settings.textures(card.shape.channels),
         lines=card.settings.lines,
         features=bool(card.settings.features),
-        whole=card.settings.judges_whole(card.shape.channels),
+        whole=card.settings.judges_whole,
         # `inspect` and `evaluate` may ask the same model for another rate than it was trained for.
         settings=card.settings.model_dump(mode="json")
         | {"false_alarms": card.calibration.false_alarms},

@@ -102,10 +102,13 @@ class Source:
         fields: functions with the arguments and result of `residual`.
         directed: whether it tells which way detail runs, in a map of its own. Hues are told by
             their amount alone: a second map found no more marks, and raised good parts' scores.
+        in_whole: whether it counts in the surface as a whole (`whole`). Hues do not: compression
+            changes them all over, and made every good part a defect.
     """
 
     fields: tuple[Callable[[Tensor, Tensor, Tensor | None], Tensor], ...]
     directed: bool = True
+    in_whole: bool = True
 
     @property
     def descriptors(self) -> int:
@@ -121,7 +124,7 @@ class Source:
 SOURCES = {
     "residual": Source((residual,)),
     "image": Source((surface,)),
-    "colour": Source((red_green, yellow_blue), directed=False),
+    "colour": Source((red_green, yellow_blue), directed=False, in_whole=False),
 }
 
 

@@ -22,7 +22,7 @@ from burnish.method.cells import coarse_cells
 from burnish.method.factors import shared
 from burnish.method.mahalanobis import SLACK
 from burnish.method.movable import Movable
-from burnish.method.texture import TextureModel, all_descriptors, texture_maps
+from burnish.method.texture import SOURCES, TextureModel, all_descriptors, texture_maps
 
 GRID = 4  # cells a side
 SHRINKAGE = 0.3  # towards a multiple of the identity, as there are fewer views than values
@@ -100,9 +100,10 @@ def texture_evidence(
     kinds = [(model.of, model.grain) for model in models]
     found = all_descriptors(images, reconstructions, kinds, inside)
     for model, values in zip(models, found, strict=True):
-        if whole is not None or model.factors is not None:
+        counts = whole is not None and SOURCES[model.of].in_whole
+        if counts or model.factors is not None:
             cells, seen = coarse_cells(values, inside)
-        if whole is not None:
+        if counts:
             means.append(grid_means(cells, seen))
         if model.factors is not None:
             size = values.shape[2], values.shape[3]
