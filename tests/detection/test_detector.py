@@ -251,6 +251,19 @@ def test_marks_of_hue_alone_are_found_where_colour_is_compared(
     assert len(results[0].scale_scores) == len(micro["mask_blocks"]) + 2 + 1 + 1
 
 
+def test_hues_do_not_count_in_the_surface_as_a_whole(
+    brass: Path, micro: dict, tmp_path: Path
+) -> None:
+    """Compression changes them all over: with them, good parts as JPEG were defects."""
+    changes = {"texture": ("image:1", "colour:1"), "whole": True, "fusion": "highest"}
+    detector = Detector.train(brass, "tiny", tmp_path, steps=3, **micro, **changes)
+    detector = Detector.load(detector.path)
+    assert detector.model.whole is not None
+    assert detector.model.whole.mean.shape == (9 * 16,)  # of the image's texture alone
+    result = detector.inspect(next((brass / "test/good").iterdir()))
+    assert len(result.scale_scores) == len(micro["mask_blocks"]) + 2 + 1 + 1
+
+
 def test_colour_does_nothing_on_grey_parts(metal: Path, micro: dict, tmp_path: Path) -> None:
     scores = []
     for texture in (("image:1",), ("image:1", "colour:2"), ("colour:2",), ()):
