@@ -2,8 +2,8 @@
 
 Texture maps are divided by their usual size in the image, so that a rough part is not called
 defective for being rough; but then a part that is badly ground all over goes unseen. Here the
-descriptors of all textures are averaged over a coarse grid, and one Mahalanobis distance says how
-unlike good parts they are together.
+descriptors of all textures but hues are averaged over a coarse grid, and one Mahalanobis distance
+says how unlike good parts they are together.
 
 Shapes: B batch, N views, K descriptors, H x W pixels, G x G cells, D = textures x K x G x G.
 """
