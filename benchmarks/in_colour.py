@@ -23,6 +23,7 @@ from scipy import ndimage
 from burnish.images.dataset import find_training_images
 from burnish.images.manifest import MANIFEST, ManifestRow, write_manifest
 from burnish.images.parts import parts_of
+from burnish.images.preparing.record import sha256_of
 from burnish.images.reader import read_image, to_channels
 from burnish.images.synthetic.png import save_png
 from burnish.images.synthetic.surfaces import gaussian_field
@@ -60,8 +61,7 @@ def main() -> None:
         colour = in_colour(to_channels(read_image(path), 1), given.tint, rng)
         name = f"train/good/{path.stem}.png"
         save_png(given.out / name, colour)
-        digest = hashlib.sha256((given.out / name).read_bytes()).hexdigest()
-        height, width = colour.shape[:2]
+        digest, (height, width) = sha256_of(given.out / name), colour.shape[:2]
         source = path.relative_to(given.data).as_posix()
         rows.append(
             ManifestRow(name, digest, "train", "good", "good", "", part, source, width, height)

@@ -37,7 +37,7 @@ def texture_names(value: Any) -> Any:
     return value
 
 
-def texture_fields(names: Sequence[str], channels: int) -> tuple[tuple[str, int], ...]:
+def textures_seen(names: Sequence[str], channels: int) -> tuple[tuple[str, int], ...]:
     """What each texture is of, and its grain; without `colour` where there is one channel:
     `image:4` is ("image", 4)."""
     pairs = (name.split(":") for name in names)

@@ -15,8 +15,8 @@ from burnish.setting_values import (
     file_name,
     one_or_many,
     regular_expression,
-    texture_fields,
     texture_names,
+    textures_seen,
 )
 
 AUTO_SIDES = 256, 384  # px: range of image_size=auto
@@ -286,7 +286,7 @@ class Settings(BaseModel):
         Args:
             channels: of the model's input, 1 or 3.
         """
-        return texture_fields(self.texture, channels)
+        return textures_seen(self.texture, channels)
 
     _tuples = field_validator("mask_blocks", "lines", mode="before")(one_or_many)
     _textures = field_validator("texture", mode="before")(texture_names)
