@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "speed.md").read_text("utf-8")
 FLOWING = " ".join(TEXT.split())
@@ -83,9 +81,9 @@ def test_a_machine_with_amx() -> None:
     peak = f"{share} of {made['square_peak'] / 1e9:.0f} GFLOP/s"
     assert shown["bfloat16"] == [*ratios, peak]
     beside = other["training"]["products"]
-    assert made["square_peak"] / beside["square_peak"] == pytest.approx(2, abs=0.05)
-    times = made["products_peak"] / beside["products_peak"]
-    assert f"those of a step of `small` {times:.1f} times" in FLOWING
+    large, own = (made[peak] / beside[peak] for peak in ("square_peak", "products_peak"))
+    assert f"a large matrix product is {large:.1f} times as fast there" in FLOWING
+    assert f"those of a step of `small` {own:.1f} times" in FLOWING
     single = record("bench_small_amx_float32_2_threads")
     assert single["machine"]["precision"] == "float32"
     *ratios, share = against_the_aims(single)
