@@ -48,11 +48,13 @@ class Parity:
         images: each image's differences.
         tolerance: largest score difference allowed, in score units.
         threshold: of the model.
+        exported_threshold: of the export; int8 raises it.
     """
 
     images: tuple[Difference, ...]
     tolerance: float
     threshold: float
+    exported_threshold: float
 
     @property
     def worst(self) -> Difference:
@@ -92,6 +94,7 @@ class Parity:
             "largest_score_difference": self.worst.by,
             "score_tolerance": self.tolerance,
             "threshold": self.threshold,
+            "exported_threshold": self.exported_threshold,
             "largest_map_difference": self.map_difference,
             "verdicts_that_differ": len(self.differing),
         }
@@ -99,10 +102,13 @@ class Parity:
     def complaint(self) -> str:
         """Why the comparison failed, with the names of images."""
         lines = []
+        thresholds = f"threshold {self.threshold:.6g}"
+        if self.exported_threshold != self.threshold:
+            thresholds += f", exported {self.exported_threshold:.6g}"
         for image in self.differing[:SHOWN]:
             lines.append(
                 f"  {image.path}: the verdict differs (score {image.score:.6g}, exported "
-                f"{image.exported_score:.6g}, threshold {self.threshold:.6g})"
+                f"{image.exported_score:.6g}; {thresholds})"
             )
         rest = [image for image in self.beyond if not image.differs]
         for image in rest[: max(1, SHOWN - len(lines))]:
@@ -211,4 +217,5 @@ def compare(
         on_image(done, len(paths))
     if not found:
         raise BurnishError("none of the images to compare on can be read: " + skipped[0])
-    return Parity(tuple(found), tolerance * abs(model.threshold), model.threshold)
+    allowed = tolerance * abs(model.threshold)
+    return Parity(tuple(found), allowed, model.threshold, exported.threshold)
