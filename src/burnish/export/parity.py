@@ -75,6 +75,11 @@ class Parity:
         return tuple(sorted(far, key=lambda image: -image.by))
 
     @property
+    def raised(self) -> bool:
+        """Whether the export's threshold is another, not only the same in float32."""
+        return bool(np.float32(self.exported_threshold) != np.float32(self.threshold))
+
+    @property
     def passed(self) -> bool:
         return not self.differing and not self.beyond
 
@@ -103,7 +108,7 @@ class Parity:
         """Why the comparison failed, with the names of images."""
         lines = []
         thresholds = f"threshold {self.threshold:.6g}"
-        if self.exported_threshold != self.threshold:
+        if self.raised:
             thresholds += f", exported {self.exported_threshold:.6g}"
         for image in self.differing[:SHOWN]:
             lines.append(
