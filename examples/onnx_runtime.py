@@ -4,6 +4,7 @@ pip install onnxruntime numpy pillow
 python onnx_runtime.py model.onnx part.png heat.png     exit code: 0 good, 1 defect, 2 failed
 """
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -15,19 +16,16 @@ from PIL import Image, ImageOps
 
 def read(path: str) -> Image.Image:
     """The picture in mode L or RGB, turned as EXIF says; of 16 bits the upper 8 are kept."""
-    with Image.open(path) as whole:
-        whole.verify()  # a PNG's check sums: one still being copied would be black from there on
-        data = Path(path).read_bytes() if whole.format in ("JPEG", "MPO") else b""
-    if data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):  # its end comes before its pixels
+    data = Path(path).read_bytes()
+    Image.open(io.BytesIO(data)).verify()  # a PNG still being copied would be black from there on
+    image = Image.open(io.BytesIO(data))
+    if image.format in ("JPEG", "MPO") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
         raise OSError("the end of the JPEG is missing: it is damaged, or still being written")
-    with Image.open(path) as opened:
-        tags = getattr(opened, "tag_v2", {})  # TIFF: 258 is the bit depth, 262 whether 0 is black
-        image = ImageOps.exif_transpose(opened)
-    if image.mode in ("I", "F"):
-        raise OSError("it has 32 bits a pixel: save it with 8 or 16")
-    if image.mode.startswith("I;16"):
-        if tags.get(258) == (12,) or tags.get(262) == 0:
-            raise OSError("it has 12 bits, or 16 of which 0 is white: save it with 8")
+    tags = getattr(image, "tag_v2", {})  # TIFF: 258 is the bit depth, 262 whether 0 is black
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):  # more than 8 bits
+        if image.mode in ("I", "F") or tags.get(258) == (12,) or tags.get(262) == 0:
+            raise OSError("it has 32 or 12 bits, or 16 of which 0 is white: save it with 8")
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
 
@@ -43,15 +41,13 @@ def inspect(model: str, picture: str, heat: str) -> bool:
     score, is_defect, p_value, anomaly_map = session.run(wanted, {"pixels": pixels})
     if not np.isfinite(score):
         raise ValueError(f"the score is {score}: the model or this machine is broken")
-    verdict = "defect" if is_defect else "good"
-    print(f"{verdict} score={score:.6g} threshold={about['threshold']:.6g} p={p_value:.3g}")
+    verdict, threshold = "defect" if is_defect else "good", about["threshold"]
+    print(f"{verdict} score={score:.6g} threshold={threshold:.6g} p={p_value:.3g}")
 
-    # Red grows over the grey picture; the scale is the calibration's, the same for every image.
-    low, high = about["heat_range"]
-    warmth = np.clip((anomaly_map - low) / (high - low), 0, 1)[..., None]
-    grey = np.asarray(image.convert("L"), np.float32)[..., None]
-    blended = grey * (1 - warmth) + np.array([255, 40, 0], np.float32) * warmth
-    Image.fromarray(blended.round().astype(np.uint8)).save(heat)
+    low, high = about["heat_range"]  # the calibration's, the same for every picture
+    warmth = 255 * np.clip((anomaly_map - low) / (high - low), 0, 1)
+    red, grey = Image.new("RGB", image.size, (255, 40, 0)), image.convert("L").convert("RGB")
+    Image.composite(red, grey, Image.fromarray(warmth.astype(np.uint8))).save(heat)
     return bool(is_defect)
 
 

@@ -2,10 +2,11 @@
 //
 //   OV=$(python -c "import openvino, os; print(os.path.dirname(openvino.__file__))")   # from pip
 //   g++ -std=c++17 openvino_runtime.cpp -I$OV/include $OV/libs/libopenvino.so.* -Wl,-rpath,$OV/libs -o inspect
-//   ./inspect model.xml part.pgm heat.pgm
+//   ./inspect model.xml part.pgm heat.pgm     exit code: 0 good, 1 defect, other numbers: failed
 #include <openvino/openvino.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
@@ -36,6 +37,8 @@ int main(int argc, char** argv) {
     request.infer();
     const bool defect = *static_cast<const uint8_t*>(request.get_tensor("is_defect").data());
     const float score = *request.get_tensor("score").data<float>();
+    if (!std::isfinite(score))  // it exceeds no threshold, so a broken machine would call all good
+        return std::cerr << "the score is " << score << ": the model or this machine is broken\n", 2;
     std::cout << (defect ? "defect" : "good") << " score=" << score << "\n";
 
     // Heat maps have the calibration's scale, the same for every image: never stretch each its own way.
@@ -49,5 +52,6 @@ int main(int argc, char** argv) {
     out << "P5\n" << width << " " << height << "\n255\n";
     for (size_t i = 0; i < map.get_size(); ++i)
         out.put(char(255 * std::clamp((map.data<float>()[i] - low) / (high - low), 0.0f, 1.0f)));
+    if (!out.flush()) return std::cerr << argv[3] << " cannot be written\n", 2;
     return defect ? 1 : 0;
 }

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -168,6 +169,35 @@ def test_the_example_ends_with_1_for_a_defect_alone(
         assert "Traceback" not in done.stderr
 
 
+def broken_model(onnx_file: Path) -> Any:
+    """An ONNX model whose scores are no numbers."""
+    import onnx
+
+    proto = onnx.load(onnx_file)
+    held = next(value for value in proto.graph.initializer if value.name.endswith("embed.position"))
+    held.CopyFrom(onnx.numpy_helper.from_array(np.full(held.dims, np.nan, np.float32), held.name))
+    return proto
+
+
+def test_the_example_calls_no_part_good_if_the_score_is_no_number(
+    onnx_file: Path, metal: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "m.onnx").write_bytes(broken_model(onnx_file).SerializeToString())
+    part = metal / "test" / "good" / "000.png"
+    done = run_example(tmp_path / "m.onnx", part, tmp_path / "heat.png")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the score is nan: the model or this machine is broken" in done.stderr
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_the_example_refuses_32_bits(onnx_file: Path, tmp_path: Path, kind: type) -> None:
+    part = tmp_path / "part.tif"
+    Image.fromarray(np.zeros((64, 64), kind)).save(part)
+    done = run_example(onnx_file, part, tmp_path / "heat.png")
+    assert done.returncode == 2
+    assert "it has 32 or 12 bits" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("tag", "value", "refused"), [(258, 12, True), (262, 0, True), (262, 1, False)]
 )
@@ -189,11 +219,13 @@ def test_the_example_refuses_tiffs_that_it_would_misread(
 
 @pytest.mark.slow
 def test_the_cpp_example_judges_as_burnish_does(
-    run_folder: Path, metal: Path, tmp_path: Path
+    run_folder: Path, onnx_file: Path, metal: Path, tmp_path: Path
 ) -> None:
     import openvino
 
     from burnish.export.export import export_model
+    from burnish.export.exported import load_exported
+    from burnish.export.write import write_openvino
 
     compiler = shutil.which("g++")
     if compiler is None:
@@ -225,3 +257,17 @@ def test_the_cpp_example_judges_as_burnish_does(
         low, high = expected.heat_range
         wanted = ((expected.anomaly_map - low) / (high - low)).clip(0, 1)
         np.testing.assert_allclose(heat, wanted, atol=1 / 254)
+    unwritten = subprocess.run(
+        [program, model, part, tmp_path / "none" / "heat.pgm"],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (unwritten.returncode, unwritten.stderr) == (
+        2, f"{tmp_path / 'none' / 'heat.pgm'} cannot be written\n",
+    )  # fmt: skip
+    write_openvino(broken_model(onnx_file), load_exported(model).metadata, tmp_path / "nan.xml")
+    broken = subprocess.run(
+        [program, tmp_path / "nan.xml", part, tmp_path / "heat.pgm"],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (broken.returncode, broken.stdout) == (2, "")
+    assert broken.stderr == "the score is nan: the model or this machine is broken\n"

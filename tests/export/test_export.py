@@ -212,6 +212,27 @@ def test_only_what_is_written_there_is_blamed_on_the_folder(
     assert not list(tmp_path.iterdir())
 
 
+def test_an_export_that_was_killed_is_in_nobodys_way(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container started anew the process may have the number of the one that was killed."""
+    left = tmp_path / f".m.pt2.{os.getpid()}.part"
+    left.mkdir()
+    (left / "m.pt2").write_bytes(b"half")
+
+    def write(program: object, record: object, path: Path) -> None:
+        assert path.parent != left
+        path.write_bytes(b"whole")
+
+    monkeypatch.setattr(export, "trace", lambda model: None)
+    monkeypatch.setattr(export, "write_torch", write)
+    monkeypatch.setattr(export, "load_exported", lambda path: Detector.load(run_folder))
+    export_model(run_folder, "torch-export", tmp_path / "m.pt2")
+    assert (tmp_path / "m.pt2").read_bytes() == b"whole"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [left.name, "m.pt2"]
+    assert (left / "m.pt2").read_bytes() == b"half"  # it may be at work in another container
+
+
 def test_hidden_tokens_dropped(metal: Path, micro: dict, tmp_path: Path) -> None:
     out = tmp_path / "run"
     Detector.train(metal, "tiny", out, steps=2, hidden_tokens="drop", error="relative", **micro)

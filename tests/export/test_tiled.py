@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from burnish import Detector
-from burnish.errors import BurnishError
+from burnish.errors import BrokenModel, BurnishError
 from burnish.export.export import export_model
 from burnish.export.exported import load_exported
 from burnish.export.graph import TOLERANCE, Outputs, least_size
+from burnish.export.metadata import describe
 from burnish.export.parity import compare, gate_images
 from burnish.export.tiled import TiledGraph, mirrored, spread
-from burnish.export.write import trace
+from burnish.export.write import to_onnx, trace, write_openvino
 from burnish.images.tiles import cut, starts
 
 TILE = 32
@@ -162,6 +163,21 @@ def test_images_that_were_smaller_are_taken(surface: Path, plate: Path) -> None:
     older = {key: value for key, value in card.data.items() if key != "smallest"}
     assert least_size(card.model_copy(update={"data": older})) == 1
     assert least_size(Detector.load(plate).card) == 1  # masked anyway
+
+
+@pytest.mark.parametrize("tiles", [False, True])
+def test_a_score_that_is_no_number_stays_none(
+    run_folder: Path, surface: Path, tmp_path: Path, tiles: bool
+) -> None:
+    """OpenVINO's clamps and maxima drop NaN: a broken network would call every part good."""
+    file = (surface if tiles else run_folder) / "model.safetensors"
+    model = Detector.load(file).model
+    with torch.no_grad():
+        model.generator.encoder.embed.position.fill_(torch.nan)
+    record = describe(model, file, "float32", TOLERANCE, {})
+    write_openvino(to_onnx(trace(model)), record, tmp_path / "m.xml")
+    with pytest.raises(BrokenModel, match="no finite number"):
+        load_exported(tmp_path / "m.xml").inspect(np.full((64, 64), 120, np.uint8))
 
 
 def test_int8_does_not_reach_into_loops(surface: Path, tmp_path: Path) -> None:

@@ -68,3 +68,8 @@ def export(
         return
     print(f"{made.files[0]} ({made.bytes / 1e6:.1f} MB)")
     print(f"compared on {made.parity.summary()}")
+    if made.parity.raised:
+        print(
+            f"threshold {made.parity.exported_threshold:.6g}, raised from "
+            f"{made.parity.threshold:.6g}: some good images score higher in 8 bits"
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -187,10 +188,11 @@ def _staged(target: Path) -> Iterator[Path]:
     On leaving without error all files there are moved into place, the model itself last; after an
     error none is.
     """
-    folder = target.parent / f".{target.name}.{os.getpid()}.part"
+    with _writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Not named by the process: in containers another one may have the same number.
+        folder = Path(tempfile.mkdtemp(".part", f".{target.name}.", target.parent))
     try:
-        with _writing(target):
-            folder.mkdir(parents=True)
         yield folder / target.name
         with _writing(target):
             for file in sorted(folder.iterdir(), key=lambda file: file.name == target.name):

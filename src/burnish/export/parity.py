@@ -48,11 +48,13 @@ class Parity:
         images: each image's differences.
         tolerance: largest score difference allowed, in score units.
         threshold: of the model.
+        exported_threshold: of the export; int8 raises it.
     """
 
     images: tuple[Difference, ...]
     tolerance: float
     threshold: float
+    exported_threshold: float
 
     @property
     def worst(self) -> Difference:
@@ -71,6 +73,11 @@ class Parity:
         """Images whose scores differ by more than the tolerance, worst first."""
         far = [image for image in self.images if not image.by <= self.tolerance]  # NaN too
         return tuple(sorted(far, key=lambda image: -image.by))
+
+    @property
+    def raised(self) -> bool:
+        """Whether the export's threshold is another, not only the same in float32."""
+        return bool(np.float32(self.exported_threshold) != np.float32(self.threshold))
 
     @property
     def passed(self) -> bool:
@@ -92,6 +99,7 @@ class Parity:
             "largest_score_difference": self.worst.by,
             "score_tolerance": self.tolerance,
             "threshold": self.threshold,
+            "exported_threshold": self.exported_threshold,
             "largest_map_difference": self.map_difference,
             "verdicts_that_differ": len(self.differing),
         }
@@ -99,10 +107,13 @@ class Parity:
     def complaint(self) -> str:
         """Why the comparison failed, with the names of images."""
         lines = []
+        thresholds = f"threshold {self.threshold:.6g}"
+        if self.raised:
+            thresholds += f", exported {self.exported_threshold:.6g}"
         for image in self.differing[:SHOWN]:
             lines.append(
                 f"  {image.path}: the verdict differs (score {image.score:.6g}, exported "
-                f"{image.exported_score:.6g}, threshold {self.threshold:.6g})"
+                f"{image.exported_score:.6g}; {thresholds})"
             )
         rest = [image for image in self.beyond if not image.differs]
         for image in rest[: max(1, SHOWN - len(lines))]:
@@ -211,4 +222,5 @@ def compare(
         on_image(done, len(paths))
     if not found:
         raise BurnishError("none of the images to compare on can be read: " + skipped[0])
-    return Parity(tuple(found), tolerance * abs(model.threshold), model.threshold)
+    allowed = tolerance * abs(model.threshold)
+    return Parity(tuple(found), allowed, model.threshold, exported.threshold)

@@ -111,8 +111,10 @@ class TiledGraph(InspectionGraph):
             anomaly_map = torch.where(region, anomaly_map, lowest(anomaly_map, region))
             levels = torch.where(region, levels, image)
         worst = score.argmax(dim=0)[None]
+        # 0, or NaN if a tile has it, which OpenVINO's maximum drops; -inf are tiles outside.
+        broken = torch.where(score != -torch.inf, score - score, 0.0).sum(dim=0)
         return Seen(
-            score.amax(dim=0),
+            score.amax(dim=0) + broken,
             anomaly_map,
             levels,
             scale.index_select(0, worst)[0],

@@ -169,6 +169,8 @@ class ViewGraph(nn.Module):
         if whole is not None:
             whole = (whole - self.mu[-1]) / self.sigma[-1]
             score, alone = with_whole(score, whole), torch.cat([alone, whole])
+        # Clamps and maxima of OpenVINO drop NaN: a broken network would have an ordinary score.
+        score = score + (painted - painted).sum()
         chosen = painted[0].index_select(0, scale[None])[0]
         return Judged(score[0], scale, alone, fused[0], (chosen.clamp(-1, 1) + 1).mul(127.5))
 
