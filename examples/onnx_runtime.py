@@ -2,6 +2,8 @@
 
 pip install onnxruntime numpy pillow
 python onnx_runtime.py model.onnx part.png heat.png     exit code: 0 good, 1 defect, 2 failed
+
+One picture at a time: the last name is written to, and so must have "heat" in it.
 """
 
 import io
@@ -51,7 +53,8 @@ def inspect(model: str, picture: str, heat: str) -> bool:
     return bool(is_defect)
 
 
-if len(sys.argv) != 4:
+# A second picture in the place of heat.png would be overwritten.
+if len(sys.argv) != 4 or "heat" not in Path(sys.argv[3]).name:
     print(__doc__, file=sys.stderr)
     sys.exit(2)
 try:

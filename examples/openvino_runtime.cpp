@@ -8,12 +8,15 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <string>
 
 int main(int argc, char** argv) {
-    if (argc != 4) return std::cerr << "usage: inspect model.xml part.pgm heat.pgm\n", 2;
+    // A second picture in the place of heat.pgm would be overwritten.
+    if (argc != 4 || std::filesystem::path(argv[3]).filename().string().find("heat") == std::string::npos)
+        return std::cerr << "usage: inspect model.xml part.pgm heat.pgm\n", 2;
     std::ifstream file(argv[2], std::ios::binary);
     std::string magic;
     size_t width = 0, height = 0, most = 0;

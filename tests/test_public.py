@@ -24,10 +24,12 @@ def test_from_data_to_report(run_folder: Path, metal: Path, tmp_path: Path) -> N
     checked = check_data(str(metal), false_alarms=0.1)
     assert isinstance(checked, burnish.Check)
     assert checked.read == 24 + 16
+    assert repr(checked) == f"Check({str(metal)!r}: {checked.verdict})"
     detector = Detector.load(str(run_folder))
     evaluation = evaluate(detector, str(metal), equalised=False)
     assert isinstance(evaluation, burnish.Evaluation)
     assert (evaluation.n_good, evaluation.n_defect) == (6, 10)
+    assert evaluation.images[0].path not in repr(evaluation)  # a notebook shows it
     page = write_report(evaluation, detector, str(metal), str(tmp_path / "report.html"))
     assert f"{evaluation.image_auroc:.3f}" in page.read_text()
     assert (tmp_path / "figures" / "roc.png").exists()

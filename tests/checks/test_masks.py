@@ -76,6 +76,7 @@ def test_a_mask_of_no_image(clean: Path, found, save) -> None:
 def test_inverted_masks(clean: Path, found, save) -> None:
     save(clean / MASK, 255 - marked(255))
     assert found(clean)["mask-inverted"].severity == "note"
+    assert "with over 90 % marked" in found(clean)["mask-inverted"].message
     for i in range(12):
         save(clean / f"ground_truth/scratch/{i:02}_mask.png", 255 - marked(255))
     finding = found(clean)["mask-inverted"]

@@ -487,6 +487,13 @@ def test_what_lies_where_a_model_was_expected_is_told(burnish, metal: Path, tmp_
     code, _, err = burnish("info", metal / "test/good")
     assert code == 2
     assert "holds images: the model comes first" in err
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "model.safetensors").write_bytes(b"")
+    for command, images in (("inspect", metal / "test/good"), ("evaluate", metal)):
+        code, _, err = burnish(command, images, run)  # the other way round
+        assert code == 2
+        assert "it holds a model: the model comes first, then the images" in err
     code, _, err = burnish("info", metal / "test/good/m.safetensors")  # a slip of another kind
     assert code == 2
     assert err.strip().endswith("no such model: " + str(metal / "test/good/m.safetensors"))

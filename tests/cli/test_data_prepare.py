@@ -83,12 +83,14 @@ def test_json_holds_counts_and_what_is_left_out(
         (["{shop}", "{shop}/out"], "must not become its own source"),
         (["{shop}", "{shop}/ok/ok00_0.png"], "lies in"),
         (["{shop}/ok/ok00_0.png", "{tmp}/out"], "neither a zip nor a tar"),
+        (["{tmp}/labels.csv", "{tmp}/out"], "give the folder that it lies in"),
         (["{shop}", "/proc/nowhere/out"], "cannot be written to"),
     ],
 )
 def test_a_wrong_option_is_one_line_and_writes_nothing(
     burnish: Callable, shop: Path, tmp_path: Path, arguments: list[str], said: str
 ) -> None:
+    (tmp_path / "labels.csv").write_text("path,label\na.png,good\n")
     code, out, err = burnish("prepare", *(a.format(shop=shop, tmp=tmp_path) for a in arguments))
     assert (code, out) == (2, "")
     assert said in err

@@ -148,6 +148,18 @@ def test_the_example_tells_of_pictures_that_it_cannot_read(
     assert "Traceback" not in done.stderr
 
 
+def test_the_example_does_not_write_over_a_second_picture(
+    onnx_file: Path, metal: Path, tmp_path: Path
+) -> None:
+    second = tmp_path / "second.png"
+    data = (metal / "test" / "good" / "001.png").read_bytes()
+    second.write_bytes(data)
+    done = run_example(onnx_file, metal / "test" / "good" / "000.png", second)
+    assert done.returncode == 2
+    assert "One picture at a time" in done.stderr
+    assert second.read_bytes() == data
+
+
 def test_the_example_ends_with_1_for_a_defect_alone(
     onnx_file: Path, metal: Path, tmp_path: Path
 ) -> None:

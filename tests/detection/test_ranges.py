@@ -17,6 +17,7 @@ from burnish.detection.ranges import (
     MARGIN,
     WATCHED,
     TrainingRange,
+    Unlike,
     find_unlike,
     learn_ranges,
     prepared_statistics,
@@ -72,6 +73,11 @@ def test_flagged_beyond_the_margin_and_by_how_much() -> None:
     assert spread.by == 3
     assert str(mean) == ("mean brightness 60 (training 100 to 140; 5.0 sd below)")
     assert find_unlike({"mean": float("nan")}, ranges) == ()
+
+
+def test_large_values_are_written_without_an_exponent() -> None:
+    unlike = Unlike("sharpness", "sharpness", 28457.2, 67.24, 1261.3, 2.3)
+    assert str(unlike) == "sharpness 28,457 (training 67.2 to 1,261; 2.3 sd above)"
 
 
 def test_training_images_that_are_all_the_same_still_leave_room() -> None:

@@ -88,6 +88,30 @@ def test_precision_recall_survives_no_alarm_at_all(evaluation: Evaluation) -> No
     assert figures.precision_recall(e) is not None
 
 
+def test_no_curve_runs_through_the_name_of_the_operating_point(evaluation: Evaluation) -> None:
+    row = evaluation.images[0]
+    # Defective and good ones in turn, from the highest score down: precision falls from 1 to 0.5.
+    images = tuple(
+        row.model_copy(update={"score": 200.0 - i, "is_defect": i < 20 or i % 2 == 0})
+        for i in range(120)
+    )
+    for called in (25, 60):  # the name stands right of the point, then left
+        caught = sum(image.is_defect for image in images[:called])
+        defects = sum(image.is_defect for image in images)
+        e = evaluation.model_copy(update={"images": images, "recall": caught / defects,
+                                          "precision": caught / called})  # fmt: skip
+        drawing = figures.precision_recall(e)
+        assert drawing is not None
+        shown = np.asarray(Image.open(io.BytesIO(drawing.png)).convert("RGB")).astype(int)
+        name = abs(shown - (213, 94, 0)).sum(-1) < 60
+        column, _ = pixel(drawing, caught / defects, 0.5)
+        name[:, column - 12 : column + 13] = False  # the mark itself
+        rows, columns = np.nonzero(name)
+        box = shown[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        assert len(rows) > 300
+        assert not (abs(box - 51).sum(-1) < 30).any(), called  # the curve's grey
+
+
 def test_training_curves_from_losses(tmp_path: Path) -> None:
     path = tmp_path / "losses.csv"
     path.write_text("epoch,step,seconds,total,l1\n1,10,0.5,3.0,0.2\n2,20,1.0,2.0,0.1\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from burnish.evaluation.findings import on_equalised, on_scales, on_stress, on_trivial
+from burnish.evaluation.findings import on_equalised, on_scales, on_stress, on_stressed, on_trivial
 from burnish.evaluation.record import Equalised, Evaluation, StressRow, TrivialRow
 from burnish.evaluation.scales import ScaleRow
 
@@ -62,6 +62,15 @@ def test_stress_names_the_worst(evaluation: Evaluation) -> None:
     assert "No change lets more defects escape: 50 %" in said
 
 
+def test_stress_on_some_of_the_images_is_not_compared_with_all(evaluation: Evaluation) -> None:
+    rows = (stress("none", "as they are", 1, 10),)
+    some = evaluation.model_copy(update={"stress": rows, "n_good": 211, "n_defect": 318})
+    assert "10 good and 20 defective images, drawn from 211 and 318" in on_stressed(some)
+    assert "not with the figures of all test images" in on_stressed(some)
+    whole = some.model_copy(update={"images": (evaluation.images[0],) * 30})
+    assert on_stressed(whole) == "All test images: 10 good and 20 defective images."
+
+
 def test_finding_on_error_maps() -> None:
     def row(name: str, auroc: float | None) -> ScaleRow:
         return ScaleRow(name, auroc, {}, None, None, None)
@@ -76,6 +85,6 @@ def test_finding_on_error_maps() -> None:
 
 def test_nothing_known_says_nothing(evaluation: Evaluation) -> None:
     e = evaluation.model_copy(update={"trivial": (), "equalised": None, "stress": ()})
-    assert on_trivial(e) == on_equalised(e) == on_stress(e) == ""
+    assert on_trivial(e) == on_equalised(e) == on_stress(e) == on_stressed(e) == ""
     e = with_trivial(evaluation, 0.9, 0.9).model_copy(update={"image_auroc": None})
     assert on_trivial(e) == ""

@@ -45,6 +45,10 @@ class Check:
     read: int
     created: str
 
+    def __repr__(self) -> str:
+        # Not every image: a notebook shows what a cell ends with.
+        return f"Check({str(self.data.path)!r}: {self.verdict})"
+
     @property
     def is_clean(self) -> bool:
         """Whether nothing is worse than a note."""

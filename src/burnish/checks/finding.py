@@ -70,8 +70,3 @@ def some(names: Sequence[str], count: int = 3) -> str:
 def counted(number: int, one: str, many: str = "") -> str:
     """`1 image`, `2 images`, `1,344 images`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def number(value: float) -> str:
-    """Three significant digits, no exponent: 184, 0.0123, 28,457."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -58,7 +58,7 @@ def find_mask_problems(data: DataSet, images: Sequence[Measured]) -> list[Findin
             "mask-inverted",
             _if_usual(defects),
             "Masks that cover nearly all of the image",
-            f"{{n}} of defective images with over {MOST_OF_IMAGE:.0%} marked: {{names}}.",
+            f"{{n}} of defective images with over {100 * MOST_OF_IMAGE:.0f} % marked: {{names}}.",
             "Look whether black and white are exchanged: what is not 0 is the defect.",
             [image for image in defects if _covers_most(image)],
         ),

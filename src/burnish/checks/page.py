@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from burnish import __version__
 from burnish.checks.check import Check
-from burnish.checks.finding import Finding, counted, number, printable
+from burnish.checks.finding import Finding, counted, printable
 from burnish.checks.pictures import Histogram, histogram, mask_picture, thumbnail
 from burnish.checks.rules import RULES
 from burnish.checks.shortcuts import Contrast
@@ -19,6 +19,7 @@ from burnish.checks.subject import Subject
 from burnish.errors import BurnishError
 from burnish.files import atomic_write
 from burnish.images.reader import read_image_bytes
+from burnish.images.statistics import number
 
 MOST = {"error": 60, "warning": 60, "note": 12}  # groups, or single images, shown a finding
 SIDE_BY_SIDE = 8  # copies of one image, or images of one part

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from burnish.checks.finding import number
 from burnish.checks.shortcuts import Contrast
 from burnish.images.reader import to_channels
+from burnish.images.statistics import number
 
 SIDE = 320  # px of a thumbnail's longer side: sharp at half that size
 MARK = np.array([213, 94, 0], dtype=np.uint8)  # Okabe-Ito vermillion

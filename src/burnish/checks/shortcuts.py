@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.checks.finding import Finding, Severity, counted, number, some
+from burnish.checks.finding import Finding, Severity, counted, some
 from burnish.checks.measure import Measured
 from burnish.checks.subject import DataSet
 from burnish.images.reader import Header
-from burnish.images.statistics import STATISTICS, Statistic, auroc, bytes_follow_pixels
+from burnish.images.statistics import STATISTICS, Statistic, auroc, bytes_follow_pixels, number
 
 TELLS = 0.8  # AUROC, in either direction
 CHANCE = 0.05  # chance that any statistic separates two groups of this size that are alike

@@ -146,6 +146,7 @@ def _other_data(record: Path, fingerprint: str) -> str:
 def _show(evaluation: Evaluation, console: Console, messages: Console) -> None:
     """The tables and the summary; what could not be used goes to `messages`."""
     from burnish.cli import tables
+    from burnish.evaluation.findings import on_stressed
     from burnish.evaluation.summary import summary
 
     masks = evaluation.pixels.mask_problems if evaluation.pixels else ()
@@ -161,4 +162,6 @@ def _show(evaluation: Evaluation, console: Console, messages: Console) -> None:
     for table in shown:
         console.print(table, highlight=False)
         console.print()
+    if evaluation.stress:
+        say(console, f"Under changes: {on_stressed(evaluation)}")
     say(console, summary(evaluation))

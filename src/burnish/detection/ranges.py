@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from burnish.images.statistics import STATISTICS, statistics_of
+from burnish.images.statistics import STATISTICS, number, statistics_of
 
 WATCHED = ("mean", "spread", "dark", "bright", "sharpness", "colour")
 MARGIN = 1.0  # standard deviations beyond the training images' range that are tolerated
@@ -60,7 +60,8 @@ class Unlike:
     def __str__(self) -> str:
         side = "below" if self.by < 0 else "above"
         return (
-            f"{self.label} {self.value:.3g} (training {self.low:.3g} to {self.high:.3g}; "
+            f"{self.label} {number(self.value)} (training {number(self.low)} to "
+            f"{number(self.high)}; "
             f"{abs(self.by):.1f} sd {side})"
         )
 

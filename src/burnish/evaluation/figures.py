@@ -33,7 +33,9 @@ from burnish.evaluation.drawing import (
 from burnish.evaluation.record import Evaluation
 
 MANY = 2000  # from so many points on they are drawn as pixels: in SVG each takes 100 bytes
+Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 SQUARE = 4.6  # inches
+NAME_WIDTH = 0.36  # of the operating point's name, as a share of the axes
 
 
 def roc(evaluation: Evaluation) -> Drawing | None:
@@ -73,7 +75,7 @@ def precision_recall(evaluation: Evaluation) -> Drawing | None:
         axes.axhline(float(defect.mean()), color=GRID, linewidth=1, linestyle=DASHED)
         axes.plot(recall, precision, color=INK, linewidth=2, drawstyle="steps-post")
         if evaluation.recall is not None and evaluation.precision is not None:
-            _mark(axes, evaluation.recall, evaluation.precision)
+            _mark(axes, evaluation.recall, evaluation.precision, (recall, precision))
         axes.text(
             0.03,
             0.05,
@@ -188,13 +190,22 @@ def labelled_scores(evaluation: Evaluation) -> tuple[NDArray[np.float64], NDArra
     return np.array([row.score for row in rows]), np.array([row.is_defect for row in rows])
 
 
-def _mark(axes: Axes, x: float, y: float) -> None:
-    """Mark the operating point, with its name on the side where it fits inside the axes."""
+def _mark(axes: Axes, x: float, y: float, falling: Curve | None = None) -> None:
+    """Mark the operating point, with its name on the side where it fits inside the axes.
+
+    Args:
+        falling: x and y, each (N,), of a falling curve: the name goes below it.
+    """
     axes.plot(x, y, "o", color=DEFECT, markersize=9, markeredgecolor=PAPER, clip_on=False, zorder=5)
     left, low = x > 0.6, y < 0.07  # below and right of a rising curve; above the axis at its foot
+    top = max(y, 0.01)
+    if falling is not None and not low:
+        across = (falling[0] - x) * (-1 if left else 1)
+        under = falling[1][(across >= 0) & (across < NAME_WIDTH)]
+        top = min(y, max(float(under.min(initial=y)), 0.2))  # above the line of text at the foot
     axes.annotate(
         "at the threshold",
-        (x, max(y, 0.01)),
+        (x, top),
         xytext=(-12 if left else 10, 0 if low else -4),
         textcoords="offset points",
         ha="right" if left else "left",

@@ -103,6 +103,20 @@ def on_stress(e: Evaluation) -> str:
     return " ".join(sentences)
 
 
+def on_stressed(e: Evaluation) -> str:
+    """Which images the stress table is about: most often some of the test images only."""
+    if not e.stress:
+        return ""
+    good, defective = e.stress[0].n_good, e.stress[0].n_defect
+    told = f"{good} good and {defective} defective images"
+    if good + defective == len(e.images):
+        return f"All test images: {told}."
+    return (
+        f"{told}, drawn from {e.n_good} and {e.n_defect}, every kind of defect as often if "
+        "possible: compare with the first row, not with the figures of all test images."
+    )
+
+
 def on_scales(scales: Sequence[ScaleRow], fused_auroc: float | None) -> str:
     """Does fusing the mask scales pay on this test set?"""
     rated = [(row.image_auroc, row.name) for row in scales if row.image_auroc is not None]

@@ -100,7 +100,7 @@ class Evaluation(Frozen):
     trivial: tuple[TrivialRow, ...] = ()
     equalised: Equalised | None = None
     stress: tuple[StressRow, ...] = ()
-    images: tuple[ImageRow, ...]
+    images: tuple[ImageRow, ...] = Field(repr=False)
     unreadable: tuple[Unreadable, ...]
 
     @property

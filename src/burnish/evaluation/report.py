@@ -103,6 +103,7 @@ def _of_evaluation(e: Evaluation) -> dict[str, Any]:
             "trivial": findings.on_trivial(e),
             "equalised": findings.on_equalised(e),
             "stress": findings.on_stress(e),
+            "stressed": findings.on_stressed(e),
             "scales": findings.on_scales(scales, e.image_auroc),
         },
         "missing": lambda name: _missing(e, name),

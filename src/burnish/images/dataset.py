@@ -167,8 +167,17 @@ def sets_below(root: Path) -> list[Path]:
 def _instead(root: Path) -> str:
     if root.name == "test":
         return f": give the folder it lies in, {root.parent}"
+    if swapped := _holds_a_model(root):
+        return swapped
     below = sets_below(root)
     return f": give one of its data sets, as {below[0]}" if below else ""
+
+
+def _holds_a_model(folder: Path) -> str:
+    """What to say of a run folder that stands where images should, as the rest of a sentence."""
+    if not (folder / "model.safetensors").is_file():
+        return ""
+    return "; it holds a model: the model comes first, then the images"
 
 
 def expand_paths(
@@ -203,7 +212,9 @@ def expand_paths(
             }  # fmt: skip
             inside = [image for image in inside if masks.isdisjoint(image.parents)]
             if not inside and len(problems) == told:
-                problems[str(source)] = f"{path} holds no image ({', '.join(SUFFIXES)})"
+                problems[str(source)] = (
+                    f"{path} holds no image ({', '.join(SUFFIXES)}){_holds_a_model(path)}"
+                )
         elif path.exists() or not glob.has_magic(str(source)):
             inside = [path]  # a missing file is reported where it is read
         else:

@@ -169,6 +169,11 @@ def robust_z(values: ArrayLike, reference: ArrayLike, least: float = 1e-9) -> ND
     return (np.asarray(values, np.float64) - centre) / sigma
 
 
+def number(value: float) -> str:
+    """Three significant digits or more, no exponent: 184, 0.0123, 28,457."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def _of_histogram(counts: NDArray[np.int64]) -> dict[str, float]:
     pixels = int(counts.sum())
     if pixels == 0:

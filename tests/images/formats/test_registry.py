@@ -147,6 +147,21 @@ def test_tables_are_guessed_by_their_columns(tree: Callable, picture: Callable) 
         assert guess(source).name == "coco"
 
 
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [({}, "the defective ones$"), ({"readme.txt": b"hi"}, "if readme.txt says which are good")],
+)
+def test_a_plain_folder_is_told_from_an_unknown_layout(
+    tree: Callable, picture: Callable, files: dict[str, bytes], said: str
+) -> None:
+    root = tree({"1.png": picture(1), "2.png": picture(2), **files})
+    with (
+        open_source(root) as source,
+        pytest.raises(BurnishError, match=f"is a plain folder of images: .*{said}"),
+    ):
+        guess(source)
+
+
 def test_none_or_several_fitting_formats_are_an_error(tree: Callable, picture: Callable) -> None:
     root = tree({"holiday/beach.png": picture(1)})
     with (

@@ -34,6 +34,7 @@ MAX_HEADER = 1 << 20  # bytes of one header of a tar
 MAX_COMMON = 1000  # entries of headers that are for all members; a usual tar has one or none
 MAX_XZ_MEMORY = 256 << 20  # bytes; `xz -9` asks for 65 MiB
 ROOM = 64 << 20  # bytes left free on the disk for temporary files
+LABELS = {".csv", ".json", ".txt", ".xlsx", ".xml", ".yaml", ".yml"}
 MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
 
 
@@ -57,8 +58,10 @@ class TarSource:
             raise
         except Exception as error:  # tarfile meets garbage with Value, Recursion, struct errors
             reason = str(error) or type(error).__name__
+            labels = path.suffix.lower() in LABELS
             raise BurnishError(
                 f"{path} is neither a zip nor a tar that is whole: {reason}"
+                + ("; for a file of labels give the folder that it lies in" if labels else "")
             ) from error
 
     def _index(self) -> None:

@@ -92,11 +92,13 @@ def guess(source: Source) -> Format:
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
-        if all(is_image(name) and "/" not in name for name in names):
+        if not any("/" in name for name in names if is_image(name)):
+            others = [name for name in names if not is_image(name)]
+            table = f"; if {some(others)} says which are good, --from csv reads a table"
             raise BurnishError(
                 f"{source.path} is a plain folder of images: if all show good parts, `burnish "
                 "train` takes it as it is; `--from folder --good '*'` splits them, and --bad or "
-                "--good with a pattern tells the defective ones"
+                f"--good with a pattern tells the defective ones" + (table if others else "")
             )
         raise BurnishError(
             f"{source.path} looks like none of the formats {', '.join(sorted(known))}: name one "
