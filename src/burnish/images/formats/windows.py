@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from burnish.errors import BurnishError
-from burnish.images.formats.base import GOOD, Item, Mask, unusable
+from burnish.images.dataset import GOOD
+from burnish.images.formats.base import Item, unusable
+from burnish.images.formats.masks import Mask
 from burnish.images.formats.names import some
 from burnish.images.reader import read_header_bytes, read_image_bytes
 

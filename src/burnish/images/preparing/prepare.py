@@ -26,7 +26,8 @@ from burnish.errors import BurnishError
 from burnish.files import atomic_write
 from burnish.images.archives.archive import Source, open_source
 from burnish.images.formats import format_named, guess
-from burnish.images.formats.base import Format, Mask, Options
+from burnish.images.formats.base import Format, Options
+from burnish.images.formats.masks import Mask
 from burnish.images.formats.names import some
 from burnish.images.manifest import MANIFEST, ManifestRow, read_manifest, write_manifest
 from burnish.images.preparing.placing import Placed, place
