@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.detection.ranges import Unlike
+from burnish.images.png import png_bytes
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -183,9 +183,7 @@ class Result:
 
     def _repr_png_(self) -> bytes:
         """`plot()` as PNG, which notebooks show."""
-        file = io.BytesIO()
-        self.plot().save(file, "PNG")
-        return file.getvalue()
+        return png_bytes(self.plot())
 
     def save(self, path: str | Path) -> Path:
         """Write `plot()` to an image file (PNG or JPEG by suffix).

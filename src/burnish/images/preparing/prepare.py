@@ -11,7 +11,6 @@ Image files are copied byte for byte. A second run changes nothing, an interrupt
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -26,9 +25,9 @@ from burnish.files import atomic_write
 from burnish.images.archives.archive import Source, open_source
 from burnish.images.formats import format_named, guess
 from burnish.images.formats.base import Format, Options
-from burnish.images.formats.masks import Mask
 from burnish.images.formats.names import some
 from burnish.images.manifest import MANIFEST, ManifestRow, read_manifest, write_manifest
+from burnish.images.png import png_bytes
 from burnish.images.preparing.placing import Placed, place
 from burnish.images.preparing.record import (
     Record,
@@ -221,7 +220,7 @@ def _write(
             mask = item.mask()
             if mask is None or digest_of(mask) != image.mask:
                 raise BurnishError(f"the mask of {item.source} has changed: run again")
-            png = _png(mask)
+            png = png_bytes(Image.fromarray(mask.astype(np.uint8) * 255))
             if not (out / one.mask).is_file() or (out / one.mask).read_bytes() != png:
                 atomic_write(out / one.mask, png, durable=False)
             masks[one.mask] = hashlib.sha256(png).hexdigest()
@@ -242,12 +241,6 @@ def _write(
         )
         on_progress("write", done, len(placed))
     return rows, masks
-
-
-def _png(mask: Mask) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(mask.astype(np.uint8) * 255).save(file, "PNG")
-    return file.getvalue()
 
 
 def _with_strangers(prepared: Prepared, rows: list[ManifestRow]) -> Prepared:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from burnish.errors import BurnishError
 from burnish.images.background import find_part
+from burnish.images.png import save_png
 from burnish.images.reader import read_image
 from burnish.images.roi import load_roi, regions_at
 from burnish.images.synthetic.defects import draw_defect
-from burnish.images.synthetic.png import save_png
 from burnish.images.synthetic.room import Region
 from burnish.images.synthetic.stain_plan import Plan, Request, Source, Version
 
