@@ -57,13 +57,10 @@ def map_names(
     whole: bool = False,
 ) -> list[str]:
     """Names of the maps that `Result.scale_scores` belong to, in their order."""
+    from burnish.method.texture import SOURCES  # loads torch, which a result alone does not need
+
     names = [f"blocks of {block} px" for block in mask_blocks]
-    for of, grain in textures:
-        if of == "colour":
-            names.append(f"colour of {grain} px")
-            continue
-        own = "image " if of == "image" else ""
-        names += [f"{own}grain of {grain} px", f"{own}direction of {grain} px"]
+    names += [f"{name} of {grain} px" for of, grain in textures for name in SOURCES[of].maps]
     names += [f"long lines of {width} px" for width in lines]
     names += ["pretrained features"] * features
     return [*names, WHOLE] if whole else names
