@@ -24,7 +24,7 @@ from burnish.evaluation.compare_training import (
     training_facts,
     training_warning,
 )
-from burnish.evaluation.pages import duration, number, plain, render
+from burnish.evaluation.pages import duration, interval, number, plain, render
 from burnish.evaluation.parts import csv_text, write_figures
 from burnish.evaluation.seeds import OverSeeds, same_masks
 from burnish.evaluation.summary import percent
@@ -165,7 +165,7 @@ def range_of(line: Line, place: int) -> str:
         return f"{percent(pair[0]).removesuffix(' %')} to {percent(pair[1])}"
     if line.form == "difference":
         return f"{pair[0]:+.3f} to {pair[1]:+.3f}"
-    return f"{number(pair[0])} to {number(pair[1])}"
+    return interval(pair)
 
 
 def _shown(line: Line, comparable: bool, over: Mapping[str, OverSeeds]) -> dict[str, Any]:
