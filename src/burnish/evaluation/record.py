@@ -20,22 +20,14 @@ from burnish.evaluation.rows import (
     Interval,
     KindRow,
     ModelFacts,
-    PixelMetrics,
     PixelSummary,
     StressRow,
     Timing,
     TrivialRow,
-    Unlike,
     Unreadable,
 )
 from burnish.files import atomic_write
 from burnish.tables import csv_table
-
-__all__ = [
-    "BEST_F1_NOTE", "FORMAT", "Equalised", "EscapesAt", "Evaluation", "ImageRow", "Interval",
-    "KindRow", "ModelFacts", "PixelMetrics", "PixelSummary", "StressRow", "Timing", "TrivialRow",
-    "Unlike", "Unreadable", "save_json", "save_scores",
-]  # fmt: skip
 
 FORMAT = 2  # 2: intervals, pixel level, trivial statistics, equalised, stress
 BEST_F1_NOTE = "threshold chosen on the test images themselves: for display only, never to be used"

@@ -11,7 +11,8 @@ from burnish.evaluation.drawing import Drawing
 from burnish.evaluation.gallery import make_galleries
 from burnish.evaluation.pages import facts, number, plain, render
 from burnish.evaluation.parts import write_figures, write_galleries, write_tables
-from burnish.evaluation.record import Evaluation, PixelMetrics
+from burnish.evaluation.record import Evaluation
+from burnish.evaluation.rows import PixelMetrics
 from burnish.evaluation.scales import scale_table
 from burnish.evaluation.summary import cautions, percent, verdict
 from burnish.files import atomic_write, printable
@@ -113,10 +114,6 @@ def _of_evaluation(e: Evaluation) -> dict[str, Any]:
         "stress_name": figures_more.stress_name,
         "pixel_rows": _pixel_rows(e),
         "scales": scales,
-        "textures": e.model.textures,
-        "lines": e.model.lines,
-        "features": e.model.features,
-        "whole": e.model.whole,
     }
 
 

@@ -17,7 +17,6 @@ from burnish.errors import BurnishError
 from burnish.images.reading.decoding import (
     FORMATS,
     MAX_BYTES,
-    MAX_PIXELS,
     SUFFIXES,
     check_suffix,
     format_of,
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "FORMATS", "MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "Header", "Reading", "notes_of",
+    "FORMATS", "MAX_BYTES", "SUFFIXES", "Header", "notes_of",
     "prepare", "prepare_picture", "read_header", "read_header_bytes", "read_image",
     "read_image_bytes", "read_once", "read_with_header", "resize", "suffix_of", "to_channels",
 ]  # fmt: skip
