@@ -10,8 +10,8 @@ from burnish.evaluation.collect import Card, Inspector
 from burnish.evaluation.drawing import Drawing
 from burnish.evaluation.gallery import make_galleries
 from burnish.evaluation.pages import facts, number, plain, render
-from burnish.evaluation.parts import write_figures, write_galleries, write_tables
 from burnish.evaluation.record import Evaluation
+from burnish.evaluation.report_files import write_figures, write_galleries, write_tables
 from burnish.evaluation.rows import PixelMetrics
 from burnish.evaluation.scales import scale_table
 from burnish.evaluation.summary import cautions, percent, verdict
@@ -37,8 +37,8 @@ def write_report(
     """Write the page in one step (no request to anywhere, pictures inside) and its parts beside it.
 
     The parts are figures/*.png (every figure, and each gallery as one picture) and *.csv (see
-    `burnish.evaluation.parts`). Parts of an earlier report that this one does not have are removed.
-    The page is written last.
+    `burnish.evaluation.report_files`). Parts of an earlier report that this one does not have are
+    removed. The page is written last.
 
     Args:
         evaluation: what `evaluate(detector, data)` gave.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from burnish.files import atomic_write
-from burnish.tables import csv_table
+from burnish.tables import csv_text
 
 Line = Mapping[str, Any]  # one line of the CSV
 
@@ -66,9 +65,8 @@ def origin_facts(results: Iterable[Mapping[str, Any]], precision: bool = False) 
         precision: whether to name it.
     """
     done = list(results)
-    keys = {"machine": "hardware", "torch": "torch"}
-    if precision:
-        keys = {"machine": "hardware", "precision": "precision", "torch": "torch"}
+    named = {"precision": "precision"} if precision else {}
+    keys = {"machine": "hardware", **named, "torch": "torch"}
     facts = {name: "; ".join(sorted({str(r[key]) for r in done})) for name, key in keys.items()}
     facts["commits"] = ", ".join(sorted({r["commits"][-1] for r in done}))
     return {name: text or "–" for name, text in facts.items()}
@@ -124,12 +122,7 @@ def to_markdown(report: Report, figure_name: str = "") -> str:
 def to_csv(lines: Sequence[Line]) -> str:
     """As CSV; columns in the order of the fullest line: the first run may not be there yet."""
     fullest = sorted(lines, key=len, reverse=True)
-    columns = list(dict.fromkeys(name for line in fullest for name in line))
-    text = io.StringIO()
-    table = csv_table(text, columns)
-    table.writeheader()
-    table.writerows(lines)
-    return text.getvalue()
+    return csv_text(dict.fromkeys(name for line in fullest for name in line), lines)
 
 
 def to_html(report: Report) -> str:

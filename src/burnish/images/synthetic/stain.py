@@ -41,8 +41,8 @@ from burnish.images.preparing.record import (
     summary_of,
 )
 from burnish.images.preparing.split import TEST, TRAIN
-from burnish.images.roi import roi_file
-from burnish.images.synthetic.stain_draw import draw_versions, regions_of
+from burnish.images.roi import load_roi, regions_at, roi_file
+from burnish.images.synthetic.stain_draw import draw_versions
 from burnish.images.synthetic.stain_plan import Plan, Request, Source, find_sources, make_plan
 
 FORMAT = "stain"
@@ -96,7 +96,8 @@ def _stain(root: Path, out: Path, request: Request, on_progress: Progress) -> Pr
             done = Prepared(out, "already there", FORMAT, **record.summary)
             return _with_strangers(done, read_manifest(out) or [])
     plan = make_plan(sources, request, on_progress)
-    regions = regions_of(request.roi, plan)
+    sizes = [source.size for source in plan.held_out]
+    regions = regions_at(load_roi(request.roi, sizes) if request.roi else None)
     if record is None or record.finished:
         _remove(out, wrong)  # before the record says unfinished: files there are then trusted
         Record(recipe).write(out)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from burnish.evaluation.record import Evaluation
 from burnish.evaluation.scales import ScaleRow
 from burnish.evaluation.sheets import gallery_sheet
 from burnish.files import atomic_write
-from burnish.tables import csv_table
+from burnish.tables import csv_text
 
 FIGURES = "figures"
 METRICS = (
@@ -58,17 +57,7 @@ def write_tables(folder: Path, evaluation: Evaluation, scales: Sequence[ScaleRow
         "scales": _scale_lines(scales),
     }
     for name, lines in tables.items():
-        _write(folder / f"{name}.csv", csv_text(lines) if lines else None)
-
-
-def csv_text(lines: Iterable[Line]) -> str:
-    """Lines with the same keys as CSV; None becomes an empty cell."""
-    rows = list(lines)
-    text = io.StringIO()
-    table = csv_table(text, list(rows[0]))
-    table.writeheader()
-    table.writerows(rows)
-    return text.getvalue()
+        _write(folder / f"{name}.csv", csv_text(lines[0], lines) if lines else None)
 
 
 def _metric_lines(e: Evaluation) -> Sequence[Line]:
