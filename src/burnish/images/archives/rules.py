@@ -91,6 +91,18 @@ class Listing:
         return self.sizes[name]
 
 
+class ListedSource:
+    """What all kinds of source share: they know their files by a `Listing`."""
+
+    _listing: Listing
+
+    def names(self) -> list[str]:
+        return self._listing.names()
+
+    def size(self, name: str) -> int:
+        return self._listing.size(name)
+
+
 def is_hidden(name: str) -> bool:
     """Hidden files and what macOS leaves behind (`__MACOSX/`, `.DS_Store`, `._*`)."""
     return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)

@@ -27,6 +27,7 @@ from burnish.images.archives.rules import (
     SMALL,
     UNPACK,
     BoundedFile,
+    ListedSource,
     Listing,
 )
 
@@ -37,7 +38,7 @@ ROOM = 64 << 20  # bytes left free on the disk for temporary files
 MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
 
 
-class TarSource:
+class TarSource(ListedSource):
     """A tar file as a source; see `burnish.images.archives.archive.Source`."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
@@ -96,12 +97,6 @@ class TarSource:
         name = listing.admit(raw, member.size)
         if name is not None:
             self._offsets[name] = member.offset_data
-
-    def names(self) -> list[str]:
-        return self._listing.names()
-
-    def size(self, name: str) -> int:
-        return self._listing.size(name)
 
     def read(self, name: str) -> bytes:
         size = self.size(name)
