@@ -88,10 +88,7 @@ def cost_report(
     if results:
         says.append(_counted(study, next(iter(results.values()))))
     return Report(
-        title=study.title,
-        question=study.question,
-        paper_says=study.paper_says,
-        remarks=study.remarks,
+        study=study,
         says=tuple(says) or ("Nothing is measured yet.",),
         problems=tuple(problems),
         tables=(_time_table(study, datasets, results), _count_table(study, results)),
