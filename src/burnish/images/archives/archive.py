@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from burnish.errors import BurnishError
-from burnish.images.archives.rules import MAX_MEMBER, ListedSource, Listing, is_hidden
+from burnish.images.archives.rules import MAX_MEMBER, ListedSource, is_hidden
 from burnish.images.archives.tar import TarSource, compression_of, unpacked
 from burnish.images.archives.zip import ZipSource
 
@@ -83,8 +83,7 @@ class FolderSource(ListedSource):
         Raises:
             BurnishError: it cannot be listed, or holds something that is refused.
         """
-        self.path = path
-        self._listing = Listing(path, "move it elsewhere")
+        super().__init__(path, "move it elsewhere")
         self._files: dict[str, Path] = {}
         self._root = path.resolve()
         for folder, below, files in os.walk(path, onerror=self._unlisted):

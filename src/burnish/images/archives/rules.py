@@ -92,9 +92,11 @@ class Listing:
 
 
 class ListedSource:
-    """What all kinds of source share: they know their files by a `Listing`."""
+    """What all kinds of source share: a `Listing` of their files."""
 
-    _listing: Listing
+    def __init__(self, path: Path, advice: str) -> None:
+        self.path = path
+        self._listing = Listing(path, advice)
 
     def names(self) -> list[str]:
         return self._listing.names()

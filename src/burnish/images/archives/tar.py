@@ -28,7 +28,6 @@ from burnish.images.archives.rules import (
     UNPACK,
     BoundedFile,
     ListedSource,
-    Listing,
 )
 
 MAX_HEADER = 1 << 20  # bytes of one header of a tar
@@ -47,10 +46,9 @@ class TarSource(ListedSource):
         Raises:
             BurnishError: damaged or cut off, or a member that is refused.
         """
-        self.path = path
+        super().__init__(path, UNPACK)
         self._file = file
         self._lock = threading.Lock()
-        self._listing = Listing(path, UNPACK)
         self._offsets: dict[str, int] = {}
         try:
             self._index()

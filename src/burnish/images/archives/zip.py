@@ -10,15 +10,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from burnish.errors import BurnishError
-from burnish.images.archives.rules import (
-    CHUNK,
-    MAX_RATIO,
-    SMALL,
-    UNPACK,
-    BoundedFile,
-    ListedSource,
-    Listing,
-)
+from burnish.images.archives.rules import CHUNK, MAX_RATIO, SMALL, UNPACK, BoundedFile, ListedSource
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 MAX_DIRECTORY = 32 << 20  # bytes of zip directory, 160 for each of 200,000 members
@@ -37,10 +29,9 @@ class ZipSource(ListedSource):
         Raises:
             BurnishError: damaged, or a member that is refused.
         """
-        self.path = path
+        super().__init__(path, UNPACK)
         self._file = file
         self._lock = threading.Lock()
-        self._listing = Listing(path, UNPACK)
         self._members: dict[str, zipfile.ZipInfo] = {}
         try:
             self._index(file, length)

@@ -26,7 +26,7 @@ def mask_of_file(data: bytes, name: str) -> Mask:
     Raises:
         BurnishError: it cannot be read.
     """
-    with opened(data, name) as (image, file, _):
+    with opened(data, name) as (image, file):
         lossy = format_of(image) == "JPEG"
         picture = upright(image, file)
         # Not by `read_image`, which keeps the upper 8 of 16 bits: small values would become 0.
