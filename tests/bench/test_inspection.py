@@ -42,6 +42,9 @@ def test_inspection_figures(detector: Detector, metal: Path) -> None:
     assert parts < 1.5 * found.stages_ms["total"].p50
     assert tuple(found.batches) == BATCHES["cpu"]
     assert found.batches[found.best_batch] == max(found.batches.values())
+    best = found.best_batch_ms
+    assert 1000 * found.best_batch / found.batches[found.best_batch] < 1.5 * best.p50
+    assert 0 < best.p50 <= best.p99
     p = found.products
     assert p.reached == pytest.approx(p.flops / found.stages_ms["inference"].p50 * 1000)
     assert p.share == pytest.approx(p.reached / p.square_peak)

@@ -59,14 +59,19 @@ def percentile(values: Sequence[float], share: float) -> float:
     return float(np.quantile(np.asarray(values), share))
 
 
-def best_seconds(
+def repeated_seconds(
     work: Callable[[], object], device: torch.device, seconds: float, least: int = 3
-) -> float:
-    """The shortest time of `work`, repeated for about `seconds` after an untimed call."""
+) -> list[float]:
+    """The times of `work`, repeated for about `seconds` after an untimed call."""
     work()
     times: list[float] = []
     while len(times) < least or sum(times) < seconds:
         start = now(device)
         work()
         times.append(now(device) - start)
-    return min(times)
+    return times
+
+
+def best_seconds(work: Callable[[], object], device: torch.device, seconds: float) -> float:
+    """The shortest of `repeated_seconds`."""
+    return min(repeated_seconds(work, device, seconds))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from burnish.bench.clock import best_seconds, percentile
+from burnish.bench.clock import best_seconds, percentile, repeated_seconds
 from burnish.bench.memory import peak_mib, reset_peak
 from burnish.bench.peak import products_peak, record_products, square_peak
 from burnish.bench.record import InspectionFigures, Products, Quantiles
@@ -24,6 +24,7 @@ from burnish.method.scoring import choose_score, fuse, image_score, with_whole
 from burnish.training.allocator import freed_memory_kept
 
 WARM_UP, LEAST = 3, 20  # images
+LEAST_BATCHES = 10  # of the best size
 BATCHES = {"cpu": (1, 2, 4, 8, 16), "cuda": (1, 2, 4, 8, 16, 32, 64, 128)}
 STAGES = ("read", "preprocess", "inference", "postprocess")
 
@@ -39,7 +40,10 @@ def measure_inspection(
     with freed_memory_kept():  # as `burnish inspect` does
         stages, source, memory = _judge(detector, files, seconds)
         batches = measure_batches(detector, files[0], seconds)
-    quantiles = {k: Quantiles(percentile(v, 0.5), percentile(v, 0.99)) for k, v in stages.items()}
+        best = max(batches, key=lambda size: batches[size])
+        work = _batch_work(detector, files[0], best)
+        of_best = repeated_seconds(work, device, seconds / 2, LEAST_BATCHES)
+    quantiles = {name: _quantiles(values) for name, values in stages.items()}
     mu, sigma = scorer.references(detector.card.calibration.mu, detector.card.calibration.sigma)
     view = _a_view(detector, files[0])
     flops = count_inspection(scorer, view, mu, sigma)
@@ -57,7 +61,8 @@ def measure_inspection(
         stages_ms=quantiles,
         images_per_second=1000 / quantiles["total"].p50,
         batches=batches,
-        best_batch=max(batches, key=lambda size: batches[size]),
+        best_batch=best,
+        best_batch_ms=_quantiles([1000 * spent for spent in of_best]),
         peak_memory_mib=memory,
         products=Products.of(
             flops=flops,
@@ -66,6 +71,10 @@ def measure_inspection(
             products_peak=alone,
         ),
     )
+
+
+def _quantiles(values: Sequence[float]) -> Quantiles:
+    return Quantiles(percentile(values, 0.5), percentile(values, 0.99))
 
 
 def _judge(
@@ -92,17 +101,21 @@ def _judge(
 
 def measure_batches(detector: Detector, file: Path, seconds: float) -> dict[int, float]:
     """Views per second that the networks and the scoring reach, by batch."""
-    scorer, view = detector.scorer.scorer, _a_view(detector, file)
-    known = detector.card.calibration
+    device = detector.scorer.scorer.device
+    sizes = BATCHES.get(device.type, BATCHES["cpu"])
+    share = seconds / len(sizes) / 2
+    return {
+        size: size / best_seconds(_batch_work(detector, file, size), device, share)
+        for size in sizes
+    }
+
+
+def _batch_work(detector: Detector, file: Path, size: int) -> Callable[[], Tensor]:
+    """Score one view as a batch of that size."""
+    scorer, known = detector.scorer.scorer, detector.card.calibration
     mu, sigma = scorer.references(known.mu, known.sigma)
-    sizes = BATCHES.get(scorer.device.type, BATCHES["cpu"])
-    found = {}
-    for size in sizes:
-        images = view.repeat(size, 1, 1, 1)
-        work = partial(_scores_on_cpu, scorer, images, mu, sigma)
-        spent = best_seconds(work, scorer.device, seconds / len(sizes) / 2)
-        found[size] = size / spent
-    return found
+    images = _a_view(detector, file).repeat(size, 1, 1, 1)
+    return partial(_scores_on_cpu, scorer, images, mu, sigma)
 
 
 def _scores_on_cpu(scorer: Scorer, images: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:

@@ -81,7 +81,7 @@ class TrainingFigures:
 
 @dataclass(frozen=True)
 class Quantiles:
-    """Median and 99 % quantile of the time per image, ms."""
+    """Median and 99 % quantile of times, ms."""
 
     p50: float
     p99: float
@@ -96,6 +96,7 @@ class InspectionFigures:
         stages_ms: read, preprocess, inference, postprocess, and the `total` of the whole call.
         batches: images per second of inference alone, by batch.
         best_batch: the one with the most images per second.
+        best_batch_ms: time of inference of such a batch, all of its images together.
         products: inference at batch 1 (p50) against the float32 peak.
     """
 
@@ -106,6 +107,7 @@ class InspectionFigures:
     images_per_second: float
     batches: dict[int, float]
     best_batch: int
+    best_batch_ms: Quantiles
     peak_memory_mib: float
     products: Products
 

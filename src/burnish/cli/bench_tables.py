@@ -123,10 +123,12 @@ def _inspection(i: InspectionFigures) -> Table:
     gain = "batching gives nothing here" if best < 1.05 * one else f"{best / one:.2f} times batch 1"
     rates = ", ".join(f"{size}: {rate:.1f}" for size, rate in i.batches.items())
     table.add_row("by batch", f"{rates} (images/s of inference alone)")
+    ms = i.best_batch_ms
     table.add_row(
         "best batch",
-        f"{i.best_batch}: {gain}. burnish scores one at a time, so that the "
-        "other images of a batch never change a score",
+        f"{i.best_batch}: {gain}; inference p50 {ms.p50:.1f} ms, p99 {ms.p99:.1f} ms a batch, "
+        f"{ms.p50 / i.best_batch:.2f} ms an image. burnish scores one at a time, so that the other "
+        "images of a batch never change a score",
     )
     table.add_row("peak memory", f"{i.peak_memory_mib:,.0f} MiB")
     _products(table, i.products, "inference")
