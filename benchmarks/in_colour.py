@@ -23,9 +23,9 @@ from scipy import ndimage
 from burnish.images.dataset import find_training_images
 from burnish.images.manifest import MANIFEST, ManifestRow, write_manifest
 from burnish.images.parts import parts_of
+from burnish.images.png import save_png
 from burnish.images.preparing.record import sha256_of
 from burnish.images.reader import read_image, to_channels
-from burnish.images.synthetic.png import save_png
 from burnish.images.synthetic.surfaces import gaussian_field
 
 NOISE = 3.0  # grey levels, before the blur

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from burnish import Detector
+from burnish.images.png import save_png
 from burnish.images.synthetic.defects import DISCOLOURATION, draw_defect
-from burnish.images.synthetic.png import save_png
 from burnish.images.synthetic.synth import write_dataset
 
 # Small enough for seconds, whole enough to go through every line of the method.

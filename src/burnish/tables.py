@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from typing import TextIO
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TextIO
 
 
 def csv_table(file: TextIO, columns: Sequence[str]) -> csv.DictWriter[str]:
@@ -17,6 +18,15 @@ def csv_table(file: TextIO, columns: Sequence[str]) -> csv.DictWriter[str]:
     formulas: rows are matched with files by them, and numbers begin with - as well.
     """
     return csv.DictWriter(_Newlines(file), columns, lineterminator="\r\n")
+
+
+def csv_text(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """A whole table as `csv_table` writes it, its head first; None becomes an empty cell."""
+    text = io.StringIO()
+    table = csv_table(text, list(columns))
+    table.writeheader()
+    table.writerows(rows)
+    return text.getvalue()
 
 
 class _Newlines:

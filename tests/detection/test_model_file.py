@@ -27,7 +27,6 @@ from burnish.detection.model_file import (
     Model,
     ModelCard,
     _digest,
-    card_summary,
     load_model,
     save_model,
 )
@@ -587,8 +586,8 @@ def test_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
         save_model(tmp_path / "file" / "model.safetensors", make_model())
 
 
-def test_summary_is_plain_json(saved: Path) -> None:
-    plain = json.loads(json.dumps(card_summary(load_model(saved).card), allow_nan=False))
+def test_the_card_is_plain_json(saved: Path) -> None:
+    plain = json.loads(json.dumps(load_model(saved).card.model_dump(mode="json"), allow_nan=False))
     assert plain["shape"] == {"channels": 1, "height": 32, "width": 40}
     assert plain["settings"]["mask_blocks"] == [8, 16]
     assert plain["data"]["folder"] == "/data/Größe"

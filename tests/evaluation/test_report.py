@@ -158,7 +158,7 @@ def test_only_gallery_images_are_inspected_again(
 ) -> None:
     detector = simple(hostile_metal)
     write_report(evaluation, detector, hostile_metal, tmp_path / "r.html", gallery=1)
-    chosen = [row.path for choice, _ in choose(evaluation, 1) for row in choice.rows]
+    chosen = [row.path for rows, _ in choose(evaluation, 1).values() for row in rows]
     assert [p.relative_to(hostile_metal).as_posix() for p in detector.inspected] == chosen
     detector.inspected.clear()
     write_report(evaluation, detector, hostile_metal, tmp_path / "r.html", gallery=0)
@@ -169,7 +169,7 @@ def test_an_image_gone_since_is_said_and_the_page_still_made(
     hostile_metal: Path, simple: Simple, evaluation: Evaluation, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(hostile_metal, tmp_path / "metal"))
-    gone = choose(evaluation, 1)[0][0].rows[0]
+    gone = choose(evaluation, 1)["surest"][0][0]
     (copy / gone.path).unlink()
     out = write_report(evaluation, simple(copy), copy, tmp_path / "r.html", gallery=1)
     assert "the file is no longer there" in Page(out.read_text()).text

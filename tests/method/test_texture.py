@@ -114,7 +114,7 @@ def test_precisions_against_numpy(of: str) -> None:
     mixed = RNG.normal(size=(count, count)) @ RNG.normal(size=(count, 500))
     values = mixed / mixed.std(axis=1, keepdims=True)
     found = precisions(torch.from_numpy(values), of).numpy()
-    assert len(found) == SOURCES[of].maps == (1 if of == "colour" else MAPS)
+    assert len(found) == len(SOURCES[of].maps) == (1 if of == "colour" else MAPS)
     correlation = values @ values.T / 500 + RIDGE * np.eye(count)
     np.testing.assert_allclose(found[-1] @ correlation * count, np.eye(count), atol=1e-3)
     if of == "image":

@@ -10,11 +10,17 @@ from pathlib import Path
 import pytest
 
 from burnish.errors import BurnishError
+from burnish.studies.file import Study
 from burnish.studies.report import Report, Table, to_csv, to_html, to_markdown, write_report
 
 NASTY = "a|b *c* <script>alert(1)</script>\n# d"
+STUDY = Study.model_validate(
+    {"title": "T", "question": "Q?", "paper_says": "P.", "remarks": ["R."],
+     "scale": {"small": {"about": "", "preset": "tiny", "datasets": {"d": ""}}},
+     "row": [{"label": "a"}]}
+)  # fmt: skip
 REPORT = Report(
-    title="T", question="Q?", paper_says="P.", remarks=("R.",), says=(NASTY,), problems=(),
+    study=STUDY, says=(NASTY,), problems=(),
     tables=(
         Table("Image AUROC", "", ("setting", "ours", "paper: Kole"),
               ((NASTY, "0.900", "0.990"), ("last", "0.800", "")), frozenset({2})),
@@ -38,7 +44,7 @@ def test_markdown_keeps_its_columns_and_marks_the_paper() -> None:
 
 
 def test_a_study_that_no_paper_speaks_of_says_nothing_of_one() -> None:
-    own = replace(REPORT, paper_says="")
+    own = replace(REPORT, study=STUDY.model_copy(update={"paper_says": ""}))
     assert "The paper says" in to_markdown(REPORT)
     assert "The paper says" not in to_markdown(own)
     assert "The paper says" in to_html(REPORT)

@@ -6,7 +6,6 @@ the count is the same on every machine and takes seconds at any size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -41,14 +40,10 @@ class StepCost:
 def count_step(settings: Settings, shape: InputShape, batch: int) -> StepCost:
     """Count one step at `batch` images of `shape`; all terms with a weight take part."""
     total = _flops(settings, shape, batch)
-    without = 0
-    if settings.weight_adversarial:
-        bare = settings.model_copy(update={"weight_adversarial": 0.0})
-        without = _flops(bare, shape, batch)
-    tokens: Sequence[int] = ()
-    if settings.weight_adversarial:
-        tokens = tokens_of(settings, shape)
-    return StepCost(total, total - without if tokens else 0, tuple(tokens))
+    if not settings.weight_adversarial:
+        return StepCost(total, 0, ())
+    bare = settings.model_copy(update={"weight_adversarial": 0.0})
+    return StepCost(total, total - _flops(bare, shape, batch), tuple(tokens_of(settings, shape)))
 
 
 def tokens_of(settings: Settings, shape: InputShape) -> list[int]:

@@ -67,6 +67,6 @@ def some(names: Sequence[str], count: int = 3) -> str:
     return listed + (f" and {more:,} more" if more > 0 else "")
 
 
-def counted(number: int, one: str, many: str = "") -> str:
+def counted(number: int, one: str) -> str:
     """`1 image`, `2 images`, `1,344 images`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return f"{number:,} {one}{'' if number == 1 else 's'}"

@@ -124,7 +124,8 @@ def _lone(data: DataSet) -> list[Finding]:
             "mask-without-image",
             "warning",
             "Masks that belong to no image",
-            f"{counted(len(data.lone_masks), 'mask')} {_belong(data.lone_masks)} to no image: "
+            f"{counted(len(data.lone_masks), 'mask')} "
+            f"{'belongs' if len(data.lone_masks) == 1 else 'belong'} to no image: "
             f"{some(data.lone_masks)}.",
             MASK_NAMING,
             figures={"files": list(data.lone_masks)},
@@ -135,10 +136,6 @@ def _lone(data: DataSet) -> list[Finding]:
 def _if_usual(defects: Sequence[Measured]) -> Severity:
     """A warning if most masks cover their image; a single defect may well do so."""
     return "warning" if 2 * sum(map(_covers_most, defects)) > len(defects) else "note"
-
-
-def _belong(names: Sequence[str]) -> str:
-    return "belongs" if len(names) == 1 else "belong"
 
 
 def _sizes_differ(image: Measured) -> bool:

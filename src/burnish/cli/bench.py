@@ -71,22 +71,18 @@ def bench(
     console = Console(stderr=True)
     command = "burnish " + " ".join(sys.argv[1:])
     with console.status("") as status:
-
-        def tell(text: str) -> None:
-            status.update(text)
-
         if models:
             found = bench_models(
                 models,
                 data,
                 threads,
                 command,
-                tell,
+                status.update,
                 lambda problem: say(console, f"not used: {problem}"),
             )
         else:
             found = run_bench(
-                preset, changes, data, threads, seconds, against == "naive", command, tell
+                preset, changes, data, threads, seconds, against == "naive", command, status.update
             )
     _give(found, as_json)
 

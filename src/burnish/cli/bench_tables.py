@@ -37,12 +37,10 @@ def bench_tables(found: Bench) -> Iterator[Table]:
         yield _models(found.models)
 
 
-def _facts(title: str = "") -> Table:
+def _facts() -> Table:
     from rich.table import Table
 
-    table = Table(
-        title=title or None, show_header=False, box=None, padding=(0, 2, 0, 0), title_justify="left"
-    )
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     return table

@@ -19,11 +19,9 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
     """Show a model's settings, training data, calibration, versions and size."""
-    from burnish.detection.model_file import card_summary
-
     known = _known(model)
     if as_json:
-        print(json.dumps(card_summary(known.card) | known.size, indent=1))
+        print(json.dumps(known.card.model_dump(mode="json") | known.size, indent=1))
         return
 
     from rich.console import Console

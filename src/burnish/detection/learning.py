@@ -183,7 +183,8 @@ class CrossFitted:
         self, scorer: Scorer, views: Views, tick: Callable[[], None] = lambda: None
     ) -> None:
         self._judge, self._views, self._tick = copy(scorer), views, tick
-        parts = [_part_of(view, number) for number, view in enumerate(views())]
+        # A view whose part is unknown is a part of its own.
+        parts = [view.part or f"view {number}" for number, view in enumerate(views())]
         if len(set(parts)) == 1:  # only one part: views stand in for parts
             parts = [str(number) for number in range(len(parts))]
         places = {part: place for place, part in enumerate(dict.fromkeys(parts))}
@@ -281,8 +282,3 @@ def _middle(values: Tensor) -> tuple[Tensor, Tensor]:
     """Median over the first dimension, and the median absolute deviation times `NORMAL`."""
     middle = values.quantile(0.5, dim=0)
     return middle, NORMAL * (values - middle).abs().quantile(0.5, dim=0)
-
-
-def _part_of(view: View, number: int) -> str:
-    """The view's part; a view whose part is unknown is a part of its own."""
-    return view.part or f"view {number}"

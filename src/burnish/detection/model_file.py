@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -290,9 +290,3 @@ def _digest(text: str, tensors: dict[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def card_summary(card: ModelCard) -> dict[str, Any]:
-    """The card as plain JSON values, for `burnish info --json` and reports."""
-    plain = card.model_dump(mode="json")
-    return plain | {"shape": asdict(card.shape)}

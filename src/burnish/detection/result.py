@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.detection.ranges import Unlike
+from burnish.images.png import png_bytes
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -57,13 +57,10 @@ def map_names(
     whole: bool = False,
 ) -> list[str]:
     """Names of the maps that `Result.scale_scores` belong to, in their order."""
+    from burnish.method.texture import SOURCES  # loads torch, which a result alone does not need
+
     names = [f"blocks of {block} px" for block in mask_blocks]
-    for of, grain in textures:
-        if of == "colour":
-            names.append(f"colour of {grain} px")
-            continue
-        own = "image " if of == "image" else ""
-        names += [f"{own}grain of {grain} px", f"{own}direction of {grain} px"]
+    names += [f"{name} of {grain} px" for of, grain in textures for name in SOURCES[of].maps]
     names += [f"long lines of {width} px" for width in lines]
     names += ["pretrained features"] * features
     return [*names, WHOLE] if whole else names
@@ -183,9 +180,7 @@ class Result:
 
     def _repr_png_(self) -> bytes:
         """`plot()` as PNG, which notebooks show."""
-        file = io.BytesIO()
-        self.plot().save(file, "PNG")
-        return file.getvalue()
+        return png_bytes(self.plot())
 
     def save(self, path: str | Path) -> Path:
         """Write `plot()` to an image file (PNG or JPEG by suffix).

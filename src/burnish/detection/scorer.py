@@ -87,8 +87,7 @@ class Scorer:
     Args:
         position: mean and standard deviation (S, H, W) of the error at every scale and pixel,
             see `learning.learn_positions`; None leaves the error maps as they are.
-        textures: of good parts, see `learning_textures.learn_textures`. With T of them there
-            are S + 2 T maps.
+        textures: of good parts, see `learning_textures.learn_textures`; one or two more maps each.
         lines: of good parts, see `learning_lines.learn_lines`; one more map each.
         whole: the surface of good parts as a whole, see `learning_textures.learn_textures`; no map,
             but mu and sigma have one value more for it.

@@ -35,7 +35,7 @@ BACKBONE = "backbone."
 
 def maps_of(settings: Settings, channels: int) -> int:
     """How many error maps there are: of mask scales, textures, lines and features."""
-    textures = sum(SOURCES[of].maps for of, _ in settings.textures(channels))
+    textures = sum(len(SOURCES[of].maps) for of, _ in settings.textures(channels))
     return len(settings.mask_blocks) + textures + len(settings.lines) + bool(settings.features)
 
 
@@ -79,7 +79,7 @@ def take_texture(
     size = (source.descriptors, *_cells(shape, CELL))
     mean, deviation = (take(tensors, name + part, *size) for part in OF_TEXTURE[:2])
     square = source.descriptors, source.descriptors
-    precision = take(tensors, name + OF_TEXTURE[2], source.maps, *square)
+    precision = take(tensors, name + OF_TEXTURE[2], len(source.maps), *square)
     factors = None
     if f"{name}{FACTORS}ways" in tensors:  # trained on few views, it has none
         coarse = (source.descriptors, *_cells(shape, COARSE))

@@ -60,9 +60,10 @@ def find_unreached(
             f"the first of the discriminator has {tokens}"
         )
     usual = make_settings(preset)
-    hues = [name for name in settings.texture if name.startswith("colour")]
-    if shape[0] == 1 and hues and settings.texture != usual.texture:
-        found.append(f"texture {', '.join(hues)} does nothing: the network sees grey images")
+    seen = settings.textures(shape[0])
+    lost = [f"{of}:{grain}" for of, grain in settings.textures(3) if (of, grain) not in seen]
+    if lost and settings.texture != usual.texture:
+        found.append(f"texture {', '.join(lost)} does nothing: the network sees grey images")
     return found + _unmet(settings, usual)
 
 

@@ -258,5 +258,5 @@ def _stress_row(
 
 
 def _timing(speeds: Sequence[Speed]) -> Timing:
-    stages = ("read", "preprocess", "inference", "postprocess", "total")
-    return Timing(**{name: float(np.median([getattr(s, name) for s in speeds])) for name in stages})
+    medians = {n: float(np.median([getattr(s, n) for s in speeds])) for n in Timing.model_fields}
+    return Timing(**medians)

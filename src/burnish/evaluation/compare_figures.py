@@ -21,11 +21,10 @@ from burnish.evaluation.drawing import (
     Drawing,
     canvas,
     drawn,
-    percent_axis,
     shorten,
     styled,
 )
-from burnish.evaluation.figures import SQUARE, labelled_scores
+from burnish.evaluation.figures import SQUARE, labelled_scores, unit_square
 from burnish.evaluation.pages import number
 
 STROKES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.2, 1.5)))  # 28 lines told apart
@@ -101,8 +100,6 @@ def _finished(figure: Figure, axes: Axes, x: str, y: str) -> Drawing | None:
     handles, _ = axes.get_legend_handles_labels()
     if not handles:
         return None
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel=x, ylabel=y, aspect="equal")
-    percent_axis(axes, "x")
-    percent_axis(axes, "y")
+    unit_square(axes, x, y)
     axes.legend(frameon=False, fontsize=10, loc="upper left", bbox_to_anchor=(-0.02, -0.16))
     return drawn(figure)

@@ -24,11 +24,12 @@ from burnish.evaluation.compare_training import (
     training_facts,
     training_warning,
 )
-from burnish.evaluation.pages import duration, number, plain, render
-from burnish.evaluation.parts import csv_text, write_figures
+from burnish.evaluation.pages import duration, interval, number, plain, render
+from burnish.evaluation.report_files import write_figures
 from burnish.evaluation.seeds import OverSeeds, same_masks
 from burnish.evaluation.summary import percent
 from burnish.files import atomic_write, printable
+from burnish.tables import csv_text
 
 OTHER_MASKS = (
     "Not all of these runs were measured with the same masks: their pixel figures cannot be "
@@ -63,7 +64,8 @@ def write_comparison(runs: Sequence[Run], out: str | Path) -> Path:
         training=[duration(run.evaluation.model.training_seconds) for run in runs],
     )
     write_figures(folder, drawings)
-    atomic_write(folder / "compare.csv", csv_text(csv_lines(runs)))
+    rows = csv_lines(runs)
+    atomic_write(folder / "compare.csv", csv_text(rows[0], rows))
     atomic_write(folder / "compare.json", json.dumps(as_json(runs), indent=1) + "\n")
     atomic_write(folder / "compare.html", page)
     return folder / "compare.html"
@@ -165,7 +167,7 @@ def range_of(line: Line, place: int) -> str:
         return f"{percent(pair[0]).removesuffix(' %')} to {percent(pair[1])}"
     if line.form == "difference":
         return f"{pair[0]:+.3f} to {pair[1]:+.3f}"
-    return f"{number(pair[0])} to {number(pair[1])}"
+    return interval(pair)
 
 
 def _shown(line: Line, comparable: bool, over: Mapping[str, OverSeeds]) -> dict[str, Any]:

@@ -86,9 +86,9 @@ def figure_of(height: float, width: float = WIDTH) -> Figure:
     return figure
 
 
-def canvas(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
-    """A figure with one pair of axes, open at the top and right."""
-    figure = figure_of(height, width)
+def canvas(height: float) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes, open at the top and right; `height` in inches."""
+    figure = figure_of(height)
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes

@@ -7,13 +7,11 @@ from pathlib import Path
 
 from burnish.errors import BurnishError
 from burnish.evaluation.aggregate import aggregate
-from burnish.evaluation.collect import Card, Collector, Inspector, name_of
+from burnish.evaluation.collect import Collector, Inspector
 from burnish.evaluation.record import Evaluation
 from burnish.evaluation.stress import choose_images
 from burnish.images.dataset import find_test_images
 from burnish.images.parts import parts_of
-
-__all__ = ["Card", "Inspector", "evaluate", "name_of"]
 
 
 def evaluate(

@@ -56,7 +56,7 @@ def roc(evaluation: Evaluation) -> Drawing | None:
             transform=axes.transAxes,
             fontsize=13,
         )
-        _unit_square(axes, "good parts called defective", "defective parts caught")
+        unit_square(axes, "good parts called defective", "defective parts caught")
         return drawn(figure)
 
 
@@ -83,11 +83,11 @@ def precision_recall(evaluation: Evaluation) -> Drawing | None:
             transform=axes.transAxes,
             fontsize=13,
         )
-        _unit_square(axes, "defective parts caught (recall)", "truly defective of those called so")
+        unit_square(axes, "defective parts caught (recall)", "truly defective of those called so")
         return drawn(figure)
 
 
-def _unit_square(axes: Axes, xlabel: str, ylabel: str) -> None:
+def unit_square(axes: Axes, xlabel: str, ylabel: str) -> None:
     """Two shares from 0 to 1, in per cent, at one scale."""
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel=xlabel, ylabel=ylabel, aspect="equal")
     percent_axis(axes, "x")

@@ -53,7 +53,6 @@ TEXTS = {  # title, lead, and what is said of an empty gallery, by key
         "No good part is left to show.",
     ),
 }
-GALLERIES = tuple(TEXTS)
 TRUTH = np.array([213, 94, 0], dtype=np.float64)  # Okabe-Ito vermillion, as defects in the figures
 PASSED = 3  # good parts shown
 
@@ -89,22 +88,12 @@ class Exhibit:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A gallery before its pictures are made; `none` is the text for an empty one."""
-
-    key: str
-    title: str
-    lead: str
-    none: str
-    rows: tuple[ImageRow, ...]
-
-
-@dataclass(frozen=True)
 class Gallery:
     """A titled group of exhibits, and how many images of the test set belong to it.
 
     Attributes:
         key: a name for files.
+        none: the text for an empty one.
     """
 
     key: str
@@ -115,8 +104,9 @@ class Gallery:
     exhibits: tuple[Exhibit, ...]
 
 
-def choose(evaluation: Evaluation, most: int) -> list[tuple[Choice, int]]:
-    """The images to show, at most `most` a gallery, none twice, and how many there were.
+def choose(evaluation: Evaluation, most: int) -> dict[str, tuple[list[ImageRow], int]]:
+    """The images to show by key of `TEXTS`, at most `most` each, none twice, and how many belong
+    there.
 
     Wrong verdicts come before right ones, so that every miss and false alarm that fits is seen.
     """
@@ -132,17 +122,13 @@ def choose(evaluation: Evaluation, most: int) -> list[tuple[Choice, int]]:
     closest = sorted(rest, key=lambda row: (abs(row.score - e.threshold), row.path))[:most]
     shown |= {row.path for row in closest}
     quiet = _spaced([row for row in passed if row.path not in shown], min(most, PASSED))
-    chosen = {
-        "surest": (surest, caught),
-        "missed": (missed[:most], missed),
-        "false_alarms": (alarms[:most], alarms),
-        "closest": (closest, rest),
-        "passed": (quiet, passed),
+    return {
+        "surest": (surest, len(caught)),
+        "missed": (missed[:most], len(missed)),
+        "false_alarms": (alarms[:most], len(alarms)),
+        "closest": (closest, len(rest)),
+        "passed": (quiet, len(passed)),
     }
-    return [
-        (Choice(key, *TEXTS[key], tuple(some)), len(all_of_them))
-        for key, (some, all_of_them) in chosen.items()
-    ]
 
 
 def make_galleries(
@@ -155,11 +141,11 @@ def make_galleries(
     """
     files = {name_of(image.path, data): image for image in find_test_images(data)}
     chosen = choose(evaluation, most)
-    share = BUDGET // max(1, PANELS * sum(len(choice.rows) for choice, _ in chosen))
+    share = BUDGET // max(1, PANELS * sum(len(rows) for rows, _ in chosen.values()))
     galleries = []
-    for c, total in chosen:
-        exhibits = tuple(_exhibit(row, files.get(row.path), detector, share) for row in c.rows)
-        galleries.append(Gallery(c.key, c.title, c.lead, c.none, total, exhibits))
+    for key, (rows, total) in chosen.items():
+        exhibits = tuple(_exhibit(row, files.get(row.path), detector, share) for row in rows)
+        galleries.append(Gallery(key, *TEXTS[key], total, exhibits))
     return galleries
 
 

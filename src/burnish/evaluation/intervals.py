@@ -55,11 +55,11 @@ def independent_images(called: Sequence[bool], parts: Sequence[Hashable]) -> flo
     return float(min(images, rate * (1 - rate) / variance * freedom))
 
 
-def rate_interval(rate: float, total: float, level: float = LEVEL) -> tuple[float, float] | None:
-    """Clopper-Pearson interval of a `rate` seen in `total` independent images; None for total 0."""
+def rate_interval(rate: float, total: float) -> tuple[float, float] | None:
+    """95 % Clopper-Pearson interval of a `rate` seen in `total` independent images; None for 0."""
     if total == 0:
         return None
-    count, tail = rate * total, (1 - level) / 2
+    count, tail = rate * total, (1 - LEVEL) / 2
     low = beta.ppf(tail, count, total - count + 1) if count > 0 else 0.0
     high = beta.ppf(1 - tail, count + 1, total - count) if rate < 1 else 1.0
     return float(low), float(high)

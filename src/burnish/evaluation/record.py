@@ -7,7 +7,6 @@ named like `pixels.aupro`).
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 from pydantic import Field
@@ -20,22 +19,14 @@ from burnish.evaluation.rows import (
     Interval,
     KindRow,
     ModelFacts,
-    PixelMetrics,
     PixelSummary,
     StressRow,
     Timing,
     TrivialRow,
-    Unlike,
     Unreadable,
 )
 from burnish.files import atomic_write
-from burnish.tables import csv_table
-
-__all__ = [
-    "BEST_F1_NOTE", "FORMAT", "Equalised", "EscapesAt", "Evaluation", "ImageRow", "Interval",
-    "KindRow", "ModelFacts", "PixelMetrics", "PixelSummary", "StressRow", "Timing", "TrivialRow",
-    "Unlike", "Unreadable", "save_json", "save_scores",
-]  # fmt: skip
+from burnish.tables import csv_text
 
 FORMAT = 2  # 2: intervals, pixel level, trivial statistics, equalised, stress
 BEST_F1_NOTE = "threshold chosen on the test images themselves: for display only, never to be used"
@@ -123,13 +114,13 @@ def save_json(evaluation: Evaluation, path: str | Path) -> Path:
 
 def save_scores(evaluation: Evaluation, path: str | Path) -> Path:
     """Write one CSV line per image, in one step; lists become text separated by spaces."""
-    text = io.StringIO()
-    table = csv_table(text, list(ImageRow.model_fields))
-    table.writeheader()
-    for row in evaluation.images:
-        line = row.model_dump()
-        line["scale_scores"] = " ".join(map(str, row.scale_scores))
-        line["out_of_range"] = " ".join(unlike.statistic for unlike in row.out_of_range)
-        table.writerow(line)
-    atomic_write(path, text.getvalue())
+    lines = (
+        row.model_dump()
+        | {
+            "scale_scores": " ".join(map(str, row.scale_scores)),
+            "out_of_range": " ".join(unlike.statistic for unlike in row.out_of_range),
+        }
+        for row in evaluation.images
+    )
+    atomic_write(path, csv_text(ImageRow.model_fields, lines))
     return Path(path)

@@ -8,10 +8,11 @@ from typing import Any
 from burnish.evaluation import figures, figures_more, findings
 from burnish.evaluation.collect import Card, Inspector
 from burnish.evaluation.drawing import Drawing
-from burnish.evaluation.gallery import Gallery, make_galleries
+from burnish.evaluation.gallery import make_galleries
 from burnish.evaluation.pages import facts, number, plain, render
-from burnish.evaluation.parts import write_figures, write_galleries, write_tables
-from burnish.evaluation.record import Evaluation, PixelMetrics
+from burnish.evaluation.record import Evaluation
+from burnish.evaluation.report_files import write_figures, write_galleries, write_tables
+from burnish.evaluation.rows import PixelMetrics
 from burnish.evaluation.scales import scale_table
 from burnish.evaluation.summary import cautions, percent, verdict
 from burnish.files import atomic_write, printable
@@ -36,8 +37,8 @@ def write_report(
     """Write the page in one step (no request to anywhere, pictures inside) and its parts beside it.
 
     The parts are figures/*.png (every figure, and each gallery as one picture) and *.csv (see
-    `burnish.evaluation.parts`). Parts of an earlier report that this one does not have are removed.
-    The page is written last.
+    `burnish.evaluation.report_files`). Parts of an earlier report that this one does not have are
+    removed. The page is written last.
 
     Args:
         evaluation: what `evaluate(detector, data)` gave.
@@ -51,7 +52,8 @@ def write_report(
         BurnishError: the data folder is gone, or `out` cannot be written.
     """
     data, out, e = Path(data), Path(out), evaluation
-    losses = None if detector.path is None else _run_folder(detector.path) / "losses.csv"
+    model = detector.path
+    losses = model and (model if model.is_dir() else model.parent) / "losses.csv"
     drawings = _drawings(e, losses)
     galleries = make_galleries(e, detector, data, gallery) if gallery > 0 else []
     title = printable(title or f"Defect detection on {data.resolve().name}")
@@ -67,7 +69,9 @@ def write_report(
         **_of_evaluation(e),
         **_of_model(detector.card),
     )
-    _write_parts(out.parent, e, drawings, galleries)
+    write_figures(out.parent, drawings)
+    write_galleries(out.parent, galleries)
+    write_tables(out.parent, e, scale_table(e))
     atomic_write(out, page)
     return out
 
@@ -111,10 +115,6 @@ def _of_evaluation(e: Evaluation) -> dict[str, Any]:
         "stress_name": figures_more.stress_name,
         "pixel_rows": _pixel_rows(e),
         "scales": scales,
-        "textures": e.model.textures,
-        "lines": e.model.lines,
-        "features": e.model.features,
-        "whole": e.model.whole,
     }
 
 
@@ -129,18 +129,6 @@ def _of_model(card: Card) -> dict[str, Any]:
         "training": facts(card.training),
         "versions": facts(card.versions),
     }
-
-
-def _write_parts(
-    folder: Path, e: Evaluation, drawings: dict[str, Drawing | None], galleries: list[Gallery]
-) -> None:
-    write_figures(folder, drawings)
-    write_galleries(folder, galleries)
-    write_tables(folder, e, scale_table(e))
-
-
-def _run_folder(model: Path) -> Path:
-    return model if model.is_dir() else model.parent
 
 
 def _missing(e: Evaluation, name: str) -> str:

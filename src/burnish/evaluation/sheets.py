@@ -10,7 +10,7 @@ from burnish.evaluation.gallery import Exhibit, Gallery
 
 SIDE = 220  # px, longer side of a panel
 GAP, HEAD, LINE = 10, 30, 24
-INK, SOFT = (40, 40, 40), (110, 110, 110)
+SOFT = (110, 110, 110)
 GOOD, DEFECT = (0, 114, 178), (185, 78, 0)  # as in the page
 
 

@@ -128,14 +128,14 @@ def changes_of(channels: int) -> tuple[Change, ...]:
     return (*CHANGES, *OF_COLOUR) if channels == 3 else CHANGES
 
 
-def choose_images(kinds: Sequence[str], most: int, seed: int = SEED) -> list[int]:
+def choose_images(kinds: Sequence[str], most: int) -> list[int]:
     """Indices of at most `most` images, ascending: half of them good if possible, the defective
     ones spread over their kinds.
 
     Args:
         kinds: "good" or the defect's name, of each image.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     queues = {kind: [i for i, k in enumerate(kinds) if k == kind] for kind in sorted(set(kinds))}
     for queue in queues.values():
         rng.shuffle(queue)

@@ -124,7 +124,10 @@ def _too_many_false_alarms(e: Evaluation) -> str:
     assert e.false_alarm_interval is not None
     low, high = (percent(rate) for rate in e.false_alarm_interval)
     held_out, unit = _held_out(e)
-    chance = intervals.chance_of_calibration(*_good_worth(e), held_out, e.false_alarm_rate_wanted)
+    worth = e.n_good if e.independent_good is None else e.independent_good
+    chance = intervals.chance_of_calibration(
+        e.false_alarms / e.n_good, worth, held_out, e.false_alarm_rate_wanted
+    )
     why = (
         "the good test images differ from the good images calibrated on"
         if chance < UNLIKELY
@@ -146,12 +149,6 @@ def _too_strict(e: Evaluation) -> str:
             "so one odd image among them decides it."
         )
     return text
-
-
-def _good_worth(e: Evaluation) -> tuple[float, float]:
-    """False-alarm rate, and the effective number of good images it was measured on."""
-    worth = e.n_good if e.independent_good is None else e.independent_good
-    return e.false_alarms / e.n_good, worth
 
 
 def _held_out(e: Evaluation) -> tuple[int, str]:

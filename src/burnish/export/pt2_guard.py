@@ -118,12 +118,12 @@ def check_members(path: Path, members: dict[str, bytes]) -> None:
             raise BurnishError(f"{path} is damaged: {name} is no JSON ({error})") from error
 
 
-def pack(members: dict[str, bytes], folder: str = "model") -> bytes:
+def pack(members: dict[str, bytes]) -> bytes:
     """The members as a .pt2 archive: stored, each padded to 64 bytes as torch wants it."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name, content in members.items():
-            info = zipfile.ZipInfo(f"{folder}/{name}")
+            info = zipfile.ZipInfo(f"model/{name}")
             start = stream.tell() + 30 + len(info.filename.encode()) + 4
             padding = -start % 64
             info.extra = b"FB" + padding.to_bytes(2, "little") + b"Z" * padding

@@ -86,7 +86,7 @@ class OnnxRuntime:
         if not whole and KEY.encode() in data:
             raise changed(path)
         options = ort.SessionOptions()
-        options.intra_op_num_threads = _threads()
+        options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 4  # errors are raised anyway
         try:
             self._session = ort.InferenceSession(data, options, ["CPUExecutionProvider"])
@@ -114,7 +114,10 @@ class OpenVinoRuntime:
         if not mark or tail != (digest([body, weights]).encode() + b" -->\n"):
             raise changed(path) if KEY.encode() in text else foreign(path)
         # By default it computes in bfloat16 on processors that have it, which changes verdicts.
-        plain = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": _threads()}
+        plain = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        }
         try:
             core = openvino.Core()
             model = core.read_model(body, weights)
@@ -186,10 +189,6 @@ def _read(path: Path) -> bytes:
         raise BurnishError(f"no such model: {path}") from error
     except OSError as error:
         raise BurnishError(f"{path} cannot be read: {error.strerror or error}") from error
-
-
-def _threads() -> int:
-    return torch.get_num_threads()
 
 
 def first_line(error: Exception) -> str:

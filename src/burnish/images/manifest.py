@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from burnish.errors import BurnishError
 from burnish.files import atomic_write
-from burnish.tables import csv_table
+from burnish.tables import csv_text
 
 MANIFEST = "manifest.csv"
 
@@ -48,11 +47,8 @@ COLUMNS = tuple(field.name for field in fields(ManifestRow))
 
 def write_manifest(folder: Path, rows: Iterable[ManifestRow]) -> Path:
     """Write `folder/manifest.csv` in one step, sorted by path."""
-    text = io.StringIO()
-    table = csv_table(text, COLUMNS)
-    table.writeheader()
-    table.writerows(asdict(row) for row in sorted(rows, key=lambda row: row.path))
-    atomic_write(folder / MANIFEST, text.getvalue())
+    lines = (asdict(row) for row in sorted(rows, key=lambda row: row.path))
+    atomic_write(folder / MANIFEST, csv_text(COLUMNS, lines))
     return folder / MANIFEST
 
 

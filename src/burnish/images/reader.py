@@ -17,7 +17,6 @@ from burnish.errors import BurnishError
 from burnish.images.reading.decoding import (
     FORMATS,
     MAX_BYTES,
-    MAX_PIXELS,
     SUFFIXES,
     check_suffix,
     format_of,
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "FORMATS", "MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "Header", "Reading", "notes_of",
+    "FORMATS", "MAX_BYTES", "SUFFIXES", "Header", "notes_of",
     "prepare", "prepare_picture", "read_header", "read_header_bytes", "read_image",
     "read_image_bytes", "read_once", "read_with_header", "resize", "suffix_of", "to_channels",
 ]  # fmt: skip
@@ -96,8 +95,8 @@ def notes_of(source: Image.Image | NDArray[Any]) -> tuple[str, ...]:
 def read_with_header(path: str | Path) -> tuple[NDArray[np.uint8], Header]:
     """`read_image` and `read_header` of a file, opened once; raises as they do."""
     name = str(path)
-    with opened(Path(path), name) as (image, file, size):
-        header = header_of(image, file, size)
+    with opened(Path(path), name) as (image, file):
+        header = header_of(image, file)
         try:
             return _from_pil(upright(image, file)), header
         except BurnishError as error:
@@ -175,9 +174,9 @@ def read_once(path: str | Path, before: Callable[[Header], None] = lambda header
     except OSError as error:
         read_header(path)  # says what is wrong
         raise BurnishError(f"{name} cannot be read: {error.strerror or 'it changed'}") from error
-    with opened(data, name) as (image, file, size):
+    with opened(data, name) as (image, file):
         check_suffix(path, format_of(image))
-        header = header_of(image, file, size)
+        header = header_of(image, file)
         before(header)
         try:
             picture = upright(image, file)
@@ -189,7 +188,7 @@ def read_once(path: str | Path, before: Callable[[Header], None] = lambda header
 
 
 def _read(source: Path | bytes, name: str) -> NDArray[np.uint8]:
-    with opened(source, name) as (image, file, _):
+    with opened(source, name) as (image, file):
         try:
             return _from_pil(upright(image, file))
         except BurnishError as error:
@@ -197,8 +196,8 @@ def _read(source: Path | bytes, name: str) -> NDArray[np.uint8]:
 
 
 def _header(source: Path | bytes, name: str) -> Header:
-    with opened(source, name) as (image, file, size):
-        return header_of(image, file, size)
+    with opened(source, name) as (image, file):
+        return header_of(image, file)
 
 
 def _from_pil(image: Image.Image) -> NDArray[np.uint8]:

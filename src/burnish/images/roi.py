@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from collections import Counter
@@ -16,6 +15,7 @@ from PIL import Image, ImageDraw
 
 from burnish.errors import BurnishError
 from burnish.images.formats.masks import mask_of_file
+from burnish.images.png import png_bytes
 from burnish.images.reader import read_image, read_image_bytes, to_channels
 
 Region = NDArray[np.bool_]
@@ -105,9 +105,7 @@ def regions_at(region: Region | None) -> Callable[[int, int], Region | None]:
 
 def pack_roi(region: Region) -> NDArray[np.uint8]:
     """The region as the bytes of a PNG, for the model file: uint8 (n,)."""
-    stream = io.BytesIO()
-    Image.fromarray(region).save(stream, "PNG")
-    return np.frombuffer(stream.getvalue(), dtype=np.uint8).copy()
+    return np.frombuffer(png_bytes(Image.fromarray(region)), dtype=np.uint8).copy()
 
 
 def unpack_roi(packed: NDArray[np.uint8]) -> Region:

@@ -99,6 +99,11 @@ def statistics_of(
     }
 
 
+def has_colour(image: NDArray[np.uint8]) -> bool:
+    """Whether any pixel of uint8 HxW or HxWx3 is not grey."""
+    return image.ndim == 3 and bool((image != image[..., :1]).any())
+
+
 def bytes_follow_pixels(headers: Iterable[Header]) -> bool:
     """Whether file sizes depend on little else than what the pixels show: all files have one
     lossless format, mode, depth, size in pixels and number of pages. False for no files.

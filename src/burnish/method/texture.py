@@ -100,31 +100,31 @@ class Source:
 
     Attributes:
         fields: functions with the arguments and result of `residual`.
-        directed: whether it tells which way detail runs, in a map of its own. Hues are told by
-            their amount alone: a second map found no more marks, and raised good parts' scores.
+        maps: names of its error maps. A directed texture has a second one, which tells which way
+            detail runs too. Hues are told by their amount alone: a second map found no more marks,
+            and raised good parts' scores.
         in_whole: whether it counts in the surface as a whole (`whole`). Hues do not: compression
             changes them all over, and made every good part a defect.
     """
 
     fields: tuple[Callable[[Tensor, Tensor, Tensor | None], Tensor], ...]
-    directed: bool = True
+    maps: tuple[str, ...]
     in_whole: bool = True
+
+    @property
+    def directed(self) -> bool:
+        return len(self.maps) == MAPS
 
     @property
     def descriptors(self) -> int:
         """How many a pixel has."""
         return len(self.fields) * (DESCRIPTORS if self.directed else AMOUNT)
 
-    @property
-    def maps(self) -> int:
-        """How many error maps it makes."""
-        return MAPS if self.directed else 1
-
 
 SOURCES = {
-    "residual": Source((residual,)),
-    "image": Source((surface,)),
-    "colour": Source((red_green, yellow_blue), directed=False, in_whole=False),
+    "residual": Source((residual,), ("grain", "direction")),
+    "image": Source((surface,), ("image grain", "image direction")),
+    "colour": Source((red_green, yellow_blue), ("colour",), in_whole=False),
 }
 
 

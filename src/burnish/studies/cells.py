@@ -70,21 +70,36 @@ class Cell:
             BurnishError: the file is damaged, of another format, or of other settings.
         """
         path = self.folder / RESULT
-        if not path.is_file():
+        result = read_result(path, "settings")
+        if result is None:
             return None
-        try:
-            result = json.loads(path.read_text("utf-8"))
-            known, stored = result["format"], result["settings"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BurnishError(f"{path} is damaged ({error}): remove {path.parent}") from error
-        now = self.settings.model_dump(mode="json")
+        now, stored = self.settings.model_dump(mode="json"), result["settings"]
         if now["precision"] == "auto":  # the run has resolved it, and recorded the result
             now["precision"] = stored.get("precision")
-        other = [k for k in now.keys() & stored.keys() - NO_RESULT if now[k] != stored[k]]
-        if known != FORMAT or other:
-            why = f"of format {known}" if known != FORMAT else f"of another {other[0]}"
-            raise BurnishError(f"{path} is {why}: remove {path.parent} to run it again")
-        return dict(result)
+        for key in now.keys() & stored.keys() - NO_RESULT:
+            if now[key] != stored[key]:
+                raise BurnishError(
+                    f"{path} is of another {key}: remove {path.parent} to run it again"
+                )
+        return result
+
+
+def read_result(path: Path, *needed: str) -> dict[str, Any] | None:
+    """A result that a study has written; None if there is none.
+
+    Raises:
+        BurnishError: it is damaged, as where a key that is needed is missing, or of another format.
+    """
+    if not path.is_file():
+        return None
+    try:
+        result = json.loads(path.read_text("utf-8"))
+        known, *_ = (result[key] for key in ("format", *needed))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BurnishError(f"{path} is damaged ({error}): remove {path.parent}") from error
+    if known != FORMAT:
+        raise BurnishError(f"{path} is of format {known}: remove {path.parent} to run it again")
+    return dict(result)
 
 
 @dataclass(frozen=True)

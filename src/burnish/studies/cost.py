@@ -25,6 +25,7 @@ from burnish.images.parts import parts_of, split_by_part
 from burnish.images.store import load_store
 from burnish.method.generator import InputShape
 from burnish.studies.cells import FORMAT
+from burnish.studies.costs import RESULT
 from burnish.studies.place import commit
 from burnish.studies.worker import Tell
 from burnish.training.loop import Trainer
@@ -32,7 +33,6 @@ from burnish.training.process import deterministic
 from burnish.training.samples import Samples
 
 WARM_UP_TURNS = 2  # not counted: caches fill, clocks settle
-RESULT = "cost.json"
 
 
 def measure(task: dict[str, Any], tell: Tell) -> None:

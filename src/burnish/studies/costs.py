@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.errors import BurnishError
-from burnish.studies.cells import FORMAT, Dataset
+from burnish.studies.cells import Dataset, read_result
 from burnish.studies.file import Row, Scale, Study, changes_of, settings_of
 from burnish.studies.report import Report, Table, origin_facts
 from burnish.studies.run import Task
@@ -59,25 +58,6 @@ def is_finished(task: Task) -> bool:
     return (task.folder / RESULT).is_file()
 
 
-def read_result(task: Task) -> dict[str, Any] | None:
-    """The content of `cost.json`; None if it does not exist.
-
-    Raises:
-        BurnishError: it is damaged or of another format.
-    """
-    path = task.folder / RESULT
-    if not path.is_file():
-        return None
-    try:
-        result = json.loads(path.read_text("utf-8"))
-        known = result["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BurnishError(f"{path} is damaged ({error}): remove {path.parent}") from error
-    if known != FORMAT:
-        raise BurnishError(f"{path} is of format {known}: remove {path.parent} to run it again")
-    return dict(result)
-
-
 def ratio(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> tuple[float, float, float]:
     """Median over turns of the two times' ratio, less 1, and its 95 % interval.
 
@@ -101,17 +81,14 @@ def cost_report(
     """Tables and sentences from every data set that was measured."""
     results = {}
     for dataset, task in zip(datasets, tasks, strict=True):
-        result = read_result(task)
+        result = read_result(task.folder / RESULT)
         if result is not None:
             results[dataset.name] = result
     says = [_measured(study, d, results[d.name]) for d in datasets if d.name in results]
     if results:
         says.append(_counted(study, next(iter(results.values()))))
     return Report(
-        title=study.title,
-        question=study.question,
-        paper_says=study.paper_says,
-        remarks=study.remarks,
+        study=study,
         says=tuple(says) or ("Nothing is measured yet.",),
         problems=tuple(problems),
         tables=(_time_table(study, datasets, results), _count_table(study, results)),

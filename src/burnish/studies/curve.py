@@ -49,10 +49,7 @@ def curve_report(
         rows.append(tuple(texts))
     head = ("epoch", *(f"AUROC {n}" for n in names), *(f"best F1 {n}" for n in names))
     return Report(
-        title=study.title,
-        question=study.question,
-        paper_says=study.paper_says,
-        remarks=study.remarks,
+        study=study,
         says=(*unused(done), *_sentences(scale, names, seeds, curves)),
         problems=tuple(problems),
         tables=(Table("AUROC and best F1 against epoch", over_seeds(seeds), head, tuple(rows)),),

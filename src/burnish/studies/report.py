@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from burnish.files import atomic_write
-from burnish.tables import csv_table
+from burnish.studies.file import Study
+from burnish.tables import csv_text
 
 Line = Mapping[str, Any]  # one line of the CSV
 
@@ -46,10 +46,7 @@ class Report:
         figure: a PNG, where there is one.
     """
 
-    title: str
-    question: str
-    paper_says: str
-    remarks: tuple[str, ...]
+    study: Study
     says: tuple[str, ...]
     problems: tuple[str, ...]
     tables: tuple[Table, ...]
@@ -66,9 +63,8 @@ def origin_facts(results: Iterable[Mapping[str, Any]], precision: bool = False) 
         precision: whether to name it.
     """
     done = list(results)
-    keys = {"machine": "hardware", "torch": "torch"}
-    if precision:
-        keys = {"machine": "hardware", "precision": "precision", "torch": "torch"}
+    named = {"precision": "precision"} if precision else {}
+    keys = {"machine": "hardware", **named, "torch": "torch"}
     facts = {name: "; ".join(sorted({str(r[key]) for r in done})) for name, key in keys.items()}
     facts["commits"] = ", ".join(sorted({r["commits"][-1] for r in done}))
     return {name: text or "–" for name, text in facts.items()}
@@ -94,24 +90,25 @@ def write_report(report: Report, stem: Path) -> list[Path]:
 
 def to_markdown(report: Report, figure_name: str = "") -> str:
     """As Markdown; the paper's columns are in italics."""
-    parts = [f"# {_plain(report.title)}", _plain(report.question)]
-    if report.paper_says:
-        parts.append(f"**The paper says:** {_plain(report.paper_says)}")
+    study = report.study
+    parts = [f"# {_plain(study.title)}", _plain(study.question)]
+    if study.paper_says:
+        parts.append(f"**The paper says:** {_plain(study.paper_says)}")
     parts.append("## What these runs say")
     parts.append("\n".join(f"- {_plain(sentence)}" for sentence in report.says))
     if report.problems:
         parts.append("## Failed")
         parts.append("\n".join(f"- {_plain(problem)}" for problem in report.problems))
     if report.figure is not None:
-        parts.append(f"![{_plain(report.title)}]({figure_name})")
+        parts.append(f"![{_plain(study.title)}]({figure_name})")
     for table in report.tables:
         parts.append(f"## {_plain(table.caption)}")
         if table.note:
             parts.append(_plain(table.note))
         parts.append(_markdown_table(table))
-    if report.remarks:
+    if study.remarks:
         parts.append("## Mind")
-        parts.append("\n".join(f"- {_plain(remark)}" for remark in report.remarks))
+        parts.append("\n".join(f"- {_plain(remark)}" for remark in study.remarks))
     parts.append("## How it was run")
     facts = {**report.facts}
     command = facts.pop("command", "")
@@ -124,12 +121,7 @@ def to_markdown(report: Report, figure_name: str = "") -> str:
 def to_csv(lines: Sequence[Line]) -> str:
     """As CSV; columns in the order of the fullest line: the first run may not be there yet."""
     fullest = sorted(lines, key=len, reverse=True)
-    columns = list(dict.fromkeys(name for line in fullest for name in line))
-    text = io.StringIO()
-    table = csv_table(text, columns)
-    table.writeheader()
-    table.writerows(lines)
-    return text.getvalue()
+    return csv_text(dict.fromkeys(name for line in fullest for name in line), lines)
 
 
 def to_html(report: Report) -> str:
@@ -137,7 +129,7 @@ def to_html(report: Report) -> str:
     from burnish.evaluation.pages import render
 
     figure = "" if report.figure is None else base64.b64encode(report.figure).decode("ascii")
-    return render("study.html.j2", title=report.title, report=report, figure=figure)
+    return render("study.html.j2", title=report.study.title, report=report, figure=figure)
 
 
 def _markdown_table(table: Table) -> str:

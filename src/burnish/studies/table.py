@@ -45,10 +45,7 @@ def quality_report(
         for row in study.rows
     }
     return Report(
-        title=study.title,
-        question=study.question,
-        paper_says=study.paper_says,
-        remarks=study.remarks,
+        study=study,
         says=(*unused(results.values()), *sentences(study, auroc, names, seeds, runs)),
         problems=tuple(problems),
         tables=(

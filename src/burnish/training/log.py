@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from burnish.files import atomic_write
+from burnish.tables import csv_text
 from burnish.training.step import LOSS_TERMS
 
 LOSSES, BOARD = "losses.csv", "tensorboard"
@@ -35,11 +34,8 @@ class LossLog:
     def write(self, rows: list[dict[str, float]]) -> None:
         """Write `rows`, the mean loss terms of every epoch so far, the newest last."""
         columns = ["epoch", "step", "seconds", *[n for n in LOSS_TERMS if n in rows[-1]]]
-        text = io.StringIO()
-        table = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
-        table.writeheader()
-        table.writerows(rows)
-        atomic_write(self.folder / LOSSES, text.getvalue())
+        lines = ({n: row[n] for n in columns if n in row} for row in rows)
+        atomic_write(self.folder / LOSSES, csv_text(columns, lines))
         if self.board is not None:
             for name in columns[3:]:
                 self.board.add_scalar(f"loss/{name}", rows[-1][name], int(rows[-1]["step"]))

@@ -735,7 +735,7 @@ def test_the_gate_bounds_what_is_decoded_at_once(monkeypatch: pytest.MonkeyPatch
     def decode(pixels: int) -> None:
         nonlocal now, most
         with gate.room() as ask:
-            ask(Header("PNG", "L", 8, pixels, 1, 1, 1))
+            ask(Header("PNG", "L", 8, pixels, 1, 1))
             with lock:
                 now += pixels
                 most = max(most, now)

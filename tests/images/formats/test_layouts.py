@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from burnish.errors import BurnishError
-from burnish.images.formats.base import GOOD, Item
+from burnish.images.dataset import GOOD
+from burnish.images.formats.base import Item
 
 MARK = np.zeros((32, 32), np.uint8)
 MARK[4:9, 10:20] = 255

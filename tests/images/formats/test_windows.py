@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from burnish.errors import BurnishError
-from burnish.images.formats.base import GOOD, Item
+from burnish.images.dataset import GOOD
+from burnish.images.formats.base import Item
 from burnish.images.formats.windows import Frame, cut, grazes, starts
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from burnish.errors import BurnishError
-from burnish.images.archives.rules import MAX_MEMBER, Listing, is_hidden
+from burnish.images.archives.rules import MAX_MEMBER, ListedSource, is_hidden
 from burnish.images.archives.tar import TarSource, compression_of, unpacked
 from burnish.images.archives.zip import ZipSource
 
@@ -74,7 +74,7 @@ def open_source(path: str | Path) -> Iterator[Source]:
         source.close()
 
 
-class FolderSource:
+class FolderSource(ListedSource):
     """A folder as a source; see `Source`."""
 
     def __init__(self, path: Path) -> None:
@@ -83,8 +83,7 @@ class FolderSource:
         Raises:
             BurnishError: it cannot be listed, or holds something that is refused.
         """
-        self.path = path
-        self._listing = Listing(path, "move it elsewhere")
+        super().__init__(path, "move it elsewhere")
         self._files: dict[str, Path] = {}
         self._root = path.resolve()
         for folder, below, files in os.walk(path, onerror=self._unlisted):
@@ -112,12 +111,6 @@ class FolderSource:
         name = self._listing.admit(raw, found.st_size)
         if name is not None:
             self._files[name] = path
-
-    def names(self) -> list[str]:
-        return self._listing.names()
-
-    def size(self, name: str) -> int:
-        return self._listing.size(name)
 
     def read(self, name: str) -> bytes:
         self.size(name)

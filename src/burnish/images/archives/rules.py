@@ -91,6 +91,20 @@ class Listing:
         return self.sizes[name]
 
 
+class ListedSource:
+    """What all kinds of source share: a `Listing` of their files."""
+
+    def __init__(self, path: Path, advice: str) -> None:
+        self.path = path
+        self._listing = Listing(path, advice)
+
+    def names(self) -> list[str]:
+        return self._listing.names()
+
+    def size(self, name: str) -> int:
+        return self._listing.size(name)
+
+
 def is_hidden(name: str) -> bool:
     """Hidden files and what macOS leaves behind (`__MACOSX/`, `.DS_Store`, `._*`)."""
     return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)

@@ -27,7 +27,7 @@ from burnish.images.archives.rules import (
     SMALL,
     UNPACK,
     BoundedFile,
-    Listing,
+    ListedSource,
 )
 
 MAX_HEADER = 1 << 20  # bytes of one header of a tar
@@ -38,7 +38,7 @@ LABELS = {".csv", ".json", ".txt", ".xlsx", ".xml", ".yaml", ".yml"}
 MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
 
 
-class TarSource:
+class TarSource(ListedSource):
     """A tar file as a source; see `burnish.images.archives.archive.Source`."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
@@ -47,10 +47,9 @@ class TarSource:
         Raises:
             BurnishError: damaged or cut off, or a member that is refused.
         """
-        self.path = path
+        super().__init__(path, UNPACK)
         self._file = file
         self._lock = threading.Lock()
-        self._listing = Listing(path, UNPACK)
         self._offsets: dict[str, int] = {}
         try:
             self._index()
@@ -99,12 +98,6 @@ class TarSource:
         name = listing.admit(raw, member.size)
         if name is not None:
             self._offsets[name] = member.offset_data
-
-    def names(self) -> list[str]:
-        return self._listing.names()
-
-    def size(self, name: str) -> int:
-        return self._listing.size(name)
 
     def read(self, name: str) -> bytes:
         size = self.size(name)

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from burnish.errors import BurnishError
-from burnish.images.archives.rules import CHUNK, MAX_RATIO, SMALL, UNPACK, BoundedFile, Listing
+from burnish.images.archives.rules import CHUNK, MAX_RATIO, SMALL, UNPACK, BoundedFile, ListedSource
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 MAX_DIRECTORY = 32 << 20  # bytes of zip directory, 160 for each of 200,000 members
 ENCRYPTED = 0x1 | 0x40 | 0x2000  # flags: classic, strong, masked directory
 
 
-class ZipSource:
+class ZipSource(ListedSource):
     """A zip file as a source; see `burnish.images.archives.archive.Source`."""
 
     def __init__(self, path: Path, file: BinaryIO, length: int) -> None:
@@ -29,10 +29,9 @@ class ZipSource:
         Raises:
             BurnishError: damaged, or a member that is refused.
         """
-        self.path = path
+        super().__init__(path, UNPACK)
         self._file = file
         self._lock = threading.Lock()
-        self._listing = Listing(path, UNPACK)
         self._members: dict[str, zipfile.ZipInfo] = {}
         try:
             self._index(file, length)
@@ -73,12 +72,6 @@ class ZipSource:
         name = listing.admit(info.filename, info.file_size)
         if name is not None:
             self._members[name] = info
-
-    def names(self) -> list[str]:
-        return self._listing.names()
-
-    def size(self, name: str) -> int:
-        return self._listing.size(name)
 
     def read(self, name: str) -> bytes:
         declared = self.size(name)

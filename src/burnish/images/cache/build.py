@@ -37,6 +37,7 @@ from burnish.images.cache.index import (
 from burnish.images.cache.plan import THREADS, Earlier, Plan, Recipe, make_plan
 from burnish.images.cache.room import locked, make_room
 from burnish.images.reader import Header, read_once
+from burnish.images.statistics import has_colour
 from burnish.system import open_to_write_at, size_on_disk, write_at
 
 JOURNAL, PIXELS = "journal", "pixels-*.bin"
@@ -74,7 +75,8 @@ def build(
         try:
             with locked(root, "room"):
                 kept, need = earlier.pixels.nbytes if earlier else 0, work.plan.need
-                if not make_room(root, key, need, work.written(), kept, work.plan.summary):
+                written = size_on_disk(work.pixels)
+                if not make_room(root, key, need, written, kept, work.plan.summary):
                     earlier = work.earlier = None
                     work.discard()
                 work.reserve()
@@ -129,10 +131,6 @@ class _Build:
         for path in (self.folder / INDEX, *self.folder.glob(PIXELS)):
             if path.name not in (self.pixels.name, *keep):
                 path.unlink(missing_ok=True)
-
-    def written(self) -> int:
-        """Bytes of the pixels that are on the disk already."""
-        return size_on_disk(self.pixels)
 
     def reserve(self) -> None:
         """Give the pixels' file its full size, which `room.usage` counts, and begin the journal."""
@@ -247,13 +245,9 @@ class _Build:
 
 def is_grey(image: Image.Image) -> bool:
     """Whether a picture of mode L or RGB has R = G = B everywhere; stops where it does not."""
-    if image.mode == "L":
-        return True
-    for top in range(0, image.height, 64):
-        band = np.asarray(image.crop((0, top, image.width, min(top + 64, image.height))))
-        if (band != band[..., :1]).any():
-            return False
-    return True
+    tops = () if image.mode == "L" else range(0, image.height, 64)
+    bands = (image.crop((0, top, image.width, min(top + 64, image.height))) for top in tops)
+    return not any(has_colour(np.asarray(band)) for band in bands)
 
 
 def _number(path: Path) -> int:

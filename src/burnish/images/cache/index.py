@@ -80,10 +80,6 @@ class Record:
         """The record of a file whose content has been read."""
         return replace(self, stamp=content.stamp, settled=content.settled, content=content.sha256)
 
-    def moved(self, offset: int, content: Content) -> Record:
-        """The record of the same file in another state of the entry."""
-        return replace(self.having(content), offset=offset)
-
     def row(self) -> list[Any]:
         """As a JSON list; `from_row` is the inverse."""
         return list(vars(self).values())

@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Protocol
 
@@ -76,7 +76,7 @@ class Earlier:
         if content.sha256 != old.content:
             return None
         pixels = self.pixels[old.offset : old.offset + math.prod(old.shape)]
-        return pixels, old.moved(record.offset, content)
+        return pixels, replace(old.having(content), offset=record.offset)
 
 
 @dataclass(frozen=True)

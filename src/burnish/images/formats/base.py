@@ -11,14 +11,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from burnish.errors import BurnishError
 from burnish.images.archives.archive import Source
-
-GOOD = "good"
-Mask = NDArray[np.bool_]
+from burnish.images.dataset import GOOD
+from burnish.images.formats.masks import Mask
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 
 from burnish.errors import BurnishError
 from burnish.images.archives.archive import Source
-from burnish.images.dataset import GOOD_NAMES
-from burnish.images.formats.base import GOOD, Item, Options
-from burnish.images.formats.masks import mask_in
+from burnish.images.dataset import GOOD, GOOD_NAMES
+from burnish.images.formats.base import Item, Options
+from burnish.images.formats.masks import mask_loader
 from burnish.images.formats.names import by_stem, find_sibling, is_image, some, without_suffix
 
 MASK_TAILS = ("_mask", "", "_gt")
@@ -70,7 +70,7 @@ class Folder:
             if kind != GOOD and mask is None:
                 bare.append(name)
             stem = without_suffix(name.partition("/")[2] or name).replace("/", "_")
-            load = partial(mask_in, source, root + mask) if mask else lambda: None
+            load = mask_loader(source, mask and root + mask)
             yield Item(root + name, stem, kind, "", partial(source.read, root + name), load)
         if bare:
             note(f"{len(bare)} defective images have no mask in the source: {some(bare)}")

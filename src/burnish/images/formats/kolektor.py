@@ -8,8 +8,9 @@ from functools import partial
 
 from burnish.errors import BurnishError
 from burnish.images.archives.archive import Source
-from burnish.images.formats.base import GOOD, Item, Options, unusable
-from burnish.images.formats.masks import mask_in
+from burnish.images.dataset import GOOD
+from burnish.images.formats.base import Item, Options, unusable
+from burnish.images.formats.masks import mask_in, mask_loader
 from burnish.images.formats.names import by_stem, find_sibling, matches, not_this, without_suffix
 
 
@@ -85,7 +86,5 @@ def labelled(
         marked = mask_in(source, label).any()
     except BurnishError as error:
         return unusable(name, f"its label cannot be read: {error}")
-    data = partial(source.read, name)
-    if not marked:
-        return Item(name, stem, GOOD, part, data, split=split)
-    return Item(name, stem, kind, part, data, partial(mask_in, source, label), split)
+    load = mask_loader(source, label if marked else None)
+    return Item(name, stem, kind if marked else GOOD, part, partial(source.read, name), load, split)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from burnish.images.archives.archive import Source
-from burnish.images.formats.base import GOOD, Item, Options
-from burnish.images.formats.masks import mask_in
+from burnish.images.dataset import GOOD
+from burnish.images.formats.base import Item, Options
+from burnish.images.formats.masks import mask_loader
 from burnish.images.formats.names import by_stem, find_sibling, matches, not_this, without_suffix
 
 TREE = r"MT_(?P<kind>[^/]+)/Imgs/(?P<stem>exp\d+_num_(?P<number>\d{1,18}))\.jpe?g"
@@ -47,12 +48,8 @@ class MagneticTile:
             name, kind = match.string, match["kind"].lower()
             kind = GOOD if kind == "free" else kind
             mask = find_sibling(without_suffix(name), masks)
-            data = partial(source.read, name)
-            if kind == GOOD or mask is None:
-                yield Item(name, match["stem"], kind, part, data)
-            else:
-                load = partial(mask_in, source, mask)
-                yield Item(name, match["stem"], kind, part, data, load)
+            load = mask_loader(source, None if kind == GOOD else mask)
+            yield Item(name, match["stem"], kind, part, partial(source.read, name), load)
         counted = f"{series} exposure series from {len(found)} picture numbers"
         if options.part is None:
             note(f"{counted}: numbers at most {SERIES_GAP} apart belong together")

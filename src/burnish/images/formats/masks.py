@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,7 @@ def mask_of_file(data: bytes, name: str) -> Mask:
     Raises:
         BurnishError: it cannot be read.
     """
-    with opened(data, name) as (image, file, _):
+    with opened(data, name) as (image, file):
         lossy = format_of(image) == "JPEG"
         picture = upright(image, file)
         # Not by `read_image`, which keeps the upper 8 of 16 bits: small values would become 0.
@@ -40,6 +40,11 @@ def mask_of_file(data: bytes, name: str) -> Mask:
 def mask_in(source: Source, name: str) -> Mask:
     """The mask in one file of a source; see `mask_of_file`."""
     return mask_of_file(source.read(name), name)
+
+
+def mask_loader(source: Source, name: str | None) -> Callable[[], Mask | None]:
+    """What loads the mask in one file of a source; without a file it gives None."""
+    return lambda: mask_in(source, name) if name else None
 
 
 def mask_of_runs(runs: Sequence[int], height: int, width: int, first: int = 1) -> Mask:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from burnish.images.archives.archive import Source
-from burnish.images.dataset import GOOD_NAMES
-from burnish.images.formats.base import GOOD, Item, Options
-from burnish.images.formats.masks import mask_in
+from burnish.images.dataset import GOOD, GOOD_NAMES
+from burnish.images.formats.base import Item, Options
+from burnish.images.formats.masks import mask_loader
 from burnish.images.formats.names import (
     by_stem,
     find_sibling,
@@ -87,7 +87,7 @@ class Mvtec:
             kind=kind,
             part="",
             data=partial(source.read, name),
-            mask=partial(mask_in, source, root + mask) if mask else lambda: None,
+            mask=mask_loader(source, mask and root + mask),
             split=match["side"].lower(),
         )
         return item, mask is not None

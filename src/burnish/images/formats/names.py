@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from burnish.errors import BurnishError, nearest
+from burnish.images.archives.archive import Source
 from burnish.images.reading.decoding import SUFFIXES
 
 
@@ -26,6 +27,11 @@ def some(names: Iterable[str], count: int = 3) -> str:
     listed = list(names)
     more = len(listed) - count
     return ", ".join(listed[:count]) + (f" and {more} more" if more > 0 else "")
+
+
+def text_in(source: Source, name: str) -> str:
+    """A text file of a source, in UTF-8 with or without a mark at its head."""
+    return source.read(name).decode("utf-8-sig", "replace")
 
 
 def find_sibling(stem: str, known: dict[str, str]) -> str | None:

@@ -13,10 +13,10 @@ import numpy as np
 
 from burnish.errors import BurnishError
 from burnish.images.archives.archive import Source
-from burnish.images.dataset import GOOD_NAMES
-from burnish.images.formats.base import GOOD, Item, Mask, Options, unusable
-from burnish.images.formats.masks import mask_in, mask_of_runs
-from burnish.images.formats.names import is_image, not_this, some
+from burnish.images.dataset import GOOD, GOOD_NAMES
+from burnish.images.formats.base import Item, Options, unusable
+from burnish.images.formats.masks import Mask, mask_loader, mask_of_runs
+from burnish.images.formats.names import is_image, not_this, some, text_in
 from burnish.images.formats.shapes import SIDES
 from burnish.images.manifest import COLUMNS
 from burnish.images.reader import read_header_bytes
@@ -171,8 +171,7 @@ def _item(
     mask = _resolve(row.get("mask", ""), above, known)
     if row.get("mask", "") and mask is None:
         return unusable(name, f"its mask {row['mask']} is not there ({where})")
-    load = partial(mask_in, source, mask) if mask else lambda: None
-    data = partial(source.read, name)
+    load, data = mask_loader(source, mask), partial(source.read, name)
     stem = PurePosixPath(name).stem
     return Item(name, stem, kind, row.get("part", "").strip(), data, load, SIDES.get(side, ""))
 
@@ -216,12 +215,8 @@ def _table(source: Source, wanted: str, columns: set[str], what: str, usual: str
     return usuals[0] if usuals else fitting[0]
 
 
-def _text(source: Source, name: str) -> str:
-    return source.read(name).decode("utf-8-sig", "replace")
-
-
 def _reader(source: Source, name: str) -> csv.DictReader[str]:
-    lines = _text(source, name).splitlines()
+    lines = text_in(source, name).splitlines()
     head = lines[0] if lines else ""
     delimiter = max(",;\t", key=head.count)
     reader = csv.DictReader(lines, delimiter=delimiter, restval="")

@@ -8,8 +8,9 @@ from functools import partial
 
 from burnish.errors import BurnishError
 from burnish.images.archives.archive import Source
-from burnish.images.formats.base import GOOD, Item, Options
-from burnish.images.formats.masks import mask_in
+from burnish.images.dataset import GOOD
+from burnish.images.formats.base import Item, Options
+from burnish.images.formats.masks import mask_loader
 from burnish.images.formats.names import (
     by_stem,
     find_sibling,
@@ -18,6 +19,7 @@ from burnish.images.formats.names import (
     not_this,
     one_root,
     some,
+    text_in,
 )
 
 TREE = r"Data/Images/(?P<kind>Normal|Anomaly)/(?P<stem>[^/]+)\.[^./]+"
@@ -60,8 +62,7 @@ class Visa:
                 yield Item(name, stem, GOOD, "", data, split=side)
                 continue
             mask = find_sibling(f"{root}Data/Masks/Anomaly/{stem}", masks)
-            load = partial(mask_in, source, mask) if mask else lambda: None
-            yield Item(name, stem, KIND, "", data, load, side)
+            yield Item(name, stem, KIND, "", data, mask_loader(source, mask), side)
 
 
 def _split(source: Source, names: list[str]) -> dict[str, str]:
@@ -69,7 +70,7 @@ def _split(source: Source, names: list[str]) -> dict[str, str]:
     path = next((name for name in names if name.endswith(SPLIT)), None)
     if path is None:
         return {}
-    rows = csv.DictReader(source.read(path).decode("utf-8-sig", "replace").splitlines())
+    rows = csv.DictReader(text_in(source, path).splitlines())
     if not {"split", "image"} <= set(rows.fieldnames or ()):
         raise BurnishError(f"{path}: its columns are {rows.fieldnames}; split and image are wanted")
     return {row["image"] or "": (row["split"] or "").lower() for row in rows}

@@ -7,7 +7,6 @@ largest area in it; a window without is good.
 
 from __future__ import annotations
 
-import io
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,8 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from burnish.errors import BurnishError
-from burnish.images.formats.base import GOOD, Item, Mask, unusable
+from burnish.images.dataset import GOOD
+from burnish.images.formats.base import Item, unusable
+from burnish.images.formats.masks import Mask
 from burnish.images.formats.names import some
+from burnish.images.png import png_bytes
 from burnish.images.reader import read_header_bytes, read_image_bytes
 
 FEW = 16  # px; fewer marked pixels, cut off by the window's border, say neither good nor defective
@@ -156,9 +158,7 @@ class _Cutter:
 
     def png(self) -> bytes:
         pixels, _ = self.slot.hold(self.frame)
-        file = io.BytesIO()
-        Image.fromarray(pixels[self.place]).save(file, "PNG")
-        return file.getvalue()
+        return png_bytes(Image.fromarray(pixels[self.place]))
 
     def mask(self) -> Mask:
         _, labels = self.slot.hold(self.frame)

@@ -11,7 +11,7 @@ from burnish.errors import BurnishError
 from burnish.images.archives.archive import Source
 from burnish.images.formats.base import Item, Options
 from burnish.images.formats.masks import Patch, box_patch, polygon_patch
-from burnish.images.formats.names import is_image, not_this, some, without_suffix
+from burnish.images.formats.names import is_image, not_this, some, text_in, without_suffix
 from burnish.images.formats.shapes import Shape, note_good, paint, side_of, split_of
 from burnish.images.formats.windows import Frame, Labels, cut
 from burnish.images.formats.yaml_names import yaml_names
@@ -84,13 +84,9 @@ def _frame(source: Source, name: str, label: str | None, classes: list[str], sid
 
 def _most(source: Source, label: str | None) -> int:
     """The highest class number in a label file."""
-    text = _text(source, label) if label else ""
+    text = text_in(source, label) if label else ""
     numbers = re.findall(r"^\s*(\d{1,9})(?:\.0*)?\s", text, re.MULTILINE)
     return min(max(map(int, numbers), default=0), MOST)
-
-
-def _text(source: Source, name: str) -> str:
-    return source.read(name).decode("utf-8-sig", "replace")
 
 
 def _shapes(source: Source, name: str, classes: int) -> list[Shape]:
@@ -100,7 +96,7 @@ def _shapes(source: Source, name: str, classes: int) -> list[Shape]:
         BurnishError: a line that is not `class` and fractions.
     """
     shapes = []
-    for number, line in enumerate(_text(source, name).splitlines(), 1):
+    for number, line in enumerate(text_in(source, name).splitlines(), 1):
         fields = line.split()
         if not fields:
             continue
@@ -152,8 +148,8 @@ def _classes(source: Source, names: list[str]) -> list[str]:
     """
     for name in names:
         base = PurePosixPath(name).name.lower()
-        if base.endswith((".yaml", ".yml")) and (found := yaml_names(_text(source, name), name)):
+        if base.endswith((".yaml", ".yml")) and (found := yaml_names(text_in(source, name), name)):
             return found
         if base in CLASS_FILES:
-            return [line.strip() for line in _text(source, name).splitlines() if line.strip()]
+            return [line.strip() for line in text_in(source, name).splitlines() if line.strip()]
     return []

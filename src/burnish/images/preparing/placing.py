@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from burnish.errors import BurnishError
-from burnish.images.dataset import MIN_GOOD
-from burnish.images.formats.base import GOOD
+from burnish.images.dataset import GOOD, MIN_GOOD
 from burnish.images.preparing.duplicates import drop_copies
 from burnish.images.preparing.naming import Names, safe_kind, safe_name
 from burnish.images.preparing.split import TRAIN, as_given, by_part

@@ -11,9 +11,7 @@ Image files are copied byte for byte. A second run changes nothing, an interrupt
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,9 +24,10 @@ from burnish.errors import BurnishError
 from burnish.files import atomic_write
 from burnish.images.archives.archive import Source, open_source
 from burnish.images.formats import format_named, guess
-from burnish.images.formats.base import Format, Mask, Options
+from burnish.images.formats.base import Format, Options
 from burnish.images.formats.names import some
 from burnish.images.manifest import MANIFEST, ManifestRow, read_manifest, write_manifest
+from burnish.images.png import png_bytes
 from burnish.images.preparing.placing import Placed, place
 from burnish.images.preparing.record import (
     Record,
@@ -41,9 +40,9 @@ from burnish.images.preparing.record import (
     read_record,
     sha256_of,
     strangers,
+    summary_of,
     untouched,
 )
-from burnish.images.preparing.split import TEST, TRAIN, crossing
 from burnish.images.preparing.survey import digest_of, not_read, survey
 
 VERSION = 1  # raise it when the same source should come out differently
@@ -149,7 +148,7 @@ def _prepare(files: Source, out: Path, request: Request, on_progress: Progress) 
         wrong = damage(out, record)
         if not wrong:
             prepared = Prepared(out, "already there", format.name, **record.summary)
-            return _with_strangers(prepared, _known(read_manifest(out) or []))
+            return _with_strangers(prepared, read_manifest(out) or [])
 
     def items(note: Callable[[str], None]) -> Any:
         return format.items(files, request.options, note)
@@ -169,13 +168,13 @@ def _prepare(files: Source, out: Path, request: Request, on_progress: Progress) 
     if hasattr(os, "sync"):
         os.sync()  # once, not per file: until the record is finished, all files are checked again
     write_manifest(out, rows)
-    summary = _summary(placed, notes, looked.left_out)
+    summary = summary_of(rows, notes, looked.left_out)
     digests = sha256_of(out / MANIFEST), digest_of_masks(masks)
     Record(recipe, True, *digests, summary, content).write(out)
     prepared = Prepared(out, status, format.name, **summary)
     if wrong:
         prepared.notes.append(f"{len(wrong)} missing or altered files are mended: {some(wrong)}")
-    return _with_strangers(prepared, _known(rows))
+    return _with_strangers(prepared, rows)
 
 
 def _check_apart(source: Path, out: Path) -> None:
@@ -221,7 +220,7 @@ def _write(
             mask = item.mask()
             if mask is None or digest_of(mask) != image.mask:
                 raise BurnishError(f"the mask of {item.source} has changed: run again")
-            png = _png(mask)
+            png = png_bytes(Image.fromarray(mask.astype(np.uint8) * 255))
             if not (out / one.mask).is_file() or (out / one.mask).read_bytes() != png:
                 atomic_write(out / one.mask, png, durable=False)
             masks[one.mask] = hashlib.sha256(png).hexdigest()
@@ -244,40 +243,8 @@ def _write(
     return rows, masks
 
 
-def _png(mask: Mask) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(mask.astype(np.uint8) * 255).save(file, "PNG")
-    return file.getvalue()
-
-
-def _summary(placed: list[Placed], notes: list[str], left_out: dict[str, str]) -> dict[str, Any]:
-    """The fields of `Prepared` that are kept in the record."""
-    parts = [one.found.part for one in placed]
-    sides = [one.split for one in placed]
-    tested = Counter(one.path.split("/")[1] for one in placed if one.split == TEST)
-    of = {
-        side: {p for p, s in zip(parts, sides, strict=True) if s == side} for side in (TRAIN, TEST)
-    }
-    return {
-        "train": sides.count(TRAIN),
-        "test": dict(sorted(tested.items())),
-        "masks": sum(bool(one.mask) for one in placed),
-        "parts": {
-            "train": len(of[TRAIN]),
-            "test": len(of[TEST]),
-            "both": len(crossing(parts, sides)),
-        },
-        "notes": notes,
-        "left_out": left_out,
-    }
-
-
-def _known(rows: list[ManifestRow]) -> set[str]:
-    return {row.path for row in rows} | {row.mask for row in rows if row.mask}
-
-
-def _with_strangers(prepared: Prepared, known: set[str]) -> Prepared:
-    if other := strangers(prepared.out, known):
+def _with_strangers(prepared: Prepared, rows: list[ManifestRow]) -> Prepared:
+    if other := strangers(prepared.out, rows):
         prepared.notes.append(
             f"{len(other)} files in {prepared.out} do not come from the source, and would be used "
             f"by training or test: {some(other)}"

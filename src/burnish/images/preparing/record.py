@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any
 from burnish.errors import BurnishError
 from burnish.files import atomic_write
 from burnish.images.archives.archive import Source
-from burnish.images.manifest import MANIFEST, read_manifest
+from burnish.images.manifest import MANIFEST, ManifestRow, read_manifest
+from burnish.images.preparing.split import TEST, TRAIN
 from burnish.system import folder_lock
 
 RECORD = ".prepare.json"
@@ -155,9 +157,28 @@ def damage(out: Path, record: Record) -> list[str]:
     return wrong
 
 
-def strangers(out: Path, known: set[str]) -> list[str]:
-    """Files in the layout's folders that are not `known`; removes leftovers of a killed run."""
-    found = []
+def summary_of(
+    rows: Sequence[ManifestRow], notes: list[str], left_out: dict[str, str]
+) -> dict[str, Any]:
+    """`Record.summary` of a folder with these rows in its manifest."""
+    parts = {side: {row.part for row in rows if row.split == side} for side in (TRAIN, TEST)}
+    return {
+        "train": sum(row.split == TRAIN for row in rows),
+        "test": dict(sorted(Counter(row.kind for row in rows if row.split == TEST).items())),
+        "masks": sum(bool(row.mask) for row in rows),
+        "parts": {
+            "train": len(parts[TRAIN]),
+            "test": len(parts[TEST]),
+            "both": len(parts[TRAIN] & parts[TEST]),
+        },
+        "notes": notes,
+        "left_out": left_out,
+    }
+
+
+def strangers(out: Path, rows: Sequence[ManifestRow]) -> list[str]:
+    """Files in the layout's folders that no row names; removes leftovers of a killed run."""
+    found, known = [], {name for row in rows for name in (row.path, row.mask)}
     for cut in out.glob(".*.part"):
         cut.unlink(missing_ok=True)
     for top in FOLDERS:

@@ -11,7 +11,9 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from burnish.errors import BurnishError
-from burnish.images.formats.base import GOOD, Item, Mask
+from burnish.images.dataset import GOOD
+from burnish.images.formats.base import Item
+from burnish.images.formats.masks import Mask
 from burnish.images.formats.names import some, without_suffix
 from burnish.images.parts import part_in
 from burnish.images.reader import read_header_bytes, read_image_bytes, suffix_of

@@ -54,7 +54,7 @@ def format_of(image: Image.Image) -> str:
 
 
 @contextmanager
-def opened(source: Path | bytes, name: str) -> Iterator[tuple[ImageFile, BinaryIO, int]]:
+def opened(source: Path | bytes, name: str) -> Iterator[tuple[ImageFile, BinaryIO]]:
     """Open an image file and check it; any exception in the body becomes a `BurnishError` too.
 
     Args:
@@ -62,7 +62,7 @@ def opened(source: Path | bytes, name: str) -> Iterator[tuple[ImageFile, BinaryI
         name: what to call it in errors.
 
     Yields:
-        The picture, not decoded yet; the file it reads from; the number of bytes in it.
+        The picture, not decoded yet; the file it reads from.
 
     Raises:
         BurnishError: missing, a folder, a device, empty, over 1 GiB, 178 megapixels or 500,000 px
@@ -82,7 +82,7 @@ def opened(source: Path | bytes, name: str) -> Iterator[tuple[ImageFile, BinaryI
                     _check_whole(image, name)
                 if isinstance(source, Path):
                     check_suffix(source, format_of(image))
-                yield image, file, size
+                yield image, file
     except BurnishError:
         raise
     except FileNotFoundError as error:

@@ -44,7 +44,6 @@ class Header:
         bits: per channel, as stored: 1, 8 (also for fewer and for a palette), 16 or 32.
         width, height: px, after EXIF orientation, as `read_image` gives them.
         pages: pages of a TIFF, frames of a WebP or PNG, pictures in a JPEG; counted up to 1000.
-        file_bytes: size of the file.
     """
 
     format: str
@@ -53,7 +52,6 @@ class Header:
     width: int
     height: int
     pages: int
-    file_bytes: int
 
     @property
     def is_grey(self) -> bool:
@@ -80,7 +78,7 @@ def is_grey(mode: str) -> bool:
     return mode in ("1", "L", "LA", "La", "I", "F") or mode.startswith("I;16")
 
 
-def header_of(image: ImageFile, file: BinaryIO, file_bytes: int) -> Header:
+def header_of(image: ImageFile, file: BinaryIO) -> Header:
     """Describe an opened picture; decodes no pixel.
 
     Args:
@@ -100,7 +98,7 @@ def header_of(image: ImageFile, file: BinaryIO, file_bytes: int) -> Header:
     pages = sum(1 for _ in tiff_pages(file)) if tiff else getattr(image, "n_frames", 1)
     file.seek(before)
     pages = max(1, min(pages, MAX_PAGES))
-    return Header(format, mode, bits, width, height, pages, file_bytes)
+    return Header(format, mode, bits, width, height, pages)
 
 
 def upright(image: Image.Image, file: BinaryIO | None = None) -> Image.Image:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from burnish.errors import BurnishError, nearest
+from burnish.images.statistics import has_colour
 from burnish.images.synthetic.cutpaste import Patch, change_by_pasting, draw_patch
 from burnish.images.synthetic.reliefs import LARGE, RELIEFS, Plane, Relief
 from burnish.images.synthetic.room import Region, Room, Window
@@ -192,11 +193,6 @@ def _discoloured(
     left = np.where(change > 0.0, 255.0 - below, below) / np.maximum(np.abs(change), 1e-6)
     change *= np.minimum(left.min(axis=2, keepdims=True), 1.0)
     return window, np.asarray(change, dtype=np.float32), relief.support
-
-
-def has_colour(image: NDArray[np.uint8]) -> bool:
-    """Whether any pixel of uint8 HxW or HxWx3 is not grey."""
-    return image.ndim == 3 and bool(np.ptp(image, axis=2).any())
 
 
 def _changed(change: NDArray[np.float32], side: int) -> Region:

@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -39,10 +38,11 @@ from burnish.images.preparing.record import (
     read_record,
     sha256_of,
     strangers,
+    summary_of,
 )
 from burnish.images.preparing.split import TEST, TRAIN
-from burnish.images.roi import roi_file
-from burnish.images.synthetic.stain_draw import draw_versions, regions_of
+from burnish.images.roi import load_roi, regions_at, roi_file
+from burnish.images.synthetic.stain_draw import draw_versions
 from burnish.images.synthetic.stain_plan import Plan, Request, Source, find_sources, make_plan
 
 FORMAT = "stain"
@@ -96,7 +96,8 @@ def _stain(root: Path, out: Path, request: Request, on_progress: Progress) -> Pr
             done = Prepared(out, "already there", FORMAT, **record.summary)
             return _with_strangers(done, read_manifest(out) or [])
     plan = make_plan(sources, request, on_progress)
-    regions = regions_of(request.roi, plan)
+    sizes = [source.size for source in plan.held_out]
+    regions = regions_at(load_roi(request.roi, sizes) if request.roi else None)
     if record is None or record.finished:
         _remove(out, wrong)  # before the record says unfinished: files there are then trusted
         Record(recipe).write(out)
@@ -108,7 +109,7 @@ def _stain(root: Path, out: Path, request: Request, on_progress: Progress) -> Pr
     rows = _rows(plan, out)
     write_manifest(out, rows)
     masks = {row.mask: sha256_of(out / row.mask) for row in rows if row.mask}
-    summary = _summary(plan, rows)
+    summary = summary_of(rows, list(plan.notes), plan.left_out)
     Record(recipe, True, sha256_of(out / MANIFEST), digest_of_masks(masks), summary).write(out)
     done = Prepared(out, status, FORMAT, **summary)
     if wrong:
@@ -193,27 +194,8 @@ def _rows(plan: Plan, out: Path) -> list[ManifestRow]:
     return rows
 
 
-def _summary(plan: Plan, rows: list[ManifestRow]) -> dict[str, Any]:
-    """The fields of `Prepared` that are kept in the record."""
-    parts = {side: {row.part for row in rows if row.split == side} for side in (TRAIN, TEST)}
-    tested = Counter(row.kind for row in rows if row.split == TEST)
-    return {
-        "train": len(plan.train),
-        "test": dict(sorted(tested.items())),
-        "masks": sum(bool(row.mask) for row in rows),
-        "parts": {
-            "train": len(parts[TRAIN]),
-            "test": len(parts[TEST]),
-            "both": len(parts[TRAIN] & parts[TEST]),
-        },
-        "notes": list(plan.notes),
-        "left_out": plan.left_out,
-    }
-
-
 def _with_strangers(done: Prepared, rows: list[ManifestRow]) -> Prepared:
-    known = {row.path for row in rows} | {row.mask for row in rows if row.mask}
-    if other := strangers(done.out, known):
+    if other := strangers(done.out, rows):
         done.notes.append(
             f"{len(other)} files in {done.out} are not of this command, and would be used by "
             f"training or test: {some(other)}"

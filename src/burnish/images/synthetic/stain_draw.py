@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from burnish.errors import BurnishError
 from burnish.images.background import find_part
+from burnish.images.png import save_png
 from burnish.images.reader import read_image
-from burnish.images.roi import load_roi, regions_at
 from burnish.images.synthetic.defects import draw_defect
-from burnish.images.synthetic.png import save_png
 from burnish.images.synthetic.room import Region
 from burnish.images.synthetic.stain_plan import Plan, Request, Source, Version
 
@@ -23,17 +22,6 @@ Regions = Callable[[int, int], Region | None]
 
 REDRAWN = 5
 """Draws until a defect changes anything; a faint one may be rounded away."""
-
-
-def regions_of(roi: str, plan: Plan) -> Regions:
-    """The request's region of interest at any image's size.
-
-    Raises:
-        BurnishError: it cannot be read, or does not fit the held-out images.
-    """
-    if not roi:
-        return regions_at(None)
-    return regions_at(load_roi(roi, [source.size for source in plan.held_out]))
 
 
 def draw_versions(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,12 +15,13 @@ from pathlib import Path
 from burnish.errors import BurnishError, nearest
 from burnish.images.background import find_part
 from burnish.images.dataset import GOOD, MIN_GOOD, find_training_images
-from burnish.images.parts import parts_of, split_by_part
+from burnish.images.parts import compiled_pattern, parts_of, split_by_part
 from burnish.images.preparing.naming import Names, safe_name
 from burnish.images.preparing.record import sha256_of
 from burnish.images.preparing.split import TEST, TRAIN
 from burnish.images.reader import read_image
-from burnish.images.synthetic.defects import DISCOLOURATION, KINDS, STAINS, has_colour
+from burnish.images.statistics import has_colour
+from burnish.images.synthetic.defects import DISCOLOURATION, KINDS, STAINS
 from burnish.images.synthetic.surfaces import MIN_SIDE
 from burnish.settings import Holdout
 
@@ -59,12 +59,7 @@ class Request:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        try:
-            re.compile(self.part)
-        except re.error as error:
-            raise BurnishError(
-                f"--part '{self.part}' is not a regular expression: {error}"
-            ) from error
+        compiled_pattern(self.part)  # refuses what is none
         if self.holdout != "auto" and not 0.0 < self.holdout < 1.0:
             raise BurnishError(f"--holdout {self.holdout:g}: a share between 0 and 1 is wanted")
         if not self.kinds or len(set(self.kinds)) < len(self.kinds):

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from burnish.errors import BurnishError, nearest
 from burnish.files import atomic_write
 from burnish.images.manifest import MANIFEST, ManifestRow, write_manifest
+from burnish.images.png import save_png
 from burnish.images.synthetic.defects import DEFECTS, draw_defect
-from burnish.images.synthetic.png import save_png
 from burnish.images.synthetic.surfaces import MIN_SIDE, SURFACES, make_surface
 
 FORMAT = 1

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from burnish.evaluation.drawing import canvas, drawn, styled
-from burnish.evaluation.parts import write_figures, write_galleries, write_tables
 from burnish.evaluation.record import Evaluation
+from burnish.evaluation.report_files import write_figures, write_galleries, write_tables
 from burnish.evaluation.scales import scale_table
 
 

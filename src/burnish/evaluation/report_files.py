@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ import numpy as np
 from burnish.evaluation import metrics
 from burnish.evaluation.drawing import Drawing
 from burnish.evaluation.figures import labelled_scores
-from burnish.evaluation.gallery import GALLERIES, Gallery
+from burnish.evaluation.gallery import TEXTS, Gallery
 from burnish.evaluation.record import Evaluation
 from burnish.evaluation.scales import ScaleRow
 from burnish.evaluation.sheets import gallery_sheet
 from burnish.files import atomic_write
-from burnish.tables import csv_table
+from burnish.tables import csv_text
 
 FIGURES = "figures"
 METRICS = (
@@ -27,45 +26,29 @@ METRICS = (
     "caught", "missed", "false_alarms", "n_good", "n_defect", "ms_per_image",
 )  # fmt: skip
 PIXELS = ("auroc", "average_precision", "aupro", "best_f1", "defect_share", "images", "components")
-TABLES = ("metrics", "kinds", "roc", "trivial", "stress", "scales")
 Line = Mapping[str, Any]
 
 
-def write_figures(folder: Path, figures: Mapping[str, Drawing | None]) -> list[Path]:
+def write_figures(folder: Path, figures: Mapping[str, Drawing | None]) -> None:
     """Write `folder/figures/<name>.png` of every figure; remove those of figures that are None."""
-    written = []
     for name, drawing in figures.items():
-        path = folder / FIGURES / f"{name}.png"
-        if drawing is not None:
-            atomic_write(path, drawing.png)
-            written.append(path)
-        else:
-            _remove(path)
-    return written
+        _write(folder / FIGURES / f"{name}.png", None if drawing is None else drawing.png)
 
 
-def write_galleries(folder: Path, galleries: Sequence[Gallery]) -> list[Path]:
+def write_galleries(folder: Path, galleries: Sequence[Gallery]) -> None:
     """Write `folder/figures/gallery_<key>.png` of galleries with pictures; remove the others."""
-    written = []
     sheets = {gallery.key: gallery_sheet(gallery) for gallery in galleries}
-    for key in GALLERIES:
-        path = folder / FIGURES / f"gallery_{key}.png"
-        sheet = sheets.get(key)
-        if sheet is not None:
-            atomic_write(path, sheet)
-            written.append(path)
-        else:
-            _remove(path)
-    return written
+    for key in TEXTS:
+        _write(folder / FIGURES / f"gallery_{key}.png", sheets.get(key))
 
 
-def write_tables(folder: Path, evaluation: Evaluation, scales: Sequence[ScaleRow]) -> list[Path]:
+def write_tables(folder: Path, evaluation: Evaluation, scales: Sequence[ScaleRow]) -> None:
     """Write one CSV per table that has rows; remove those of tables that have none.
 
     metrics.csv (number, value, 95 % interval, why there is none), kinds.csv, roc.csv, trivial.csv,
     stress.csv and scales.csv. Raw values, not rounded; empty cells for what is not available.
     """
-    lines: dict[str, Sequence[Line]] = {
+    tables: dict[str, Sequence[Line]] = {
         "metrics": _metric_lines(evaluation),
         "kinds": _kind_lines(evaluation),
         "roc": _roc_lines(evaluation),
@@ -73,25 +56,8 @@ def write_tables(folder: Path, evaluation: Evaluation, scales: Sequence[ScaleRow
         "stress": [row.model_dump() for row in evaluation.stress],
         "scales": _scale_lines(scales),
     }
-    written = []
-    for name in TABLES:
-        path = folder / f"{name}.csv"
-        if lines[name]:
-            atomic_write(path, csv_text(lines[name]))
-            written.append(path)
-        else:
-            _remove(path)
-    return written
-
-
-def csv_text(lines: Iterable[Line]) -> str:
-    """Lines with the same keys as CSV; None becomes an empty cell."""
-    rows = list(lines)
-    text = io.StringIO()
-    table = csv_table(text, list(rows[0]))
-    table.writeheader()
-    table.writerows(rows)
-    return text.getvalue()
+    for name, lines in tables.items():
+        _write(folder / f"{name}.csv", csv_text(lines[0], lines) if lines else None)
 
 
 def _metric_lines(e: Evaluation) -> Sequence[Line]:
@@ -158,6 +124,10 @@ def _scale_lines(scales: Sequence[ScaleRow]) -> Sequence[Line]:
     return lines
 
 
-def _remove(path: Path) -> None:
+def _write(path: Path, content: str | bytes | None) -> None:
+    """Write a part of the report, or remove what an earlier one left."""
+    if content is not None:
+        atomic_write(path, content)
+        return
     with suppress(OSError):
         path.unlink()

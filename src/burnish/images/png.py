@@ -1,7 +1,8 @@
-"""How synthetic pictures are written."""
+"""Pictures as PNG: in memory, and as files written whole or not at all."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from burnish.files import atomic_path
+
+
+def png_bytes(picture: Image.Image) -> bytes:
+    """A picture as the bytes of a PNG."""
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    return stream.getvalue()
 
 
 def save_png(path: Path, pixels: NDArray[np.uint8]) -> None:
