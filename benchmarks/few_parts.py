@@ -82,7 +82,7 @@ def measure(name: str, parts: int, seed: int, data: Path, work: Path) -> dict[st
 
 
 def table(runs: list[dict[str, Any]]) -> list[str]:
-    """Rows in Markdown: means over seeds for each set and number of parts, all of them last."""
+    """Rows in Markdown: means over draws for each set and number of parts, all of them last."""
     groups: dict[tuple[str, float], list[dict[str, Any]]] = defaultdict(list)
     for run in runs:
         groups[run["dataset"], run["parts"]].append(run)
@@ -90,14 +90,17 @@ def table(runs: list[dict[str, Any]]) -> list[str]:
     for entry in json.loads(RESULTS.read_text()):
         if entry["dataset"] in sets and entry["preset"] == "small" and not entry["changes"]:
             groups[entry["dataset"], np.inf].append(entry)
-    lines = ["| set | parts | image AUROC | light equalised | AUPRO |", f"|{' --- |' * 5}"]
+    head = ["set", "good parts", "draws", "images learnt from", "image AUROC", "light equalised",
+            "AUPRO", "false alarms", "escapes"]  # fmt: skip
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for (name, parts), found in sorted(groups.items()):
-        cells = [
-            " ".join(f"{np.mean([run[figure] for run in found]):.3f}"[1:].split())
-            for figure in ("image_auroc", "equalised_image_auroc", "pixel_aupro")
-        ]
+        shown = [f"{np.mean([run[key] for run in found]):.3f}".lstrip("0")
+                 for key in ("image_auroc", "equalised_image_auroc", "pixel_aupro")]  # fmt: skip
+        shown += [f"{100 * np.mean([run[key] for run in found]):.0f} %"
+                  for key in ("false_alarm_rate_got", "escape_rate")]  # fmt: skip
+        learnt = f"{np.mean([run['training_images'] for run in found]):.0f}"
         count = "all" if np.isinf(parts) else str(parts)
-        lines.append(f"| {' | '.join([name, count, *cells])} |")
+        lines.append(f"| {' | '.join([name, count, str(len(found)), learnt, *shown])} |")
     return lines
 
 

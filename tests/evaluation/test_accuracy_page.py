@@ -270,3 +270,33 @@ def test_the_lamp() -> None:
     assert f"With the held-out ones it is {100 * sum(unseen) / (3 * (41 + 64)):.1f} %" in page
     clipped = max(map(max, rates("screw", "held-out good", "wanted 1%", 1.25)))
     assert f"up to {clipped:.0f} % of the held-out screws" in page
+
+
+def test_fewer_parts() -> None:
+    runs = json.loads((ROOT / "benchmarks" / "few_parts.json").read_text("utf-8"))
+    text = TEXT[TEXT.index("| set | good parts", TEXT.index("### Fewer good parts")) :]
+    lines = text.split("\n\n")[0].splitlines()[2:]
+    shown = {
+        (row[0], row[1]): row[2:]
+        for row in ([c.strip() for c in line.strip("|").split("|")] for line in lines)
+    }
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for run in runs:
+        groups.setdefault((run["dataset"], str(run["parts"])), []).append(run)
+    for name in {run["dataset"] for run in runs}:
+        groups[name, "all"] = figures(name, [])
+    labels = {name: label for label, name in NAMES.items()}
+    assert set(shown) == {(labels[name], parts) for name, parts in groups}
+    for (name, parts), found in groups.items():
+        assert shown[labels[name], parts] == [
+            str(len(found)),
+            f"{mean(run['training_images'] for run in found):.0f}",
+            *(
+                short(mean(run[key] for run in found))
+                for key in ("image_auroc", "equalised_image_auroc", "pixel_aupro")
+            ),
+            *(
+                f"{100 * mean(run[key] for run in found):.0f} %"
+                for key in ("false_alarm_rate_got", "escape_rate")
+            ),
+        ]

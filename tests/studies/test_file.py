@@ -16,7 +16,7 @@ from burnish.studies.file import Study, load_study, settings_of
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "studies").glob("*.toml"))
 LADDER = ROOT / "studies/ladder.toml"
-OURS = {"candidates", "colour", "ladder", "merging", "standard", "undo"}  # no paper's scale
+OURS = {"candidates", "colour", "ladder", "merging", "standard", "tiles", "undo"}  # no paper's scale
 PAPER = ROOT.parent / "shared/paper"
 METHOD = "R = 2", "α₃ = 20", "0/1/2", "L_con + L_adv + L_enc + skip", "L1 + SSIM + gradient"
 
@@ -55,6 +55,7 @@ def test_the_ladder_ends_with_the_preset() -> None:
         ("colour", "at 4 px"),
         ("merging", "R = 2 (paper)"),
         ("standard", "small"),
+        ("tiles", "small"),
         ("undo", "small"),
     ],
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -188,11 +188,12 @@ def _staged(target: Path) -> Iterator[Path]:
     On leaving without error all files there are moved into place, the model itself last; after an
     error none is.
     """
-    with _writing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # Not named by the process: in containers another one may have the same number.
-        folder = Path(tempfile.mkdtemp(".part", f".{target.name}.", target.parent))
+    # Not named by the process: in containers another one may have the same number. Named before
+    # it is made, so that it goes even if a signal to end comes while it is made.
+    folder = target.parent / f".{target.name}.{secrets.token_hex(4)}.part"
     try:
+        with _writing(target):
+            folder.mkdir(parents=True)
         yield folder / target.name
         with _writing(target):
             for file in sorted(folder.iterdir(), key=lambda file: file.name == target.name):
