@@ -16,7 +16,8 @@ from burnish.studies.file import Study, load_study, settings_of
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "studies").glob("*.toml"))
 LADDER = ROOT / "studies/ladder.toml"
-OURS = {"candidates", "colour", "ladder", "merging", "standard", "tiles", "undo"}  # no paper's scale
+# Without a scale of the paper's size.
+OURS = {"candidates", "colour", "ladder", "merging", "standard", "tiles", "undo"}
 PAPER = ROOT.parent / "shared/paper"
 METHOD = "R = 2", "α₃ = 20", "0/1/2", "L_con + L_adv + L_enc + skip", "L1 + SSIM + gradient"
 
