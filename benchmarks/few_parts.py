@@ -11,7 +11,6 @@ of docs/results.json.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -25,7 +24,7 @@ from burnish.bench.machine import hardware
 from burnish.evaluation.evaluate import evaluate
 from burnish.files import atomic_write
 from burnish.images.dataset import find_training_images
-from burnish.images.manifest import MANIFEST
+from burnish.images.manifest import read_manifest, write_manifest
 from burnish.images.parts import parts_of
 from real import RESULTS, commit, log_line
 
@@ -47,11 +46,8 @@ def keep(data: Path, parts: int, seed: int, out: Path) -> None:
             (out / "train" / "good" / image.name).symlink_to(image.absolute())
     for folder in ("test", "ground_truth"):
         (out / folder).symlink_to((data / folder).absolute())
-    with (data / MANIFEST).open(newline="") as source, (out / MANIFEST).open("w") as target:
-        rows = csv.DictReader(source)
-        writer = csv.DictWriter(target, rows.fieldnames or ())
-        writer.writeheader()
-        writer.writerows(row for row in rows if (out / row["path"]).exists())
+    rows = read_manifest(data) or ()
+    write_manifest(out, [row for row in rows if (out / row.path).exists()])
 
 
 def measure(name: str, parts: int, seed: int, data: Path, work: Path) -> dict[str, Any]:

@@ -74,6 +74,7 @@ def test_the_table_of_rungs(rung: str) -> None:
     lines = [line.strip("| ").split(" | ") for line in table.split("\n\n")[0].splitlines()]
     names = ["Magnetic Tile, by picture" if n == "by picture" else n for n in lines[0][1:]]
     cells = next(line[1:] for line in lines if line[0].split(", today")[0].strip("*") == rung)
+    assert len(lines) == 2 + len(RUNGS)
     assert cells == [rung_cell(RUNGS[rung].get(NAMES[name])) for name in names]
 
 

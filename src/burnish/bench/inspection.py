@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -37,15 +36,19 @@ def measure_inspection(
     device = scorer.device
     with tensor_cores(device):  # as the networks have it
         before = square_peak(device, torch.float32, seconds / 20)
-    with freed_memory_kept():  # as `burnish inspect` does
-        stages, source, memory = _judge(detector, files, seconds)
-        batches = measure_batches(detector, files[0], seconds)
-        best = max(batches, key=lambda size: batches[size])
-        work = _batch_work(detector, files[0], best)
-        of_best = repeated_seconds(work, device, seconds / 2, LEAST_BATCHES)
-    quantiles = {name: _quantiles(values) for name, values in stages.items()}
     mu, sigma = scorer.references(detector.card.calibration.mu, detector.card.calibration.sigma)
     view = _a_view(detector, files[0])
+
+    def work(size: int) -> Callable[[], Tensor]:
+        images = view.repeat(size, 1, 1, 1)
+        return lambda: score_batch(scorer, images, mu, sigma).cpu()
+
+    with freed_memory_kept():  # as `burnish inspect` does
+        stages, source, memory = _judge(detector, files, seconds)
+        batches = measure_batches(work, device, seconds)
+        best = max(batches, key=lambda size: batches[size])
+        of_best = repeated_seconds(work(best), device, seconds / 2, LEAST_BATCHES)
+    quantiles = {name: _quantiles(values) for name, values in stages.items()}
     flops = count_inspection(scorer, view, mu, sigma)
     own = record_products(lambda: score_batch(scorer, view, mu, sigma))
     with tensor_cores(device):
@@ -99,27 +102,17 @@ def _judge(
     return stages, (height, width), peak_mib(device)
 
 
-def measure_batches(detector: Detector, file: Path, seconds: float) -> dict[int, float]:
-    """Views per second that the networks and the scoring reach, by batch."""
-    device = detector.scorer.scorer.device
+def measure_batches(
+    work: Callable[[int], Callable[[], Tensor]], device: torch.device, seconds: float
+) -> dict[int, float]:
+    """Views per second that the networks and the scoring reach, by batch.
+
+    Args:
+        work: gives what scores a batch of a size.
+    """
     sizes = BATCHES.get(device.type, BATCHES["cpu"])
     share = seconds / len(sizes) / 2
-    return {
-        size: size / best_seconds(_batch_work(detector, file, size), device, share)
-        for size in sizes
-    }
-
-
-def _batch_work(detector: Detector, file: Path, size: int) -> Callable[[], Tensor]:
-    """Score one view as a batch of that size."""
-    scorer, known = detector.scorer.scorer, detector.card.calibration
-    mu, sigma = scorer.references(known.mu, known.sigma)
-    images = _a_view(detector, file).repeat(size, 1, 1, 1)
-    return partial(_scores_on_cpu, scorer, images, mu, sigma)
-
-
-def _scores_on_cpu(scorer: Scorer, images: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
-    return score_batch(scorer, images, mu, sigma).cpu()
+    return {size: size / best_seconds(work(size), device, share) for size in sizes}
 
 
 def _a_view(detector: Detector, file: Path) -> Tensor:

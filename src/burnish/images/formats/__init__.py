@@ -98,7 +98,7 @@ def guess(source: Source) -> Format:
             raise BurnishError(
                 f"{source.path} is a plain folder of images: if all show good parts, `burnish "
                 "train` takes it as it is; `--from folder --good '*'` splits them, and --bad or "
-                f"--good with a pattern tells the defective ones" + (table if others else "")
+                "--good with a pattern tells the defective ones" + (table if others else "")
             )
         raise BurnishError(
             f"{source.path} looks like none of the formats {', '.join(sorted(known))}: name one "
