@@ -22,6 +22,7 @@ def check_together(s: Settings) -> None:
     _check_overlap(s)
     _check_networks(s)
     _check_training(s)
+    _check_folds(s)
 
 
 def _input_name(s: Settings) -> str:
@@ -115,3 +116,17 @@ def _check_training(s: Settings) -> None:
         raise ValueError("every loss weight is 0: there is nothing to learn")
     if s.epochs is None and s.steps is None and s.minutes is None:
         raise ValueError("one of epochs, steps and minutes must say when training ends")
+
+
+def _check_folds(s: Settings) -> None:
+    if not s.folds:
+        return
+    if s.folds == 1:
+        raise ValueError("one of folds=1 leaves nothing to learn from: use 0, or 2 and more")
+    if not s.in_units:
+        raise ValueError(
+            f"folds compares scores of several networks, which fusion={s.fusion} does not put into "
+            "one unit: use fusion=highest or scores"
+        )
+    if s.devices > 1:
+        raise ValueError(f"folds trains on one device, not on {s.devices}: use devices=1")

@@ -7,7 +7,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "image_size", "aspect", "align", "colour", "tile", "overlap", "roi", "flips", "jitter",
         "level_light",
     ),
-    "verdict": ("part_pattern", "holdout", "false_alarms"),
+    "verdict": ("part_pattern", "holdout", "folds", "false_alarms"),
     "masks": ("mask_blocks", "mask_channel", "hidden_tokens"),
     "generator": (
         "patch", "width", "heads", "qk_norm", "mlp_ratio", "depth_encoder", "depth_middle",

@@ -90,6 +90,10 @@ class Settings(BaseModel):
         description="share of the good images, by whole parts, that is not learnt from but sets "
         f"the threshold; auto: a fifth, up to two fifths where that is under {LEAST_PARTS} parts",
     )
+    folds: int = Field(
+        0, ge=0, le=100, description="hold parts out in turn, in so many groups, each judged by a "
+        "network that learns from the others; the model learns from all parts; 0: holdout",
+    )  # fmt: skip
     false_alarms: float = Field(
         0.01, gt=0, lt=1, description="wanted share of good parts' images that are called defective"
     )

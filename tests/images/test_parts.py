@@ -6,11 +6,12 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from burnish.errors import BurnishError
 from burnish.images.manifest import ManifestRow, write_manifest
-from burnish.images.parts import part_in, parts_of, split_by_part, unmatched
+from burnish.images.parts import folds_by_part, part_in, parts_of, split_by_part, unmatched
 from burnish.settings import Holdout
 
 
@@ -142,3 +143,28 @@ def test_both_sides_keep_at_least_one_part(share: float) -> None:
 def test_images_of_one_part_cannot_be_split() -> None:
     with pytest.raises(BurnishError, match="all 8 images are of one part, 'kos00'"):
         split_by_part(commutators(eight_sides(1)), 0.2, 0)
+
+
+@pytest.mark.parametrize("folds", [2, 3, 7])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_part_is_of_one_fold_and_folds_are_even(folds: int, seed: int) -> None:
+    parts = [str(part) for part in range(30) for _ in range(part % 4 + 1)]
+    found = folds_by_part(parts, folds, seed)
+    assert len({(part, fold) for part, fold in zip(parts, found, strict=True)}) == 30
+    sizes = np.bincount(found, minlength=folds)
+    assert sizes.max() - sizes.min() <= 4  # the largest part
+    assert found == folds_by_part(parts, folds, seed)
+    assert found != folds_by_part(parts, folds, seed + 2)
+    backwards = folds_by_part(parts[::-1], folds, seed)
+    assert backwards[::-1] == found
+
+
+def test_of_single_images_folds_differ_by_one_at_most() -> None:
+    sizes = np.bincount(folds_by_part([str(i) for i in range(23)], 5, 0))
+    assert sorted(sizes) == [4, 4, 5, 5, 5]
+
+
+def test_fewer_parts_than_folds_are_refused() -> None:
+    assert sorted(folds_by_part(["a", "b", "c"], 3, 0)) == [0, 1, 2]
+    with pytest.raises(BurnishError, match=r"3 folds need as many parts.*the 4 images show 2"):
+        folds_by_part(["a", "b", "a", "b"], 3, 0)

@@ -83,6 +83,8 @@ def _facts(known: _Known) -> dict[str, str]:
     c, shape, data = card.calibration, card.shape, card.data
     learnt = f"{data['training_images']} good images learnt"
     held_out = f"{data['held_out_images']} held out ({data['held_out_parts']} parts)"
+    if c.folds:
+        held_out = f"held out in turn in {c.folds} folds ({data['held_out_parts']} parts)"
     if "calibrated_on" in data:
         held_out = f"from {data['folder']}; {held_out}"
     tiles = "" if card.settings.tile == "full" else "tiles of "

@@ -32,6 +32,13 @@ def train(
         float | None,
         typer.Option(help="Share of good parts that may be called defective (default: 0.01)."),
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            help="For few good parts: hold them out in turn, in so many groups (5, say). All are "
+            "learnt from and all set the threshold, in FOLDS + 1 times the time."
+        ),
+    ] = None,
     part: Annotated[
         str | None,
         typer.Option(
@@ -82,6 +89,7 @@ def train(
         "minutes": minutes,
         "seed": seed,
         "false_alarms": false_alarms,
+        "folds": folds,
         "part_pattern": part,
         "overlap": overlap,
         "roi": roi,

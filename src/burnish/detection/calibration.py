@@ -105,6 +105,7 @@ class Calibration(BaseModel):
             part.
         score_weights, peak_weights: `part_weights` of every score and peak. None if every image is
             a part, and in older files.
+        folds: number of networks that judged the images in turn (`folds`); None: the model did.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -118,6 +119,7 @@ class Calibration(BaseModel):
     parts: int | None = Field(None, ge=1)
     score_weights: tuple[float, ...] | None = None
     peak_weights: tuple[float, ...] | None = None
+    folds: int | None = Field(None, ge=2)
 
     @model_validator(mode="after")
     def _is_sorted(self) -> Calibration:
@@ -183,16 +185,22 @@ class Calibration(BaseModel):
     def promise(self) -> str:
         """One sentence on the false-alarm rate for the user."""
         images, n = len(self.scores), self._counted
-        held, unit, called = f"{images} held-out good images", "images", "good parts"
+        unit, called, of_parts = "images", "good parts", ""
         if n < images:
-            held, unit, called = f"{held} of {n} parts", "parts", "images of new good parts"
+            unit, called, of_parts = "parts", "images of new good parts", f" of {n} parts"
+        held = f"{images} held-out good images{of_parts}"
+        can, more = "can promise at most", ", or a larger holdout"
+        at_most, how = "at most", "conformal"
+        if self.folds:  # without a proof
+            held = f"{images} good images{of_parts} in {self.folds} folds"
+            can, more, at_most, how = "allow at best", "", "about", "cross-validated"
         if not self.keeps_promise:
             return (
-                f"{held} can promise at most {100 / (n + 1):.2g} % false alarms, "
+                f"{held} {can} {100 / (n + 1):.2g} % false alarms, "
                 f"not the wanted {100 * self.false_alarms:.2g} %: that needs at "
-                f"least {needed_parts(self.false_alarms):,} (more good {unit}, or a larger holdout)"
+                f"least {needed_parts(self.false_alarms):,} (more good {unit}{more})"
             )
         return (
-            f"at most {100 * self.false_alarms:.2g} % of {called} will be called defective "
-            f"(conformal, from {held})"
+            f"{at_most} {100 * self.false_alarms:.2g} % of {called} will be called defective "
+            f"({how}, from {held})"
         )

@@ -32,6 +32,7 @@ from burnish.images.parts import parts_of, unmatched
 from burnish.images.preparing.record import sha256_of
 from burnish.images.reader import read_image, read_with_header
 from burnish.images.store import fingerprint_of, notes_together
+from burnish.settings import Settings
 
 if TYPE_CHECKING:
     from burnish.detection.detector import Detector
@@ -109,7 +110,13 @@ def recalibrate(
     notes = notes_together((str(look.path), note) for look in looked for note in look.notes)
     tell_files(skipped, [*_lost_parts(card.data, held_out.parts), *notes], tell)
     tell(Stage("calibrate", f"calibrating on {len(chosen)} good images"))
-    calibrated = _calibrate(detector, held_out, settings.false_alarms, tell)
+    images = count(1)
+    calibrated = judge_again(
+        detector,
+        held_out,
+        card.settings.model_copy(update={"false_alarms": settings.false_alarms}),
+        lambda: tell(Stage("calibrate", done=next(images) / len(chosen))),
+    )
     tell_difference(card.calibration, calibrated.calibration, tell)
     tell_promise(calibrated, tell)
     own = {"calibrated_on": printable(str(data.resolve())), "calibration_fingerprint": fingerprint}
@@ -187,19 +194,22 @@ def _lost_parts(data: Mapping[str, Any], parts: Sequence[str]) -> list[str]:
     ]
 
 
-def _calibrate(
-    detector: Detector, held_out: HeldOut, false_alarms: float, tell: Callable[[Stage], None]
+def judge_again(
+    detector: Detector,
+    held_out: HeldOut,
+    settings: Settings,
+    tick: Callable[[], None] = lambda: None,
 ) -> Calibrated:
-    """By the model's own references mu and sigma, so that scores mean what they did before."""
+    """Calibrate by the model's own references mu and sigma, so that scores mean what they did.
+
+    Args:
+        settings: the model's, but for the wanted rate of false alarms.
+        tick: called after every image.
+    """
     before = detector.card.calibration
-    scorer, images = copy(detector.scorer.scorer), count(1)
+    scorer = copy(detector.scorer.scorer)
     scorer.units = (list(before.mu), list(before.sigma))
-    settings = detector.card.settings.model_copy(update={"false_alarms": false_alarms})
-    return calibrate(
-        ImageScorer(scorer, settings, detector.model.roi),
-        held_out,
-        lambda: tell(Stage("calibrate", done=next(images) / len(held_out.names))),
-    )
+    return calibrate(ImageScorer(scorer, settings, detector.model.roi), held_out, tick)
 
 
 def tell_difference(before: Calibration, now: Calibration, tell: Callable[[Stage], None]) -> None:

@@ -26,7 +26,13 @@ MAY_CHANGE = frozenset(
 )  # fmt: skip
 DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
 EXPORTED = (".onnx", ".xml", ".pt2")  # suffixes of what `burnish export` writes
+FOLDS = "folds"  # folder in a run folder; each of its folders is the run folder of a fold
 TOLD = 5  # most differing settings named when a run cannot be resumed
+
+
+def fold_folder(out: Path, fold: int) -> Path:
+    """The run folder of a fold's network; `fold` counts from 0."""
+    return out / FOLDS / str(fold + 1)
 
 
 @contextmanager
@@ -47,10 +53,10 @@ def locked_run_folder(out: Path, resume: bool, overwrite: bool) -> Iterator[None
 
 
 def _refuse_other_runs(out: Path, resume: bool, overwrite: bool) -> None:
-    kept = [name for name in (MODEL, CHECKPOINT) if (out / name).exists()]
+    kept = [name for name in (MODEL, CHECKPOINT, FOLDS) if (out / name).exists()]
     if kept and not (resume or overwrite):
         raise BurnishError(
-            f"{out} already holds {' and '.join(kept)}: --resume goes on with that run, "
+            f"{out} already holds {', '.join(kept)}: --resume goes on with that run, "
             "--overwrite replaces it (in Python resume=True and overwrite=True), or choose another "
             "--out"
         )

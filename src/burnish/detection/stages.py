@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,17 +63,22 @@ def describe(store: ImageStore, samples: Samples, held: list[int], settings: Set
         seen += f" (parts are found, {turned} and cut out)"
     elif settings.aspect == "square" and any(max(s) > 1.1 * min(s) for s in sizes):
         seen += " (squashed to a square: aspect=keep keeps their shape)"
-    return (
-        f"{len(samples.chosen)} good images to learn from, {len(held)} held out for calibration; "
-        f"{many}, {seen}"
-    )
+    judged = f"{len(held)} held out for calibration"
+    if settings.folds:
+        judged = f"held out in turn, in {settings.folds} folds, for calibration"
+    return f"{len(samples.chosen)} good images to learn from, {judged}; {many}, {seen}"
 
 
 def find_warnings(
-    store: ImageStore, training: list[int], held: list[int], nameless: list[Path]
+    store: ImageStore, splits: Sequence[tuple[list[int], list[int]]], nameless: list[Path]
 ) -> list[str]:
-    """Warnings about images that are not used, repeated, nearly black or of an unknown part."""
-    found, learnt = [], {store.contents[i]: store.paths[i].name for i in training}
+    """Warnings about images that are not used, repeated, nearly black or of an unknown part.
+
+    Args:
+        splits: numbers of the images that a network learns from, and of those it then judges.
+        nameless: images whose part is unknown.
+    """
+    found = []
     below, unlisted = unused_below(store.paths)
     if below:
         found.append(
@@ -87,7 +93,7 @@ def find_warnings(
             f"({nameless[0].name}, say): each of these counts as a part of its own, unless "
             "manifest.csv names one"
         )
-    looked = some_of(training, LOOKED_AT)
+    looked = some_of(splits[0][0], LOOKED_AT)
     black = [store.paths[i].name for i in looked if store[i].max() < DIM]
     if black:
         found.append(
@@ -95,11 +101,19 @@ def find_warnings(
             f"{DIM} of 255 ({black[0]}, say): 12 bits in files of 16 would look so, as the upper 8 "
             "are read; scale them up first, all by one factor"
         )
-    copies = [i for i in held if store.contents[i] in learnt]
+    copies = []
+    for training, held in splits:
+        learnt = {store.contents[i]: store.paths[i].name for i in training}
+        copies += [
+            f"{store.paths[i].name} = {learnt[store.contents[i]]}"
+            for i in held
+            if store.contents[i] in learnt
+        ]
     if copies:
-        first = f"{store.paths[copies[0]].name} = {learnt[store.contents[copies[0]]]}"
+        judged = sum(len(held) for _, held in splits)
+        first = copies[0]
         found.append(
-            f"{len(copies)} of {len(held)} held-out images are copies of ones learnt from "
+            f"{len(copies)} of {judged} held-out images are copies of ones learnt from "
             f"({first}, say), so that the threshold is too low: `burnish data check` names copies; "
             "leave one of each"
         )

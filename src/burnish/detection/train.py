@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,16 +16,20 @@ import torch
 
 import burnish
 from burnish.configuration import make_settings
-from burnish.detection.detector import pick_device
+from burnish.detection.detector import Detector, pick_device
+from burnish.detection.folds import pool
 from burnish.detection.gathering import MOST
-from burnish.detection.held_out import calibrate, tell_promise
+from burnish.detection.held_out import Calibrated, calibrate, tell_promise
 from burnish.detection.image_scorer import ImageScorer
 from burnish.detection.learning import learn_all, passes
 from burnish.detection.model_file import FORMAT, MODEL, Model, ModelCard, load_model, save_model
 from burnish.detection.ranges import learn_ranges, prepared_statistics
+from burnish.detection.recalibrate import judge_again
 from burnish.detection.run_folder import (
+    FOLDS,
     check_length,
     check_same_run,
+    fold_folder,
     locked_run_folder,
     settle_precision,
     stale_files_note,
@@ -61,8 +67,7 @@ def train(
 ) -> tuple[Model, Path]:
     """See `Detector.train`; returns the model and its file's path."""
     tell = (lambda stage: None) if is_worker() else on_stage or log_stage
-    checkpoint = out / CHECKPOINT
-    before = read_header(checkpoint) if resume and checkpoint.exists() else None
+    before = (_header(out) or _header(fold_folder(out, 0))) if resume else None
     settings = settle_precision(make_settings(preset, changes), before)
     if settings.features:
         load_backbone(settings.features)  # now, not when training is over
@@ -72,7 +77,13 @@ def train(
         nullcontext() if is_worker() else locked_run_folder(out, resume, overwrite),
         float32_by_default(),
     ):
-        return _train_into(out, data, paths, preset, settings, before, resume, tell)
+        return _train_into(out, data, paths, preset, settings, resume, tell)
+
+
+def _header(out: Path) -> dict[str, Any] | None:
+    """What the checkpoint in a run folder says of its run; None if there is none."""
+    checkpoint = out / CHECKPOINT
+    return read_header(checkpoint) if checkpoint.exists() else None
 
 
 def _train_into(
@@ -81,21 +92,80 @@ def _train_into(
     paths: list[Path],
     preset: str,
     settings: Settings,
-    before: Mapping[str, Any] | None,
     resume: bool,
     tell: Callable[[Stage], None],
 ) -> tuple[Model, Path]:
-    """Train in a folder that is this run's; `before` is the header of its checkpoint."""
-    model_path, checkpoint = out / MODEL, out / CHECKPOINT
+    """Train in a folder that is this run's."""
     training_data = gather(
         data, paths, settings, lambda done, total: tell(Stage("data", done=done / total))
     )
-    identity = training_data.identity(preset)
-    if before is not None:
-        check_same_run(before, identity, checkpoint)
+    folds = training_data.turns if settings.folds else []
+    runs = [(training_data, out), *((fold, fold_folder(out, k)) for k, fold in enumerate(folds))]
+    for its_data, folder in runs:
+        if resume and (before := _header(folder)) is not None:
+            check_same_run(before, its_data.identity(preset), folder / CHECKPOINT)
     check_enough(training_data)
     training_data.announce(tell)
-    samples = training_data.samples
+    if not resume:
+        shutil.rmtree(out / FOLDS, ignore_errors=True)
+    turns = []
+    for number, fold in enumerate(folds):
+        counts = f"{len(fold.training)} images learnt from, {len(fold.held)} judged"
+        tell(Stage("train", f"fold {number + 1} of {len(folds)}: {counts}"))
+        folder = fold_folder(out, number)
+        turns.append((fold.held_out, _judged_by_fold(fold, folder, preset, resume, tell)))
+
+    trainer, generator = _trained(training_data, out, preset, resume, tell)
+    if not trainer.is_main:
+        trainer.wait()
+        return load_model(out / MODEL), out / MODEL
+    scorer = _taught(training_data, generator, tell)
+    if turns:
+        assert scorer.units is not None  # see `setting_checks`
+        calibrated = pool(turns, scorer.units)
+    else:
+        calibrated = _judged(training_data, scorer, tell)
+    tell_promise(calibrated, tell)
+    model = _model(training_data, scorer, calibrated, preset, trainer.summary())
+    stale = stale_files_note(out)
+    save_model(out / MODEL, model)
+    trainer.wait()
+    if stale:
+        tell(Stage("done", f"note: {stale}", warns=True))
+    tell(Stage("done", f"model written to {out / MODEL}", done=1.0))
+    return model, out / MODEL
+
+
+def _judged_by_fold(
+    fold: TrainingData, out: Path, preset: str, resume: bool, tell: Callable[[Stage], None]
+) -> Calibrated:
+    """What a fold's model makes of the images it has not learnt from; it is trained first, unless
+    its run folder has it. Only progress is told: the rest is as for the model of all parts."""
+
+    def progress(stage: Stage) -> None:
+        tell(replace(stage, message="", warns=False))
+
+    if resume and _header(out) is not None and (out / MODEL).exists():
+        detector = Detector(load_model(out / MODEL))
+        if detector.card.settings == fold.settings:
+            return judge_again(detector, fold.held_out, fold.settings)
+    trainer, generator = _trained(fold, out, preset, resume, progress)
+    scorer = _taught(fold, generator, progress)
+    calibrated = _judged(fold, scorer, progress)
+    save_model(out / MODEL, _model(fold, scorer, calibrated, preset, trainer.summary()))
+    return calibrated
+
+
+def _trained(
+    training_data: TrainingData,
+    out: Path,
+    preset: str,
+    resume: bool,
+    tell: Callable[[Stage], None],
+) -> tuple[Trainer, Generator]:
+    """Train a network in a run folder, or go on with it."""
+    settings, samples, checkpoint = training_data.settings, training_data.samples, out / CHECKPOINT
+    before, identity = _header(out) if resume else None, training_data.identity(preset)
     trainer = Trainer(
         settings,
         samples,
@@ -114,39 +184,18 @@ def _train_into(
         start_run(out, identity, resume)
     tell(Stage("train", f"training on {trainer.describe()}"))
     generator = trainer.fit(resume)
-    if not trainer.is_main:
-        trainer.wait()
-        return load_model(model_path), model_path
-
     for sentence in find_cut_warmup(settings, trainer.total_steps, trainer.progress.step):
         tell(Stage("train", f"note: {sentence}", warns=True))
-    model = _calibrated(training_data, generator, preset, trainer.summary(), tell)
-    stale = stale_files_note(out)
-    save_model(model_path, model)
-    trainer.wait()
-    if stale:
-        tell(Stage("done", f"note: {stale}", warns=True))
-    tell(Stage("done", f"model written to {model_path}", done=1.0))
-    return model, model_path
+    return trainer, generator
 
 
-def _calibrated(
-    training_data: TrainingData,
-    generator: Generator,
-    preset: str,
-    training: dict[str, Any],
-    tell: Callable[[Stage], None],
-) -> Model:
-    """What good parts look like to the trained network, from training images; the threshold from
-    held-out ones.
-
-    Args:
-        training: for the card.
-    """
-    settings, samples, store = training_data.settings, training_data.samples, training_data.store
-    held_out = training_data.held_out
-    images = len(held_out.images)
-    tell(Stage("calibrate", f"calibrating on {images} held-out good images"))
+def _taught(
+    training_data: TrainingData, generator: Generator, tell: Callable[[Stage], None]
+) -> Scorer:
+    """A scorer that knows what good parts look like to the network, from training images."""
+    settings, samples = training_data.settings, training_data.samples
+    what = f"calibrating on {len(training_data.held)} held-out good images"
+    tell(Stage("calibrate", "learning what good parts look like" if settings.folds else what))
     scorer = Scorer(generator, settings, pick_device(settings.accelerator))
     ticks, total = count(1), passes(settings, samples.shape[0]) * min(REFERENCE_VIEWS, len(samples))
     learn_all(
@@ -157,23 +206,45 @@ def _calibrated(
         ),
         lambda: tell(Stage("calibrate", done=LEARNING * next(ticks) / total)),
     )
-    image_scorer = ImageScorer(scorer, settings, training_data.roi)
-    judged, scored = count(1), image_scorer.calibration_passes * images
-    calibrated = calibrate(
+    return scorer
+
+
+def _judged(
+    training_data: TrainingData, scorer: Scorer, tell: Callable[[Stage], None]
+) -> Calibrated:
+    """What a scorer makes of the held-out images."""
+    image_scorer = ImageScorer(scorer, training_data.settings, training_data.roi)
+    judged, scored = count(1), image_scorer.calibration_passes * len(training_data.held)
+    return calibrate(
         image_scorer,
-        held_out,
+        training_data.held_out,
         lambda: tell(Stage("calibrate", done=LEARNING + (1 - LEARNING) * next(judged) / scored)),
     )
+
+
+def _model(
+    training_data: TrainingData,
+    scorer: Scorer,
+    calibrated: Calibrated,
+    preset: str,
+    training: dict[str, Any],
+) -> Model:
+    """The model: what was trained and taught, with its card.
+
+    Args:
+        training: for the card.
+    """
+    settings, store, roi = training_data.settings, training_data.store, training_data.roi
+    region = ImageScorer(scorer, settings, roi).region
     watched = (store[i] for i in some_of(training_data.training, RANGE_IMAGES, settings.seed))
     ranges = learn_ranges(
-        prepared_statistics(pixels, image_scorer.region(*pixels.shape[1:])) for pixels in watched
+        prepared_statistics(pixels, region(*pixels.shape[1:])) for pixels in watched
     )
-    tell_promise(calibrated, tell)
     card = ModelCard(
         format=FORMAT,
         preset=preset,
         settings=settings,
-        shape=generator.shape,
+        shape=scorer.shape,
         calibration=calibrated.calibration,
         data=training_data.facts() | calibrated.facts,
         training=training,
@@ -188,6 +259,6 @@ def _calibrated(
         alignment=store.alignment,
     )
     return Model(
-        generator, card, scorer.position, training_data.roi, scorer.learnt, scorer.learnt_lines,
+        scorer.generator, card, scorer.position, roi, scorer.learnt, scorer.learnt_lines,
         scorer.features, scorer.whole, scorer.learnt_extremes,
     )  # fmt: skip

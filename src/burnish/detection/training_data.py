@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from burnish.detection.stages import Stage, describe, find_warnings
 from burnish.errors import BurnishError
 from burnish.files import printable
 from burnish.images.dataset import MIN_GOOD
-from burnish.images.parts import parts_of, split_by_part, unmatched
+from burnish.images.parts import folds_by_part, parts_of, split_by_part, unmatched
 from burnish.images.roi import Region, load_roi, pack_roi
 from burnish.images.store import ImageStore, load_store
 from burnish.settings import Settings
@@ -67,6 +67,23 @@ class TrainingData:
         """What training draws from."""
         return Samples(self.store, self.training, self.settings.tile, self.roi)
 
+    @cached_property
+    def turns(self) -> list[TrainingData]:
+        """What networks are trained on that judge what they have not learnt from: these data, or
+        those of each fold."""
+        if not self.settings.folds:
+            return [self]
+        fold_of = folds_by_part(self.parts, self.settings.folds, self.settings.seed)
+        numbers = range(len(self.parts))
+        return [
+            replace(
+                self,
+                training=[i for i in numbers if fold_of[i] != fold],
+                held=[i for i in numbers if fold_of[i] == fold],
+            )
+            for fold in range(self.settings.folds)
+        ]
+
     @property
     def held_out(self) -> HeldOut:
         store, held = self.store, self.held
@@ -107,7 +124,8 @@ class TrainingData:
         store = self.store
         tell(Stage("data", describe(store, self.samples, self.held, self.settings)))
         nameless = unmatched(store.paths, self.settings.part_pattern)
-        warned = find_warnings(store, self.training, self.held, nameless)
+        splits = [(turn.training, turn.held) for turn in self.turns]
+        warned = find_warnings(store, splits, nameless)
         warned += crowded(self.settings.accelerator)
         tell_files(store.skipped, [*warned, *store.notes], tell)
 
@@ -131,9 +149,16 @@ def gather(
             f"tile={settings.tile} is at least twice as large as the largest image ({width} x "
             f"{height} px): choose a smaller tile, or tile=full"
         )
-    training, held = split_by_part(parts, settings.holdout, settings.seed)
+    training, held = hold_out(parts, settings)
     roi = load_roi(settings.roi, store.sizes) if settings.roi else None
     return TrainingData(data, settings, store, parts, training, held, roi)
+
+
+def hold_out(parts: list[str], settings: Settings) -> tuple[list[int], list[int]]:
+    """Numbers of the images to learn from, and of those held out: none, if there are folds."""
+    if settings.folds:
+        return list(range(len(parts))), []
+    return split_by_part(parts, settings.holdout, settings.seed)
 
 
 def check_enough(training_data: TrainingData) -> None:
@@ -142,14 +167,14 @@ def check_enough(training_data: TrainingData) -> None:
     Raises:
         BurnishError: it is not.
     """
-    held, images, left = (
-        len(some) for some in (training_data.held, training_data.parts, training_data.samples)
-    )
-    if left < LEAST_SAMPLES:
-        raise BurnishError(
-            f"holding out {held} of {images} images leaves {left} to learn from; at least "
-            f"{LEAST_SAMPLES} are needed: lower holdout, or look at part_pattern"
-        )
+    for turn in training_data.turns:
+        held, images, left = (len(some) for some in (turn.held, turn.parts, turn.samples))
+        if left < LEAST_SAMPLES:
+            name = "use more folds" if turn.settings.folds else "lower holdout"
+            raise BurnishError(
+                f"holding out {held} of {images} images leaves {left} to learn from; at least "
+                f"{LEAST_SAMPLES} are needed: {name}, or look at part_pattern"
+            )
 
 
 def tell_files(skipped: list[str], notes: list[str], tell: Callable[[Stage], None]) -> None:

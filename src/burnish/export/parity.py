@@ -176,7 +176,7 @@ def gate_images(card: ModelCard, data: Path | None) -> GateImages:
     # The card has the name as `printable` writes it.
     if data is None or printable(str(root.resolve())) == printable(str(own.resolve())):
         held = [path for path in good if printable(path.name) in names]
-        stand_in = bool(good) and not held
+        stand_in = bool(good) and not held and not card.calibration.folds
         good = held or good
     labelled = Path(card.data["folder"]) if data is None else root
     has_tests = (labelled / "test").is_dir()

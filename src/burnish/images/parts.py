@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -116,3 +117,29 @@ def split_by_part(parts: Sequence[str], share: Holdout, seed: int) -> tuple[list
         held = min((members[names[position]] for position in order), key=len)
     chosen = set(held)
     return [i for i in range(len(parts)) if i not in chosen], sorted(held)
+
+
+def folds_by_part(parts: Sequence[str], folds: int, seed: int) -> list[int]:
+    """The fold, from 0 to folds - 1, of each image; a part's images are all of one fold.
+
+    Parts are taken at random, each for the fold that has the fewest images by then.
+
+    Args:
+        parts: the part of each image.
+        folds: how many, at least 2.
+        seed: of the draw.
+
+    Raises:
+        BurnishError: there are fewer parts than folds.
+    """
+    images = Counter(parts)
+    if len(images) < folds:
+        raise BurnishError(
+            f"{folds} folds need as many parts at least; the {len(parts)} images show {len(images)}"
+        )
+    names = sorted(images)
+    sizes, fold_of = [0] * folds, {}
+    for position in np.random.default_rng(seed).permutation(len(names)):
+        fold_of[names[position]] = fold = sizes.index(min(sizes))
+        sizes[fold] += images[names[position]]
+    return [fold_of[part] for part in parts]

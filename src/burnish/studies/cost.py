@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from burnish.bench.flops import count_step
 from burnish.bench.machine import hardware
 from burnish.configuration import make_settings
+from burnish.detection.training_data import hold_out
 from burnish.files import atomic_write
 from burnish.images.dataset import MIN_GOOD, find_training_images
-from burnish.images.parts import parts_of, split_by_part
+from burnish.images.parts import parts_of
 from burnish.images.store import load_store
 from burnish.method.generator import InputShape
 from burnish.studies.cells import FORMAT
@@ -82,7 +83,7 @@ def _trainer(task: dict[str, Any], row: dict[str, Any], scratch: Path) -> Traine
     data = Path(task["data"])
     store = load_store(find_training_images(data), settings, MIN_GOOD)
     parts = parts_of(store.paths, settings.part_pattern, data)
-    training, _ = split_by_part(parts, settings.holdout, settings.seed)
+    training, _ = hold_out(parts, settings)
     folder = scratch / str(len(list(scratch.iterdir())))
     folder.mkdir()
     return Trainer(settings, Samples(store, training, settings.tile, None), folder, {})
