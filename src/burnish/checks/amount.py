@@ -82,7 +82,8 @@ def _hold_out(
             f"which can promise {100 / (held + 1):.2g} % false alarms at "
             f"best, not {100 * false_alarms:.2g} %: that takes at least {needed:,}.",
             f"Take about {math.ceil(needed / share):,} good {unit}s, hold out more "
-            "(--holdout, and --set holdout=... when training), or accept more false alarms "
+            "(--holdout, and --set holdout=... when training), hold out all in turn (--folds 5 "
+            f"when training: {100 / (total + 1):.2g} % at best), or accept more false alarms "
             "(--false-alarms).",
             figures={
                 "good_images": len(good),

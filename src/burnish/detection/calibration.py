@@ -189,7 +189,7 @@ class Calibration(BaseModel):
         if n < images:
             unit, called, of_parts = "parts", "images of new good parts", f" of {n} parts"
         held = f"{images} held-out good images{of_parts}"
-        can, more = "can promise at most", ", or a larger holdout"
+        can, more = "can promise at most", ", a larger holdout, or folds"
         at_most, how = "at most", "conformal"
         if self.folds:  # without a proof
             held = f"{images} good images{of_parts} in {self.folds} folds"
