@@ -168,11 +168,14 @@ def test_tiles_and_a_region(learn: Any, metal: Path, tmp_path: Path) -> None:
 
 def test_what_is_told(learn: Any, tmp_path: Path) -> None:
     told: list[Stage] = []
-    learn(tmp_path, on_stage=told.append, false_alarms=0.01)
+    learn(tmp_path, on_stage=told.append, false_alarms=0.01, warmup=9)
     text = "\n".join(stage.message for stage in told)
     assert "24 good images to learn from, held out in turn, in 3 folds" in text
     assert "fold 2 of 3: 16 images learnt from, 8 judged" in text
     assert text.count("training on cpu") == 1
+    doubts = [stage.message for stage in told if stage.warns and "warmup is" in stage.message]
+    assert len(doubts) == 1  # before the first network is trained, not after five
+    assert text.index("fold 1 of 3") < text.index(doubts[0]) < text.index("fold 2 of 3")
     assert "24 good images in 3 folds allow at best 4 % false alarms, not the wanted 1 %" in text
     assert "larger holdout" not in text
 

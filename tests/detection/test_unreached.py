@@ -63,6 +63,8 @@ def test_presets_ask_for_nothing_that_is_not_done(preset: str) -> None:
         ("tiny", {"whole": True}, "whole=True does nothing: needed is texture and"),
         ("tiny", {"extremes": True}, "extremes=True does nothing: needed is fusion=highest"),
         ("tiny", {"top_share": 0.1}, "top_share=0.1 does nothing: needed is reduction=top"),
+        ("small", {"holdout": 0.3, "folds": 5}, "holdout=0.3 does nothing: needed is folds=0"),
+        ("small", {"holdout": 0.3}, ""),
         ("tiny", {"batch": 101}, "batch is 101, but there are 100 to learn from"),
         ("tiny", {"batch": 100}, ""),
     ],

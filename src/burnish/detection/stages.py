@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,20 @@ class Stage:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", printable(self.message))  # it may hold any file name
+
+
+def each_warning_once(tell: Callable[[Stage], None]) -> Callable[[Stage], None]:
+    """`tell`, but without warnings that it was given before."""
+    told: set[str] = set()
+
+    def once(stage: Stage) -> None:
+        if stage.warns and stage.message in told:
+            return
+        if stage.warns:
+            told.add(stage.message)
+        tell(stage)
+
+    return once
 
 
 def log_stage(stage: Stage) -> None:

@@ -36,7 +36,7 @@ from burnish.detection.run_folder import (
     start_run,
 )
 from burnish.detection.scorer import Scorer
-from burnish.detection.stages import Stage, log_stage
+from burnish.detection.stages import Stage, each_warning_once, log_stage
 from burnish.detection.training_data import TrainingData, check_enough, gather
 from burnish.detection.unreached import find_cut_warmup, find_unreached
 from burnish.detection.view import View
@@ -109,6 +109,8 @@ def _train_into(
     if not resume:
         shutil.rmtree(out / FOLDS, ignore_errors=True)
     turns = []
+    if folds:
+        tell = each_warning_once(tell)
     for number, fold in enumerate(folds):
         counts = f"{len(fold.training)} images learnt from, {len(fold.held)} judged"
         tell(Stage("train", f"fold {number + 1} of {len(folds)}: {counts}"))
@@ -140,10 +142,11 @@ def _judged_by_fold(
     fold: TrainingData, out: Path, preset: str, resume: bool, tell: Callable[[Stage], None]
 ) -> Calibrated:
     """What a fold's model makes of the images it has not learnt from; it is trained first, unless
-    its run folder has it. Only progress is told: the rest is as for the model of all parts."""
+    its run folder has it. Progress is told, and what may be wrong with the training."""
 
     def progress(stage: Stage) -> None:
-        tell(replace(stage, message="", warns=False))
+        doubt = stage.warns and stage.name == "train"
+        tell(stage if doubt else replace(stage, message="", warns=False))
 
     if resume and _header(out) is not None and (out / MODEL).exists():
         detector = Detector(load_model(out / MODEL))

@@ -27,6 +27,7 @@ NEEDS: tuple[tuple[tuple[str, ...], str, Callable[[Settings], object]], ...] = (
     ),
     (("whole",), "texture and fusion=highest or scores", lambda s: s.judges_whole),
     (("extremes",), "fusion=highest or scores", lambda s: s.knows_extremes),
+    (("holdout",), "folds=0", lambda s: not s.folds),
     (("top_share",), "reduction=top", lambda s: s.reduction == "top"),
 )
 """Settings, what they need in words, and whether that is given."""
