@@ -139,7 +139,7 @@ def test_promise_says_what_can_be_kept() -> None:
     assert "4.8 %" in few  # 1 / 21
     assert "99" in few
     enough = calibration(scores=tuple(map(float, range(99))), false_alarms=0.01).promise()
-    assert "at most 1 %" in enough
+    assert "on average at most 1 %" in enough  # of one model in three it is more
     assert "99 held-out" in enough
 
 

@@ -282,12 +282,14 @@ def test_more_false_alarms_than_chance_allows_is_said_with_its_cause(
             false_alarm_interval=rate_interval(rate, 100 if worth is None else worth),
         )))  # fmt: skip
 
-    assert "than wanted" not in words(3, 500)  # chance: .079
+    assert "95 % interval" not in words(3, 500)  # chance: .079
     # Chance: .028, but the interval that is shown, .049 to .176, holds what was wanted.
-    assert "than wanted" not in words(10, 500, wanted=0.05)
+    assert "95 % interval" not in words(10, 500, wanted=0.05)
     assert "differ from the good images calibrated on" in words(9, 500)
     assert "10 held-out good images are few" in words(9, 10)  # a tenth is what ten can promise
-    assert "than wanted" not in words(9, 500, worth=5)  # all nine of one part, it may be
+    assert "chance may explain" in words(9, 10)
+    assert "chance may" not in words(9, 500)
+    assert "95 % interval" not in words(9, 500, worth=5)  # all nine of one part, it may be
 
 
 def test_defects_alone_that_are_unlike_training_cast_no_doubt_on_the_lamp(

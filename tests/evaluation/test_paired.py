@@ -61,6 +61,14 @@ def test_a_model_against_itself_differs_by_nothing(evaluation: Evaluation) -> No
     assert auroc_difference(same, same) == (0.0, (0.0, 0.0))
 
 
+def test_two_models_without_a_fault_are_not_shown_to_be_equal(evaluation: Evaluation) -> None:
+    """AUROC is 1 in every resample: the parts are too few to show any difference."""
+    truth = np.arange(48) // 3 % 2
+    rng = np.random.default_rng(3)
+    first, other = (record(evaluation, 9 * truth + rng.normal(size=48)) for _ in range(2))
+    assert auroc_difference(first, other) == (0.0, None)
+
+
 def test_other_images_few_parts_and_one_class_give_no_claim(evaluation: Evaluation) -> None:
     scores = np.random.default_rng(2).normal(size=48)
     full, fewer = record(evaluation, scores), record(evaluation, scores[:45])

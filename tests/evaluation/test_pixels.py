@@ -224,6 +224,15 @@ def test_intervals_lie_round_the_fine_figure_and_within_0_and_1() -> None:
         assert 0.9 < low < value < high <= 1
 
 
+def test_a_figure_that_no_resample_changes_has_no_interval() -> None:
+    """As of image figures: eight parts without a fault do not show how parts differ."""
+    mask = np.zeros((20, 20), bool)
+    mask[3:8, 4:12] = True
+    counter = counted([(np.float32(9 * mask), mask)] * 8)
+    assert counter.overall().auroc == 1
+    assert counter.intervals() == {}
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_map_that_is_not_finite_is_refused(bad: float) -> None:
     values = np.zeros((4, 4), np.float32)

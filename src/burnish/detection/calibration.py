@@ -183,14 +183,17 @@ class Calibration(BaseModel):
         return promised_rate(self._counted, self.false_alarms) <= self.false_alarms
 
     def promise(self) -> str:
-        """One sentence on the false-alarm rate for the user."""
+        """One sentence on the false-alarm rate for the user.
+
+        On average: over the draw of held-out parts, not of this one model.
+        """
         images, n = len(self.scores), self._counted
         unit, called, of_parts = "images", "good parts", ""
         if n < images:
             unit, called, of_parts = "parts", "images of new good parts", f" of {n} parts"
         held = f"{images} held-out good images{of_parts}"
         can, more = "can promise at most", ", a larger holdout, or folds"
-        at_most, how = "at most", "conformal"
+        at_most, how = "on average at most", "conformal"
         if self.folds:  # without a proof
             held = f"{images} good images{of_parts} in {self.folds} folds"
             can, more, at_most, how = "allow at best", "", "about", "cross-validated"

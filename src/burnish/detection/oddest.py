@@ -35,7 +35,7 @@ class Oddest:
             f"the threshold is the score of one held-out image alone, {self.name} "
             f"({self.score:.3g}; no other part has more than {self.next_score:.3g}): look at it. "
             "If it shows a defect, take it out of the good images and train or calibrate again; if "
-            "it is good, parts like it are missing among the others"
+            "it is good, parts like it may be missing among the others"
         )
 
 

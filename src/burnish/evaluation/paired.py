@@ -22,7 +22,8 @@ def auroc_difference(first: Evaluation, other: Evaluation) -> tuple[float | None
     """Image AUROC of `other` minus that of `first`, and its 95 % paired bootstrap by part.
 
     None if a figure is missing or the images are not the same; no interval with fewer than
-    `MIN_PARTS` parts of a class.
+    `MIN_PARTS` parts of a class, nor if every resample gives the same though the scores differ: two
+    models with AUROC 1 are not shown to be equally good.
     """
     if first.image_auroc is None or other.image_auroc is None:
         return None, None
@@ -36,14 +37,16 @@ def auroc_difference(first: Evaluation, other: Evaluation) -> tuple[float | None
     difference = other.image_auroc - first.image_auroc
     if min(len(np.unique(part_of[chosen])) for chosen in (defect, ~defect)) < MIN_PARTS:
         return difference, None
-    pair = [
-        _weighted([rows[path].score for path in paths], defect, part_of) for rows in (ours, theirs)
-    ]
+    scores = [[rows[path].score for path in paths] for rows in (ours, theirs)]
+    pair = [_weighted(each, defect, part_of) for each in scores]
 
     def figures(drawn: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
         return {"difference": pair[1](drawn) - pair[0](drawn)}
 
-    return difference, bootstrap(figures, len(parts), 6 * len(paths)).get("difference")
+    interval = bootstrap(figures, len(parts), 6 * len(paths)).get("difference")
+    if interval is not None and interval[0] == interval[1] and scores[0] != scores[1]:
+        return difference, None
+    return difference, interval
 
 
 def _weighted(

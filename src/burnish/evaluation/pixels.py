@@ -204,7 +204,8 @@ class PixelCounter:
         """95 % bootstrap by part of auroc, average_precision and aupro over all kinds.
 
         Resamples use coarser bins; their spread is centred on the figure of the fine bins.
-        Empty with fewer than `MIN_PARTS` parts that show a marked pixel.
+        Empty with fewer than `MIN_PARTS` parts that show a marked pixel; a figure that is the same
+        in every resample has none.
         """
         if sum(bool(part[1].any()) for part in self._parts.values()) < MIN_PARTS:
             return {}
@@ -223,7 +224,7 @@ class PixelCounter:
         fine, found = self.overall(), {}
         for name, (low, high) in bootstrap(figures, table.shape[1], 8 * COARSE).items():
             value = getattr(fine, name)
-            if value is not None:
+            if value is not None and low < high:
                 shift = value - float(coarse[name][0])
                 found[name] = (max(low + shift, 0.0), min(high + shift, 1.0))
         return found

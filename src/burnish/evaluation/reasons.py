@@ -82,7 +82,8 @@ def _pixel_reasons(
     found = {}
     if not pixels.intervals:
         found["pixels.intervals"] = (
-            f"fewer than {intervals.MIN_PARTS} parts have a mask: they cannot tell how parts differ"
+            f"fewer than {intervals.MIN_PARTS} parts have a mask, or every resample gives the "
+            "same: they cannot tell how parts differ"
         )
     if pixels.overall.auroc is None:
         found["pixels.auroc"] = "no pixel of the test images is unmarked"

@@ -128,12 +128,15 @@ def _too_many_false_alarms(e: Evaluation) -> str:
     chance = intervals.chance_of_calibration(
         e.false_alarms / e.n_good, worth, held_out, e.false_alarm_rate_wanted
     )
-    why = (
-        "the good test images differ from the good images calibrated on"
-        if chance < UNLIKELY
-        else f"{held_out} held-out good {unit} are few, and set the threshold only roughly"
+    if chance < UNLIKELY:
+        return (
+            f"That is more than chance explains (95 % interval {low} to {high}): the good test "
+            "images differ from the good images calibrated on."
+        )
+    return (
+        f"The rate is above the wanted one (95 % interval {low} to {high}), but chance may explain "
+        f"it: {held_out} held-out good {unit} are few, and set the threshold only roughly."
     )
-    return f"That is more than chance explains (95 % interval {low} to {high}): {why}."
 
 
 def _too_strict(e: Evaluation) -> str:

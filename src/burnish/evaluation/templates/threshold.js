@@ -13,11 +13,18 @@
   function place(value) { return ((data.log ? Math.log(value) : value) - low) / (high - low); }
   function value(share) { var x = low + share * (high - low); return data.log ? Math.exp(x) : x; }
   function stepOf(threshold) { return Math.round(STEPS * Math.min(1, Math.max(0, place(threshold)))); }
-  function percent(part, whole) {  // as the page's other percentages: three digits
-    if (!whole) { return "n/a"; }
-    return (part === 0 || part === whole ? 100 * part / whole : +(100 * part / whole).toPrecision(3)) + " %";
+  // As Python rounds the page's other numbers: what lies exactly between two goes to the even one.
+  function fixed(number, places) {
+    var scale = Math.pow(10, places), below = Math.floor(number * scale);
+    var between = number * Math.pow(2, places + 1) % 2 === 1;
+    return (between && below % 2 === 0 ? below / scale : number).toFixed(places);
   }
-  function ratio(part, whole) { return whole ? (part / whole).toFixed(3) : "n/a"; }
+  function percent(part, whole) {  // three digits
+    if (!whole) { return "n/a"; }
+    var share = 100 * (part / whole);
+    return (part === 0 || part === whole ? share : +fixed(share, 2 - Math.floor(Math.log10(share)))) + " %";
+  }
+  function ratio(part, whole) { return whole ? fixed(part / whole, 3) : "n/a"; }
   function counted(count, one, many) { return count + " " + (count === 1 ? one : many); }
 
   function count(threshold) {
