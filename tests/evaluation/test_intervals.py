@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import binom, binomtest
+from scipy.stats import binom, binomtest, norm
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from burnish.detection.calibration import conformal_threshold
@@ -217,6 +217,22 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         low, high = found["image_auroc"]
         hits += low <= truth <= high
     assert 88 <= hits <= 99
+
+
+@pytest.mark.slow
+def test_with_few_defects_the_interval_is_too_narrow_as_the_page_says() -> None:
+    """10 defective and 50 good images, AUROC .9: docs/evaluation.md names what it covers."""
+    rng, truth, hits, too_high, draws = np.random.default_rng(1), 0.9, 0, 0, 250
+    apart = 2**0.5 * norm.ppf(truth)
+    for _ in range(draws):
+        scores = np.concatenate([rng.normal(size=50), rng.normal(apart, 1, size=10)])
+        defect = np.arange(60) >= 50
+        found, _ = intervals.image_intervals(scores, defect, [str(i) for i in range(60)], 0.5)
+        low, high = found["image_auroc"]
+        hits += low <= truth <= high
+        too_high += truth < low
+    assert 0.83 <= hits / draws <= 0.91
+    assert too_high >= 0.8 * (draws - hits)
 
 
 def test_too_few_parts_of_a_class_give_a_reason_not_an_interval() -> None:

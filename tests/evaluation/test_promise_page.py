@@ -11,7 +11,11 @@ from statistics import mean
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+
+from burnish.detection.calibration import above, conformal_threshold, part_weights, promised_rate
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD: dict[str, Any] = json.loads((ROOT / "benchmarks" / "promise.json").read_text("utf-8"))
@@ -54,6 +58,53 @@ def test_drawn_anew_the_promise_is_kept_by_parts_and_not_by_images(promise: Modu
     assert f"Magnetic Tile ({rows['magnetic_tile', 10][-1]} % for 10 %)" in said
     _, promised, *_, got_by_images, _ = rows["magnetic_tile", 5]
     assert f"(by images {got_by_images} % for {promised} % on Magnetic Tile)" in said
+
+
+def test_drawn_anew_no_scores_could_break_the_promise(promise: ModuleType) -> None:
+    """So that column is no test, and the page says so: here every test part is called defective."""
+    run = dict(RECORD["runs"]["rail-0"])
+    run["test_good"] = {part: [1000.0] * len(s) for part, s in run["test_good"].items()}
+    for wanted in promise.WANTED:
+        got, drawn = promise.rates(run, wanted, True)
+        assert got == 1
+        assert drawn <= promised_rate(len(run["held_out"]), wanted)
+    text = " ".join((ROOT / "docs" / "calibration.md").read_text("utf-8").split())
+    assert "this mean keeps the promise whatever the scores are" in text
+
+
+def shares_above(parts: list[list[float]], held: int, order: NDArray[np.intp]) -> list[float]:
+    """Share of the other parts, and of their images, above the threshold at 20 % that the first
+    `held` of an order set."""
+    setting = [parts[n] for n in order[:held]]
+    weights = part_weights([n for n, part in enumerate(setting) for _ in part])
+    limit = above(conformal_threshold([s for part in setting for s in part], 0.2, weights))
+    rest = [np.array(parts[n]) > limit for n in order[held:]]
+    return [mean(float(each.mean()) for each in rest), float(np.concatenate(rest).mean())]
+
+
+@pytest.mark.slow
+def test_what_was_got_at_20_beside_draws_of_the_parts() -> None:
+    said = " ".join((ROOT / "docs" / "calibration.md").read_text("utf-8").split())
+    found = {}
+    for name in ("magnetic_tile", "screw"):
+        rng, got, drawn = np.random.default_rng(0), [], []
+        for split in range(4):
+            run = RECORD["runs"][f"{name}-{split}"]
+            held, parts = len(run["held_out"]), [*run["held_out"].values()]
+            parts += run["test_good"].values()
+            got.append(shares_above(parts, held, np.arange(len(parts))))
+            drawn.append([shares_above(parts, held, rng.permutation(len(parts)))
+                          for _ in range(1500)])  # fmt: skip
+        found[name] = np.mean(got, axis=0), np.mean(drawn, axis=0)
+    (by_part, by_image), draws = found["magnetic_tile"]
+    assert f"{100 * by_image:.1f} % of Magnetic Tile ({100 * by_part:.1f} % if every part" in said
+    middle, spread = 100 * draws[:, 0].mean(), 100 * draws[:, 0].std()
+    assert f"draws give {middle:.1f} % with a standard deviation of {spread:.1f}" in said
+    assert round(100 * float(np.mean(draws[:, 0] >= by_part - 1e-12))) == 1
+    assert "and 1 of 100 as much" in said
+    (_, by_image), draws = found["screw"]
+    often = round(100 * float(np.mean(draws[:, 1] >= by_image - 1e-12)))
+    assert f"The {100 * by_image:.1f} % of screws are chance: {often} of 100 draws" in said
 
 
 @pytest.mark.parametrize("by_part", [True, False])

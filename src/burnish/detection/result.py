@@ -75,7 +75,8 @@ class Result:
         is_defect: score > threshold.
         score: raw image score, >= 0 under fusion "paper"; larger is worse.
         threshold: calibrated on held-out good images for the wanted false-alarm rate.
-        p_value: conformal p-value in (0, 1]: how often a good part scores at least this high.
+        p_value: conformal p-value in (0, 1]: how often a good part scores at least this high,
+            estimated from n held-out parts and never below 1 / (n + 1).
         regions: where, worst first; may be empty for a defect spread thinly (see `peak`).
         peak: (x, y) of the highest anomaly-map value, px of the input image.
         block: side in px of the mask scale that stood out most (eq. 8), whose reconstruction it is.
