@@ -195,3 +195,10 @@ def test_scores_far_from_those_of_before_are_told(now: list[float], doubt: str) 
     before = calibration([float(number) for number in range(1, 20)])
     said = find_doubt(before, calibration(now))
     assert (doubt in said) if doubt else said == ""
+
+
+def test_scores_above_all_of_a_few_parts_are_told() -> None:
+    """Five can give no p-value below 1 / 6."""
+    before = calibration([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert "higher than nine in ten" in find_doubt(before, calibration([4.0, 5.5, 6.0]))
+    assert find_doubt(before, calibration([4.0, 4.5, 6.0])) == ""
