@@ -128,3 +128,15 @@ def test_a_model_without_ranges_loads_and_flags_nothing(
     detector = Detector.load(tmp_path / "old.safetensors")
     result = detector.inspect(np.zeros((64, 64), np.uint8))
     assert (result.out_of_range, result.statistics) == ((), {})
+
+
+@pytest.mark.parametrize(("images", "rate"), [(10, 0.20), (20, 0.07), (50, 0.015)])
+def test_how_often_an_image_like_few_others_is_marked(images: int, rate: float) -> None:
+    """docs/evaluation.md names these rates: normal values of five independent statistics."""
+    rng, draws, marked = np.random.default_rng(0), 1000, 0
+    for _ in range(draws):
+        table = rng.normal(100, 20, (images + 1, len(WATCHED)))
+        table[:, WATCHED.index("colour")] = 0  # of grey images
+        *training, new = (dict(zip(WATCHED, row.tolist(), strict=True)) for row in table)
+        marked += bool(find_unlike(new, learn_ranges(training)))
+    assert marked / draws == pytest.approx(rate, abs=0.03)
