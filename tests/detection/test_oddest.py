@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from burnish.detection.calibration import above, conformal_threshold
@@ -65,3 +66,13 @@ def test_the_image_is_the_one_whose_score_sets_the_threshold() -> None:
     named = found(scores, "abcdddef", threshold=above(9.5))
     assert named == Oddest("5.png", 9.5, 4)
     assert "one held-out image alone, 5.png (9.5;" in str(named)
+
+
+@pytest.mark.parametrize(("parts", "normal", "skewed"), [(10, 0.21, 0.35), (20, 0.07, 0.19)])
+def test_how_often_one_of_ordinary_parts_is_named(parts: int, normal: float, skewed: float) -> None:
+    """docs/calibration.md says that it may be chance."""
+    rng, names = np.random.default_rng(0), [str(number) for number in range(parts)]
+    for draw, expected in ((rng.standard_normal, normal), (rng.standard_exponential, skewed)):
+        scores = draw((1500, parts)).tolist()
+        named = [find_oddest(names, names, one, above(max(one))) is not None for one in scores]
+        assert np.mean(named) == pytest.approx(expected, abs=0.04)
