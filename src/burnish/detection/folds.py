@@ -4,7 +4,7 @@ of the parts, judge what they have not learnt from; the model itself learns from
 As in scikit-learn's CalibratedClassifierCV(ensemble=False, cv=folds). With few parts both sides
 gain: all are learnt from, and all set the threshold. The price is time, and the proof: that a new
 good part exceeds a conformal threshold with a given probability is proven for scores of one and the
-same network. Those of the folds' networks, which learnt from less, are higher rather than lower.
+same network. Those of the folds' networks, each in units of its own, may be higher or lower.
 """
 
 from __future__ import annotations
