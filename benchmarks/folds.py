@@ -21,8 +21,10 @@ import torch
 from burnish import Detector
 from burnish.bench.machine import hardware
 from burnish.detection.calibration import promised_rate
+from burnish.detection.run_folder import fold_folder
 from burnish.evaluation.evaluate import evaluate
 from burnish.files import atomic_write
+from burnish.images.dataset import GOOD, find_test_images
 from few_parts import keep
 from real import commit, log_line
 
@@ -74,7 +76,20 @@ def measure(name: str, parts: int, seed: int, folds: int, data: Path, work: Path
         "image_auroc": found.image_auroc,
         "equalised_image_auroc": found.equalised and found.equalised.image_auroc,
         "rates": rates,
+        **medians(run, folds, subset),
     }  # fmt: skip
+
+
+def medians(run: Path, folds: int, subset: Path) -> dict[str, Any]:
+    """Median score of the good test images, by the model and by the network of each fold: whether
+    a threshold of the ones fits the other."""
+    paths = [image.path for image in find_test_images(subset) if image.kind == GOOD]
+    folders = [run, *(fold_folder(run, fold) for fold in range(folds))]
+    found = [
+        float(np.median([detector.inspect(path).score for path in paths]))
+        for detector in map(Detector.load, folders)
+    ]
+    return {"median_good_score": found[0], "median_good_score_of_folds": found[1:]}
 
 
 def table(runs: list[dict[str, Any]]) -> list[str]:
