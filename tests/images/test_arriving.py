@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from burnish import BurnishError
-from burnish.images.arriving import SETTLED, arriving
+from burnish.images.arriving import arriving
 
 
 class Folder:
@@ -55,7 +54,7 @@ def test_what_is_there_comes_first_and_oldest_first(tmp_path: Path) -> None:
     write(tmp_path / "b/c.png", "2", age=9)
     write(tmp_path / "notes.txt", "no image", age=9)
     write(tmp_path / ".hidden.png", "no image", age=9)
-    assert Folder(tmp_path).given() == ["b/c.png", "a.png"]
+    assert Folder(tmp_path, nothing).given() == ["b/c.png", "a.png"]
 
 
 def test_a_file_comes_once_it_no_longer_grows(tmp_path: Path) -> None:
@@ -64,23 +63,43 @@ def test_a_file_comes_once_it_no_longer_grows(tmp_path: Path) -> None:
     assert Folder(tmp_path, *growing).given() == []
     assert Folder(tmp_path, *growing, nothing).given() == ["a.png"]
     assert Folder(tmp_path, *growing, nothing, nothing, nothing).given() == ["a.png"]
+    path.unlink()
+    growing = [lambda n=n: write(path, "x" * n, age=60) for n in range(1, 5)]  # a clock behind
+    assert Folder(tmp_path, *growing).given() == []
+    assert Folder(tmp_path, *growing, nothing, nothing).given() == ["a.png"]
+
+
+def test_what_changes_while_others_are_inspected_waits(tmp_path: Path) -> None:
+    for name in "abc":
+        write(tmp_path / f"{name}.png", "1", age=10)
+    found = []
+    with suppress(TimeoutError):
+        for path in arriving([tmp_path], Folder(tmp_path, nothing, nothing, nothing)._pause):
+            assert isinstance(path, Path)
+            found.append(path.read_text())
+            if len(found) == 1:  # meanwhile
+                (tmp_path / "b.png").unlink()
+                write(tmp_path / "c.png", "half")
+    assert found == ["1", "half"]
 
 
 def test_a_file_written_anew_comes_again(tmp_path: Path) -> None:
     path = tmp_path / "latest.png"
     write(path, "1", age=10)
-    again = Folder(tmp_path, lambda: write(path, "2"), nothing, nothing)
+    again = Folder(tmp_path, nothing, lambda: write(path, "2"), nothing, nothing)
     assert again.given() == ["latest.png"] * 2
     write(path, "1", age=10)
-    renamed = Folder(tmp_path, lambda: (write(path.with_suffix(".tmp"), "3", age=SETTLED + 1),
-                                        path.with_suffix(".tmp").replace(path)))  # fmt: skip
+    renamed = Folder(tmp_path, nothing, lambda: (write(path.with_suffix(".tmp"), "3", age=3),
+                     path.with_suffix(".tmp").replace(path)), nothing)  # fmt: skip
     assert renamed.given() == ["latest.png"] * 2
 
 
 def test_what_is_taken_away_and_put_back_comes_again(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     write(path, "1", age=10)
-    watched = Folder(tmp_path, path.unlink, lambda: write(path, "1", age=10), nothing)
+    watched = Folder(
+        tmp_path, nothing, path.unlink, lambda: write(path, "1", age=10), nothing, nothing
+    )
     assert watched.given() == ["a.png"] * 2
 
 
@@ -93,7 +112,7 @@ def test_what_cannot_be_looked_at_comes_once_and_again_when_it_can(tmp_path: Pat
         write(path, "1", age=10)
 
     assert Folder(tmp_path, nothing, nothing).given() == ["a.png"]
-    assert Folder(tmp_path, nothing, mended, nothing).given() == ["a.png"] * 2
+    assert Folder(tmp_path, nothing, mended, nothing, nothing).given() == ["a.png"] * 2
 
 
 def test_a_folder_that_cannot_be_listed_is_told_once(
@@ -128,16 +147,27 @@ def test_a_folder_that_cannot_be_listed_is_told_once(
         fails(errno.EACCES)
 
     said = f"{shut} cannot be listed: Permission denied"
-    assert given(refused, nothing, opens, nothing) == ["a.png", "b.png", said]
-    assert given(refused, opens, refused) == ["a.png", "b.png", said, said]
+    assert given(nothing, refused, nothing, opens, nothing) == ["a.png", "b.png", said]
+    assert given(nothing, refused, opens, refused) == ["a.png", "b.png", said, said]
     opens()
-    assert given(gone, opens, nothing) == ["a.png", "b.png", "b.png"]  # taken away and put back
+    # Taken away and put back.
+    assert given(nothing, gone, opens, nothing) == ["a.png", "b.png", "b.png"]
     refused()
-    assert given(nothing, opens) == [said, "a.png", "b.png"]
+    assert given(nothing, opens, nothing) == [said, "a.png", "b.png"]
 
 
-def test_a_folder_that_is_gone_ends_it(tmp_path: Path) -> None:
-    watched = tmp_path / "in"
-    watched.mkdir()
-    with pytest.raises(BurnishError, match=r"no such folder: .*in"):
-        Folder(watched, watched.rmdir).given()
+def test_a_folder_that_is_gone_is_told_once_and_watched_again(tmp_path: Path) -> None:
+    watched, away = tmp_path / "in", tmp_path / "away"
+    write(watched / "a.png", "1", age=10)
+
+    def back() -> None:
+        away.rename(watched)
+        write(watched / "b.png", "2")
+
+    happenings = nothing, lambda: watched.rename(away), nothing, nothing, back, nothing, nothing
+    told = []
+    with suppress(TimeoutError):
+        # As a shell completes the name.
+        for found in arriving([f"{watched}/"], Folder(watched, *happenings)._pause):
+            told.append(found.name if isinstance(found, Path) else found.message)
+    assert told == ["a.png", f"no such folder: {watched}/", "b.png"]

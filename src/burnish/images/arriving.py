@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from burnish.errors import BurnishError
 from burnish.images.dataset import expand_paths
 
 PAUSE = 0.2  # s between looks
-SETTLED = 2.0  # s that a file has not been written to, after which it is whole
+
+Stamp = tuple[int, int]  # time of writing, ns; size, bytes
 
 
 class Problem(NamedTuple):
@@ -29,19 +29,17 @@ def arriving(
 
     A file is given when it has not changed from one look to the next, so that none is read while it
     is written, and again whenever it was written anew. Looked for, as network drives tell of no
-    changes.
+    changes. How old a file is says nothing: their clock may be behind.
 
-    A folder that cannot be listed is given as a problem, once until it can be again; its images are
-    then not given a second time.
+    A folder that cannot be listed, or one of `folders` that is not there, as a network drive now
+    and then, is given as a problem, once until it can be again; its images are then not given a
+    second time.
 
     Args:
         pause: between two looks.
-
-    Raises:
-        BurnishError: a folder is not there, or no longer.
     """
-    given: dict[Path, tuple[int, int]] = {}
-    before: dict[Path, tuple[int, int]] = {}
+    given: dict[Path, Stamp] = {}
+    before: dict[Path, Stamp] = {}
     shut: set[str] = set()
     while True:
         now, unlisted = _stamps(folders)
@@ -53,35 +51,42 @@ def arriving(
             if path in now or not shut.isdisjoint(map(str, path.parents))
         }  # fmt: skip
         for path, stamp in sorted(now.items(), key=lambda item: item[1]):
-            whole = before.get(path) == stamp or time.time() - stamp[0] / 1e9 > SETTLED
-            if whole and given.get(path) != stamp:
+            # Again, as those before it took their time: it may be gone, or be written anew.
+            if before.get(path) == stamp != given.get(path) and _stamp(path) == stamp:
                 given[path] = stamp
                 yield path
         before = now
         pause()
 
 
-def _stamps(
-    folders: Sequence[str | Path],
-) -> tuple[dict[Path, tuple[int, int]], dict[str, str]]:
-    """Time of writing, ns, and size of every image file; why folders cannot be listed."""
+def _stamps(folders: Sequence[str | Path]) -> tuple[dict[Path, Stamp], dict[str, str]]:
+    """The stamp of every image file; why folders cannot be listed."""
     unlisted: dict[str, str] = {}
 
     def shut(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError | NotADirectoryError):  # taken away meanwhile
             unlisted[str(error.filename)] = f"{error.filename} cannot be listed: {error.strerror}"
 
+    there = []
     for folder in folders:
-        if not os.path.isdir(folder):
-            raise BurnishError(f"no such folder: {folder}")
+        if os.path.isdir(folder):
+            there.append(folder)
+        else:
+            unlisted[str(Path(folder))] = f"no such folder: {folder}"
     found = {}
-    for path in expand_paths(folders, shut)[0]:
-        try:
-            status = os.stat(path)
-        except FileNotFoundError:  # taken away meanwhile
-            continue
-        except OSError:  # given once, so that whoever reads it tells why it cannot be read
-            found[path] = (0, 0)
-            continue
-        found[path] = (status.st_mtime_ns, status.st_size)
+    for path in expand_paths(there, shut)[0]:
+        stamp = _stamp(path)
+        if stamp is not None:
+            found[path] = stamp
     return found, unlisted
+
+
+def _stamp(path: Path) -> Stamp | None:
+    """Of a file; None if it was taken away."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    except OSError:  # given once, so that whoever reads it tells why it cannot be read
+        return 0, 0
+    return status.st_mtime_ns, status.st_size

@@ -205,12 +205,15 @@ def expand_paths(
         path, told = Path(source), len(problems)
         if path.is_dir():
             inside = images_in(path, True, unlisted or told_of)
-            folders = {folder for image in inside for folder in image.relative_to(path).parents}
+            # By folder: a watched one may hold very many images, and is listed all the time.
+            one_each = {image.parent: image for image in inside}.values()
+            folders = {folder for image in one_each for folder in image.relative_to(path).parents}
             masks = {
                 path / folder for folder in folders
                 if folder.name == MASKS and (path / folder.parent / "test").is_dir()
             }  # fmt: skip
-            inside = [image for image in inside if masks.isdisjoint(image.parents)]
+            if masks:
+                inside = [image for image in inside if masks.isdisjoint(image.parents)]
             if not inside and len(problems) == told:
                 problems[str(source)] = (
                     f"{path} holds no image ({', '.join(SUFFIXES)}){_holds_a_model(path)}"
