@@ -298,6 +298,12 @@ def test_newer_format_says_update(saved: Path) -> None:
         load_model(saved)
 
 
+def test_an_unknown_setting_says_update(saved: Path) -> None:
+    change_card(saved, lambda card: card | {"settings": card["settings"] | {"unheard_of": 1}})
+    with pytest.raises(BurnishError, match=r"settings\.unheard_of is unknown .*: update it"):
+        load_model(saved)
+
+
 def with_calibration(**values: object) -> Any:
     return lambda card: card | {"calibration": card["calibration"] | values}
 

@@ -16,7 +16,7 @@ from PIL import Image
 from burnish import BurnishError, Detector
 from burnish.bench.models import compare_models
 from burnish.export.exported import ExportedDetector, load_exported
-from burnish.export.metadata import KEY
+from burnish.export.metadata import EXPORT_FORMAT, KEY, read_metadata
 from burnish.export.pt2_guard import EXTRA, pack, read_members
 from burnish.export.runtimes import members_digest
 
@@ -205,6 +205,19 @@ def test_an_edited_threshold_of_a_pt2_file_is_found(exports: Path, tmp_path: Pat
         write(**{KEY: text})
         with pytest.raises(BurnishError, match="metadata cannot be read"):
             load_exported(path)
+
+
+def test_the_metadata_of_a_newer_burnish_says_update(exports: Path) -> None:
+    path = exports / "model.onnx"
+    about = load_exported(path).metadata.model_dump(mode="json")
+    assert read_metadata(path, json.dumps(about)).model_dump(mode="json") == about
+    for newer in (
+        {"export_format": EXPORT_FORMAT + 1},
+        {"export_format": EXPORT_FORMAT + 1, "unheard_of": 1},
+        {"card": about["card"] | {"settings": about["card"]["settings"] | {"unheard_of": 1}}},
+    ):
+        with pytest.raises(BurnishError, match="written by a newer burnish: update burnish"):
+            read_metadata(path, json.dumps(about | newer))
 
 
 @EVERY

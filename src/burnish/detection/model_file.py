@@ -255,7 +255,10 @@ def _read_card(path: Path, text: str) -> ModelCard:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise BurnishError(f"{path}: bad header at {where}: {first['msg']}") from error
+        told = f"bad header at {where}: {first['msg']}"
+        if first["type"] == "extra_forbidden":  # a new setting alone makes no new format
+            told = f"{where} is unknown to this burnish: update it (pip install -U burnish)"
+        raise BurnishError(f"{path}: {told}") from error
 
 
 def _contradiction(card: ModelCard) -> str:

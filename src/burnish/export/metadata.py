@@ -93,20 +93,21 @@ def read_metadata(path: Path, text: str | None) -> Metadata:
     """
     if text is None:
         raise foreign(path)
+    newer = f"{path} was written by a newer burnish: update burnish (pip install -U burnish)"
     try:
         found = Metadata.model_validate_json(text)
     except (ValidationError, RecursionError) as error:
         where = ""
         if isinstance(error, ValidationError):
-            first = error.errors()[0]
-            where = f" at {'.'.join(map(str, first['loc']))}: {first['msg']}"
+            wrong = error.errors()
+            if any(one["type"] == "extra_forbidden" for one in wrong):
+                raise BurnishError(newer) from error
+            where = f" at {'.'.join(map(str, wrong[0]['loc']))}: {wrong[0]['msg']}"
         raise BurnishError(
             f"{path}: its burnish metadata cannot be read{where}; export the model again"
         ) from error
     if found.export_format > EXPORT_FORMAT or found.card.format > FORMAT:
-        raise BurnishError(
-            f"{path} was written by a newer burnish: update burnish (pip install -U burnish)"
-        )
+        raise BurnishError(newer)
     return found
 
 
