@@ -59,3 +59,25 @@ def test_line_csv_and_json_say_which_and_by_how_much(
     assert mean["by"] < -1
     defects = sum(row["is_defect"] for row in rows)
     assert code == again == (1 if defects else 0)  # the flag changes no verdict
+
+
+def test_the_image_before_once_more_is_noted(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    run_folder: Path,
+    metal: Path,
+    tmp_path: Path,
+) -> None:
+    for name, source in zip("abcdefgh", "01100000", strict=True):
+        with Image.open(metal / f"test/good/00{source}.png") as image:
+            image.save(tmp_path / f"{name}.bmp")
+    _, out, err = burnish(capsys, monkeypatch, "inspect", run_folder, tmp_path, "--csv")
+    notes = {Path(row["path"]).stem: row["notes"] for row in csv.DictReader(io.StringIO(out))}
+    assert [name for name, note in notes.items() if note] == list("cefgh")
+    assert notes["c"] == (
+        f"every pixel is as in {tmp_path / 'b.bmp'}, the image before: is the camera stuck?"
+    )
+    assert f"note: {tmp_path / 'c.bmp'}: {notes['c']}" in err
+
+    _, out, _ = burnish(capsys, monkeypatch, "inspect", run_folder, tmp_path, "--json")
+    assert ["; ".join(row["notes"]) for row in json.loads(out)] == list(notes.values())

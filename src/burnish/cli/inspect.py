@@ -7,7 +7,8 @@ import re
 import sys
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated
 
@@ -217,6 +218,7 @@ class Inspection:
     unlike_good: int = 0
     notes: int = 0
     failures: int = 0
+    before: tuple[str, tuple[int, ...], bytes] = ("", (), b"")
 
     def judge(self, file: Path) -> None:
         from burnish.errors import BurnishError
@@ -230,6 +232,7 @@ class Inspection:
         except MemoryError:
             self._not_read(file, f"{file} cannot be inspected: not enough memory")
             return
+        result = self._compared(result)
         self.defects += result.is_defect
         self.unlike += bool(result.out_of_range)
         self.unlike_good += bool(result.out_of_range) and not result.is_defect
@@ -239,6 +242,15 @@ class Inspection:
         self.printer.result(result)
         if self.pictures is not None and not self.pictures.save(result, file):
             self.failures += 1
+
+    def _compared(self, result: Result) -> Result:
+        """With a note if every pixel is as in the image before: a camera's noise rules it out."""
+        image, name = result.image, str(result.path)
+        before, self.before = self.before, (name, image.shape, sha256(image.data).digest())
+        if before[1:] != self.before[1:]:
+            return result
+        note = f"every pixel is as in {before[0]}, the image before: is the camera stuck?"
+        return replace(result, notes=(*result.notes, note))
 
     def _not_read(self, file: Path, problem: str) -> None:
         self.unread += 1
@@ -255,7 +267,7 @@ class Inspection:
         from burnish.checks.finding import counted
 
         if self.notes > NOTES:
-            _say(f"and {counted(self.notes - NOTES, 'more note')}; --json has all")
+            _say(f"and {counted(self.notes - NOTES, 'more note')}; --csv and --json have all")
         if not summary:
             return
         good = self.images - self.defects - self.unread

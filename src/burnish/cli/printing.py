@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "path", "verdict", "score", "threshold", "p_value", "where", "out_of_range", "ms", "error",
+    "notes",
 )  # fmt: skip
 
 
@@ -101,4 +102,5 @@ def _row(result: Result) -> dict[str, Any]:
         "out_of_range": "; ".join(map(str, result.out_of_range)),
         "ms": round(result.speed.total, 2),
         "error": "",
+        "notes": "; ".join(result.notes),
     }
