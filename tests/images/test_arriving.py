@@ -156,6 +156,34 @@ def test_a_folder_that_cannot_be_listed_is_told_once(
     assert given(nothing, opens, nothing) == [said, "a.png", "b.png"]
 
 
+def test_a_folder_without_any_permission_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "in/a.png", "1", age=10)
+    shut, listed, looked = tmp_path / "in", os.scandir, os.stat
+
+    def scandir(path: str) -> object:
+        if Path(path) == shut:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return listed(path)
+
+    def stat(path: str, **options: object) -> object:
+        if not isinstance(path, int) and Path(path).parent == shut:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return looked(path, **options)  # type: ignore[arg-type]
+
+    def closes() -> None:
+        monkeypatch.setattr(os, "scandir", scandir)
+        monkeypatch.setattr(os, "stat", stat)
+
+    told = []
+    with suppress(TimeoutError):
+        for found in arriving([shut], Folder(shut, nothing, closes, nothing, monkeypatch.undo,
+                                             nothing, nothing)._pause):  # fmt: skip
+            told.append(found.name if isinstance(found, Path) else found.message)
+    assert told == ["a.png", f"{shut} cannot be listed: Permission denied"]
+
+
 def test_a_folder_that_is_gone_is_told_once_and_watched_again(tmp_path: Path) -> None:
     watched, away = tmp_path / "in", tmp_path / "away"
     write(watched / "a.png", "1", age=10)

@@ -175,7 +175,7 @@ def _instead(root: Path) -> str:
 
 def _holds_a_model(folder: Path) -> str:
     """What to say of a run folder that stands where images should, as the rest of a sentence."""
-    if not (folder / "model.safetensors").is_file():
+    if not os.path.isfile(folder / "model.safetensors"):  # False too where it is not allowed
         return ""
     return "; it holds a model: the model comes first, then the images"
 
@@ -210,7 +210,7 @@ def expand_paths(
             folders = {folder for image in one_each for folder in image.relative_to(path).parents}
             masks = {
                 path / folder for folder in folders
-                if folder.name == MASKS and (path / folder.parent / "test").is_dir()
+                if folder.name == MASKS and os.path.isdir(path / folder.parent / "test")
             }  # fmt: skip
             if masks:
                 inside = [image for image in inside if masks.isdisjoint(image.parents)]
