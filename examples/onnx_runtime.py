@@ -8,8 +8,11 @@ One picture at a time: the last name is written to, and so must have "heat" in i
 
 import io
 import json
+import os
 import sys
 from pathlib import Path
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is imported
 
 import numpy as np
 import onnxruntime

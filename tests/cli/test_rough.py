@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from burnish import Detector
-from burnish.detection.pictures import outline
+from burnish.detection.pictures import _colours, outline
 
 BURNISH = [sys.executable, "-m", "burnish.cli.main"]
 
@@ -89,6 +89,24 @@ def test_heat_maps_at_full_size_are_the_map_over_the_part(
     with Image.open(tmp_path / f"{part.name}.heatmap.png") as picture:
         assert picture.size == (64, 64)
         assert picture.tobytes() == expected.tobytes()
+
+
+def test_heat_maps_that_cannot_be_drawn_cost_no_verdict(
+    burnish: Callable, run_folder: Path, part: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Nowhere:  # as matplotlib where all disks are read-only
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "matplotlib":
+                raise OSError("Matplotlib requires access to a writable cache directory")
+
+    _colours.cache_clear()
+    monkeypatch.delitem(sys.modules, "matplotlib", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Nowhere(), *sys.meta_path])
+    shutil.copy(part, tmp_path / "other.png")
+    parts = part, tmp_path / "other.png"
+    code, out, err = burnish("inspect", run_folder, *parts, "--heatmaps", tmp_path / "heat")
+    assert (code, len(out.splitlines())) == (2, 2)
+    assert err.count("heat maps cannot be drawn: Matplotlib requires access") == 2
 
 
 def test_heat_maps_of_links_are_named_after_the_links(

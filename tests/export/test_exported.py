@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
+import subprocess
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -218,6 +220,17 @@ def test_the_metadata_of_a_newer_burnish_says_update(exports: Path) -> None:
     ):
         with pytest.raises(BurnishError, match="written by a newer burnish: update burnish"):
             read_metadata(path, json.dumps(about | newer))
+
+
+def test_no_runtime_tells_its_maker(tmp_path: Path) -> None:
+    """They keep an identity in the user's folder for what they send as they are imported."""
+    asked = {"CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}  # they go by these too
+    code = "from burnish.export.runtimes import need; need('onnxruntime'); need('openvino')"
+    subprocess.run(
+        [sys.executable, "-c", code], check=True,
+        env={k: v for k, v in os.environ.items() if k not in asked} | {"HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 @EVERY

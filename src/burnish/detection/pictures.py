@@ -25,7 +25,10 @@ RED_INK, GREEN_INK, GREY = (190, 20, 20), (20, 120, 50), (70, 70, 70)
 
 @lru_cache(maxsize=1)
 def _colours() -> NDArray[np.float64]:
-    from matplotlib import colormaps
+    try:
+        from matplotlib import colormaps
+    except OSError as error:  # no folder at all that it may write its cache to
+        raise BurnishError(f"heat maps cannot be drawn: {error}") from error
 
     return np.asarray(colormaps["turbo"](np.linspace(0, 1, 256)))[:, :3] * 255
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import re
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -54,17 +57,34 @@ def open_runtime(path: Path) -> Runtime:
 
 
 def need(module: str) -> Any:
-    """Import a package of the extra "export".
+    """Import a package of the extra "export"; none tells its maker of it.
 
     Raises:
         BurnishError: it is not installed.
     """
     try:
-        return import_module(module)
+        with _no_telemetry():
+            return import_module(module)
     except ImportError as error:
         raise BurnishError(
             f"{module.partition('.')[0]} is not installed: pip install 'burnish[export]'"
         ) from error
+
+
+@contextmanager
+def _no_telemetry() -> Iterator[None]:
+    """ONNX Runtime (1.32, in any case) and OpenVINO report their use as soon as they are imported.
+    A line's computer talks to nobody unasked."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    reporter = "openvino_telemetry"
+    if reporter in sys.modules:
+        yield
+        return
+    sys.modules[reporter] = None  # type: ignore[assignment]  # not to be had: OpenVINO does without
+    try:
+        yield
+    finally:
+        del sys.modules[reporter]
 
 
 def onnx_tail(sha256: str) -> bytes:
