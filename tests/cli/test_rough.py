@@ -135,8 +135,9 @@ def test_an_out_folder_may_have_any_name(burnish: Callable, metal: Path, tmp_pat
 
 @pytest.mark.parametrize(
     ("kind", "code", "said"),
-    [(signal.SIGINT, 130, "burnish: interrupted"), (signal.SIGTERM, 143, "ended by SIGTERM")],
-)
+    [(signal.SIGINT, 130, "burnish: interrupted"), (signal.SIGTERM, 143, "ended by SIGTERM"),
+     (signal.SIGHUP, 129, "ended by SIGHUP")],
+)  # fmt: skip
 def test_what_was_judged_before_a_signal_is_told(
     run_folder: Path, part: Path, tmp_path: Path, kind: signal.Signals, code: int, said: str
 ) -> None:
@@ -146,8 +147,8 @@ def test_what_was_judged_before_a_signal_is_told(
     process = subprocess.Popen(
         [*BURNISH, "inspect", run_folder, tmp_path, "--json", "--heatmaps", heat],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        # Whoever runs the tests in the background may have had Ctrl-C ignored, for children too.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        # Whoever runs the tests in the background may have had them ignored, for children too.
+        preexec_fn=lambda: signal.signal(kind, signal.SIG_DFL),
     )  # fmt: skip
     while not (heat.exists() and len(list(heat.iterdir())) > 2):  # the first ones are told by then
         assert process.poll() is None, process.communicate()
@@ -158,6 +159,7 @@ def test_what_was_judged_before_a_signal_is_told(
     assert "Traceback" not in err
     assert 0 < len(json.loads(out)) < 3000
     assert said in err
+    assert [path.name for path in heat.iterdir() if path.suffix == ".part"] == []
 
 
 SHORT_OF_MEMORY = """

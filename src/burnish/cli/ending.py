@@ -1,4 +1,4 @@
-"""End in an orderly way on SIGTERM, so that context managers clean up."""
+"""End in an orderly way on SIGTERM and SIGHUP, so that context managers clean up."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# SIGHUP, which Windows lacks, comes when the terminal is closed.
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
 _asked: list[int] = []  # exit codes for the signals received
 
 
 @contextmanager
 def clean_end() -> Iterator[None]:
-    """Inside, SIGTERM raises `SystemExit` with code 143. Main thread only."""
+    """Inside, SIGTERM raises `SystemExit` with code 143, SIGHUP with 129. Main thread only.
+
+    One that is ignored, as SIGHUP under nohup, stays so.
+    """
 
     def end(number: int, frame: object) -> None:
         _asked.append(128 + number)
@@ -23,11 +29,15 @@ def clean_end() -> Iterator[None]:
         yield
         return
     _asked.clear()
-    before = signal.signal(signal.SIGTERM, end)
+    before = {kind: signal.getsignal(kind) for kind in SIGNALS}
+    before = {kind: handler for kind, handler in before.items() if handler != signal.SIG_IGN}
+    for kind in before:
+        signal.signal(kind, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
         try:
             check_end()
         finally:
@@ -35,7 +45,7 @@ def clean_end() -> Iterator[None]:
 
 
 def check_end() -> None:
-    """Exit if SIGTERM was received: a library may have swallowed the exception (torch's tracing
+    """Exit if a signal was received: a library may have swallowed the exception (torch's tracing
     does, once in many runs)."""
     if _asked:
         sys.exit(_asked[0])

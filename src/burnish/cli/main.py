@@ -17,7 +17,7 @@ from burnish.cli.compare_runs import compare_runs
 from burnish.cli.data import app as data
 from burnish.cli.demo import demo
 from burnish.cli.doctor import doctor
-from burnish.cli.ending import clean_end
+from burnish.cli.ending import SIGNALS, clean_end
 from burnish.cli.evaluate import evaluate
 from burnish.cli.export import export
 from burnish.cli.info import info
@@ -102,8 +102,9 @@ def _run() -> None:
     except SystemExit as leaving:
         if leaving.code == 130:  # how typer reports Ctrl-C
             print("burnish: interrupted", file=sys.stderr)
-        if leaving.code == 143:
-            print("burnish: ended by SIGTERM", file=sys.stderr)
+        for kind in SIGNALS:
+            if leaving.code == 128 + kind:
+                print(f"burnish: ended by {kind.name}", file=sys.stderr)
         if not isinstance(leaving.__context__, BrokenPipeError):
             raise
         _drop(sys.stdout)  # its reader is gone, as with `| head`, for which typer exits with 1
