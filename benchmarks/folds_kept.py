@@ -1,4 +1,4 @@
-"""Is the wanted rate of false alarms kept by `folds`, and by a hold-out? Many draws, small networks.
+"""Is the wanted rate of false alarms kept by `folds`, and by a hold-out? Many draws, quick models.
 
     python benchmarks/folds_kept.py rail screw --draws 12 --data DATA
 
