@@ -388,6 +388,26 @@ def test_a_detector_shows_its_file_and_threshold(detector: Detector) -> None:
     assert repr(detector) == f"Detector({detector.path}, threshold={detector.threshold:.5g})"
 
 
+@pytest.mark.parametrize(("coloured", "told"), [(0, 0), (1, 1), (12, 0)])
+def test_grey_images_among_coloured_ones_are_told(
+    micro: dict, tmp_path: Path, coloured: int, told: int
+) -> None:
+    """From grey images hues are learnt that do not vary at all."""
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        image = np.repeat(rng.integers(0, 256, (40, 40, 1), dtype=np.uint8), 3, axis=2)
+        image[9, 9] = (200, 60, 60) if i < coloured else 99
+        Image.fromarray(image).save(tmp_path / f"{i:02}.png")
+    lines: list[str] = []
+    Detector.train(
+        tmp_path, "tiny", tmp_path / "run", steps=2, **micro,
+        on_stage=lambda stage: lines.append(stage.message),
+    )  # fmt: skip
+    found = [line for line in lines if "have no colour" in line]
+    assert len(found) == told
+    assert not told or found[0].startswith("note: 11 of 12 images have no colour (01.png, say)")
+
+
 def test_images_that_are_nearly_black_are_told(micro: dict, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for i in range(12):  # 12 bits in 16, but for two

@@ -100,6 +100,29 @@ def test_colour_with_a_region_of_interest(
     assert_same(model, exported, image[..., 1])  # a grey camera before a colour model
 
 
+@EVERY
+@pytest.mark.parametrize("shape", [(3, 40, 48), (1, 40, 48), (40, 48, 4)])
+@pytest.mark.parametrize("kind", ["exports", "coloured_exports"])
+def test_pixels_in_another_order_are_refused(
+    request: pytest.FixtureRequest, kind: str, suffix: str, shape: tuple[int, int, int]
+) -> None:
+    exported = loaded(request.getfixturevalue(kind) / f"model{suffix}")
+    exported.inspect(np.full((40, 48, 3), 99, np.uint8))  # whose results could be given again
+    with pytest.raises(BurnishError, match=r"is no image: height x width"):
+        exported.run(np.zeros(shape, np.uint8))
+    with pytest.raises(Exception, match=r"channels|broadcast|shape"):  # as another program does
+        exported._runtime.run(np.zeros(shape, np.uint8))
+
+
+def test_a_failing_runtime_is_told(exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exported = load_exported(exports / "model.onnx")
+    run = exported._runtime.run
+    shape = (3, 40, 48)  # fails inside, as a lack of memory does
+    monkeypatch.setattr(exported._runtime, "run", lambda pixels: run(np.zeros(shape, np.uint8)))
+    with pytest.raises(BurnishError, match=r"model\.onnx failed on an image of 48 x 40 px: "):
+        exported.inspect(np.zeros((40, 48), np.uint8))
+
+
 def test_sixteen_bits(exports: Path, detector: Detector, metal: Path, tmp_path: Path) -> None:
     grey = np.asarray(Image.open(metal / "test" / "good" / "000.png")).astype(np.uint16)
     Image.fromarray(grey * 256 + 77).save(tmp_path / "deep.png")

@@ -25,9 +25,9 @@ def record(run_folder: Path) -> Metadata:
 def test_openvino_on_a_full_disk(record: Metadata, tmp_path: Path, full: str) -> None:
     from onnx import TensorProto, helper, numpy_helper
 
-    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1 << 20])
-    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1 << 20])
-    weight = numpy_helper.from_array(np.arange(1 << 20, dtype=np.float32), "w")
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["height", "width", "channels"])
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1 << 20, "width", "channels"])
+    weight = numpy_helper.from_array(np.arange(1 << 20, dtype=np.float32)[:, None, None], "w")
     node = helper.make_node("Mul", ["x", "w"], ["y"])
     graph = helper.make_graph([node], "g", [value], [out], [weight])
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)

@@ -86,7 +86,8 @@ def describe(store: ImageStore, samples: Samples, held: list[int], settings: Set
 def find_warnings(
     store: ImageStore, splits: Sequence[tuple[list[int], list[int]]], nameless: list[Path]
 ) -> list[str]:
-    """Warnings about images that are not used, repeated, nearly black or of an unknown part.
+    """Warnings about images that are not used, repeated, nearly black, grey among coloured ones, or
+    of an unknown part.
 
     Args:
         splits: numbers of the images that a network learns from, and of those it then judges.
@@ -114,6 +115,13 @@ def find_warnings(
             f"{len(black)} of {len(looked)} images looked at are nearly black, no pixel above "
             f"{DIM} of 255 ({black[0]}, say): 12 bits in files of 16 would look so, as the upper 8 "
             "are read; scale them up first, all by one factor"
+        )
+    if store.channels == 3 and store.grey:
+        found.append(
+            f"{len(store.grey)} of {len(store)} images have no colour "
+            f"({store.paths[store.grey[0]].name}, say), and the model sees colour: where it "
+            "compares hues, the slightest colour of a new image may count as a defect. Leave these "
+            "out, or train with --set colour=grey if colour says nothing"
         )
     copies = []
     for training, held in splits:

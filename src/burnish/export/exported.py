@@ -14,7 +14,7 @@ from burnish.detection.image_scorer import ScoredImage
 from burnish.detection.result import Result
 from burnish.errors import BurnishError
 from burnish.export.graph import Outputs, least_size
-from burnish.export.runtimes import open_runtime
+from burnish.export.runtimes import first_line, open_runtime
 from burnish.images.pose import Pose
 from burnish.images.roi import regions_at
 
@@ -89,6 +89,11 @@ class ExportedDetector(Detector):
         Args:
             image: uint8 (H, W) grey or (H, W, 3) RGB.
         """
+        if image.ndim != 2 and image.shape[2:] != (3,):
+            raise BurnishError(
+                f"an array of shape {image.shape} is no image: height x width, or height x width x "
+                "3 (RGB) is wanted"
+            )
         pixels = image.reshape(*image.shape[:2], -1)
         least, size = least_size(self.card), f"{image.shape[1]} x {image.shape[0]} px"
         if min(image.shape[:2]) < least:
@@ -98,8 +103,10 @@ class ExportedDetector(Detector):
             )
         try:
             found = self._runtime.run(pixels)
-        except (RuntimeError, ValueError, MemoryError) as error:
-            raise BurnishError(f"{self.path} failed on an image of {size}: {error}") from error
+        except Exception as error:  # ONNX Runtime's have no base in common with the others'
+            raise BurnishError(
+                f"{self.path} failed on an image of {size}: {first_line(error)}"
+            ) from error
         return dict(zip(Outputs._fields, map(np.asarray, found), strict=True))
 
     def _score(self, image: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> ScoredImage:

@@ -92,6 +92,7 @@ class InspectionGraph(nn.Module):
     weights: Tensor
     luma: Tensor
     first: Tensor
+    noughts: Tensor
     colours: Tensor
     # Set only with a region of interest; `inside` is at the model's size.
     roi: Tensor
@@ -118,6 +119,7 @@ class InspectionGraph(nn.Module):
         self.parts = sum(weights)
         self.register_buffer("luma", torch.tensor(LUMA, dtype=torch.float32))
         self.register_buffer("first", torch.tensor([1.0, 0.0, 0.0]))
+        self.register_buffer("noughts", torch.zeros(3))
         self.register_buffer("colours", torch.arange(3))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
@@ -192,7 +194,11 @@ class InspectionGraph(nn.Module):
         channels = pixels.shape[2]
         if self.shape.channels == 1:
             return self._luma(pixels)
-        return pixels.permute(2, 0, 1).index_select(0, self.colours.clamp(max=channels - 1))
+        # 0, but fails for more than 3 channels, as `_luma` does: other orders of dimensions have
+        # them. A part of one pixel, as memory for the whole would be needed otherwise.
+        nothing = (pixels[0, 0] * self.noughts[:channels]).sum().to(torch.int64)
+        chosen = self.colours.clamp(max=channels - 1) + nothing
+        return pixels.permute(2, 0, 1).index_select(0, chosen)
 
     def _luma(self, pixels: Tensor) -> Tensor:
         """float32 (H, W, 1 or 3) -> (1, H, W)."""

@@ -215,4 +215,5 @@ def first_line(error: Exception) -> str:
     """The first meaningful line of an error, without addresses of the runtime's sources."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     plain = [line for line in lines if not re.match(r"(Check|Exception) .*(failed|from) ", line)]
-    return (plain or lines or [type(error).__name__])[0][:200]
+    first = (plain or lines or [type(error).__name__])[0]
+    return first.rpartition("Status Message: ")[2][:200]  # behind the node's name, of ONNX Runtime

@@ -136,6 +136,10 @@ def write_openvino(proto: Any, metadata: Metadata, path: Path) -> None:
     raw.write_bytes(proto.SerializeToString())
     try:
         model = openvino.Core().read_model(raw)  # convert_model sends telemetry
+        # Refused here, as inside of the graph OpenVINO takes shapes that do not fit without an
+        # error, and then gives the results of the image before.
+        side, channels = openvino.Dimension(least_size(metadata.card), -1), openvino.Dimension(1, 3)
+        model.reshape(openvino.PartialShape([side, side, channels]))
         model.set_rt_info(metadata.model_dump_json(), [KEY])
         # The default, weights in 16 bits, changes scores.
         try:

@@ -39,6 +39,7 @@ class ImageStore:
             all files with the same loss.
         sizes: (height, width) of each of the N files, px.
         channels: 1 or 3.
+        grey: numbers of the images without any colour, however they are stored.
         contents: SHA-256 of each of the N files.
         fingerprint: SHA-256 over names and contents of `paths`, so that a model can tell whether it
             saw these images.
@@ -50,6 +51,7 @@ class ImageStore:
     notes: list[str]
     sizes: list[tuple[int, int]]
     channels: int
+    grey: list[int]
     contents: list[str]
     fingerprint: str
     alignment: Alignment | None
@@ -202,13 +204,15 @@ def load_store(
     if cache.layout.size is not None:
         check_blocks(cache.layout.size, settings)
     good = [cache.records[i] for i in places]
-    grey = settings.colour == "auto" and all(record.is_grey for record in good)
+    grey = [number for number, record in enumerate(good) if record.is_grey]
+    without_colour = settings.colour == "auto" and len(grey) == len(good)
     return ImageStore(
         paths=[paths[i] for i in places],
         skipped=skipped,
         notes=notes_together((record.path, note) for record in good for note in record.notes),
         sizes=[record.source for record in good if record.source is not None],
-        channels=1 if grey else cache.layout.channels,
+        channels=1 if without_colour else cache.layout.channels,
+        grey=grey,
         contents=[record.content for record in good],
         fingerprint=fingerprint_of((paths[i], cache.records[i].content) for i in places),
         alignment=alignment,
