@@ -48,6 +48,30 @@ def test_only_the_region_of_interest_counts() -> None:
     assert prepared_statistics(image)["mean"] > before["mean"]
 
 
+def test_of_colour_images_the_tint_is_watched_too() -> None:
+    rng = np.random.default_rng(4)
+    image = rng.integers(0, 256, (3, 30, 30), dtype=np.uint8)
+    inside = rng.random((30, 30)) < 0.4
+    found = prepared_statistics(image, inside)
+    red, green, blue = (channel[inside].astype(float).mean() for channel in image)
+    assert found["red"] == pytest.approx(red - green)
+    assert found["blue"] == pytest.approx(blue - green)
+    nothing = prepared_statistics(image, np.zeros((30, 30), bool))
+    assert np.isnan(nothing["red"])
+    assert set(learn_ranges([found, nothing])) == set()
+
+
+def test_a_part_of_another_colour_is_marked(brass: Path, micro: dict, tmp_path: Path) -> None:
+    """With red and blue exchanged it is as bright and as colourful as before."""
+    detector = Detector.train(brass, "tiny", tmp_path, steps=2, **micro)
+    assert set(detector.card.ranges) == {*WATCHED, "red", "blue"}
+    exchanged = read_image(next((brass / "train/good").iterdir()))[..., ::-1].copy()
+    labels = [unlike.label for unlike in detector.inspect(exchanged).out_of_range]
+    assert {"red less green", "blue less green"} <= set(labels)
+    as_it_is = read_image(next((brass / "train/good").iterdir()))
+    assert "red less green" not in str(detector.inspect(as_it_is).out_of_range)
+
+
 def test_ranges_are_minimum_maximum_mean_and_deviation() -> None:
     rng = np.random.default_rng(2)
     images = [dict.fromkeys(WATCHED, float(v)) for v in rng.normal(100, 10, 30)]

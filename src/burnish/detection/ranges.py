@@ -17,6 +17,10 @@ from pydantic import BaseModel, ConfigDict
 from burnish.images.statistics import STATISTICS, number, statistics_of
 
 WATCHED = ("mean", "spread", "dark", "bright", "sharpness", "colour")
+# Of colour images too: which colour it is. The hues that are compared do not tell, as every image
+# is brought to one white balance.
+TINTS = {"red": "red less green", "blue": "blue less green"}
+LABELS = {name: STATISTICS[name].label for name in WATCHED} | TINTS
 MARGIN = 1.0  # standard deviations beyond the training images' range that are tolerated
 LEAST_SHARE, LEAST_STEP = 0.01, 0.5  # lower bounds of a standard deviation, see `TrainingRange`
 
@@ -69,7 +73,8 @@ class Unlike:
 def prepared_statistics(
     prepared: NDArray[np.uint8], inside: NDArray[np.bool_] | None = None
 ) -> dict[str, float]:
-    """The watched statistics of a prepared image.
+    """The watched statistics of a prepared image; of a colour image also how much more red and blue
+    than green it has on average, in grey levels.
 
     Args:
         prepared: uint8 (C, H, W) with C 1 or 3.
@@ -77,7 +82,12 @@ def prepared_statistics(
     """
     image = prepared[0] if len(prepared) == 1 else prepared.transpose(1, 2, 0)
     found = statistics_of(image, leave_out=None if inside is None else ~inside)
-    return {name: found[name] for name in WATCHED}
+    watched = {name: found[name] for name in WATCHED}
+    if len(prepared) == 1:
+        return watched
+    counted = prepared.reshape(3, -1) if inside is None else prepared[:, inside]
+    red, green, blue = counted.mean(axis=1) if counted.size else np.full(3, np.nan)
+    return watched | {"red": float(red - green), "blue": float(blue - green)}
 
 
 def learn_ranges(images: Iterable[Mapping[str, float]]) -> dict[str, TrainingRange]:
@@ -85,9 +95,11 @@ def learn_ranges(images: Iterable[Mapping[str, float]]) -> dict[str, TrainingRan
 
     A statistic that some image does not have (no pixel to take it of) is left out.
     """
-    table = np.array([[image[name] for name in WATCHED] for image in images], np.float64)
-    if not table.size:
+    found = list(images)
+    if not found:
         return {}
+    names = list(found[0])
+    table = np.array([[image[name] for name in names] for image in found], np.float64)
     return {
         name: TrainingRange(
             low=float(values.min()),
@@ -95,7 +107,7 @@ def learn_ranges(images: Iterable[Mapping[str, float]]) -> dict[str, TrainingRan
             mean=float(values.mean()),
             deviation=float(values.std()),
         )
-        for name, values in zip(WATCHED, table.T, strict=True)
+        for name, values in zip(names, table.T, strict=True)
         if np.isfinite(values).all()
     }
 
@@ -114,8 +126,6 @@ def find_unlike(
         beyond = value - known.high if value > known.high else min(value - known.low, 0.0)
         if abs(beyond) > MARGIN * known.step:  # never for NaN
             found.append(
-                Unlike(
-                    name, STATISTICS[name].label, value, known.low, known.high, beyond / known.step
-                )
+                Unlike(name, LABELS[name], value, known.low, known.high, beyond / known.step)
             )
     return tuple(sorted(found, key=lambda unlike: -abs(unlike.by)))
