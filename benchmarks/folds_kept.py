@@ -5,7 +5,8 @@
 Of the good images that DATA/SET trains on, each draw learns from the parts it draws at random
 (PARTS), with a hold-out and in folds, and judges images of the other parts: a share of them is
 called defective. `small` at 64 px and for 100 steps, so that many draws can be paid for; the rate
-is what counts here, not what is found. benchmarks/folds_kept.json keeps every draw.
+is what counts here, not what is found. benchmarks/folds_kept.json keeps every draw, and called
+again it goes on from there.
 """
 
 from __future__ import annotations
@@ -97,8 +98,8 @@ def main() -> None:
     given = parser.parse_args()
     record = json.loads(OUT.read_text()) if OUT.exists() else {"sets": {}}
     for name in given.sets:
-        draws: list[dict[str, Any]] = []
-        for seed in range(given.draws):
+        draws: list[dict[str, Any]] = record["sets"].get(name, [])
+        for seed in range(len(draws), given.draws):
             with tempfile.TemporaryDirectory() as scratch:
                 draws.append({"seed": seed, **draw(given.data / name, seed, Path(scratch))})
             print(name, draws[-1], flush=True)
