@@ -157,6 +157,17 @@ def test_a_run_that_replaces_one_with_folds_leaves_none(learn: Any, tmp_path: Pa
     assert not fold_folder(tmp_path, 0).parent.exists()
 
 
+def test_a_folder_of_that_name_which_is_the_users_stays(learn: Any, tmp_path: Path) -> None:
+    mine = [tmp_path / "folds" / name for name in ("1/list.csv", "notes.txt", "a/settings.json")]
+    for path in mine:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    learn(tmp_path, folds=0)
+    learn(tmp_path, folds=2, overwrite=True)
+    learn(tmp_path, folds=0, overwrite=True)
+    assert [path.read_text() for path in mine[1:]] == ["mine", "mine"]
+
+
 def test_tiles_and_a_region(learn: Any, metal: Path, tmp_path: Path) -> None:
     model = learn(tmp_path, tile=32, overlap=8, roi="4,4 60,4 60,60 4,60")
     assert model.card.data["tiles"] == [9, 9]

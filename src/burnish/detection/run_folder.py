@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ MAY_CHANGE = frozenset(
 )  # fmt: skip
 DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
 EXPORTED = (".onnx", ".xml", ".pt2")  # suffixes of what `burnish export` writes
+SETTINGS = "settings.json"  # of a run folder, written when its training begins
 FOLDS = "folds"  # folder in a run folder; each of its folders is the run folder of a fold
 TOLD = 5  # most differing settings named when a run cannot be resumed
 
@@ -33,6 +35,20 @@ TOLD = 5  # most differing settings named when a run cannot be resumed
 def fold_folder(out: Path, fold: int) -> Path:
     """The run folder of a fold's network; `fold` counts from 0."""
     return out / FOLDS / str(fold + 1)
+
+
+def _fold_folders(out: Path) -> list[Path]:
+    """The run folders of folds in a run folder; `FOLDS` may be a folder of the user's, too."""
+    found = (out / FOLDS).glob("*")
+    return [path for path in found if path.name.isdigit() and (path / SETTINGS).is_file()]
+
+
+def remove_folds(out: Path) -> None:
+    """Remove the run folders of folds, and `FOLDS` if nothing else is in it."""
+    for folder in _fold_folders(out):
+        shutil.rmtree(folder)
+    if (out / FOLDS).is_dir() and not any((out / FOLDS).iterdir()):
+        (out / FOLDS).rmdir()
 
 
 @contextmanager
@@ -53,7 +69,8 @@ def locked_run_folder(out: Path, resume: bool, overwrite: bool) -> Iterator[None
 
 
 def _refuse_other_runs(out: Path, resume: bool, overwrite: bool) -> None:
-    kept = [name for name in (MODEL, CHECKPOINT, FOLDS) if (out / name).exists()]
+    kept = [name for name in (MODEL, CHECKPOINT) if (out / name).exists()]
+    kept += [FOLDS] if _fold_folders(out) else []
     if kept and not (resume or overwrite):
         raise BurnishError(
             f"{out} already holds {', '.join(kept)}: --resume goes on with that run, "
@@ -76,7 +93,7 @@ def start_run(out: Path, identity: Mapping[str, Any], resume: bool) -> None:
     if not (resume and (out / CHECKPOINT).exists()):
         (out / CHECKPOINT).unlink(missing_ok=True)
         forget_losses(out)
-    atomic_write(out / "settings.json", json.dumps(identity, indent=1))
+    atomic_write(out / SETTINGS, json.dumps(identity, indent=1))
 
 
 def settle_precision(settings: Settings, before: Mapping[str, Any] | None) -> Settings:

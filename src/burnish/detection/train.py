@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shutil
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
@@ -26,11 +25,11 @@ from burnish.detection.model_file import FORMAT, MODEL, Model, ModelCard, load_m
 from burnish.detection.ranges import learn_ranges, prepared_statistics
 from burnish.detection.recalibrate import judge_again
 from burnish.detection.run_folder import (
-    FOLDS,
     check_length,
     check_same_run,
     fold_folder,
     locked_run_folder,
+    remove_folds,
     settle_precision,
     stale_files_note,
     start_run,
@@ -106,8 +105,8 @@ def _train_into(
             check_same_run(before, its_data.identity(preset), folder / CHECKPOINT)
     check_enough(training_data)
     training_data.announce(tell)
-    if not resume:
-        shutil.rmtree(out / FOLDS, ignore_errors=True)
+    if not resume and not is_worker():
+        remove_folds(out)
     turns = []
     if folds:
         tell = each_warning_once(tell)
@@ -149,7 +148,7 @@ def _judged_by_fold(
         tell(stage if doubt else replace(stage, message="", warns=False))
 
     if resume and _header(out) is not None and (out / MODEL).exists():
-        detector = Detector(load_model(out / MODEL))
+        detector = Detector(load_model(out / MODEL), device=fold.settings.accelerator)
         if detector.card.settings == fold.settings:
             return judge_again(detector, fold.held_out, fold.settings)
     trainer, generator = _trained(fold, out, preset, resume, progress)
