@@ -45,3 +45,7 @@ def test_what_is_said_of_them() -> None:
         assert (
             f"{folds['median_good_score']:.1f} and {min(medians):.1f} to {max(medians):.1f}" in said
         )
+    rails = by["rail", 0, 5]
+    medians = [f"{m:.1f}" for m in sorted(rails["median_good_score_of_folds"])]
+    assert f"({rails['median_good_score']:.1f} and {medians[0]} to {medians[-1]})" in said
+    assert f"{100 * rails['rates'][2]['false_alarms']:.0f} % false alarms were got for 10 %" in said
