@@ -60,9 +60,7 @@ class Settings(BaseModel):
         "side, px, of the image at its own resolution (for small flaws on big parts)",
     )
     overlap: int = Field(
-        32,
-        ge=0,
-        description="overlap of neighbouring tiles at inspection, px, where they are blended",
+        32, ge=0, description="overlap of neighbouring tiles at inspection, px, where they blend"
     )
     roi: str = Field(
         "",
@@ -91,9 +89,8 @@ class Settings(BaseModel):
         f"the threshold; auto: a fifth, up to two fifths where that is under {LEAST_PARTS} parts",
     )
     folds: int = Field(
-        0, ge=0, le=100, description="hold parts out in turn, in so many groups, each judged by a "
-        "network that learns from the others; the model learns from all parts; 0: holdout",
-    )  # fmt: skip
+        0, ge=0, le=100, description="hold parts out in turn, in so many groups; 0: holdout"
+    )
     false_alarms: float = Field(
         0.01, gt=0, lt=1, description="wanted share of good parts' images that are called defective"
     )

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from itertools import chain
 from statistics import median
 
-from burnish.detection.calibration import Calibration
+from burnish.detection.calibration import Calibration, ranked
 from burnish.detection.held_out import Calibrated, HeldOut
 from burnish.detection.oddest import find_oddest
 
@@ -63,10 +63,7 @@ def _ranked(
     folds: Sequence[tuple[Sequence[float], Sequence[float] | None]],
 ) -> tuple[tuple[float, ...], tuple[float, ...] | None]:
     """The values of all folds, ascending, and their weights; None if every image is a part."""
-    pairs = sorted(
-        pair
-        for values, weights in folds
-        for pair in zip(values, weights or [1.0] * len(values), strict=True)
-    )
-    values, weights = zip(*pairs, strict=True)
-    return values, None if all(weights is None for _, weights in folds) else weights
+    found = [value for values, _ in folds for value in values]
+    if all(weights is None for _, weights in folds):
+        return ranked(found, None)
+    return ranked(found, [w for values, weights in folds for w in weights or [1.0] * len(values)])
