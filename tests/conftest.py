@@ -124,6 +124,43 @@ def bolt() -> Callable[..., NDArray[np.uint8]]:
     return draw_bolt
 
 
+def draw_flange(
+    size: tuple[int, int],
+    middle: tuple[float, float],
+    angle: float,
+    radius: float,
+    background: float = 25,
+    part: float = 140,
+    seed: int = 0,
+    holes: tuple[float, ...] = (0.22, 0.12, 0.12),
+    gradient: float = 0.0,
+) -> NDArray[np.uint8]:
+    """A disc before a plain background with holes at even angles, the first at `angle` (radians),
+    under a lamp on its right: uint8 HxW.
+
+    Args:
+        middle: (x, y), px.
+        radius: px.
+        holes: radius of each, in shares of the disc's.
+        gradient: how much brighter than its middle the disc's right edge is.
+    """
+    y, x = np.mgrid[: size[0], : size[1]] + 0.5
+    x, y = (x - middle[0]) / radius, (y - middle[1]) / radius
+    share = np.clip((1 - np.hypot(x, y)) * radius + 0.5, 0, 1)
+    for number, hole in enumerate(holes):
+        at = angle + 2 * np.pi * number / len(holes)
+        away = np.hypot(x - 0.62 * np.cos(at), y - 0.62 * np.sin(at)) - hole
+        share = share * np.clip(away * radius + 0.5, 0, 1)
+    level = background + share * (part * (1 + gradient * x) - background)
+    noise = np.random.default_rng(seed).normal(0, 2, size)
+    return np.clip(np.rint(level + noise), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def flange() -> Callable[..., NDArray[np.uint8]]:
+    return draw_flange
+
+
 def write_bolts(folder: Path, count: int, size: tuple[int, int] = (120, 150)) -> list[Path]:
     """Good bolts at any place and angle."""
     folder.mkdir(parents=True)
@@ -145,6 +182,19 @@ def bolts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def flanges(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 24 good flanges, 150 x 120 px, at any place and angle."""
+    folder = tmp_path_factory.mktemp("flanges") / "good"
+    folder.mkdir()
+    rng = np.random.default_rng(5)
+    for index in range(24):
+        middle = 75 + rng.uniform(-15, 15), 60 + rng.uniform(-8, 8)
+        image = draw_flange((120, 150), middle, rng.uniform(-np.pi, np.pi), 40, seed=index)
+        Image.fromarray(image).save(folder / f"{index:03d}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def turning(micro: dict) -> dict:
     """Settings of `bolts_run`."""
     size = {"image_size": 48, "aspect": "keep"}
@@ -156,6 +206,14 @@ def bolts_run(bolts: Path, turning: dict, tmp_path_factory: pytest.TempPathFacto
     """A run folder of a model that aligns parts."""
     folder = tmp_path_factory.mktemp("runs") / "bolts"
     Detector.train(bolts, "tiny", folder, **turning)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def flanges_run(flanges: Path, turning: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder of a model that turns parts by their dial."""
+    folder = tmp_path_factory.mktemp("runs") / "flanges"
+    Detector.train(flanges, "tiny", folder, **turning)
     return folder
 
 

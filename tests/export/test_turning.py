@@ -31,6 +31,16 @@ def alignment(bolts: Path) -> Alignment:
     return found
 
 
+@pytest.fixture(scope="module")
+def dialled(flanges: Path) -> Alignment:
+    found = learn_alignment(
+        look_at(map(read_image, sorted(flanges.iterdir()))), (64, 64), 8, square=True
+    )
+    assert found is not None
+    assert found.dial is not None
+    return found
+
+
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize(("background", "part"), [(205, 90), (25, 140)])
 def test_equal_to_a_level_in_a_few_pixels(
@@ -53,6 +63,22 @@ def test_equal_to_a_level_in_a_few_pixels(
     found, counts = put_back(torch.from_numpy(maps), turn, alignment, *size)
     np.testing.assert_allclose(counts.numpy(), weight, atol=1e-3)
     np.testing.assert_allclose(found.numpy(), back, atol=0.02)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_parts_are_turned_by_their_dial_alike(flange: Bolt, dialled: Alignment, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    size = (int(rng.integers(60, 300)), int(rng.integers(80, 400)))
+    middle = size[1] * rng.uniform(0.4, 0.6), size[0] * rng.uniform(0.4, 0.6)
+    image = flange(size, middle, rng.uniform(-np.pi, np.pi), min(size) * 0.35, gradient=0.2)
+    expected, pose = dialled.view(image, 1)
+    assert pose.found
+    large = torch.from_numpy(resize(image, *dialled.enlarged).astype(np.float32))[None]
+    turn = find_turn(large, dialled, down_first())
+    assert torch.stack(turn).tolist() == pytest.approx([pose.x, pose.y, *pose.along], abs=1e-5)
+    levels = np.abs(turned_view(large, turn, dialled).numpy() - expected)
+    assert levels.max() <= 1
+    assert (levels > 0).mean() < 0.002
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
@@ -120,3 +146,32 @@ def test_every_format_judges_turned_parts_alike(
         assert two.notes == one.notes
     empty = np.full((120, 150), 205, np.uint8)
     assert exported.inspect(empty).score == pytest.approx(model.inspect(empty).score, rel=1e-4)
+
+
+@pytest.fixture(scope="module")
+def dialled_exports(
+    flanges_run: Path,
+    write_formats: Callable[[Path, Path], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    return write_formats(flanges_run, tmp_path_factory.mktemp("dialled") / "exports")
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".xml", ".pt2"])
+def test_every_format_turns_parts_by_their_dial(
+    flanges_run: Path, dialled_exports: Path, flange: Bolt, suffix: str
+) -> None:
+    model, exported = Detector.load(flanges_run), Detector.load(dialled_exports / f"model{suffix}")
+    assert model.card.alignment is not None
+    assert model.card.alignment.dial is not None
+    rng = np.random.default_rng(4)
+    for number in range(12):
+        size = (120, 150) if number % 4 else (200, 260)
+        angle = rng.uniform(-np.pi, np.pi)
+        image = flange(size, (size[1] / 2 + 5, size[0] / 2), angle, 0.33 * size[0], seed=number)
+        if number % 2:
+            image[size[0] // 2 - 4 : size[0] // 2 + 4, size[1] // 2 : size[1] // 2 + 9] = 255
+        one, two = model.inspect(image), exported.inspect(image)
+        assert two.score == pytest.approx(one.score, rel=1e-4)
+        assert two.is_defect == one.is_defect
+        assert two.peak == pytest.approx(one.peak, abs=1)

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from burnish.images.alignment import Alignment, sample
+from burnish.images.alignment import Alignment
 from burnish.images.alignment_learning import Look, learn_alignment, look_at
 from burnish.images.pose import Pose
 from burnish.images.reader import resize
@@ -160,18 +160,6 @@ def test_the_view_ends_without_a_step(alignment: Alignment, angle: float) -> Non
     assert ((weight > 0) & (weight < 1)).any()
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_sample_is_scipys(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    maps = rng.normal(size=(2, 9, 13)).astype(np.float32)
-    rows, columns = (rng.uniform(-3, n + 3, (20, 30)).astype(np.float32) for n in (9, 13))
-    expected = [
-        ndimage.map_coordinates(m.astype(float), [rows, columns], order=1, mode="nearest")
-        for m in maps
-    ]
-    np.testing.assert_allclose(sample(maps, rows, columns), expected, atol=1e-5)
-
-
 @pytest.mark.parametrize("kind", SURFACES)
 def test_surfaces_that_fill_the_picture_are_left_alone(kind: str) -> None:
     images = (make_surface(kind, (96, 96), np.random.default_rng(seed)) for seed in range(8))
@@ -220,6 +208,62 @@ def test_a_view_that_enlarges_parts_too_far_is_none(bolt: Bolt) -> None:
     assert learn_alignment(looks, (70 * 96, 70 * 96), 8, square=True) is None
 
 
+def flanges(flange: Bolt, count: int, angles: float = np.pi) -> list[NDArray[np.uint8]]:
+    rng = np.random.default_rng(7)
+    return [
+        flange(
+            (200, 260), (rng.uniform(80, 180), rng.uniform(75, 125)),
+            rng.uniform(-angles, angles), 60, seed=seed,
+        )
+        for seed in range(count)
+    ]  # fmt: skip
+
+
+def test_parts_without_a_longer_axis_are_turned_by_what_they_show(flange: Bolt) -> None:
+    images = flanges(flange, 24)
+    found = learn_alignment(look_at(images), (64, 64), 8, square=True)
+    assert found is not None
+    assert found.turns
+    assert not found.turned
+    views = np.stack([found.view(image, 1)[0] for image in flanges(flange, 40)]).astype(float)
+    assert np.abs(views - np.median(views, axis=0)).mean() < 2
+    moved = found.model_copy(update={"dial": None})
+    assert not moved.turns
+    still = np.stack([moved.view(image, 1)[0] for image in images]).astype(float)
+    assert np.abs(still - np.median(still, axis=0)).mean() > 5
+    assert Alignment.model_validate_json(found.model_dump_json()) == found
+
+
+def test_what_is_found_on_a_turned_flange_goes_back_to_its_place(flange: Bolt) -> None:
+    found = learn_alignment(look_at(flanges(flange, 24)), (64, 64), 8, square=True)
+    assert found is not None
+    image = flange((200, 260), (120, 90), 2.0, 60)
+    view, pose = found.view(image, 1)
+    back, weight = found.put_back(view.astype(np.float32), pose, 200, 260)
+    assert np.abs(back[0] - image)[weight == 1].mean() < 6
+
+
+def test_a_lamp_that_turns_with_no_part_turns_none(flange: Bolt) -> None:
+    """All parts lie alike under an uneven light: nothing is gained by turning."""
+    found = learn_alignment(look_at(flanges(flange, 24, 0.0)), (64, 64), 8, square=True)
+    assert found is not None
+    assert not found.turns
+
+
+def test_turned_parts_that_fill_the_picture_are_aligned(flange: Bolt) -> None:
+    rng = np.random.default_rng(8)
+
+    def filling(angle: float, seed: int) -> NDArray[np.uint8]:
+        return flange((128, 128), (64, 64), angle, 60, seed=seed)
+
+    turned = [filling(rng.uniform(-np.pi, np.pi), seed) for seed in range(16)]
+    alike = [filling(0.3, seed) for seed in range(16)]
+    found = learn_alignment(look_at(turned), (64, 64), 8, square=True)
+    assert found is not None
+    assert found.turns
+    assert learn_alignment(look_at(alike), (64, 64), 8, square=True) is None
+
+
 def test_round_parts_are_moved_and_not_turned() -> None:
     rng = np.random.default_rng(1)
 
@@ -231,7 +275,7 @@ def test_round_parts_are_moved_and_not_turned() -> None:
     discs = [disc() for _ in range(12)]
     found = learn_alignment(look_at(discs), (64, 64), 8, square=True)
     assert found is not None
-    assert not found.turned
+    assert not found.turns
     assert found.size == (64, 64)
     views = np.stack([found.view(image, 1)[0] for image in discs]).astype(float)
     assert np.abs(views - np.median(views, axis=0)).mean() < 4

@@ -44,7 +44,7 @@ ATEN = """
     all.dim amax.default amin.default any.default any.dim arange.default arange.start argmax.default
     argsort.default argsort.stable avg_pool2d.default bitwise_and.Tensor bitwise_not.default
     cat.default chunk.default clamp.default clamp_min.default clone.default conv2d.default
-    conv2d.padding div.Tensor eq.Scalar eq.Tensor expand.default expand_as.default
+    conv2d.padding cos.default div.Tensor eq.Scalar eq.Tensor expand.default expand_as.default
     flatten.using_ints floor.default floor_divide.default full.default ge.Scalar ge.Tensor
     gelu.default gt.Scalar gt.Tensor index.Tensor index_select.default layer_norm.default le.Scalar
     le.Tensor lift_fresh_copy.default linear.default log.default logical_and.default
@@ -54,11 +54,11 @@ ATEN = """
     ones_like.default pad.default permute.default pow.Tensor_Scalar repeat.default
     repeat_interleave.self_int reshape.default round.default rsub.Scalar
     scaled_dot_product_attention.default scatter.src scatter_.src scatter_add.default select.int
-    sigmoid.default slice.Tensor softmax.int sort.stable split.Tensor split_with_sizes.default
-    sqrt.default square.default stack.default sub.Tensor sum.default sum.dim_IntList sym_size.int
-    t.default to.device to.dtype to.dtype_layout topk.default transpose.int type_as.default
-    unbind.int unflatten.int unsqueeze.default upsample_bilinear2d.vec view.default
-    where.ScalarOther where.self zeros.default zeros_like.default
+    sigmoid.default sin.default slice.Tensor softmax.int sort.stable split.Tensor
+    split_with_sizes.default sqrt.default square.default stack.default sub.Tensor sum.default
+    sum.dim_IntList sym_size.int t.default to.device to.dtype to.dtype_layout topk.default
+    transpose.int type_as.default unbind.int unflatten.int unsqueeze.default upsample_bilinear2d.vec
+    view.default where.ScalarOther where.self zeros.default zeros_like.default
 """
 PYTHON = "add sub mul floordiv neg and_ or_ gt ge lt le eq getitem"
 OPERATORS = {

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import max_pool2d, pad
+from torch.nn.functional import conv2d, max_pool2d, pad
 
 from burnish.export.resampling import resize_levels
 from burnish.images.alignment import Alignment
 from burnish.images.background import LARGEST, SHADOW, SMALLEST
+from burnish.images.dial import STEP, Dial, ring_places
 from burnish.images.pose import REACH, border
 
 
@@ -58,6 +60,8 @@ def find_turn(large: Tensor, alignment: Alignment, may_go_down_first: bool) -> T
         weight = part.float() / n
         ahead = _ahead(dx - mx, dy - my, cos, sin, small, weight, alignment)
         cos, sin = cos * ahead, sin * ahead
+    elif alignment.dial is not None:
+        cos, sin = _along(small, x, y, alignment.dial)
     else:
         cos, sin = one, none
     return Turn(
@@ -163,6 +167,22 @@ def _ahead(
     found = sum(w * (f * weight).sum() for w, f in zip(a.ahead, features, strict=True))
     assert isinstance(found, Tensor)
     return torch.where(found < 0, -torch.ones(()), torch.ones(()))
+
+
+def _along(small: Tensor, x: Tensor, y: Tensor, dial: Dial) -> tuple[Tensor, Tensor]:
+    """`Dial.along`: cosine and sine of the direction."""
+    right, below = map(torch.from_numpy, ring_places(dial.reach))
+    found = _sample(small[None], y + below - 0.5, x + right - 0.5)[0]
+    found = found / found.mean().clamp(min=1)
+    around = torch.cat([found, found[:, :-1]], dim=1)  # each turn reads on past the last place
+    template = torch.from_numpy(np.array(dial.template, dtype=np.float32))
+    fit = conv2d(around[None, :, None], template[None, :, None]).flatten()
+    best = fit.argmax(dim=0, keepdim=True)
+    beside = torch.cat([fit[-1:], fit, fit[:1]])
+    left, middle, right = (beside.index_select(0, best + step) for step in range(3))
+    bend = (left + right - 2 * middle).clamp(max=-1e-20)
+    angle = ((best.float() + 0.5 * (left - right) / bend) * STEP)[0]
+    return torch.cos(angle), torch.sin(angle)
 
 
 def _sample(maps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

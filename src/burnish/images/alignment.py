@@ -9,10 +9,14 @@ Shapes: h x w the working size, V x U the model's input, H x W the image.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from burnish.images.bilinear import sample
+from burnish.images.dial import Dial
 from burnish.images.pose import ODD, Pose, find_pose
 from burnish.images.reader import resize, to_channels
 
@@ -27,7 +31,8 @@ class Alignment(BaseModel):
 
     Attributes:
         height, width: the working size, px.
-        turned: whether parts are turned to their longer axis, or only moved.
+        turned: whether parts are turned to their longer axis.
+        dial: how parts without one are turned; None: they have one, or are only moved.
         ahead: weights of `Pose.features` whose sum is positive when a part lies the right way.
         left, top: corner of the view from the part's middle, px of the working size, along and
             across its axis.
@@ -40,11 +45,17 @@ class Alignment(BaseModel):
     height: int = Field(ge=1, le=LONGEST)
     width: int = Field(ge=1, le=LONGEST)
     turned: bool
+    dial: Dial | None = None
     ahead: tuple[float, ...] = Field(min_length=ODD, max_length=ODD)
     left: float
     top: float
     scale: float = Field(gt=0, le=LARGEST_SCALE)
     size: tuple[int, int]
+
+    @property
+    def turns(self) -> bool:
+        """Whether parts are turned, or only moved."""
+        return self.turned or self.dial is not None
 
     @property
     def enlarged(self) -> tuple[int, int]:
@@ -55,6 +66,8 @@ class Alignment(BaseModel):
         """The pose of the part in a grey image of the size `enlarged`, the right way round."""
         small = resize(large, self.height, self.width)
         found = find_pose(small, self.turned)
+        if self.dial is not None and found.found:
+            return replace(found, along=self.dial.along(small, found.x, found.y))
         ahead = sum(_F(a) * _F(f) for a, f in zip(self.ahead, found.features, strict=True))
         return found.reversed() if ahead < 0 else found
 
@@ -119,26 +132,3 @@ class Alignment(BaseModel):
             ]
             weight[some] = (2 * np.minimum(*within)).clip(0, 1)
         return back, weight
-
-
-def sample(
-    maps: NDArray[np.float32], rows: NDArray[np.float32], columns: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Bilinear interpolation; places beyond the border take the nearest pixel.
-
-    Args:
-        maps: float32 (K, h, w).
-        rows, columns: float32 (V, U), px; 0 is the centre of the first pixel.
-
-    Returns:
-        float32 (K, V, U).
-    """
-    height, width = maps.shape[1:]
-    rows, columns = rows.clip(0, height - 1), columns.clip(0, width - 1)
-    top, left = np.floor(rows), np.floor(columns)
-    down, across = rows - top, columns - left
-    y0, x0 = top.astype(np.int64), left.astype(np.int64)
-    y1, x1 = np.minimum(y0 + 1, height - 1), np.minimum(x0 + 1, width - 1)
-    upper = maps[:, y0, x0] * (1 - across) + maps[:, y0, x1] * across
-    lower = maps[:, y1, x0] * (1 - across) + maps[:, y1, x1] * across
-    return np.asarray(upper * (1 - down) + lower * down, dtype=_F)

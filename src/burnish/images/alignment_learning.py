@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from burnish.images.alignment import LARGEST_SCALE, LONGEST, Alignment
 from burnish.images.background import find_part
+from burnish.images.dial_learning import learn_dial
 from burnish.images.pose import Pose, find_pose, silhouette
 from burnish.images.reader import resize, to_channels
 
@@ -99,10 +100,15 @@ def learn_alignment(
         return None
     outlines, poses = [silhouette(grey) for grey, _ in found], [pose for _, pose in found]
     turned, ahead = median(map(_elongation, outlines, poses)) >= ELONGATED, _direction(poses)
+    dial = None
     if turned:
         poses = [p.reversed() if np.dot(ahead, p.features) < 0 else p for p in poses]
     else:
         poses = [replace(pose, along=(1.0, 0.0)) for pose in poses]
+        dial = learn_dial([grey for grey, _ in found], poses, median(map(_radius, outlines, poses)))
+    if dial is not None:
+        directions = [dial.along(grey, pose.x, pose.y) for grey, pose in found]
+        poses = [replace(p, along=d) for p, d in zip(poses, directions, strict=True)]
     low, high = _extent(outlines, poses)
     length, breadth = map(float, high - low)
     share = float(np.prod(high - low)) / (height * width)
@@ -119,6 +125,7 @@ def learn_alignment(
         height=height,
         width=width,
         turned=turned,
+        dial=dial,
         ahead=tuple(ahead.tolist()),
         left=float(middle[0]) - size[1] / scale / 2,
         top=float(middle[1]) - size[0] / scale / 2,
@@ -181,6 +188,11 @@ def _spots(
 def _elongation(outline: NDArray[np.bool_], pose: Pose) -> float:
     t, u = _spots(outline, pose)
     return float(t.std() / max(u.std(), 1e-6))
+
+
+def _radius(outline: NDArray[np.bool_], pose: Pose) -> float:
+    """Distance of a part's farthest pixel from its middle, px."""
+    return float(np.hypot(*_spots(outline, pose)).max())
 
 
 def _reach(outline: NDArray[np.bool_], pose: Pose) -> NDArray[np.float64]:
