@@ -77,7 +77,7 @@ class Trainer:
         for number, mirror, shift, scaling in zip(chosen, mirrors, *lamp, strict=True):
             image, _ = load(self.paths[number], *self.shape)
             for axis, flips in ((1, "vertical"), (2, "horizontal")):
-                if mirror[axis - 1] and s.flips in (flips, "both"):
+                if mirror[axis - 1] and s.flips in (flips, "both", "auto"):
                     image = image.flip(axis)
             if s.jitter:
                 middle = image.mean()

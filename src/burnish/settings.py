@@ -67,8 +67,9 @@ class Settings(BaseModel):
         description="region of interest: a mask image (0 outside), or a polygon 'x,y x,y x,y ...' "
         "in px of the training images; nothing outside it is learnt, scored or shown",
     )
-    flips: Literal["none", "horizontal", "vertical", "both"] = Field(
-        "none", description="random mirroring of training images"
+    flips: Literal["none", "horizontal", "vertical", "both", "auto"] = Field(
+        "none",
+        description="random mirroring of training images; auto: both; of turned round parts none",
     )
     jitter: float = Field(
         0.0, ge=0, le=0.5, description="random brightness and contrast in training, share of range"
@@ -224,9 +225,8 @@ class Settings(BaseModel):
     )
     lines: tuple[Annotated[int, Field(ge=1, le=16)], ...] = Field(
         (),
-        description="widths, px, of long thin lines (cracks, scratches) that are looked for in the "
-        "image and compared with those of good parts; one more error map each (not the paper's; "
-        "empty: none)",
+        description="widths, px, of long thin lines (cracks, scratches) that are compared with "
+        "those of good parts; one more error map each (not the paper's; empty: none)",
     )
     whole: bool = Field(
         False,

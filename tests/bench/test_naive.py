@@ -38,6 +38,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "consistency alone": {"weight_adversarial": 0.0, "weight_latent": 0.0, "skip": "none"},
     "dropped tokens": {"hidden_tokens": "drop"},
     "another lamp": {"jitter": 0.2},
+    "mirrored by itself": {"flips": "auto"},
     "level light": {"jitter": 0.2, "level_light": True},
     "normalised attention": {"qk_norm": True},
     "colour, all skips": {"colour": "rgb", "skip": "all", "flips": "horizontal"},

@@ -159,6 +159,20 @@ def test_scale_mirror_lamp_and_crop_are_drawn_anew_at_each_step() -> None:
     assert 0.25 < np.ptp(means) < 0.42  # twice 0.1 of a range of 2, and a little by clipping
 
 
+def test_mirroring_by_itself_leaves_out_what_no_good_part_shows() -> None:
+    some = rng().integers(0, 256, (6, 1, 40, 40)).astype(np.uint8)
+
+    def drawn(flips: str, mirrored: bool) -> torch.Tensor:
+        settings = make_settings("tiny", {"flips": flips})
+        samples = Samples(some, range(6), mirrored=mirrored)
+        return torch.cat([draw_batch(samples, settings, step, 4, 1).images for step in range(8)])
+
+    assert torch.equal(drawn("auto", True), drawn("both", True))
+    assert torch.equal(drawn("auto", False), drawn("none", True))
+    assert torch.equal(drawn("both", False), drawn("both", True)), "what is asked for is done"
+    assert not torch.equal(drawn("both", True), drawn("none", True))
+
+
 def test_levelled_batches_have_one_brightness() -> None:
     roi = np.zeros((40, 40), dtype=np.bool_)
     roi[5:30, 8:33] = True

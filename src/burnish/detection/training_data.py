@@ -65,7 +65,9 @@ class TrainingData:
     @cached_property
     def samples(self) -> Samples:
         """What training draws from."""
-        return Samples(self.store, self.training, self.settings.tile, self.roi)
+        # Mirrored, the holes of a flange lie where no flange has any.
+        turned = self.store.alignment is not None and self.store.alignment.dial is not None
+        return Samples(self.store, self.training, self.settings.tile, self.roi, not turned)
 
     @cached_property
     def turns(self) -> list[TrainingData]:

@@ -46,9 +46,10 @@ def draw_batch(
     rng = np.random.default_rng((seed, 1, step))
     scale = int(rng.integers(scales))
     pixels, region = samples.batch(chosen, np.random.default_rng((seed, 2, step)))
+    by_images = "both" if samples.mirrored else "none"
     images, inside = augment(
         torch.from_numpy(pixels),
-        settings.flips,
+        by_images if settings.flips == "auto" else settings.flips,
         settings.jitter,
         rng,
         None if region is None else torch.from_numpy(region),

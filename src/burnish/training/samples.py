@@ -39,12 +39,14 @@ class Samples:
         images: all prepared images, of which only `chosen` are ever drawn.
         tile: "full", or the side of the crops in px.
         roi: region of interest, at any size of the images' shape.
+        mirrored: whether mirrored images look like good ones, as far as is known.
     """
 
     images: Images
     chosen: Sequence[int]
     tile: Literal["full"] | int = "full"
     roi: Region | None = None
+    mirrored: bool = True
 
     @property
     def shape(self) -> tuple[int, int, int]:
