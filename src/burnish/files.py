@@ -90,3 +90,15 @@ def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[st
 def printable(text: str) -> str:
     """Escape what UTF-8 cannot encode: file names on Linux are arbitrary bytes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def visible(text: str) -> str:
+    """Escape control characters, ends of lines and what turns the direction of writing.
+
+    A terminal would obey them: a file name could clear a verdict, or write one. Bytes that are no
+    UTF-8 stay, as Python holds them in names.
+    """
+    return "".join(
+        c if c.isprintable() or "\udc80" <= c <= "\udcff" else c.encode("unicode_escape").decode()
+        for c in text
+    )
