@@ -1,6 +1,6 @@
 """Inspect a picture with an exported model: ONNX Runtime, NumPy and Pillow, nothing else.
 
-pip install onnxruntime numpy pillow
+pip install onnxruntime numpy 'pillow>=13'
 python onnx_runtime.py model.onnx part.png heat.png     exit code: 0 good, 1 defect, 2 failed
 
 One picture at a time: the last name is written to, and so must have "heat" in it.

@@ -84,6 +84,19 @@ def test_failure_in_the_middle_leaves_what_was_there(tmp_path: Path, there: bool
         assert path.read_text() == "old"
 
 
+def test_no_link_that_others_lay_is_followed(tmp_path: Path) -> None:
+    """In a folder shared with others, one under the name of the file beside would be."""
+    (tmp_path / "shared").mkdir()
+    path, theirs = tmp_path / "shared" / "a.txt", tmp_path / "theirs"
+    theirs.write_text("kept")
+    theirs.chmod(0o600)
+    path.symlink_to(theirs)
+    (path.parent / f".a.txt.{os.getpid()}.part").symlink_to(theirs)
+    atomic_write(path, "new")
+    assert (path.is_symlink(), path.read_text()) == (False, "new")
+    assert (theirs.read_text(), theirs.stat().st_mode & 0o777) == ("kept", 0o600)
+
+
 KILLED = """
 import os, signal, sys
 from burnish.files import atomic_path

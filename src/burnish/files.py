@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,7 +30,8 @@ def atomic_path(path: str | Path, durable: bool = True) -> Iterator[Path]:
         BurnishError: the folder cannot be written to, or the disk is full.
     """
     path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # In a folder that others may write to, a link of a name that can be guessed would be followed.
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
@@ -90,3 +92,15 @@ def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[st
 def printable(text: str) -> str:
     """Escape what UTF-8 cannot encode: file names on Linux are arbitrary bytes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def visible(text: str) -> str:
+    """Escape control characters, ends of lines and what turns the direction of writing.
+
+    A terminal would obey them: a file name could clear a verdict, or write one. Bytes that are no
+    UTF-8 stay, as Python holds them in names.
+    """
+    return "".join(
+        c if c.isprintable() or "\udc80" <= c <= "\udcff" else c.encode("unicode_escape").decode()
+        for c in text
+    )

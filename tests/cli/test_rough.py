@@ -55,6 +55,24 @@ def test_names_that_the_terminal_cannot_show(
     assert b"zz.png" in done.stdout
 
 
+def test_no_name_commands_the_terminal(
+    burnish: Callable, run_folder: Path, part: Path, tmp_path: Path
+) -> None:
+    """Neither a line of its own nor what clears one, in verdicts, notes and errors."""
+    for name in ("a\x1b[2K.png", "b\nGOOD  all.png", "c\u202e.png"):
+        shutil.copy(part, tmp_path / name)
+    (tmp_path / "d\x1b[2K\nburnish: none.png").write_text("junk")
+    code, out, err = burnish("inspect", run_folder, tmp_path)
+    assert code == 2
+    assert len(out.splitlines()) == 3
+    assert "a\\x1b[2K.png" in out
+    assert "c\\u202e.png: every pixel" in err
+    assert "d\\x1b[2K\\nburnish: none.png" in err
+    missing = burnish("info", tmp_path / "no\x1b[2K\nburnish: model.onnx")[2]
+    assert "no\\x1b[2K\n  burnish: model.onnx" in missing
+    assert not set("\x1b\u202e") & set(out + err + missing)
+
+
 def test_heat_maps_of_the_last_run_are_no_parts(
     burnish: Callable, run_folder: Path, part: Path, tmp_path: Path
 ) -> None:

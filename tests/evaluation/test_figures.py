@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib import rc_context
 from PIL import Image
 
 from burnish.evaluation import figures, figures_more
@@ -62,6 +63,13 @@ def test_figures_are_the_same_bytes_each_time(evaluation: Evaluation) -> None:
         assert other is not None
         assert one.svg == other.svg
         assert one.png == other.png
+
+
+def test_a_matplotlibrc_of_the_current_folder_has_no_say(evaluation: Evaluation) -> None:
+    """It lies with the data, perhaps, and may have LaTeX run for every word."""
+    drawing = figures.score_distribution(evaluation)
+    with rc_context({"text.usetex": True, "lines.linewidth": 9, "savefig.bbox": "tight"}):
+        assert figures.score_distribution(evaluation) == drawing
 
 
 def test_colours_follow_a_dark_screen_and_paper_stays_light(evaluation: Evaluation) -> None:

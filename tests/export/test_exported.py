@@ -21,6 +21,7 @@ from burnish.export.exported import ExportedDetector, load_exported
 from burnish.export.metadata import EXPORT_FORMAT, KEY, read_metadata
 from burnish.export.pt2_guard import EXTRA, pack, read_members
 from burnish.export.runtimes import members_digest
+from burnish.export.write import write_onnx
 
 EVERY = pytest.mark.parametrize("suffix", [".onnx", ".xml", ".pt2"])
 
@@ -203,6 +204,25 @@ def test_bytes_put_behind_an_onnx_file_are_found(exports: Path, tmp_path: Path) 
         (tmp_path / "model.onnx").write_bytes((exports / "model.onnx").read_bytes() + more)
         with pytest.raises(BurnishError, match=r"damaged or was changed"):
             load_exported(tmp_path / "model.onnx")
+
+
+def test_weights_of_another_file_are_not_read(
+    exports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the current folder would be: the checksum is over the .onnx alone."""
+    onnx = pytest.importorskip("onnx")
+    monkeypatch.chdir(tmp_path)
+    model = onnx.load(exports / "model.onnx")
+    largest = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    length, largest.data_location = len(largest.raw_data), onnx.TensorProto.EXTERNAL
+    Path("weights.bin").write_bytes(largest.raw_data)
+    largest.ClearField("raw_data")
+    for key, value in (("location", "weights.bin"), ("length", str(length))):
+        entry = largest.external_data.add()
+        entry.key, entry.value = key, value
+    write_onnx(model, load_exported(exports / "model.onnx").metadata, Path("m.onnx"))
+    with pytest.raises(BurnishError, match=r"m\.onnx is damaged"):
+        load_exported(Path("m.onnx"))
 
 
 def test_an_edited_threshold_of_a_pt2_file_is_found(exports: Path, tmp_path: Path) -> None:

@@ -98,6 +98,27 @@ def test_code_in_text_is_not_read(
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize(
+    "name", ["torch.ops.aten.digamma.default", "torch.ops.aten.from_file.default", "torch.os._exit"]
+)
+def test_no_other_operator_is_given_to_one_that_calls_it(
+    exports: Path, tmp_path: Path, name: str
+) -> None:
+    """`cond` may call what it is given: a graph of the file, or an operator by name."""
+
+    def change(members: dict[str, bytes]) -> None:
+        program = json.loads(members[PROGRAM])
+        nodes = program["graph_module"]["graph"]["nodes"]
+        cond = next(node for node in nodes if node["target"].endswith(".cond"))
+        for branch in cond["inputs"][1:3]:
+            branch["arg"] = {"as_operator": name}
+        members[PROGRAM] = json.dumps(program).encode()
+
+    path = hostile(exports / "model.pt2", tmp_path / "m.pt2", change)
+    with pytest.raises(BurnishError, match=f"as_operator '{name}'.*could run code"):
+        load_exported(path)
+
+
 def test_compiled_libraries_and_doubled_members_are_not_read(exports: Path, tmp_path: Path) -> None:
     members = read_members(exports / "model.pt2")
     path = tmp_path / "m.pt2"

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import time
+import tracemalloc
 import warnings
 import zlib
 from collections.abc import Sequence
@@ -555,6 +556,39 @@ def test_float_tiff_out_of_range_is_named(tmp_path: Path) -> None:
 
 
 # --- hostile files: small, few pixels, and yet minutes or gigabytes -------------------------------
+
+
+def crowded_tags(block: int, count: int) -> bytes:
+    """A TIFF of 8 x 8 px with `count` further tags that all hold the same `block` bytes."""
+    start = 8 + 2 + 12 * (9 + count) + 4  # of the pixels, and of the block
+    entries = [(256, 8), (257, 8), (258, 8), (259, 1), (262, 1), (273, start), (277, 1), (278, 8),
+               (279, 64)]  # fmt: skip
+    tags = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries]
+    tags += [struct.pack("<HHII", 40_000 + i, 7, block, start) for i in range(count)]
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags))
+    return head + b"".join(tags) + bytes(4) + b"\x80" * block
+
+
+def with_exif(data: bytes, exif: bytes) -> bytes:
+    """A PNG with an EXIF chunk behind its header."""
+    chunk = b"eXIf" + exif
+    end = len(exif).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    return data[:33] + end + data[33:]
+
+
+@pytest.mark.parametrize("kind", ["tiff", "png"])
+def test_tags_that_share_their_bytes_do_not_fill_the_memory(kind: str) -> None:
+    """300 KB that Pillow before 13 reads as 400 MB; 1 MB would be 20 GB."""
+    data, stream = crowded_tags(200_000, 2000), io.BytesIO()
+    Image.new("L", (8, 8), 128).save(stream, "PNG")
+    data = with_exif(stream.getvalue(), data) if kind == "png" else data
+    tracemalloc.start()
+    try:
+        assert (read_image_bytes(data, "x") == 128).all()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * len(data)
 
 
 def peak_and_time(path: Path) -> tuple[str, float, float]:

@@ -56,8 +56,7 @@ def by_severity(findings: Sequence[Finding]) -> list[Finding]:
 
 def printable(text: str) -> str:
     """Text for terminal, JSON and HTML: file names may hold anything, control characters too."""
-    safe = files.printable(text)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in safe)
+    return files.visible(files.printable(text))
 
 
 def some(names: Sequence[str], count: int = 3) -> str:

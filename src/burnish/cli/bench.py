@@ -50,8 +50,7 @@ def bench(
     Close other programs: every figure is of this moment. Nothing is kept but
     the file of --json.
     """
-    from rich.console import Console
-
+    from burnish.cli.console import Console
     from burnish.configuration import make_settings, parse_assignments
     from burnish.errors import BurnishError
 
@@ -113,9 +112,8 @@ def _give(found: Bench, as_json: Path | None) -> None:
     import json
     from dataclasses import asdict
 
-    from rich.console import Console
-
     from burnish.cli.bench_tables import bench_tables
+    from burnish.cli.console import Console
     from burnish.files import atomic_write
 
     text = json.dumps(asdict(found), indent=1) + "\n"

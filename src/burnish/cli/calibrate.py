@@ -34,8 +34,7 @@ def calibrate(
     For another lamp, lens or station, or for a lower false-alarm rate,
     with more good parts than training held out.
     """
-    from rich.console import Console
-
+    from burnish.cli.console import Console
     from burnish.errors import BurnishError
     from burnish.images.dataset import find_training_images
 

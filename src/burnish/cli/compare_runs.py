@@ -41,8 +41,7 @@ def compare_runs(
 
     loaded = load_runs(runs)
 
-    from rich.console import Console
-
+    from burnish.cli.console import Console
     from burnish.evaluation.compare_page import as_json as to_json
     from burnish.evaluation.compare_page import warnings, write_comparison
 

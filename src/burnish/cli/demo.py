@@ -28,8 +28,7 @@ def demo(
     ] = None,
 ) -> None:
     """Make images, learn, inspect and report: a first look, in about two minutes."""
-    from rich.console import Console
-
+    from burnish.cli.console import Console
     from burnish.configuration import make_settings, parse_assignments
     from burnish.errors import BurnishError
 

@@ -127,9 +127,10 @@ def advice(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _show(report: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from burnish.cli.console import Console
 
     console = Console()
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))

@@ -11,8 +11,7 @@ import typer
 from burnish.cli.say import say
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from burnish.cli.console import Console
     from burnish.detection.detector import Detector
     from burnish.evaluation.record import Evaluation
 
@@ -68,8 +67,7 @@ def evaluate(
 
     Exit code: 0 once measured, however good or bad.
     """
-    from rich.console import Console
-
+    from burnish.cli.console import Console
     from burnish.images.dataset import find_test_images
 
     folder = _report_folder(report, model)

@@ -24,10 +24,10 @@ def info(
         print(json.dumps(known.card.model_dump(mode="json") | known.size, indent=1))
         return
 
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    from burnish.cli.console import Console
     from burnish.configuration import as_value
     from burnish.setting_groups import GROUPS
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from burnish.files import visible
+
 if TYPE_CHECKING:
     from burnish.cli.printing import Lines
     from burnish.detection.detector import Detector
@@ -285,4 +287,4 @@ class Inspection:
 
 
 def _say(message: str) -> None:
-    print(f"burnish: {message}", file=sys.stderr)
+    print(f"burnish: {visible(message)}", file=sys.stderr)

@@ -26,6 +26,7 @@ from burnish.cli.presets import presets
 from burnish.cli.study import study
 from burnish.cli.train import train
 from burnish.errors import BurnishError
+from burnish.files import visible
 
 app = typer.Typer(
     name="burnish",
@@ -94,7 +95,7 @@ def _run() -> None:
             sys.stdout.flush()
     except BurnishError as error:
         interrupted = type(error).__name__ == "Interrupted"
-        print(f"burnish: {error}", file=sys.stderr)
+        _tell(error)
         sys.exit(130 if interrupted else 2)
     except KeyboardInterrupt:
         print("burnish: interrupted", file=sys.stderr)
@@ -111,12 +112,17 @@ def _run() -> None:
         sys.exit(2)
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
-            print(f"burnish: {error}", file=sys.stderr)
+            _tell(error)
         _drop(sys.stdout)
         sys.exit(2)
     except Exception:  # a bug of burnish
         traceback.print_exc()
         sys.exit(2)
+
+
+def _tell(error: Exception) -> None:
+    """Further lines are indented: one from a name shall not look like another message."""
+    print("burnish:", "\n  ".join(map(visible, str(error).split("\n"))), file=sys.stderr)
 
 
 def _drop(stream: TextIO) -> None:

@@ -14,7 +14,7 @@ def presets(
     name: Annotated[str | None, typer.Argument(help="Show every setting of this preset.")] = None,
 ) -> None:
     """List the presets, or every setting of one with its meaning, for --set."""
-    from rich.console import Console
+    from burnish.cli.console import Console
 
     Console().print(_presets() if name is None else _settings(name), highlight=name is None)
 

@@ -6,6 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from burnish.files import visible
 from burnish.tables import csv_table
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class Lines:
     """For people, each line as soon as its image is judged. What failed is on stderr already."""
 
     def result(self, result: Result) -> None:
-        print(_line(result), flush=True)
+        print(visible(_line(result)), flush=True)
 
     def failed(self, source: str, problem: str) -> None:
         """An image that could not be judged."""

@@ -12,9 +12,9 @@ from burnish.cli.say import say
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rich.console import Console
     from rich.progress import TaskID
 
+    from burnish.cli.console import Console
     from burnish.detection.stages import Stage
 
 STAGES = {"data": "read", "train": "train", "calibrate": "calibrate"}  # stage -> title of its bar

@@ -11,8 +11,9 @@ import typer
 from burnish.cli.say import say
 
 if TYPE_CHECKING:
-    from rich.console import Console, JustifyMethod
+    from rich.console import JustifyMethod
 
+    from burnish.cli.console import Console
     from burnish.studies.report import Report
     from burnish.studies.study import Plan
 
@@ -51,8 +52,7 @@ def study(
 
     Exit code: 0 all cells done, 2 some failed (they are named), 130 stopped.
     """
-    from rich.console import Console
-
+    from burnish.cli.console import Console
     from burnish.errors import BurnishError
     from burnish.studies.file import load_study
 

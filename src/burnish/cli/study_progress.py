@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from burnish.cli.progress import clock
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import TaskID
 
+    from burnish.cli.console import Console
     from burnish.studies.run import News
 
 

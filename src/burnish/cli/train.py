@@ -11,7 +11,7 @@ import typer
 from burnish.cli.say import say
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from burnish.cli.console import Console
 
 
 def train(
@@ -98,8 +98,7 @@ def train(
     changes = _changes(options, assignments or [])
     make_settings(preset, changes)  # refuses a wrong setting before torch takes its seconds to load
 
-    from rich.console import Console
-
+    from burnish.cli.console import Console
     from burnish.training.process import is_worker
 
     console = Console(stderr=True)

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from matplotlib import rc_context
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -75,8 +75,12 @@ class Drawing:
 
 
 def styled() -> AbstractContextManager[None]:
-    """The style of every figure, as a context."""
-    return rc_context(STYLE)
+    """The style of every figure, as a context.
+
+    A `matplotlibrc` has no say, which matplotlib takes from the current folder too, where the data
+    may lie: it can have LaTeX run, and reports fail.
+    """
+    return style.context(["default", STYLE])
 
 
 def figure_of(height: float, width: float = WIDTH) -> Figure:

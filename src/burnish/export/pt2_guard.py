@@ -176,7 +176,7 @@ def _walk(path: Path, value: Any, key: str) -> None:
 
 def _is_safe(text: str, key: str) -> bool:
     """Whether a string is one that burnish writes under this key."""
-    if key == "target":
+    if key in ("target", "as_operator"):  # an operator that a node calls, or is given to call
         return text in OPERATORS
     if key == "expr_str":
         plain = SYMBOL.sub("", POWER.sub("", text))

@@ -26,6 +26,7 @@ from burnish.export.graph import Outputs
 from burnish.export.metadata import KEY, Metadata, changed, digest, foreign, outdated, read_metadata
 from burnish.export.pt2_guard import EXTRA, check_members, pack, read_members
 
+OUTSIDE = "session.model_external_initializers_file_folder_path"
 SHA_COMMENT = b"\n<!-- sha256:%s -->\n"
 
 
@@ -108,6 +109,9 @@ class OnnxRuntime:
         options = ort.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 4  # errors are raised anyway
+        # Weights in other files, which no checksum is over, would be taken from the current
+        # folder; below a file there are none.
+        options.add_session_config_entry(OUTSIDE, str(path))
         try:
             self._session = ort.InferenceSession(data, options, ["CPUExecutionProvider"])
         except Exception as error:  # it has a dozen classes without a common base

@@ -23,8 +23,7 @@ def cache(
     BURNISH_CACHE sets the folder (default ~/.cache/burnish), BURNISH_CACHE_GB
     the limit (default 20). What was not used for longest goes first.
     """
-    from rich.console import Console
-
+    from burnish.cli.console import Console
     from burnish.images.cache.room import GB, cache_limit, cache_root, entries, remove
 
     console, root, limit = Console(), cache_root(), cache_limit()

@@ -11,10 +11,10 @@ import typer
 from burnish.cli.say import say
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.text import Text
 
     from burnish.checks.check import Check
+    from burnish.cli.console import Console
 
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 HEADS = {
@@ -80,10 +80,9 @@ def check(
     if page is not None and page.is_dir():
         raise BurnishError(f"--page {page} is a folder; give the file, {page / 'check.html'} say")
 
-    from rich.console import Console
-
     from burnish.checks.check import check as run_check
     from burnish.checks.sources import open_data
+    from burnish.cli.console import Console
     from burnish.cli.progress import image_progress
     from burnish.files import check_writable
 

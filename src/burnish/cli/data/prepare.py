@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from burnish.cli.data.prepared import counts_of, say_notes, say_safely, status_of
+from burnish.cli.data.prepared import counts_of, say_notes, status_of
+from burnish.cli.say import say
 
 if TYPE_CHECKING:
     from burnish.images.preparing.prepare import Prepared
@@ -66,8 +67,7 @@ def prepare(
 
     Exit code: 0 written (what was left out is named), 2 nothing could be used.
     """
-    from rich.console import Console
-
+    from burnish.cli.console import Console
     from burnish.cli.progress import image_progress
     from burnish.images.formats.base import Options
     from burnish.images.parts import compiled_pattern
@@ -91,9 +91,9 @@ def formats(
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
     """List the formats that `prepare --from` reads."""
-    from rich.console import Console
     from rich.table import Table
 
+    from burnish.cli.console import Console
     from burnish.images.formats import formats as known
 
     summaries = {name: format.summary for name, format in sorted(known().items())}
@@ -107,10 +107,10 @@ def formats(
 
 
 def _print(prepared: Prepared) -> None:
-    from rich.console import Console
+    from burnish.cli.console import Console
 
     console = Console(highlight=False)
-    say_safely(console, f"{status_of(prepared)} (format {prepared.format})")
+    say(console, f"{status_of(prepared)} (format {prepared.format})")
     table = counts_of(prepared)
     table.add_row("[bold]on both sides", "", str(prepared.parts["both"]))
     table.add_row("[bold]masks", "", str(prepared.masks))
@@ -118,5 +118,5 @@ def _print(prepared: Prepared) -> None:
     record = f", see {prepared.out}/.prepare.json"
     say_notes(console, prepared, "could not be used and are left out", record)
     data, run = (shlex.quote(str(path)) for path in (prepared.out, Path("runs", prepared.out.name)))
-    say_safely(console, f"next: burnish data check {data}")
-    say_safely(console, f"      burnish train {data} --out {run}")
+    say(console, f"next: burnish data check {data}")
+    say(console, f"      burnish train {data} --out {run}")

@@ -7,17 +7,12 @@ from typing import TYPE_CHECKING
 from burnish.cli.say import say
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
+    from burnish.cli.console import Console
     from burnish.images.preparing.prepare import Prepared
 
 SHOWN = 10  # images left out that are named on the terminal
-
-
-def say_safely(console: Console, text: str) -> None:
-    """`say` without control characters: the terminal would obey those of a hostile file name."""
-    say(console, "".join(c if c.isprintable() else "?" for c in text))
 
 
 def status_of(prepared: Prepared) -> str:
@@ -50,10 +45,10 @@ def say_notes(console: Console, prepared: Prepared, left_out: str, rest: str) ->
         rest: where the others are named.
     """
     for note in prepared.notes:
-        say_safely(console, f"- {note}")
+        say(console, f"- {note}")
     if prepared.left_out:
-        say_safely(console, f"- {len(prepared.left_out)} images {left_out}:")
+        say(console, f"- {len(prepared.left_out)} images {left_out}:")
         for name, why in list(prepared.left_out.items())[:SHOWN]:
-            say_safely(console, f"    {name}: {why}")
+            say(console, f"    {name}: {why}")
         if len(prepared.left_out) > SHOWN:
-            say_safely(console, f"    and {len(prepared.left_out) - SHOWN} more{rest}")
+            say(console, f"    and {len(prepared.left_out) - SHOWN} more{rest}")

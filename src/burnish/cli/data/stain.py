@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from burnish.cli.data.prepared import counts_of, say_notes, say_safely, status_of
+from burnish.cli.data.prepared import counts_of, say_notes, status_of
+from burnish.cli.say import say
 
 if TYPE_CHECKING:
     from burnish.images.preparing.prepare import Prepared
@@ -77,8 +78,7 @@ def stain(
 
     Exit code: 0 written (what was left out is named), 2 nothing could be drawn on.
     """
-    from rich.console import Console
-
+    from burnish.cli.console import Console
     from burnish.cli.progress import image_progress
     from burnish.images.synthetic.stain import stain as draw_stains
     from burnish.images.synthetic.stain_plan import Request
@@ -104,14 +104,14 @@ def stain(
 
 
 def _print(stained: Prepared) -> None:
-    from rich.console import Console
+    from burnish.cli.console import Console
 
     console = Console(highlight=False)
-    say_safely(console, status_of(stained))
+    say(console, status_of(stained))
     console.print(counts_of(stained))
     say_notes(console, stained, "are left out", "; --json names them all")
     # Not the name alone: that is where the model of the set itself is likely to lie.
     run = Path("runs", f"{stained.out.name}-drawn")
     data, model = (shlex.quote(str(path)) for path in (stained.out, run))
-    say_safely(console, f"next: burnish train {data} --out {model}")
-    say_safely(console, f"      burnish evaluate {model} {data}")
+    say(console, f"next: burnish train {data} --out {model}")
+    say(console, f"      burnish evaluate {model} {data}")

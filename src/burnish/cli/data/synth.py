@@ -35,8 +35,7 @@ def synth(
     """
     height, width = _size(size)
 
-    from rich.console import Console
-
+    from burnish.cli.console import Console
     from burnish.cli.progress import image_progress
     from burnish.images.synthetic.defects import DEFECTS
     from burnish.images.synthetic.synth import write_dataset

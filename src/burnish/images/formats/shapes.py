@@ -54,17 +54,20 @@ def paint(shapes: Sequence[Shape], kinds: Sequence[str], height: int, width: int
         if kinds[shape.kind].lower() in GOOD_NAMES:
             continue
         try:
-            drawn = [patch(height, width) for patch in shape.patches]
+            areas = [int(patch(height, width).mask.sum()) for patch in shape.patches]
         except BurnishError as error:
             raise BurnishError(f"{shape.name}: {error}") from error
-        if not any(patch.mask.any() for patch in drawn):
+        if not any(areas):
             raise BurnishError(f"{shape.name} marks no pixel of its {width} x {height}")
-        patches += [(shape.kind, patch) for patch in drawn]
-    patches.sort(key=lambda pair: -int(pair[1].mask.sum()))
-    for kind, patch in patches:
-        rows, columns = patch.mask.shape
-        view = labels[patch.top : patch.top + rows, patch.left : patch.left + columns]
-        view[patch.mask] = kind + 1
+        patches += [
+            (area, shape.kind, patch) for area, patch in zip(areas, shape.patches, strict=True)
+        ]
+    patches.sort(key=lambda one: -one[0])
+    for _, kind, patch in patches:
+        drawn = patch(height, width)  # again: all at once, large ones would fill the memory
+        rows, columns = drawn.mask.shape
+        view = labels[drawn.top : drawn.top + rows, drawn.left : drawn.left + columns]
+        view[drawn.mask] = kind + 1
     return labels
 
 
