@@ -20,6 +20,10 @@ def test_every_public_name_is_there_and_explained() -> None:
         burnish.train  # noqa: B018
 
 
+def test_type_checkers_may_read_the_types() -> None:
+    assert (Path(burnish.__file__).parent / "py.typed").exists()
+
+
 def test_from_data_to_report(run_folder: Path, metal: Path, tmp_path: Path) -> None:
     checked = check_data(str(metal), false_alarms=0.1)
     assert isinstance(checked, burnish.Check)

@@ -8,6 +8,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -57,6 +58,18 @@ def test_every_image_of_a_set(exports: Path, detector: Detector, metal: Path, su
     assert isinstance(exported, ExportedDetector)
     for path in sorted((metal / "test").rglob("*.png")):
         assert_same(detector, exported, path)
+
+
+@EVERY
+def test_threads_get_the_results_of_their_own_images(exports: Path, suffix: str) -> None:
+    exported = loaded(exports / f"model{suffix}")
+    rng = np.random.default_rng(0)
+    images = list(rng.integers(0, 256, (40, 48, 48), dtype=np.uint8))
+    alone = [exported.run(image) for image in images]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(exported.run, images))
+    for one, two in zip(alone, together, strict=True):
+        assert all(np.array_equal(one[name], two[name]) for name in one)
 
 
 def test_a_bench_says_where_exports_run(exports: Path, run_folder: Path, metal: Path) -> None:

@@ -155,7 +155,8 @@ class OpenVinoRuntime:
         self.metadata = read_metadata(path, text_of)
 
     def run(self, pixels: NDArray[np.uint8]) -> Sequence[NDArray[Any]]:
-        found = self._compiled(np.ascontiguousarray(pixels))
+        # A call of the compiled model would use one request for all threads, and mix their results.
+        found = self._compiled.create_infer_request().infer(np.ascontiguousarray(pixels))
         return [found[index] for index in range(len(Outputs._fields))]
 
 
