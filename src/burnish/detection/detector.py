@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Detector:
-    """A trained and calibrated model.
+    """A trained and calibrated model: `train` makes one, `load` reads one.
 
     Attributes:
         card: settings, calibration, data and versions.
@@ -41,6 +41,8 @@ class Detector:
     """
 
     def __init__(self, model: Model, path: Path | None = None, device: str = "auto") -> None:
+        if not isinstance(model, Model):
+            raise BurnishError("Detector.load(path) reads a model, Detector.train(data) makes one")
         self.model, self.card, self.path = model, model.card, path
         settings, calibration = self.card.settings, self.card.calibration
         scorer = Scorer(
@@ -274,8 +276,7 @@ class Detector:
     def _evidence(self, scored: ScoredImage) -> str:
         """The map that decided: under fusion=paper that of eq. 8, else the one of highest score."""
         s, channels = self.card.settings, self.card.shape.channels
-        paper = s.fusion == "paper"
-        index = scored.scale if paper else int(np.argmax(scored.scale_scores))
+        index = scored.scale if s.fusion == "paper" else int(np.argmax(scored.scale_scores))
         names = map_names(
             s.mask_blocks, s.textures(channels), s.lines,
             features=bool(s.features), whole=s.judges_whole,
