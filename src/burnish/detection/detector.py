@@ -82,7 +82,7 @@ class Detector:
             overwrite: replace what `out` holds.
             on_stage: told of progress (`burnish.detection.stages.Stage`); by default messages go
                 to the logger "burnish", what to look at as warnings.
-            changes: single settings, e.g. `epochs=50, false_alarms=0.005`.
+            changes: settings, e.g. `steps=500, seed=1`; `burnish presets small` lists them.
 
         Raises:
             BurnishError: bad data, settings or folder; training diverged or was interrupted.
@@ -165,7 +165,8 @@ class Detector:
         return Detector(model, None, self.device)
 
     def inspect(self, source: str | Path | Image.Image | NDArray[Any]) -> Result:
-        """Judge one image: a file, a PIL image or an array (see `read_image`).
+        """Judge one image: a file, a PIL image, or an array (H, W) or (H, W, 1, 3: RGB, or 4) of
+        uint8, uint16 (the upper 8 bits count) or float in [0, 1]. Threads may share a detector.
 
         Raises:
             BurnishError: the image cannot be read; `errors.BrokenModel`: its score is no number.
@@ -277,11 +278,10 @@ class Detector:
         """The map that decided: under fusion=paper that of eq. 8, else the one of highest score."""
         s, channels = self.card.settings, self.card.shape.channels
         index = scored.scale if s.fusion == "paper" else int(np.argmax(scored.scale_scores))
-        names = map_names(
+        return map_names(
             s.mask_blocks, s.textures(channels), s.lines,
             features=bool(s.features), whole=s.judges_whole,
-        )  # fmt: skip
-        return names[index]
+        )[index]  # fmt: skip
 
 
 def pick_device(name: str) -> torch.device:

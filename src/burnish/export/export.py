@@ -71,9 +71,12 @@ def export_model(
 
     Args:
         path: model file or run folder.
+        to: "onnx", "openvino" or "torch-export".
         out: the file to write; by default beside the model. Its suffix must be the format's.
-        data: images to compare on, see `parity.gate_images`. With `int8`, good ones among them also
-            set the ranges of the quantised products (half of them if there are no others).
+        data: images to compare on, in MVTec AD layout or a folder of them; by default the model's
+            own held-out and test images. With `int8`, good ones among them also set the ranges of
+            the quantised products (half of them if there are no others).
+        int8: round linear layers to 8 bits, for smaller files.
         tell: called with the name of each stage.
         on_image: called with (done, all) during the comparison.
 
