@@ -27,6 +27,7 @@ from burnish.export.quantise import quantise, raise_threshold
 from burnish.export.runtimes import need
 from burnish.export.write import to_onnx, trace, write_onnx, write_openvino, write_torch
 from burnish.system import sync_file
+from burnish.training.process import float32_by_default
 
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch-export": ".pt2"}
 PACKAGES = {
@@ -58,6 +59,7 @@ class Export:
         return sum(file.stat().st_size for file in self.files)
 
 
+@float32_by_default()
 def export_model(
     path: str | Path,
     to: Literal["onnx", "openvino", "torch-export"],
