@@ -29,9 +29,10 @@ def test_unknown_setting_offers_the_nearest(wrong: str, right: str) -> None:
         make_settings("tiny", {wrong: 1})
 
 
-def test_unknown_setting_unlike_any_offers_nothing() -> None:
-    with pytest.raises(BurnishError, match="no setting 'zzz'") as error:
-        make_settings("tiny", {"zzz": 1})
+@pytest.mark.parametrize("wrong", ["zzz", "lr", "threshold"])
+def test_unknown_setting_unlike_any_offers_nothing(wrong: str) -> None:
+    with pytest.raises(BurnishError, match=f"no setting '{wrong}'") as error:
+        make_settings("tiny", {wrong: 1})
     assert "Did you mean" not in str(error.value)
     assert "burnish presets tiny" in str(error.value)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import burnish
-from burnish import Detector, check_data, evaluate, write_report
+from burnish import BurnishError, Detector, check_data, evaluate, write_report
+from burnish.detection.train import ARGUMENTS
 
 
 def test_every_public_name_is_there_and_explained() -> None:
@@ -18,6 +19,23 @@ def test_every_public_name_is_there_and_explained() -> None:
         assert name == "__version__" or len(inspect.getdoc(found) or "") > 20, name
     with pytest.raises(AttributeError, match="no attribute 'train'"):
         burnish.train  # noqa: B018
+
+
+def test_type_checkers_may_read_the_types() -> None:
+    assert (Path(burnish.__file__).parent / "py.typed").exists()
+
+
+def test_a_slip_in_an_argument_of_train_is_told(tmp_path: Path) -> None:
+    of_train = inspect.signature(Detector.train).parameters
+    assert tuple(of_train) == (*ARGUMENTS, "changes")
+    for name in ARGUMENTS[1:]:
+        with pytest.raises(BurnishError, match=rf"no setting '{name}t'\. Did you mean '{name}'\?"):
+            Detector.train("no data", out=tmp_path, **{f"{name}t": 1})
+
+
+def test_a_detector_of_a_file_is_loaded(run_folder: Path) -> None:
+    with pytest.raises(BurnishError, match=r"Detector\.load\(path\) reads a model"):
+        Detector(run_folder)  # type: ignore[arg-type]
 
 
 def test_from_data_to_report(run_folder: Path, metal: Path, tmp_path: Path) -> None:

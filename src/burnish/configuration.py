@@ -6,7 +6,7 @@ A preset is a TOML file in `presets/` beside this module.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
 
@@ -48,11 +48,16 @@ def preset_summary(name: str) -> str:
 
 
 def make_settings(
-    preset: str = DEFAULT_PRESET, changes: Mapping[str, Any] | None = None
+    preset: str = DEFAULT_PRESET,
+    changes: Mapping[str, Any] | None = None,
+    arguments: Iterable[str] = (),
 ) -> Settings:
     """Preset plus `changes`, validated as a whole.
 
     A length given in `changes` (epochs, steps or minutes) replaces the preset's length.
+
+    Args:
+        arguments: other names that may have been meant by an unknown one.
 
     Raises:
         BurnishError: unknown preset or setting (the nearest right name is offered), a value out
@@ -63,7 +68,7 @@ def make_settings(
     for key in changes:
         if key not in Settings.model_fields:
             raise BurnishError(
-                f"no setting '{key}'.{nearest(key, Settings.model_fields)} "
+                f"no setting '{key}'.{nearest(key, [*Settings.model_fields, *arguments])} "
                 f"`burnish presets {preset}` lists them all."
             )
     if {"epochs", "steps", "minutes"} & {k for k, v in changes.items() if v is not None}:

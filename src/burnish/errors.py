@@ -22,5 +22,5 @@ class BrokenModel(BurnishError):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """`" Did you mean 'x'?"` for the known name closest to `name`, or `""` when none is near."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, list(known), n=1)
     return f" Did you mean '{close[0]}'?" if close else ""

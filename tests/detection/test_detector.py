@@ -7,6 +7,7 @@ import pickle
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -213,6 +214,15 @@ def test_what_the_caller_has_switched_on_or_off_changes_nothing(
     assert again.card.calibration == once.card.calibration
     assert within.score == before.score
     assert np.array_equal(within.anomaly_map, before.anomaly_map)
+
+
+def test_trainings_in_two_threads_take_turns(metal: Path, micro: dict, tmp_path: Path) -> None:
+    def train(name: str) -> float:
+        return Detector.train(metal, "tiny", tmp_path / name, steps=30, **micro).threshold
+
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(train, ("a", "b"))
+    assert first == second
 
 
 def test_colour_images_train_a_colour_model(micro: dict, tmp_path: Path) -> None:

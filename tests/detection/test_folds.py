@@ -117,7 +117,7 @@ def test_stopped_and_resumed_equals_unbroken(
         return step(trainer)
 
     monkeypatch.setattr(Trainer, "train_step", counted)
-    with pytest.raises(Interrupted, match="--resume goes on"):
+    with pytest.raises(Interrupted, match=r"--resume goes on \(in Python: resume=True\)"):
         learn(tmp_path)
     with pytest.raises(BurnishError, match=r"already holds .*: --resume goes on with that run"):
         learn(tmp_path)

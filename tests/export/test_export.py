@@ -37,6 +37,16 @@ def test_the_gate_tells_what_it_measured(run_folder: Path, tmp_path: Path, metal
     assert [p.name for p in tmp_path.iterdir()] == ["m.pt2"]
 
 
+def test_what_the_caller_has_switched_on_changes_nothing(
+    run_folder: Path, tmp_path: Path, metal: Path, request: pytest.FixtureRequest
+) -> None:
+    torch.set_default_dtype(torch.float64)
+    request.addfinalizer(lambda: torch.set_default_dtype(torch.float32))
+    with torch.autocast("cpu", torch.bfloat16):
+        made = export_model(run_folder, "torch-export", tmp_path / "m.pt2", metal / "test" / "good")
+    assert made.parity.passed
+
+
 def tampered(change: str) -> type[InspectionGraph]:
     class Tampered(InspectionGraph):
         def __init__(self, model: object) -> None:

@@ -8,11 +8,15 @@ import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from burnish import BurnishError, Detector
@@ -58,6 +62,39 @@ def test_every_image_of_a_set(exports: Path, detector: Detector, metal: Path, su
     assert isinstance(exported, ExportedDetector)
     for path in sorted((metal / "test").rglob("*.png")):
         assert_same(detector, exported, path)
+
+
+@EVERY
+def test_threads_get_the_results_of_their_own_images(exports: Path, suffix: str) -> None:
+    exported = loaded(exports / f"model{suffix}")
+    rng = np.random.default_rng(0)
+    images = list(rng.integers(0, 256, (40, 48, 48), dtype=np.uint8))
+    alone = [exported.run(image) for image in images]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(exported.run, images))
+    for one, two in zip(alone, together, strict=True):
+        assert all(np.array_equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.parametrize(
+    "state", [torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)]
+)
+@EVERY
+def test_what_the_caller_has_switched_on_changes_nothing(
+    exports: Path, suffix: str, state: Callable[[], AbstractContextManager[None]]
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
+    before = loaded(exports / f"model{suffix}").inspect(image)
+    with state():
+        within = load_exported(exports / f"model{suffix}").inspect(image)
+    assert within.score == before.score
+    assert np.array_equal(within.anomaly_map, before.anomaly_map)
+
+
+def test_the_processor_may_be_named_as_torch_does(exports: Path) -> None:
+    assert load_exported(exports / "model.onnx", torch.device("cpu")).device == "cpu"  # type: ignore[arg-type]
+    with pytest.raises(BurnishError, match="not on 'cuda'"):
+        load_exported(exports / "model.onnx", "cuda")
 
 
 def test_a_bench_says_where_exports_run(exports: Path, run_folder: Path, metal: Path) -> None:

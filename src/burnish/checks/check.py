@@ -117,8 +117,12 @@ def check_data(
 
     Args:
         path: MVTec AD layout, a folder of good images, or a raw source (folder, zip, tar).
-        false_alarms, holdout: see `check`.
-        form, part, category: see `burnish.checks.sources.open_data`.
+        false_alarms: wanted share of good parts called defective, in (0, 1).
+        holdout: share of good images that training would hold out, in (0, 1), or "auto".
+        form: name of a raw source's format (`burnish data formats`); empty: guessed.
+        part: regular expression that finds the part's name in a file's stem (in a raw source: in
+            its path); empty, or if it does not match: as the manifest or the format says.
+        category: which object to take where a raw source holds several.
 
     Raises:
         BurnishError: there is nothing that can be checked.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Detector:
-    """A trained and calibrated model.
+    """A trained and calibrated model: `train` makes one, `load` reads one.
 
     Attributes:
         card: settings, calibration, data and versions.
@@ -41,6 +41,8 @@ class Detector:
     """
 
     def __init__(self, model: Model, path: Path | None = None, device: str = "auto") -> None:
+        if not isinstance(model, Model):
+            raise BurnishError("Detector.load(path) reads a model, Detector.train(data) makes one")
         self.model, self.card, self.path = model, model.card, path
         settings, calibration = self.card.settings, self.card.calibration
         scorer = Scorer(
@@ -80,7 +82,7 @@ class Detector:
             overwrite: replace what `out` holds.
             on_stage: told of progress (`burnish.detection.stages.Stage`); by default messages go
                 to the logger "burnish", what to look at as warnings.
-            changes: single settings, e.g. `epochs=50, false_alarms=0.005`.
+            changes: settings, e.g. `steps=500, seed=1`; `burnish presets small` lists them.
 
         Raises:
             BurnishError: bad data, settings or folder; training diverged or was interrupted.
@@ -163,7 +165,8 @@ class Detector:
         return Detector(model, None, self.device)
 
     def inspect(self, source: str | Path | Image.Image | NDArray[Any]) -> Result:
-        """Judge one image: a file, a PIL image or an array (see `read_image`).
+        """Judge one image: a file, a PIL image, or an array (H, W) or (H, W, 1, 3: RGB, or 4) of
+        uint8, uint16 (the upper 8 bits count) or float in [0, 1]. Threads may share a detector.
 
         Raises:
             BurnishError: the image cannot be read; `errors.BrokenModel`: its score is no number.
@@ -274,13 +277,11 @@ class Detector:
     def _evidence(self, scored: ScoredImage) -> str:
         """The map that decided: under fusion=paper that of eq. 8, else the one of highest score."""
         s, channels = self.card.settings, self.card.shape.channels
-        paper = s.fusion == "paper"
-        index = scored.scale if paper else int(np.argmax(scored.scale_scores))
-        names = map_names(
+        index = scored.scale if s.fusion == "paper" else int(np.argmax(scored.scale_scores))
+        return map_names(
             s.mask_blocks, s.textures(channels), s.lines,
             features=bool(s.features), whole=s.judges_whole,
-        )  # fmt: skip
-        return names[index]
+        )[index]  # fmt: skip
 
 
 def pick_device(name: str) -> torch.device:

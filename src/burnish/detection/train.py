@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
@@ -54,6 +55,10 @@ RANGE_IMAGES = 1000  # training images, at most, that ranges of trivial statisti
 LEARNING = 0.8  # of calibration's progress: what good views teach; the rest, held-out images
 REFERENCE_VIEWS = MOST  # training samples that all of calibration is learnt from
 
+_turn = threading.RLock()  # Fabric has a global that trainings at once would set for each other
+
+ARGUMENTS = ("data", "preset", "out", "resume", "overwrite", "on_stage")  # of `Detector.train`
+
 
 def train(
     data: Path,
@@ -67,13 +72,14 @@ def train(
     """See `Detector.train`; returns the model and its file's path."""
     tell = (lambda stage: None) if is_worker() else on_stage or log_stage
     before = (_header(out) or _header(fold_folder(out, 0))) if resume else None
-    settings = settle_precision(make_settings(preset, changes), before)
+    settings = settle_precision(make_settings(preset, changes, ARGUMENTS), before)
     if settings.features:
         load_backbone(settings.features)  # now, not when training is over
     paths = find_training_images(data)
     unmatched(paths, settings.part_pattern)  # a slip is told before images are read
     with (
         nullcontext() if is_worker() else locked_run_folder(out, resume, overwrite),
+        _turn,
         float32_by_default(),
     ):
         return _train_into(out, data, paths, preset, settings, resume, tell)

@@ -35,8 +35,8 @@ def evaluate(
         pixels: pixel-level metrics, where there are masks.
         equalised: inspect every image a second time, with brightness and contrast brought to the
             training images'.
-        stress_images: that many images, drawn evenly, are inspected under each of the changes of
-            `stress.changes_of` as well; 0 leaves the stress table out.
+        stress_images: that many images, drawn evenly, are inspected under each of 16 changes of
+            light, sharpness and place as well (18 in colour); 0 leaves the stress table out.
 
     Raises:
         BurnishError: no test images, none of them readable, or a score that is not finite.

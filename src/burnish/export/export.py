@@ -27,6 +27,7 @@ from burnish.export.quantise import quantise, raise_threshold
 from burnish.export.runtimes import need
 from burnish.export.write import to_onnx, trace, write_onnx, write_openvino, write_torch
 from burnish.system import sync_file
+from burnish.training.process import float32_by_default
 
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch-export": ".pt2"}
 PACKAGES = {
@@ -58,6 +59,7 @@ class Export:
         return sum(file.stat().st_size for file in self.files)
 
 
+@float32_by_default()
 def export_model(
     path: str | Path,
     to: Literal["onnx", "openvino", "torch-export"],
@@ -71,9 +73,12 @@ def export_model(
 
     Args:
         path: model file or run folder.
+        to: "onnx", "openvino" or "torch-export".
         out: the file to write; by default beside the model. Its suffix must be the format's.
-        data: images to compare on, see `parity.gate_images`. With `int8`, good ones among them also
-            set the ranges of the quantised products (half of them if there are no others).
+        data: images to compare on, in MVTec AD layout or a folder of them; by default the model's
+            own held-out and test images. With `int8`, good ones among them also set the ranges of
+            the quantised products (half of them if there are no others).
+        int8: round linear layers to 8 bits, for smaller files.
         tell: called with the name of each stage.
         on_image: called with (done, all) during the comparison.
 

@@ -29,7 +29,7 @@ def load_exported(path: str | Path, device: str = "auto") -> ExportedDetector:
         BurnishError: missing, damaged, foreign or newer file; the runtime is not installed; another
             device.
     """
-    if device not in ("auto", "cpu"):
+    if str(device) not in ("auto", "cpu"):  # it may be a torch.device
         raise BurnishError(
             f"exported models run on the processor here, not on '{device}': leave the device out, "
             "or inspect with model.safetensors"

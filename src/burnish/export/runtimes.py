@@ -159,7 +159,9 @@ class OpenVinoRuntime:
         self.metadata = read_metadata(path, text_of)
 
     def run(self, pixels: NDArray[np.uint8]) -> Sequence[NDArray[Any]]:
-        found = self._compiled(np.ascontiguousarray(pixels))
+        # A call of the compiled model would use one request for all threads, and mix their results.
+        request = self._compiled.create_infer_request()
+        found = request.infer(np.ascontiguousarray(pixels), share_inputs=True)
         return [found[index] for index in range(len(Outputs._fields))]
 
 
@@ -196,7 +198,7 @@ class TorchRuntime:
             log.setLevel(level)
 
     def run(self, pixels: NDArray[np.uint8]) -> Sequence[NDArray[Any]]:
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):  # whatever the caller does
             found = self._module(torch.from_numpy(np.ascontiguousarray(pixels)))
         return [tensor.numpy() for tensor in found]
 

@@ -145,7 +145,8 @@ class Trainer:
                     self.save()
                     raise Interrupted(
                         f"stopped at step {self.progress.step}; everything is saved in "
-                        f"{self.checkpoint.parent}: the same command with --resume goes on"
+                        f"{self.checkpoint.parent}: the same command with --resume goes on "
+                        "(in Python: resume=True)"
                     )
                 if due and not self._finished():
                     self.save()
