@@ -140,7 +140,7 @@ def gear(rng: np.random.Generator) -> Part:
 
 
 def brass_nut(rng: np.random.Generator) -> Part:
-    """A hexagonal brass nut in colour, turned to any angle, on a grey tray."""
+    """A hexagonal brass nut in colour, ground in any direction, at any angle on a grey tray."""
     centre = SIDE / 2 + rng.normal(0.0, 5.0, 2)
     turn = rng.uniform(0, np.pi / 3)
     y, x = np.mgrid[:SIDE, :SIDE] - centre[:, None, None]
@@ -149,7 +149,8 @@ def brass_nut(rng: np.random.Generator) -> Part:
     part = np.clip(88 - flat + 0.5, 0, 1) * np.clip(radius - 42 + 0.5, 0, 1)
     part = ndimage.gaussian_filter(part, 0.6)
     bevel = 0.25 * np.exp(-(((radius - 46) / 3) ** 2)) + 0.18 * (radius > 86)
-    metal = 150 * (1 + bevel * np.cos(np.arctan2(y, x) - 2.3)) * _grain(SIDE, 9.0, 0.7, 0.06, rng)
+    ground = _grain(SIDE, 9.0, 0.7, 0.06, rng, rng.uniform(0, np.pi))
+    metal = 150 * (1 + bevel * np.cos(np.arctan2(y, x) - 2.3)) * ground
     hues = np.array([1.14, 0.98, 0.62]) * (1 + 0.015 * rng.normal(size=3))
     blotch = 1 + 0.015 * gaussian_field((SIDE, SIDE), 30, 30, 0, rng)[..., None] * [1, 0, -1]
     tray = 70 * _grain(SIDE, 1.2, 1.2, 0.06, rng)[..., None] * np.array([1.0, 1.0, 1.03])
@@ -183,10 +184,15 @@ def _turned(side: int, angle: float, start: Plane) -> tuple[Plane, Plane]:
 
 
 def _grain(
-    side: int, along: float, across: float, amount: float, rng: np.random.Generator
+    side: int,
+    along: float,
+    across: float,
+    amount: float,
+    rng: np.random.Generator,
+    angle: float = 0,
 ) -> Plane:
     """A fine texture about 1."""
-    return 1 + amount * gaussian_field((side, side), along, across, 0.0, rng).astype(np.float64)
+    return 1 + amount * gaussian_field((side, side), along, across, angle, rng).astype(np.float64)
 
 
 def _lit(image: Plane, rng: np.random.Generator) -> Plane:
