@@ -311,6 +311,16 @@ def test_a_seed_given_twice_is_refused(burnish: Callable, metal: Path, tmp_path:
     assert (code, "with --seed, not with --set" in err, out.exists()) == (2, True, False)
 
 
+@pytest.mark.slow
+def test_the_demo_ends_with_where_its_files_lie(burnish: Callable, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, said, err = burnish("demo", "--out", out, "--set", "steps=4", "--set", "warmup=0")
+    lines = (said + err).splitlines()
+    assert code == 0
+    assert f"report:  {out / 'report.html'}" in lines
+    assert f"results: {out / 'results.json'}" in lines
+
+
 def test_a_wrong_value_has_one_complaint(burnish: Callable, metal: Path, tmp_path: Path) -> None:
     code, _, err = burnish("train", metal, "--out", tmp_path, "--tile", 10)
     assert code == 2

@@ -69,7 +69,9 @@ def demo(
     say(console, summary(evaluation))
     run, test = (shlex.quote(str(path)) for path in (out / "run", folder / "test"))
     for line in (
-        f"\nreport:  {page}\nresults: {out / 'results.json'}",
+        "",
+        f"report:  {page}",
+        f"results: {out / 'results.json'}",
         f"try:     burnish inspect {run} {test}",
     ):
         say(console, line)
