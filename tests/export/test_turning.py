@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,39 +19,41 @@ from burnish.images.alignment import Alignment
 from burnish.images.alignment_learning import learn_alignment, look_at
 from burnish.images.reader import read_image, resize
 
-Bolt = Callable[..., NDArray[np.uint8]]
+Picture = NDArray[np.uint8]
+Part = Callable[..., Picture]
+
+
+def learn(folder: Path) -> Alignment:
+    found = learn_alignment(
+        look_at(map(read_image, sorted(folder.iterdir()))), (64, 64), 8, square=False
+    )
+    assert found is not None
+    return found
 
 
 @pytest.fixture(scope="module")
 def alignment(bolts: Path) -> Alignment:
-    found = learn_alignment(
-        look_at(map(read_image, sorted(bolts.iterdir()))), (64, 64), 8, square=False
-    )
-    assert found is not None
-    return found
+    return learn(bolts)
 
 
 @pytest.fixture(scope="module")
 def dialled(flanges: Path) -> Alignment:
-    found = learn_alignment(
-        look_at(map(read_image, sorted(flanges.iterdir()))), (64, 64), 8, square=True
-    )
-    assert found is not None
+    found = learn(flanges)
     assert found.dial is not None
     return found
 
 
-@pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize(("background", "part"), [(205, 90), (25, 140)])
-def test_equal_to_a_level_in_a_few_pixels(
-    bolt: Bolt, alignment: Alignment, seed: int, background: float, part: float
-) -> None:
-    rng = np.random.default_rng(seed)
+def draw(shape: Part, rng: np.random.Generator, longest: float, **given: float) -> Picture:
+    """A part of any size at any place and angle; `longest`: of the image's shorter side."""
     size = (int(rng.integers(60, 300)), int(rng.integers(80, 400)))
     middle = size[1] * rng.uniform(0.4, 0.6), size[0] * rng.uniform(0.4, 0.6)
-    length = min(size) * rng.uniform(0.5, 0.8)
-    image = bolt(size, middle, rng.uniform(-np.pi, np.pi), length, background, part)
+    length = min(size) * rng.uniform(0.6, 1.0) * longest
+    return shape(size, middle, rng.uniform(-np.pi, np.pi), length, **given)
+
+
+def check_view(image: Picture, alignment: Alignment) -> None:
     expected, pose = alignment.view(image, 1)
+    assert pose.found
     large = torch.from_numpy(resize(image, *alignment.enlarged).astype(np.float32))[None]
     turn = find_turn(large, alignment, down_first())
     assert torch.stack(turn).tolist() == pytest.approx([pose.x, pose.y, *pose.along], abs=1e-5)
@@ -59,26 +61,24 @@ def test_equal_to_a_level_in_a_few_pixels(
     assert levels.max() <= 1
     assert (levels > 0).mean() < 0.002
     maps = expected.astype(np.float32)
-    back, weight = alignment.put_back(maps, pose, *size)
-    found, counts = put_back(torch.from_numpy(maps), turn, alignment, *size)
+    back, weight = alignment.put_back(maps, pose, *image.shape)
+    found, counts = put_back(torch.from_numpy(maps), turn, alignment, *image.shape)
     np.testing.assert_allclose(counts.numpy(), weight, atol=1e-3)
     np.testing.assert_allclose(found.numpy(), back, atol=0.02)
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_parts_are_turned_by_their_dial_alike(flange: Bolt, dialled: Alignment, seed: int) -> None:
+@pytest.mark.parametrize(("background", "part"), [(205, 90), (25, 140)])
+def test_equal_to_a_level_in_a_few_pixels(
+    bolt: Part, alignment: Alignment, seed: int, background: float, part: float
+) -> None:
     rng = np.random.default_rng(seed)
-    size = (int(rng.integers(60, 300)), int(rng.integers(80, 400)))
-    middle = size[1] * rng.uniform(0.4, 0.6), size[0] * rng.uniform(0.4, 0.6)
-    image = flange(size, middle, rng.uniform(-np.pi, np.pi), min(size) * 0.35, gradient=0.2)
-    expected, pose = dialled.view(image, 1)
-    assert pose.found
-    large = torch.from_numpy(resize(image, *dialled.enlarged).astype(np.float32))[None]
-    turn = find_turn(large, dialled, down_first())
-    assert torch.stack(turn).tolist() == pytest.approx([pose.x, pose.y, *pose.along], abs=1e-5)
-    levels = np.abs(turned_view(large, turn, dialled).numpy() - expected)
-    assert levels.max() <= 1
-    assert (levels > 0).mean() < 0.002
+    check_view(draw(bolt, rng, 0.8, background=background, part=part), alignment)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_parts_are_turned_by_their_dial_alike(flange: Part, dialled: Alignment, seed: int) -> None:
+    check_view(draw(flange, np.random.default_rng(seed), 0.35, gradient=0.2), dialled)
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
@@ -92,7 +92,7 @@ def test_without_a_part_the_view_is_that_of_training(alignment: Alignment, level
 
 
 def test_a_colour_image_is_turned_by_its_grey_outline(
-    bolts_run: Path, bolts: Path, bolt: Bolt
+    bolts_run: Path, bolts: Path, bolt: Part
 ) -> None:
     """The outline is that of the grey image; the view has all channels."""
     model = Detector.load(bolts_run).model
@@ -109,26 +109,43 @@ def test_a_colour_image_is_turned_by_its_grey_outline(
     assert torch.stack(turn).tolist() == pytest.approx([pose.x, pose.y, *pose.along], abs=1e-5)
 
 
-@pytest.fixture(scope="module")
-def turned_exports(
-    bolts_run: Path,
+@dataclass(frozen=True)
+class Turned:
+    """A model that turns parts, its exports, and how parts are drawn.
+
+    Attributes:
+        share: length of a part (of a flange its radius), in shares of the image's height.
+    """
+
+    run: Path
+    exports: Path
+    part: Part
+    share: float
+
+
+@pytest.fixture(scope="module", params=[("bolt", 0.65), ("flange", 0.33)], ids=lambda one: one[0])
+def turned(
+    request: pytest.FixtureRequest,
     write_formats: Callable[[Path, Path], Path],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    return write_formats(bolts_run, tmp_path_factory.mktemp("turned") / "exports")
+) -> Turned:
+    name, share = request.param
+    run = request.getfixturevalue(f"{name}s_run")
+    exports = write_formats(run, tmp_path_factory.mktemp(name) / "exports")
+    return Turned(run, exports, request.getfixturevalue(name), share)
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".xml", ".pt2"])
-def test_every_format_judges_turned_parts_alike(
-    bolts_run: Path, turned_exports: Path, bolt: Bolt, suffix: str
-) -> None:
-    model, exported = Detector.load(bolts_run), Detector.load(turned_exports / f"model{suffix}")
+def test_every_format_judges_turned_parts_alike(turned: Turned, suffix: str) -> None:
+    model, exported = (
+        Detector.load(path) for path in (turned.run, turned.exports / f"model{suffix}")
+    )
     rng = np.random.default_rng(3)
     for number in range(16):
         size = (120, 150) if number % 4 else (200, 260)
-        image = bolt(
-            size, (size[1] / 2 + 5, size[0] / 2), rng.uniform(-np.pi, np.pi), 0.65 * size[0],
-            seed=number,
+        image = turned.part(
+            size, (size[1] / 2 + 5, size[0] / 2), rng.uniform(-np.pi, np.pi),
+            turned.share * size[0], seed=number,
         )  # fmt: skip
         if number % 2:
             image[size[0] // 2 - 4 : size[0] // 2 + 4, size[1] // 2 : size[1] // 2 + 9] = 255
@@ -146,32 +163,3 @@ def test_every_format_judges_turned_parts_alike(
         assert two.notes == one.notes
     empty = np.full((120, 150), 205, np.uint8)
     assert exported.inspect(empty).score == pytest.approx(model.inspect(empty).score, rel=1e-4)
-
-
-@pytest.fixture(scope="module")
-def dialled_exports(
-    flanges_run: Path,
-    write_formats: Callable[[Path, Path], Path],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    return write_formats(flanges_run, tmp_path_factory.mktemp("dialled") / "exports")
-
-
-@pytest.mark.parametrize("suffix", [".onnx", ".xml", ".pt2"])
-def test_every_format_turns_parts_by_their_dial(
-    flanges_run: Path, dialled_exports: Path, flange: Bolt, suffix: str
-) -> None:
-    model, exported = Detector.load(flanges_run), Detector.load(dialled_exports / f"model{suffix}")
-    assert model.card.alignment is not None
-    assert model.card.alignment.dial is not None
-    rng = np.random.default_rng(4)
-    for number in range(12):
-        size = (120, 150) if number % 4 else (200, 260)
-        angle = rng.uniform(-np.pi, np.pi)
-        image = flange(size, (size[1] / 2 + 5, size[0] / 2), angle, 0.33 * size[0], seed=number)
-        if number % 2:
-            image[size[0] // 2 - 4 : size[0] // 2 + 4, size[1] // 2 : size[1] // 2 + 9] = 255
-        one, two = model.inspect(image), exported.inspect(image)
-        assert two.score == pytest.approx(one.score, rel=1e-4)
-        assert two.is_defect == one.is_defect
-        assert two.peak == pytest.approx(one.peak, abs=1)
