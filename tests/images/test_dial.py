@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from scipy import ndimage
 
-from burnish.images.dial import RINGS, TURNS, Dial, at_each_turn, read_rings
+from burnish.images.dial import RINGS, TURNS, Dial, fit_of, read_rings
 from burnish.images.dial_learning import FEWEST, learn_dial
 from burnish.images.pose import Pose
 
@@ -63,13 +63,13 @@ def test_rings_are_read_where_they_lie(flange: Flange) -> None:
     np.testing.assert_allclose(found, expected / expected.mean(), atol=1e-4)
 
 
-def test_each_turn_is_the_template_turned() -> None:
+def test_the_fit_is_the_sum_of_products_with_the_turned_template() -> None:
     rng = np.random.default_rng(2)
-    template = rng.integers(-127, 128, (RINGS, TURNS))
-    turned = at_each_turn(tuple(map(tuple, template.tolist())))
-    for turn in (0, 1, 100, TURNS - 1):
-        expected = np.roll(template, turn, axis=1)
-        assert np.array_equal(turned[turn].reshape(RINGS, TURNS), expected)
+    template, read = rng.integers(-127, 128, (RINGS, TURNS)), rng.random((3, RINGS, TURNS))
+    expected = [
+        [(one * np.roll(template, turn, axis=1)).sum() for turn in range(TURNS)] for one in read
+    ]
+    np.testing.assert_allclose(fit_of(read, template), expected, atol=1e-8)
 
 
 def test_the_direction_is_right_to_a_fraction_of_a_step(dial: Dial, flange: Flange) -> None:

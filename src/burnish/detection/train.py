@@ -55,7 +55,9 @@ RANGE_IMAGES = 1000  # training images, at most, that ranges of trivial statisti
 LEARNING = 0.8  # of calibration's progress: what good views teach; the rest, held-out images
 REFERENCE_VIEWS = MOST  # training samples that all of calibration is learnt from
 
-_turn = threading.RLock()  # Fabric has a global that trainings at once would set for each other
+_one_at_a_time = (
+    threading.RLock()
+)  # Fabric has a global that trainings at once would set for each other
 
 ARGUMENTS = ("data", "preset", "out", "resume", "overwrite", "on_stage")  # of `Detector.train`
 
@@ -79,7 +81,7 @@ def train(
     unmatched(paths, settings.part_pattern)  # a slip is told before images are read
     with (
         nullcontext() if is_worker() else locked_run_folder(out, resume, overwrite),
-        _turn,
+        _one_at_a_time,
         float32_by_default(),
     ):
         return _train_into(out, data, paths, preset, settings, resume, tell)

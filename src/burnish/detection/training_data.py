@@ -67,7 +67,7 @@ class TrainingData:
         """What training draws from."""
         # Mirrored, the holes of a flange lie where no flange has any.
         turned = self.store.alignment is not None and self.store.alignment.dial is not None
-        return Samples(self.store, self.training, self.settings.tile, self.roi, not turned)
+        return Samples(self.store, self.training, self.settings.tile, self.roi, mirrored=not turned)
 
     @cached_property
     def turns(self) -> list[TrainingData]:

@@ -10,8 +10,7 @@ fits best.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,22 +54,24 @@ class Dial(BaseModel):
             grey: uint8 (h, w).
         """
         found = read_rings(grey, x, y, self.reach)
-        fit = at_each_turn(self.template) @ found.ravel()
+        fit = fit_of(found, np.array(self.template))
         best = int(fit.argmax())
         left, middle, right = (fit[(best + step) % TURNS] for step in (-1, 0, 1))
         # The top of the parabola through the best turn and its neighbours.
-        bend = np.minimum(left + right - _F(2) * middle, _F(-1e-20))
-        angle = (_F(best) + _F(0.5) * (left - right) / bend) * _F(STEP)
-        return float(np.cos(angle)), float(np.sin(angle))
+        bend = min(left + right - 2 * middle, -1e-20)
+        angle = (best + 0.5 * (left - right) / bend) * STEP
+        return math.cos(angle), math.sin(angle)
 
 
-@lru_cache(maxsize=8)  # of the models that are in use: 3 MB each
-def at_each_turn(template: tuple[tuple[int, ...], ...]) -> Float:
-    """A template turned by every step: float32 (N, R * N)."""
-    steps = np.arange(TURNS)
-    places = (steps[None, :] - steps[:, None]) % TURNS  # (turn, place)
-    turned = np.array(template, dtype=_F)[:, places]
-    return np.ascontiguousarray(turned.transpose(1, 0, 2).reshape(TURNS, -1))
+def fit_of(read: NDArray[Any], template: NDArray[Any]) -> NDArray[np.float64]:
+    """How well rings fit a template at each turn, the sum of their products: float64 (..., N).
+
+    Args:
+        read: (..., R, N), as `read_rings` gives them.
+        template: (R, N).
+    """
+    turned = np.fft.rfft(read) * np.fft.rfft(template).conj()
+    return np.asarray(np.fft.irfft(turned.sum(axis=-2), n=TURNS))
 
 
 def ring_places(reach: float) -> tuple[Float, Float]:

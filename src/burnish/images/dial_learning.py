@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.images.dial import LEVELS, RINGS, TURNS, Dial, read_rings
+from burnish.images.dial import LEVELS, RINGS, Dial, fit_of, read_rings
 from burnish.images.pose import Pose
 
 FEWEST = 8  # parts that a dial is learnt from
@@ -90,9 +90,7 @@ def _template(signals: Array) -> Array:
 
 def _turns(signals: Array, template: Array) -> NDArray[np.int64]:
     """The turn at which each part fits the template best: int (n,)."""
-    wanted = np.fft.rfft(_AREA * template).conj()
-    fit = np.fft.irfft((np.fft.rfft(signals) * wanted).sum(axis=1), n=TURNS)
-    return np.asarray(fit.argmax(axis=1))
+    return np.asarray(fit_of(signals, _AREA * template).argmax(axis=1))
 
 
 def _turn_back(read: Array, turns: NDArray[np.int64]) -> Array:
