@@ -30,7 +30,8 @@ def test_training_and_inspection_see_the_same(bolts_run: Path, bolts: Path) -> N
     for index, path in enumerate(paths):
         pixels, pose = detector.prepare(read_image(path))
         assert pose is not None
-        assert np.array_equal(store[index], pixels)
+        assert np.array_equal(store.prepared(index), pixels)
+        assert np.array_equal(store[index], pixels[:1])
 
 
 def test_held_out_images_score_as_calibrated(bolts_run: Path, bolts: Path) -> None:
@@ -56,6 +57,29 @@ def test_a_flaw_is_shown_where_it_lies(bolts_run: Path, bolt: Bolt) -> None:
         assert result.anomaly_map[0, 0] == result.anomaly_map.min()
         assert result.reconstruction[0, 0] == image[0, 0]
     assert near >= 8
+
+
+def test_what_lies_beyond_the_edge_is_not_judged(bolts_run: Path, bolt: Bolt) -> None:
+    """Specks along the image's edge are streaks in the view, as long as it reaches beyond."""
+    detector = Detector.load(bolts_run)
+    image = bolt((120, 150), (112, 60), 0.05, 80)
+    image[::6, -1] = 60
+    prepared, pose = detector.prepare(image)
+    assert pose is not None
+    assert pose.found
+    beyond = prepared[1] == 0
+    assert 0.02 < beyond.mean() < 0.3
+    references = detector.scorer.scorer.references(
+        detector.card.calibration.mu, detector.card.calibration.sigma
+    )
+    judged = detector.scorer.score(prepared, *references)
+    everywhere = detector.scorer.score(prepared[:1], *references)
+    assert np.unique(judged.anomaly_map[beyond]).size == 1
+    assert judged.anomaly_map[beyond][0] < judged.anomaly_map.max()
+    sure = prepared[1] == 255
+    assert np.allclose(judged.anomaly_map[sure], everywhere.anomaly_map[sure], atol=1e-5)
+    assert everywhere.anomaly_map[beyond].max() > judged.anomaly_map.max()
+    assert judged.score < everywhere.score
 
 
 def test_an_image_without_a_part_is_judged_and_noted(bolts_run: Path) -> None:

@@ -481,6 +481,39 @@ def test_extremes_come_from_parts_that_the_maps_do_not_know() -> None:
         np.testing.assert_allclose(found, value, rtol=1e-4, atol=1e-5)
 
 
+def test_what_views_do_not_show_counts_in_no_extreme_and_no_unit() -> None:
+    """As above, with places beyond an image's edge: whole cells of 8 px, of each view others."""
+    shown = np.full((len(PIXELS), 32, 32), 255, dtype=np.uint8)
+    for number, view in enumerate(shown):
+        view[: 8 * (number % 3)] = 0
+        view[:, 24:] *= number % 2
+    parts = zip(PIXELS, "aabbbcc", shown, strict=True)
+    seen = [View(image, part=part, seen=weight) for image, part, weight in parts]
+    made, maps = textured(), []
+    made.settings = made.settings.model_copy(update={"extremes": True})
+    for judged in THIRDS:
+        learn_maps(made, lambda judged=judged: [v for n, v in enumerate(seen) if n not in judged])
+        maps += [(made.errors(seen[n]).errors, n) for n in judged]
+    values = []
+    for one, number in maps:
+        cells = cell_values(one)
+        hidden = torch.from_numpy(shown[number, ::8, ::8] == 0)
+        values.append(cells.masked_fill(hidden, torch.nan).transpose(0, 1))
+    expected = sparing(find_extremes(torch.cat(values)), len(made.masks))
+    by_pixel, scores = expected.at(32, 32), []
+    for one, number in maps:
+        compared = against_extremes(one, by_pixel)[0][:, torch.from_numpy(shown[number] > 0)]
+        scores.append(compared.topk(10, dim=1).values.mean(dim=1))
+
+    learn_all(made, lambda: seen)
+    assert made.learnt_extremes is not None
+    torch.testing.assert_close(made.learnt_extremes.mean, expected.mean)
+    torch.testing.assert_close(made.learnt_extremes.height, expected.height)
+    assert made.units is not None
+    for found, value in zip(made.units, units_of(torch.stack(scores).double()), strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-4, atol=1e-5)
+
+
 def test_maps_standardised_by_position_have_no_extremes() -> None:
     for standardise, spared in (("position", True), ("none", False)):
         made, plain = textured(), textured()

@@ -57,13 +57,19 @@ def check_view(image: Picture, alignment: Alignment) -> None:
     large = torch.from_numpy(resize(image, *alignment.enlarged).astype(np.float32))[None]
     turn = find_turn(large, alignment, down_first())
     assert torch.stack(turn).tolist() == pytest.approx([pose.x, pose.y, *pose.along], abs=1e-5)
-    levels = np.abs(turned_view(large, turn, alignment).numpy() - expected)
+    view, counts = turned_view(large, turn, alignment)
+    levels = np.abs(view.numpy() - expected)
     assert levels.max() <= 1
     assert (levels > 0).mean() < 0.002
+    seen = alignment.seen(pose)
+    assert counts is not None
+    assert seen is not None
+    np.testing.assert_allclose(counts.numpy(), seen / 255, atol=1 / 255 + 1e-6)
+    assert (np.rint(counts.numpy() * 255) != seen).mean() < 0.002
     maps = expected.astype(np.float32)
     back, weight = alignment.put_back(maps, pose, *image.shape)
-    found, counts = put_back(torch.from_numpy(maps), turn, alignment, *image.shape)
-    np.testing.assert_allclose(counts.numpy(), weight, atol=1e-3)
+    found, within = put_back(torch.from_numpy(maps), turn, alignment, *image.shape)
+    np.testing.assert_allclose(within.numpy(), weight, atol=1e-3)
     np.testing.assert_allclose(found.numpy(), back, atol=0.02)
 
 
@@ -88,7 +94,7 @@ def test_without_a_part_the_view_is_that_of_training(alignment: Alignment, level
     large = torch.full((1, *alignment.enlarged), float(level))
     turn = find_turn(large, alignment, down_first())
     assert torch.stack(turn).tolist() == [pose.x, pose.y, *pose.along]
-    assert np.array_equal(turned_view(large, turn, alignment).numpy(), expected)
+    assert np.array_equal(turned_view(large, turn, alignment)[0].numpy(), expected)
 
 
 def test_a_colour_image_is_turned_by_its_grey_outline(
@@ -102,7 +108,7 @@ def test_a_colour_image_is_turned_by_its_grey_outline(
     image = np.stack([grey, grey - 20, 255 - grey], axis=2).clip(0, 255).astype(np.uint8)
     assert card.alignment is not None
     expected, pose = card.alignment.view(image, 3)
-    view, turn = graph._turned(graph._to_channels(torch.from_numpy(image).float()))
+    view, _, turn = graph._turned(graph._to_channels(torch.from_numpy(image).float()))
     levels = np.abs(view.numpy() - expected)
     assert levels.max() <= 1
     assert (levels > 0).mean() < 0.002

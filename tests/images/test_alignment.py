@@ -89,6 +89,39 @@ def test_each_pixel_of_a_view_is_what_lies_at_its_place(
         assert np.abs(view[channel] - expected).max() < 0.51
 
 
+@pytest.mark.parametrize(("x", "y", "angle"), [(150, 120, 0.3), (215, 80, -0.8), (60, 180, 2.4)])
+def test_what_lies_beyond_the_image_is_marked(
+    bolt: Bolt, alignment: Alignment, x: int, y: int, angle: float
+) -> None:
+    """Against where the corners of each pixel lie, computed one by one."""
+    image = bolt((240, 300), (x, y), angle, 160)
+    pixels, pose = alignment.prepared(image, 3)
+    view, seen = pixels[:3], pixels[3]
+    assert np.array_equal(view, alignment.view(image, 3)[0])
+    down, across = (big / small for big, small in zip(alignment.enlarged, (128, 160), strict=True))
+    inwards = np.empty(alignment.size)
+    for row, column in np.ndindex(*alignment.size):
+        t = (column + 0.5) / alignment.scale + alignment.left
+        u = (row + 0.5) / alignment.scale + alignment.top
+        high = (pose.y + t * pose.along[1] + u * pose.along[0]) * down
+        wide = (pose.x + t * pose.along[0] - u * pose.along[1]) * across
+        inwards[row, column] = min(
+            high, wide, alignment.enlarged[0] - high, alignment.enlarged[1] - wide
+        )
+    assert (seen[inwards > 0.51] == 255).all()
+    assert (seen[inwards < -0.01] == 0).all()
+    edge = (inwards > 0) & (inwards < 0.5)
+    assert np.abs(seen[edge] / 255 - 2 * inwards[edge]).max(initial=0) < 0.01
+    assert (seen == 0).any() == (inwards < 0).any()
+    assert (x == 150) == (seen == 255).all()
+
+
+def test_models_of_before_mark_nothing(bolt: Bolt, alignment: Alignment) -> None:
+    old = alignment.model_copy(update={"bounded": False})
+    image = bolt((240, 300), (215, 80), -0.8, 160)
+    assert np.array_equal(old.prepared(image, 1)[0], alignment.view(image, 1)[0])
+
+
 @pytest.mark.parametrize("factor", [0.5, 0.7, 2.0])
 def test_another_resolution_gives_the_same_view(
     bolt: Bolt, alignment: Alignment, factor: float

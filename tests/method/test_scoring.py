@@ -14,6 +14,7 @@ from burnish.method.scoring import (
     error_maps,
     fuse,
     image_score,
+    where_seen,
     with_whole,
 )
 
@@ -214,6 +215,29 @@ def test_reductions_against_numpy(reduction: str, share: float) -> None:
         "top": flat[:, : round(share * 620)].mean(axis=1),
     }[reduction]
     np.testing.assert_allclose(image_score(maps, reduction, share), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "max", "top"])
+def test_what_is_not_seen_counts_neither_way(reduction: str) -> None:
+    """As if the map had no such pixels, be they high or low."""
+    rng = torch.Generator().manual_seed(0)
+    maps, seen = torch.randn(2, 3, 20, 31, generator=rng), torch.ones(20, 31)
+    seen[:4], seen[:, 25:] = 0, 0
+    expected = image_score(maps[..., 4:, :25].flatten(0, 1), reduction, 6 / 400).view(2, 3)
+    maps[..., :2, :], maps[..., 2:4, :] = 50, -50
+    found = where_seen(maps, seen)
+    assert torch.equal(found[..., 4:, :25], maps[..., 4:, :25])
+    scores = image_score(found.flatten(0, 1), reduction, 6 / 620).view(2, 3)
+    torch.testing.assert_close(scores, expected)
+
+
+def test_pixels_may_count_in_part() -> None:
+    maps = torch.tensor([[[4.0, 1.0, 0.0]]])
+    seen = torch.tensor([[0.5, 1.0, 0.0]])
+    mean = np.average([4.0, 1.0, 0.0], weights=[0.5, 1.0, 0.0])
+    torch.testing.assert_close(
+        where_seen(maps, seen), torch.tensor([[[(4 + mean) / 2, 1.0, mean]]], dtype=torch.float32)
+    )
 
 
 def test_top_share_takes_at_least_one_pixel() -> None:

@@ -201,12 +201,12 @@ class Detector:
             image: uint8 HxW or HxWx3, as read.
 
         Returns:
-            uint8 (C, h, w) at the model's size, or at the image's own with tiles; None as the pose
-            where images are taken as they lie.
+            As of `image_scorer`, at the model's size, or at the image's own with tiles; None as the
+            pose where images are taken as they lie.
         """
         shape, alignment = self.card.shape, self.card.alignment
         if alignment is not None:
-            return alignment.view(image, shape.channels)
+            return alignment.prepared(image, shape.channels)
         whole = self.card.settings.tile == "full"
         size = (shape.height, shape.width) if whole else image.shape[:2]
         return prepare(image, shape.channels, *size), None

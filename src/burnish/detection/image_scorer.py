@@ -1,7 +1,7 @@
 """Whole images: one view, or tiles stitched together. Calibration and inspection share this path.
 
 A *prepared* image is uint8 (C, H, W) with the model's channels: at the model's size with
-`tile=full`, at its own with tiles.
+`tile=full`, at its own with tiles. Where parts are aligned it has a channel more, see `View.of`.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class ImageScorer:
         side = self.settings.tile
         for tile, inside in self._tiles(*image.shape[1:]):
             pixels = image if side == "full" else cut(image, tile.top, tile.left, side)
-            yield tile, View(pixels, inside)
+            yield tile, View.of(pixels, self.scorer.shape.channels, inside)
 
     def _tiles(self, height: int, width: int) -> Iterator[tuple[Tile, Region | None]]:
         """Where each view of an image lies, and the region in it."""
@@ -219,7 +219,7 @@ class ImageScorer:
                 seen += 1
                 if seen - 1 not in chosen:
                     continue
-                errors = self.scorer.errors(view)[0][0].double().cpu().flatten(1)
+                errors = self.scorer.evidence(view).errors[0].double().cpu().flatten(1)
                 if view.inside is not None:
                     errors = errors[:, torch.from_numpy(view.inside).flatten()]
                 sums += torch.stack([errors.sum(1), errors.square().sum(1)])

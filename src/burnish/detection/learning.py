@@ -24,7 +24,7 @@ from burnish.detection.gathering import (
 from burnish.detection.learning_lines import learn_lines
 from burnish.detection.learning_textures import learn_textures
 from burnish.detection.scorer import Scorer
-from burnish.detection.view import View, inside_of, network_input
+from burnish.detection.view import View, inside_of, network_input, seen_of
 from burnish.method.backbone import FEATURES, load_backbone
 from burnish.method.extremes import Extremes, cell_values, find_extremes, sparing
 from burnish.method.features import STRIDE, FeatureModel, coarse_region
@@ -217,8 +217,10 @@ def learn_extremes(judges: CrossFitted) -> Extremes:
         kept = SomeViews(judge.settings.seed)
         for number, view in enumerate(views()):
             if kept.wants():
-                inside = inside_of(view, judge.device)
-                kept.add(number, values=cell_values(judge.errors(view).errors, inside)[:, 0].cpu())
+                inside, seen = inside_of(view, judge.device), seen_of(view, judge.device)
+                counts = inside if seen is None else seen > 0
+                values = cell_values(judge.evidence(view).errors, counts)
+                kept.add(number, values=values[:, 0].cpu())
         found.append(kept["values"])
     return sparing(find_extremes(torch.cat(found)), spared)
 
@@ -247,7 +249,7 @@ def map_scores(scorer: Scorer, views: Iterable[View]) -> Tensor:
     settings, found = scorer.settings, []
     for view in views:
         inside = inside_of(view, scorer.device)
-        maps, _, whole = scorer.errors(view)
+        maps, _, whole = scorer.evidence(view)
         scores = image_score(maps[0], settings.reduction, settings.top_share, inside)
         found.append((scores if whole is None else torch.cat([scores, whole])).cpu())
     return torch.stack(found).double()

@@ -54,8 +54,8 @@ from burnish.training.state import CHECKPOINT
 
 # 2: tiles, region of interest, ranges of the training images; 3: textures; 4: alignment, features;
 # 5: textures named one by one; 6: factors of textures; 7: lines; 8: whole; 9: extremes;
-# 10: weights of held-out scores; 11: dials
-FORMAT = 11
+# 10: weights of held-out scores; 11: dials; 12: bounded alignments
+FORMAT = 12
 KEY = "burnish-model"
 MODEL = "model.safetensors"  # of a run folder
 POSITION = ("position.mean", "position.deviation")

@@ -1,7 +1,7 @@
 """Is an image like the training images at all? Compares trivial statistics with their range there,
 so that an aged lamp or a lens out of focus is reported, not judged in silence.
 
-Statistics are computed on the prepared image, uint8 (C, H, W) as the model sees it, inside the
+Statistics are computed on the prepared image, as the model sees it, inside the
 region of interest only; at training and at inspection by the same function.
 """
 
@@ -77,9 +77,10 @@ def prepared_statistics(
     than green it has on average, in grey levels.
 
     Args:
-        prepared: uint8 (C, H, W) with C 1 or 3.
+        prepared: uint8 (C, H, W) with C 1 or 3; what it has beside is not looked at.
         inside: the region of interest, bool (H, W); None: everything.
     """
+    prepared = prepared[: 3 if len(prepared) >= 3 else 1]
     image = prepared[0] if len(prepared) == 1 else prepared.transpose(1, 2, 0)
     found = statistics_of(image, leave_out=None if inside is None else ~inside)
     watched = {name: found[name] for name in WATCHED}

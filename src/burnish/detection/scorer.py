@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from burnish.detection.view import View, hidden_outside, inside_of, to_tensor
+from burnish.detection.view import View, hidden_outside, inside_of, seen_of, to_tensor
 from burnish.method.extremes import Extremes, against_extremes
 from burnish.method.features import FeatureModel, feature_map
 from burnish.method.generator import Generator
@@ -25,6 +25,7 @@ from burnish.method.scoring import (
     error_maps,
     fuse,
     image_score,
+    where_seen,
     with_whole,
 )
 from burnish.method.texture import TextureModel
@@ -171,6 +172,12 @@ class Scorer:
         return Evidence(*self._replayed(self.errors_of, images, inside))
 
     @torch.inference_mode()
+    def evidence(self, view: View) -> Evidence:
+        """`errors`, where pixels that are not seen count neither way: what is scored."""
+        found, seen = self.errors(view), seen_of(view, self.device)
+        return found if seen is None else found._replace(errors=where_seen(found.errors, seen))
+
+    @torch.inference_mode()
     def errors_of(self, images: Tensor, inside: Tensor | None = None) -> Evidence:
         """`errors` of a batch: images (B, C, H, W) in [-1, 1], region bool (H, W)."""
         images, painted = self.painted_of(images, inside)
@@ -203,7 +210,8 @@ class Scorer:
     def score(self, view: View, mu: Tensor, sigma: Tensor) -> Scored:
         """Score one view against the references mu and sigma (M,), with `whole` (M + 1,)."""
         images, inside = to_tensor(view.pixels[None], self.device), inside_of(view, self.device)
-        numbers, anomaly, painted = self._replayed(self._judged, images, inside, mu, sigma)
+        seen = seen_of(view, self.device)
+        numbers, anomaly, painted = self._replayed(self._judged, images, inside, mu, sigma, seen)
         score, scale, *alone = numbers.tolist()
         if inside is not None:
             anomaly = torch.where(inside, anomaly, anomaly[inside].min())
@@ -211,11 +219,18 @@ class Scorer:
         return Scored(score, int(scale), tuple(alone), anomaly, painted)
 
     def _judged(
-        self, images: Tensor, inside: Tensor | None, mu: Tensor, sigma: Tensor
+        self,
+        images: Tensor,
+        inside: Tensor | None,
+        mu: Tensor,
+        sigma: Tensor,
+        seen: Tensor | None,
     ) -> tuple[Tensor, ...]:
         """Judge one image: (score, mask scale, each map's score), (2 + M,); map; reconstruction."""
         s = self.settings
         errors, painted, whole = self.errors_of(images, inside)
+        if seen is not None:
+            errors = where_seen(errors, seen)
         if whole is not None:
             whole = (whole - mu[-1]) / sigma[-1]
         mu, sigma = mu[: self.maps], sigma[: self.maps]
@@ -238,7 +253,7 @@ class Scorer:
 
     def _replayed(
         self, work: Callable[..., tuple[Any, ...]], images: Tensor, inside: Tensor | None,
-        *more: Tensor,
+        *more: Tensor | None,
     ) -> tuple[Any, ...]:  # fmt: skip
         """Call `work` in float32, in a caller's autocast too; on a GPU, unless there is a region,
         replay it as one CUDA graph."""

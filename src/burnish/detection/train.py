@@ -211,7 +211,7 @@ def _taught(
     learn_all(
         scorer,
         lambda: (
-            View(pixels, inside, training_data.parts[image])
+            View(pixels, inside, training_data.parts[image], training_data.store.seen(image))
             for image, pixels, inside in samples.references(REFERENCE_VIEWS, settings.seed)
         ),
         lambda: tell(Stage("calibrate", done=LEARNING * next(ticks) / total)),

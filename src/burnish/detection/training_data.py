@@ -31,7 +31,7 @@ LEAST_SAMPLES = 2  # one half judges the other
 
 @dataclass(frozen=True)
 class Subset:
-    """Some images of a store, by number."""
+    """Some prepared images of a store, by number."""
 
     store: ImageStore
     chosen: list[int]
@@ -40,7 +40,7 @@ class Subset:
         return len(self.chosen)
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        return self.store[self.chosen[index]]
+        return self.store.prepared(self.chosen[index])
 
 
 @dataclass(frozen=True)

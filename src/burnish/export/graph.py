@@ -142,13 +142,13 @@ class InspectionGraph(nn.Module):
         """Inspect an image, float32 (C, H, W) in grey levels."""
         shape = self.shape
         height, width = image.shape[1:]
-        turn = None
+        turn = seen = None
         if self.alignment is None:
             small = resize_levels(image, shape.height, shape.width, self.down_first)
         else:
-            small, turn = self._turned(image)
+            small, seen, turn = self._turned(image)
         inside = self.inside if self.has_roi else None
-        found = functional_call(self.view, self.view.stretched(), (small, inside))
+        found = functional_call(self.view, self.view.stretched(), (small, inside, seen))
         model_map, levels = found.anomaly_map, found.levels.round()
         coldest = lowest(model_map, inside)
         if inside is not None:
@@ -169,15 +169,15 @@ class InspectionGraph(nn.Module):
         """The region of interest at the size of an image, bool (H, W)."""
         return resize_levels(self.roi, height, width, False)[0] == 255
 
-    def _turned(self, image: Tensor) -> tuple[Tensor, Turn]:
-        """The view of the part, float32 (C, h, w) in grey levels, and the part's pose."""
+    def _turned(self, image: Tensor) -> tuple[Tensor, Tensor | None, Turn]:
+        """`turned_view` of the part, and the part's pose."""
         assert self.alignment is not None
         colours = self.shape.channels
         if colours > 1:
             image = torch.cat([image, self._luma(image.permute(1, 2, 0))])
         large = resize_levels(image, *self.alignment.enlarged, self.down_first)
         turn = find_turn(large[-1:], self.alignment, self.down_first)
-        return turned_view(large[:colours], turn, self.alignment), turn
+        return *turned_view(large[:colours], turn, self.alignment), turn
 
     def _put_back(
         self, model_map: Tensor, levels: Tensor, image: Tensor, turn: Turn, coldest: Tensor

@@ -72,14 +72,15 @@ def find_turn(large: Tensor, alignment: Alignment, may_go_down_first: bool) -> T
     )
 
 
-def turned_view(large: Tensor, turn: Turn, alignment: Alignment) -> Tensor:
+def turned_view(large: Tensor, turn: Turn, alignment: Alignment) -> tuple[Tensor, Tensor | None]:
     """`Alignment.view` of an image at the scale of the view.
 
     Args:
         large: float32 (C, *alignment.enlarged), whole grey levels.
 
     Returns:
-        float32 (C, V, U), whole grey levels.
+        float32 (C, V, U), whole grey levels; if `Alignment.bounded`, how much each pixel counts,
+        float32 (V, U) in [0, 1], as of `detection.view.seen_of`.
     """
     height, width = alignment.size
     t = (torch.arange(width) + 0.5) / alignment.scale + alignment.left
@@ -89,7 +90,10 @@ def turned_view(large: Tensor, turn: Turn, alignment: Alignment) -> Tensor:
     high, wide = alignment.enlarged
     rows = y * (high / alignment.height) - 0.5
     columns = x * (wide / alignment.width) - 0.5
-    return torch.floor(_sample(large, rows, columns) + 0.5)
+    seen = None
+    if alignment.bounded:
+        seen = torch.floor(_within(rows, columns, (high, wide)) * 255 + 0.5) / 255
+    return torch.floor(_sample(large, rows, columns) + 0.5), seen
 
 
 def put_back(
@@ -103,11 +107,16 @@ def put_back(
     t, u = x * turn.cos + y * turn.sin, y * turn.cos - x * turn.sin
     columns = (t - alignment.left) * alignment.scale - 0.5
     rows = (u - alignment.top) * alignment.scale - 0.5
-    within = [
+    return _sample(maps, rows, columns), _within(rows, columns, alignment.size)
+
+
+def _within(rows: Tensor, columns: Tensor, size: tuple[int, int]) -> Tensor:
+    """`alignment._within`."""
+    inwards = [
         torch.minimum(places + 0.5, (length - 0.5) - places)
-        for places, length in zip((rows, columns), alignment.size, strict=True)
+        for places, length in zip((rows, columns), size, strict=True)
     ]
-    return _sample(maps, rows, columns), (2 * torch.minimum(*within)).clamp(0, 1)
+    return (2 * torch.minimum(*inwards)).clamp(0, 1)
 
 
 def _silhouette(small: Tensor) -> Tensor:

@@ -30,6 +30,7 @@ from burnish.method.scoring import (
     fuse,
     image_score,
     region_mean,
+    where_seen,
     with_whole,
 )
 from burnish.method.whole import texture_evidence
@@ -130,37 +131,42 @@ class ViewGraph(nn.Module):
             found |= {f"{name}_{key}": getattr(everywhere, key) for key in everywhere.BY_CELLS}
         return found
 
-    def forward(self, levels: Tensor, inside: Tensor | None = None) -> Judged:
+    def forward(
+        self, levels: Tensor, inside: Tensor | None = None, seen: Tensor | None = None
+    ) -> Judged:
         """Judge a view.
 
         Args:
             levels: float32 (C, h, w), grey levels 0 to 255.
             inside: bool (h, w), the region of interest; None: everything.
+            seen: as of `detection.view.seen_of`.
         """
         s = self.settings
-        seen = (levels / 127.5 - 1)[None]
+        images = (levels / 127.5 - 1)[None]
         if inside is not None:
-            seen = seen.masked_fill(~inside, 0.0)
+            images = images.masked_fill(~inside, 0.0)
         if s.level_light:
-            painted = reconstruct_levelled(self.generator, seen, self.masks, inside)
+            painted = reconstruct_levelled(self.generator, images, self.masks, inside)
         else:
-            painted = reconstruct(self.generator, seen, self.masks)
-        errors = error_maps(seen, painted, s.error, s.smoothing, inside)
+            painted = reconstruct(self.generator, images, self.masks)
+        errors = error_maps(images, painted, s.error, s.smoothing, inside)
         whole = None
         if self.has_position:
             errors = (errors - self.mean) / self.deviation
         if self.textures:
             compared = None if self.whole is None else self.whole()
             known = [texture() for texture in self.textures]
-            more, whole = texture_evidence(seen, painted, known, compared, inside)
+            more, whole = texture_evidence(images, painted, known, compared, inside)
             errors = torch.cat([errors, more], dim=1)
         if self.lines:
             lines = [line() for line in self.lines]
-            errors = torch.cat([errors, all_line_maps(seen, painted, lines, inside)], dim=1)
+            errors = torch.cat([errors, all_line_maps(images, painted, lines, inside)], dim=1)
         if self.features is not None:
-            errors = torch.cat([errors, feature_map(seen, self.features(), inside)], dim=1)
+            errors = torch.cat([errors, feature_map(images, self.features(), inside)], dim=1)
         if self.extremes is not None:
             errors = against_extremes(errors, self.extremes())
+        if seen is not None:
+            errors = where_seen(errors, seen)
         mu, sigma = self.mu[: errors.shape[1]], self.sigma[: errors.shape[1]]
         fused = fuse(errors, mu, sigma, s.fusion, inside)
         alone = self.reduce(((errors - mu[:, None, None]) / sigma[:, None, None])[0], inside)

@@ -38,6 +38,8 @@ class Alignment(BaseModel):
             across its axis.
         scale: px of the view per px of the working size.
         size: (V, U) of the view, px.
+        bounded: whether what a view shows beyond the image's edge counts as nothing; not in models
+            of before format 12.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -51,6 +53,7 @@ class Alignment(BaseModel):
     top: float
     scale: float = Field(gt=0, le=LARGEST_SCALE)
     size: tuple[int, int]
+    bounded: bool = False
 
     @property
     def turns(self) -> bool:
@@ -72,7 +75,8 @@ class Alignment(BaseModel):
         return found.reversed() if ahead < 0 else found
 
     def view(self, image: NDArray[np.uint8], channels: int) -> tuple[NDArray[np.uint8], Pose]:
-        """The preprocessing of an aligned model: uint8 (channels, V, U), and the part's pose.
+        """The part, turned and cut out: uint8 (channels, V, U), and its pose. Beyond the image's
+        edge the edge's pixels are continued.
 
         Args:
             image: HxW or HxWx3.
@@ -82,8 +86,23 @@ class Alignment(BaseModel):
         pose = self._pose(large if channels == 1 else resize(to_channels(image, 1), *self.enlarged))
         levels = large[None] if large.ndim == 2 else large.transpose(2, 0, 1)
         rows, columns = self._places(pose)
-        seen = sample(levels.astype(_F), rows, columns)
-        return np.floor(seen + _F(0.5)).astype(np.uint8), pose
+        view = sample(levels.astype(_F), rows, columns)
+        return np.floor(view + _F(0.5)).astype(np.uint8), pose
+
+    def seen(self, pose: Pose) -> NDArray[np.uint8] | None:
+        """Which pixels of a view show the image: uint8 (V, U), 255 where they do, 0 beyond its
+        edge; None unless `bounded`."""
+        if not self.bounded:
+            return None
+        weight = _within(*self._places(pose), self.enlarged)
+        return np.floor(weight * 255 + _F(0.5)).astype(np.uint8)
+
+    def prepared(self, image: NDArray[np.uint8], channels: int) -> tuple[NDArray[np.uint8], Pose]:
+        """The preprocessing of an aligned model: `view`, with `seen` as a last channel if there is
+        one, uint8 (channels [+ 1], V, U)."""
+        view, pose = self.view(image, channels)
+        seen = self.seen(pose)
+        return (view if seen is None else np.concatenate([view, seen[None]])), pose
 
     def _places(self, pose: Pose) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Where each pixel of the view lies in the enlarged image: row and column, px."""
@@ -110,9 +129,7 @@ class Alignment(BaseModel):
 
         Returns:
             Maps, float32 (K, height, width), with the view's edge values continued outside of it;
-            and the view's weight at each pixel, float32 (height, width): 0 outside of the view, 1
-            from the centres of its outermost pixels inwards. A ramp, not a step: rounding in the
-            last digit must not decide whether a pixel counts.
+            and the view's weight at each pixel, float32 (height, width), see `_within`.
         """
         back = np.empty((len(maps), height, width), dtype=_F)
         weight = np.empty((height, width), dtype=_F)
@@ -126,9 +143,18 @@ class Alignment(BaseModel):
             columns = (x * cos + down * sin - _F(self.left)) * scale - _F(0.5)
             rows = (down * cos - x * sin - _F(self.top)) * scale - _F(0.5)
             back[:, some] = sample(maps, rows, columns)
-            within = [
-                np.minimum(places + _F(0.5), _F(length - 0.5) - places)
-                for places, length in zip((rows, columns), self.size, strict=True)
-            ]
-            weight[some] = (2 * np.minimum(*within)).clip(0, 1)
+            weight[some] = _within(rows, columns, self.size)
         return back, weight
+
+
+def _within(
+    rows: NDArray[np.float32], columns: NDArray[np.float32], size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """How much places count in a picture of this size (height, width): 0 outside, 1 from the
+    centres of its outermost pixels inwards. A ramp, not a step: rounding in the last digit must not
+    decide whether a pixel counts."""
+    inwards = [
+        np.minimum(places + _F(0.5), _F(length - 0.5) - places)
+        for places, length in zip((rows, columns), size, strict=True)
+    ]
+    return (2 * np.minimum(*inwards)).clip(0, 1)

@@ -131,6 +131,7 @@ def learn_alignment(
         top=float(middle[1]) - size[0] / scale / 2,
         scale=scale,
         size=size,
+        bounded=True,
     )
 
 

@@ -66,6 +66,17 @@ class ImageStore:
         # If all images turned out grey, the cache still has three channels, all equal.
         return self._cache.image(self._places[index])[: self.channels]
 
+    def prepared(self, index: int) -> NDArray[np.uint8]:
+        """The same, with `seen` as a last channel unless that is None."""
+        pixels, seen = self[index], self.seen(index)
+        return pixels if seen is None else np.concatenate([pixels, seen[None]])
+
+    def seen(self, index: int) -> NDArray[np.uint8] | None:
+        """Which pixels show the image, uint8 (H, W), see `Alignment.seen`; None: all do."""
+        if self.alignment is None or not self.alignment.bounded:
+            return None
+        return self._cache.image(self._places[index])[-1]
+
 
 def input_unit(settings: Settings) -> int:
     """The sides of the model's input are multiples of this, px: of the patches of all networks."""
@@ -108,10 +119,15 @@ class InputRecipe:
             size = ["keep", *s.sides, unit]
         return json.dumps([s.colour, *size])
 
+    @property
+    def more(self) -> int:
+        """Channels beside those of colour."""
+        return int(self.alignment is not None and self.alignment.bounded)
+
     def layout(self, headers: Sequence[Header]) -> Layout:
         """See `burnish.images.cache.plan.Recipe`."""
         grey = all(header.is_grey for header in headers)
-        channels = {"grey": 1, "rgb": 3, "auto": 1 if grey else 3}[self.settings.colour]
+        channels = {"grey": 1, "rgb": 3, "auto": 1 if grey else 3}[self.settings.colour] + self.more
         if self.settings.tile != "full":
             return Layout(channels, None)
         if self.alignment is not None:
@@ -126,7 +142,7 @@ class InputRecipe:
     ) -> NDArray[np.uint8]:
         """See `burnish.images.cache.plan.Recipe`."""
         if self.alignment is not None:
-            return self.alignment.view(np.asarray(picture), channels)[0]
+            return self.alignment.prepared(np.asarray(picture), channels - self.more)[0]
         return prepare_picture(picture, channels, height, width)
 
 
@@ -193,7 +209,8 @@ def load_store(
             the cache has no room (see `cache.open_cache`).
     """
     alignment = find_alignment(paths, settings)
-    cache = open_cache(paths, InputRecipe(settings, alignment), on_progress)
+    recipe = InputRecipe(settings, alignment)
+    cache = open_cache(paths, recipe, on_progress)
     places = [i for i, record in enumerate(cache.records) if not record.error]
     skipped = [record.error for record in cache.records if record.error]
     if len(places) < minimum:
@@ -211,7 +228,7 @@ def load_store(
         skipped=skipped,
         notes=notes_together((record.path, note) for record in good for note in record.notes),
         sizes=[record.source for record in good if record.source is not None],
-        channels=1 if without_colour else cache.layout.channels,
+        channels=1 if without_colour else cache.layout.channels - recipe.more,
         grey=grey,
         contents=[record.content for record in good],
         fingerprint=fingerprint_of((paths[i], cache.records[i].content) for i in places),

@@ -90,6 +90,17 @@ def region_mean(maps: Tensor, inside: Tensor | None = None) -> Tensor:
     return rows.mean(dim=-1)
 
 
+def where_seen(maps: Tensor, seen: Tensor) -> Tensor:
+    """Maps (..., H, W) with their own mean over what is seen in place of what is not: it counts
+    neither way, in a mean, a maximum or the highest pixels.
+
+    Args:
+        seen: (H, W), 0 to 1: how much each pixel counts.
+    """
+    means = region_mean(maps * seen) / region_mean(seen).clamp_min(1e-6)
+    return maps * seen + means[..., None, None] * (1 - seen)
+
+
 def choose_scale(errors: Tensor, mu: Tensor, inside: Tensor | None = None) -> Tensor:
     """Eq. 8: the scale whose mean error exceeds its reference mu (S,) most; int64 (B,)."""
     return (region_mean(errors, inside) - mu).argmax(dim=1)

@@ -40,7 +40,7 @@ class Layout(NamedTuple):
     """What all images of an entry have in common.
 
     Attributes:
-        channels: 1 or 3.
+        channels: 1 or 3, and one more if a recipe adds it.
         size: (height, width) they are resized to, px; None: each keeps its own.
     """
 

@@ -111,7 +111,7 @@ class Plan:
         """Number, colour and size of the images, for messages."""
         size = self.layout.size
         many = "of their own size" if size is None else f"of {size[1]} x {size[0]} px"
-        colour = "grey" if self.layout.channels == 1 else "RGB"
+        colour = "grey" if self.layout.channels < 3 else "RGB"
         return f"{len(self.records)} {colour} images {many}"
 
 
