@@ -198,7 +198,7 @@ def flanges(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def turning(micro: dict) -> dict:
     """Settings of `bolts_run`."""
     size = {"image_size": 48, "aspect": "keep"}
-    return {**micro, **size, "steps": 200, "align": "auto", "flips": "none"}
+    return {**micro, **size, "steps": 200, "align": "auto", "part_only": True, "flips": "none"}
 
 
 @pytest.fixture(scope="session")

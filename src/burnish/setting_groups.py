@@ -25,7 +25,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "checkpoint_minutes",
     ),
     "scoring": (
-        "error", "smoothing", "standardise", "texture", "texture_factors", "lines", "whole",
-        "extremes", "features", "fusion", "reduction", "top_share",
+        "part_only", "error", "smoothing", "standardise", "texture", "texture_factors", "lines",
+        "whole", "extremes", "features", "fusion", "reduction", "top_share",
     ),
 }  # fmt: skip

@@ -196,6 +196,7 @@ class Settings(BaseModel):
     )
 
     # --- scoring (2.4.2, eq. 6-9) -------------------------------------------------------------
+    part_only: bool = Field(False, description="judge aligned parts alone, nothing beside them")
     error: Literal["absolute", "squared", "relative"] = Field(
         "absolute",
         description="error per pixel (eq. 7); relative: in shares of local brightness and of the "
@@ -230,16 +231,15 @@ class Settings(BaseModel):
     )
     whole: bool = Field(
         False,
-        description="compare the surface as a whole too, by its texture: a finish that is wrong "
-        "everywhere is no more unusual at one place than at another (not the paper's; does nothing "
-        "without texture and fusion=highest or scores)",
+        description="compare the surface as a whole too, by its texture: a finish wrong everywhere "
+        "is unusual at no place (not the paper's; needs texture and fusion=highest or scores)",
     )
     extremes: bool = Field(
         False,
         description="compare each error map, place by place, with the highest values it takes on "
         "good parts that it was not learnt from: at a border or in glare they are high, and no "
-        "defect (not the paper's; leaves maps under standardise=position as they are; does nothing "
-        "without fusion=highest or scores)",
+        "defect (not the paper's; leaves maps under standardise=position as they are; needs "
+        "fusion=highest or scores)",
     )
     features: str = Field(
         "",

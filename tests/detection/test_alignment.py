@@ -54,28 +54,29 @@ def test_a_flaw_is_shown_where_it_lies(bolts_run: Path, bolt: Bolt) -> None:
         near += np.hypot(result.peak[0] - x, result.peak[1] - y) < 8
         assert result.regions
         # What lies beyond the view is as cold as the map gets, and painted as it is.
-        assert result.anomaly_map[0, 0] == result.anomaly_map.min()
+        assert result.anomaly_map[0, 0] == pytest.approx(result.anomaly_map.min(), rel=1e-6)
         assert result.reconstruction[0, 0] == image[0, 0]
     assert near >= 8
 
 
-def test_what_lies_beyond_the_edge_is_not_judged(bolts_run: Path, bolt: Bolt) -> None:
-    """Specks along the image's edge are streaks in the view, as long as it reaches beyond."""
+def test_nothing_is_judged_beside_the_part(bolts_run: Path, bolt: Bolt) -> None:
+    """Dirt on the table, and specks at the image's edge, which are streaks where the view reaches
+    beyond it."""
     detector = Detector.load(bolts_run)
     image = bolt((120, 150), (112, 60), 0.05, 80)
-    image[::6, -1] = 60
+    image[::6, -1] = image[24:30, 90:96] = 60
     prepared, pose = detector.prepare(image)
     assert pose is not None
     assert pose.found
     beyond = prepared[1] == 0
-    assert 0.02 < beyond.mean() < 0.3
+    assert 0.2 < beyond.mean() < 0.6
     references = detector.scorer.scorer.references(
         detector.card.calibration.mu, detector.card.calibration.sigma
     )
     judged = detector.scorer.score(prepared, *references)
     everywhere = detector.scorer.score(prepared[:1], *references)
     assert np.unique(judged.anomaly_map[beyond]).size == 1
-    assert judged.anomaly_map[beyond][0] < judged.anomaly_map.max()
+    assert judged.anomaly_map[beyond][0] == judged.anomaly_map.min()
     sure = prepared[1] == 255
     assert np.allclose(judged.anomaly_map[sure], everywhere.anomaly_map[sure], atol=1e-5)
     assert everywhere.anomaly_map[beyond].max() > judged.anomaly_map.max()
@@ -120,7 +121,8 @@ def test_a_resumed_run_aligns_as_before(bolts_run: Path, bolts: Path, turning: d
 def test_a_view_that_is_not_the_models_input(bolts_run: Path, tmp_path: Path) -> None:
     model = Detector.load(bolts_run).model
     assert model.card.alignment is not None
-    huge = model.card.alignment.model_copy(update={"size": (10**6, 10**6)})
+    other = {"size": (10**6, 10**6), "part": None}
+    huge = model.card.alignment.model_copy(update=other)
     card = model.card.model_copy(update={"alignment": huge})
     save_model(tmp_path / "huge.safetensors", replace(model, card=card))
     with pytest.raises(BurnishError, match=r"at alignment\.size"):

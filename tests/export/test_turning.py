@@ -24,9 +24,8 @@ Part = Callable[..., Picture]
 
 
 def learn(folder: Path) -> Alignment:
-    found = learn_alignment(
-        look_at(map(read_image, sorted(folder.iterdir()))), (64, 64), 8, square=False
-    )
+    looks = look_at(map(read_image, sorted(folder.iterdir())))
+    found = learn_alignment(looks, (64, 64), 8, square=False, part_only=True)
     assert found is not None
     return found
 

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from scipy import ndimage
 
-from burnish.images.alignment import Alignment
-from burnish.images.alignment_learning import Look, learn_alignment, look_at
+from burnish.images.alignment import Alignment, cells_of, part_weight
+from burnish.images.alignment_learning import BESIDE, Look, learn_alignment, look_at
 from burnish.images.pose import Pose
 from burnish.images.reader import resize
 from burnish.images.synthetic.surfaces import SURFACES, make_surface
@@ -36,6 +37,15 @@ def test_a_strip_is_looked_at_without_enlarging_it() -> None:
 @pytest.fixture(scope="module")
 def alignment(bolt: Bolt) -> Alignment:
     found = learn_alignment(look_at(many(bolt)), (64, 64), 8, square=False)
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def alone(bolt: Bolt) -> Alignment:
+    """The same, judging the part alone."""
+    sides, unit = (64, 64), 8
+    found = learn_alignment(look_at(many(bolt)), sides, unit, square=False, part_only=True)
     assert found is not None
     return found
 
@@ -90,10 +100,13 @@ def test_each_pixel_of_a_view_is_what_lies_at_its_place(
 
 
 @pytest.mark.parametrize(("x", "y", "angle"), [(150, 120, 0.3), (215, 80, -0.8), (60, 180, 2.4)])
-def test_what_lies_beyond_the_image_is_marked(
-    bolt: Bolt, alignment: Alignment, x: int, y: int, angle: float
+def test_what_lies_beyond_the_image_is_not_judged(
+    bolt: Bolt, alone: Alignment, x: int, y: int, angle: float
 ) -> None:
-    """Against where the corners of each pixel lie, computed one by one."""
+    """Against the place of each pixel, computed one by one; all of the view holds the part."""
+    high, wide = cells_of(alone.size, alone.scale)
+    alignment = alone.model_copy(update={"part": ("ff" * math.ceil(wide / 8),) * high})
+    assert np.ptp(part_weight(alignment)) == 0
     image = bolt((240, 300), (x, y), angle, 160)
     pixels, pose = alignment.prepared(image, 3)
     view, seen = pixels[:3], pixels[3]
@@ -116,10 +129,34 @@ def test_what_lies_beyond_the_image_is_marked(
     assert (x == 150) == (seen == 255).all()
 
 
-def test_models_of_before_mark_nothing(bolt: Bolt, alignment: Alignment) -> None:
-    old = alignment.model_copy(update={"bounded": False})
+def test_the_part_and_a_little_beside_it_is_judged(bolt: Bolt, alone: Alignment) -> None:
+    """Against the outlines of other parts, as they lie in the view."""
+    weight, reached = part_weight(alone), np.zeros(alone.size)
+    for image in many(bolt, 40):
+        mask = np.where(image < 150, 255, 0).astype(np.uint8)
+        pose = alone.view(image, 1)[1]
+        rows, columns = alone._places(pose)
+        enlarged = resize(mask, *alone.enlarged).astype(float)
+        reached += ndimage.map_coordinates(enlarged, [rows, columns], order=1) > 127
+    away = ndimage.distance_transform_edt(reached <= 0.02 * 40)
+    length = alone.size[1]  # of part and margins: what `BESIDE` is a share of
+    assert (weight[away <= BESIDE * length - 1.5] == 1).all()
+    assert (weight[away >= BESIDE * length + 1.5] == 0).all()
+    assert 0.2 < weight.mean() < 0.8
+
+
+def test_all_of_the_view_is_judged_unless_asked(bolt: Bolt, alignment: Alignment) -> None:
     image = bolt((240, 300), (215, 80), -0.8, 160)
-    assert np.array_equal(old.prepared(image, 1)[0], alignment.view(image, 1)[0])
+    assert alignment.seen(alignment.view(image, 1)[1]) is None
+    assert np.array_equal(alignment.prepared(image, 1)[0], alignment.view(image, 1)[0])
+
+
+@pytest.mark.parametrize("part", [(), ("ff",), ("xx" * 14,) * 45, ("f" * 27,) * 45])
+def test_a_part_that_does_not_fit_the_view(alone: Alignment, part: tuple[str, ...]) -> None:
+    assert alone.part is not None
+    assert (len(alone.part), len(alone.part[0])) == (45, 28)
+    with pytest.raises(ValidationError, match="not 45 rows of 28 hexadecimal digits"):
+        Alignment.model_validate(alone.model_dump() | {"part": part})
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.7, 2.0])
@@ -316,8 +353,9 @@ def test_round_parts_are_moved_and_not_turned() -> None:
     assert np.abs(views[:, :, height // 2, width // 2] - 80).max() < 20
 
 
-def test_it_survives_json(alignment: Alignment) -> None:
-    assert Alignment.model_validate_json(alignment.model_dump_json()) == alignment
+def test_it_survives_json(alignment: Alignment, alone: Alignment) -> None:
+    for one in (alignment, alone):
+        assert Alignment.model_validate_json(one.model_dump_json()) == one
 
 
 def test_an_image_without_a_part_is_shown_as_it_lies(alignment: Alignment) -> None:

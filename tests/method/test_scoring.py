@@ -11,6 +11,7 @@ from burnish.method.scoring import (
     best_scale,
     choose_scale,
     choose_score,
+    cold_unseen,
     error_maps,
     fuse,
     image_score,
@@ -238,6 +239,11 @@ def test_pixels_may_count_in_part() -> None:
     torch.testing.assert_close(
         where_seen(maps, seen), torch.tensor([[[(4 + mean) / 2, 1.0, mean]]], dtype=torch.float32)
     )
+
+
+def test_a_map_is_coldest_where_nothing_is_seen() -> None:
+    found = cold_unseen(torch.tensor([[[4.0, 1.0, 9.0]]]), torch.tensor([[0.5, 1.0, 0.0]]))
+    assert found.tolist() == [[[2.5, 1.0, 1.0]]]
 
 
 def test_top_share_takes_at_least_one_pixel() -> None:

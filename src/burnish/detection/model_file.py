@@ -54,7 +54,7 @@ from burnish.training.state import CHECKPOINT
 
 # 2: tiles, region of interest, ranges of the training images; 3: textures; 4: alignment, features;
 # 5: textures named one by one; 6: factors of textures; 7: lines; 8: whole; 9: extremes;
-# 10: weights of held-out scores; 11: dials; 12: bounded alignments
+# 10: weights of held-out scores; 11: dials; 12: parts of alignments
 FORMAT = 12
 KEY = "burnish-model"
 MODEL = "model.safetensors"  # of a run folder

@@ -22,6 +22,7 @@ from burnish.method.reconstruction import reconstruct, reconstruct_levelled
 from burnish.method.scoring import (
     best_scale,
     choose_score,
+    cold_unseen,
     error_maps,
     fuse,
     image_score,
@@ -56,7 +57,8 @@ class Scored:
         scale: index of the mask scale that is shown.
         scale_scores: the score that each map (`Scorer.errors`) alone would give; last, if it is
             compared, that of the surface as a whole.
-        anomaly_map: (H, W); its lowest value outside the region of interest.
+        anomaly_map: (H, W); its lowest value outside the region of interest, and where the view
+            is not judged.
         reconstruction: (C, H, W) in [-1, 1]; the view itself outside the region.
     """
 
@@ -244,6 +246,8 @@ class Scorer:
             alone[None],
             s.fusion,
         )
+        if seen is not None:
+            anomaly_map = cold_unseen(anomaly_map, seen)
         scale = best_scale(errors, alone, mu, s.fusion, len(self.masks), inside)
         if whole is not None:
             score, alone = with_whole(score, whole), torch.cat([alone, whole])

@@ -18,6 +18,7 @@ NEEDS: tuple[tuple[tuple[str, ...], str, Callable[[Settings], object]], ...] = (
         "weight_consistency above 0",
         lambda s: s.weight_consistency,
     ),
+    (("part_only",), "align=auto or part", lambda s: s.align != "none"),
     (("image_size", "aspect"), "tile=full", lambda s: s.tile == "full"),
     (("overlap",), "tiles (a side in px as tile)", lambda s: s.tile != "full"),
     (

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d, pad
 
 from burnish.export.resampling import resize_levels
-from burnish.images.alignment import Alignment
+from burnish.images.alignment import Alignment, part_weight
 from burnish.images.background import LARGEST, SHADOW, SMALLEST
 from burnish.images.dial import STEP, Dial, ring_places
 from burnish.images.pose import REACH, border
@@ -79,8 +79,8 @@ def turned_view(large: Tensor, turn: Turn, alignment: Alignment) -> tuple[Tensor
         large: float32 (C, *alignment.enlarged), whole grey levels.
 
     Returns:
-        float32 (C, V, U), whole grey levels; if `Alignment.bounded`, how much each pixel counts,
-        float32 (V, U) in [0, 1], as of `detection.view.seen_of`.
+        float32 (C, V, U), whole grey levels; and how much each pixel counts, float32 (V, U) in
+        [0, 1], as of `detection.view.seen_of`, or None.
     """
     height, width = alignment.size
     t = (torch.arange(width) + 0.5) / alignment.scale + alignment.left
@@ -91,8 +91,9 @@ def turned_view(large: Tensor, turn: Turn, alignment: Alignment) -> tuple[Tensor
     rows = y * (high / alignment.height) - 0.5
     columns = x * (wide / alignment.width) - 0.5
     seen = None
-    if alignment.bounded:
-        seen = torch.floor(_within(rows, columns, (high, wide)) * 255 + 0.5) / 255
+    if alignment.part is not None:
+        part = torch.from_numpy(part_weight(alignment))
+        seen = torch.floor(_within(rows, columns, (high, wide)) * part * 255 + 0.5) / 255
     return torch.floor(_sample(large, rows, columns) + 0.5), seen
 
 

@@ -26,6 +26,7 @@ from burnish.method.reconstruction import reconstruct, reconstruct_levelled
 from burnish.method.scoring import (
     best_scale,
     choose_score,
+    cold_unseen,
     error_maps,
     fuse,
     image_score,
@@ -171,6 +172,8 @@ class ViewGraph(nn.Module):
         fused = fuse(errors, mu, sigma, s.fusion, inside)
         alone = self.reduce(((errors - mu[:, None, None]) / sigma[:, None, None])[0], inside)
         score = choose_score(lambda: self.reduce(fused, inside), alone[None], s.fusion)
+        if seen is not None:
+            fused = cold_unseen(fused, seen)
         scale = best_scale(errors, alone, mu, s.fusion, len(self.masks), inside)
         if whole is not None:
             whole = (whole - self.mu[-1]) / self.sigma[-1]

@@ -9,11 +9,12 @@ Shapes: h x w the working size, V x U the model's input, H x W the image.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from burnish.images.bilinear import sample
 from burnish.images.dial import Dial
@@ -38,8 +39,9 @@ class Alignment(BaseModel):
             across its axis.
         scale: px of the view per px of the working size.
         size: (V, U) of the view, px.
-        bounded: whether what a view shows beyond the image's edge counts as nothing; not in models
-            of before format 12.
+        part: where parts are in the view, and a little beside, by cells of a px of the working
+            size: rows of bits, in hexadecimal. Nothing else is judged. None: the whole view is, and
+            what it shows beyond the image's edge too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -53,7 +55,16 @@ class Alignment(BaseModel):
     top: float
     scale: float = Field(gt=0, le=LARGEST_SCALE)
     size: tuple[int, int]
-    bounded: bool = False
+    part: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _part_fits(self) -> Alignment:
+        if self.part is not None:
+            high, wide = cells_of(self.size, self.scale)
+            digits = 2 * math.ceil(wide / 8)
+            if len(self.part) != high or not all(is_hex(row, digits) for row in self.part):
+                raise ValueError(f"part: not {high} rows of {digits} hexadecimal digits")
+        return self
 
     @property
     def turns(self) -> bool:
@@ -90,11 +101,11 @@ class Alignment(BaseModel):
         return np.floor(view + _F(0.5)).astype(np.uint8), pose
 
     def seen(self, pose: Pose) -> NDArray[np.uint8] | None:
-        """Which pixels of a view show the image: uint8 (V, U), 255 where they do, 0 beyond its
-        edge; None unless `bounded`."""
-        if not self.bounded:
+        """Which pixels of a view are judged: uint8 (V, U), 255 where they show the part or what is
+        beside it, 0 farther away and beyond the image's edge; None: all are."""
+        if self.part is None:
             return None
-        weight = _within(*self._places(pose), self.enlarged)
+        weight = _within(*self._places(pose), self.enlarged) * part_weight(self)
         return np.floor(weight * 255 + _F(0.5)).astype(np.uint8)
 
     def prepared(self, image: NDArray[np.uint8], channels: int) -> tuple[NDArray[np.uint8], Pose]:
@@ -145,6 +156,31 @@ class Alignment(BaseModel):
             back[:, some] = sample(maps, rows, columns)
             weight[some] = _within(rows, columns, self.size)
         return back, weight
+
+
+def cells_of(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Cells of a px of the working size that cover a view of `size` (height, width)."""
+    high, wide = (math.ceil(side / scale) for side in size)
+    return high, wide
+
+
+def part_weight(alignment: Alignment) -> NDArray[np.float32]:
+    """`Alignment.part` for each pixel of the view, float32 (V, U), 0 to 1."""
+    assert alignment.part is not None
+    wide = cells_of(alignment.size, alignment.scale)[1]
+    packed = np.frombuffer(bytes.fromhex("".join(alignment.part)), dtype=np.uint8)
+    bits = np.unpackbits(packed.reshape(len(alignment.part), -1), axis=1)[:, :wide]
+    rows, columns = (
+        (np.arange(side, dtype=_F) + _F(0.5)) / _F(alignment.scale) - _F(0.5)
+        for side in alignment.size
+    )
+    places = np.broadcast_arrays(rows[:, None], columns)
+    return sample(bits[None].astype(_F), *places)[0]
+
+
+def is_hex(row: str, digits: int) -> bool:
+    """Whether a row of `Alignment.part` has so many hexadecimal digits."""
+    return len(row) == digits and all(digit in "0123456789abcdef" for digit in row)
 
 
 def _within(

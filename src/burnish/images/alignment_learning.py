@@ -13,7 +13,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.images.alignment import LARGEST_SCALE, LONGEST, Alignment
+from burnish.images.alignment import LARGEST_SCALE, LONGEST, Alignment, cells_of
 from burnish.images.background import find_part
 from burnish.images.dial_learning import learn_dial
 from burnish.images.pose import Pose, find_pose, silhouette
@@ -23,6 +23,8 @@ WORKING_SIDE = 128  # shorter side, px, at which outlines are looked for
 LOOKED_AT = 128  # training images, at most, that an alignment is learnt from
 NEARLY_ALL = 0.95  # share of them in which the part must be found
 ELONGATED = 1.3  # ratio of the axes' lengths from which on a part has a direction
+BESIDE = 0.04  # of the part's length: so far beside parts the view is judged too
+SEEN_IN = 0.02  # share of the parts that must reach a place for it to count as theirs
 MARGIN = 0.06  # of the part's length, round the farthest outlines
 STILL = 0.01  # of the image's side: parts that lie so alike need no alignment
 CLOSE_UP = 0.7  # parts that lie alike and fill more than this share of the image are left as is
@@ -77,7 +79,12 @@ def side_for(own: float, sides: tuple[int, int], unit: int) -> int:
 
 
 def learn_alignment(
-    looks: list[Look], sides: tuple[int, int], unit: int, square: bool, least: int = 1
+    looks: list[Look],
+    sides: tuple[int, int],
+    unit: int,
+    square: bool,
+    least: int = 1,
+    part_only: bool = False,
 ) -> Alignment | None:
     """Learn how to align parts that lie before a plain background; None where that makes no sense.
 
@@ -86,6 +93,7 @@ def learn_alignment(
         unit: its sides are multiples of it.
         square: whether the view is one.
         least: px that each side must have.
+        part_only: whether only the part is judged, see `Alignment.part`.
 
     Returns:
         None if the part is not found in nearly all images, if it lies alike in all and fills them,
@@ -121,7 +129,7 @@ def learn_alignment(
     if scale > LARGEST_SCALE:
         return None
     middle = (low + high) / 2
-    return Alignment(
+    aligned = Alignment(
         height=height,
         width=width,
         turned=turned,
@@ -131,8 +139,11 @@ def learn_alignment(
         top=float(middle[1]) - size[0] / scale / 2,
         scale=scale,
         size=size,
-        bounded=True,
     )
+    if not part_only:
+        return aligned
+    part = _part(outlines, poses, aligned, BESIDE * length)
+    return aligned.model_copy(update={"part": part})
 
 
 def _working_size(looks: list[Look]) -> tuple[int, int]:
@@ -150,6 +161,27 @@ def _extent(
     low, high = reach[:, :2].min(axis=0), reach[:, 2:].max(axis=0)
     margin = MARGIN * float((high - low).max())
     return low - margin, high + margin
+
+
+def _part(
+    outlines: list[NDArray[np.bool_]], poses: list[Pose], alignment: Alignment, beside: float
+) -> tuple[str, ...]:
+    """`Alignment.part`: the cells that parts reach, and those up to `beside` px from them."""
+    high, wide = cells_of(alignment.size, alignment.scale)
+    t = np.arange(wide) + 0.5 + alignment.left
+    u = (np.arange(high) + 0.5 + alignment.top)[:, None]
+    reached = np.zeros((high, wide))
+    for outline, pose in zip(outlines, poses, strict=True):
+        cos, sin = pose.along
+        rows = np.floor(pose.y + t * sin + u * cos).astype(int)
+        columns = np.floor(pose.x + t * cos - u * sin).astype(int)
+        inside = (rows >= 0) & (columns >= 0)
+        inside &= (rows < outline.shape[0]) & (columns < outline.shape[1])
+        reached[inside] += outline[rows[inside], columns[inside]]
+    from scipy import ndimage  # slow to import; only training needs it
+
+    away = ndimage.distance_transform_edt(reached <= SEEN_IN * len(outlines))
+    return tuple(row.tobytes().hex() for row in np.packbits(away <= beside, axis=1))
 
 
 def _lie_alike(poses: list[Pose], side: int) -> bool:

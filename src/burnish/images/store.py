@@ -72,8 +72,8 @@ class ImageStore:
         return pixels if seen is None else np.concatenate([pixels, seen[None]])
 
     def seen(self, index: int) -> NDArray[np.uint8] | None:
-        """Which pixels show the image, uint8 (H, W), see `Alignment.seen`; None: all do."""
-        if self.alignment is None or not self.alignment.bounded:
+        """Which pixels are judged, uint8 (H, W), see `Alignment.seen`; None: all."""
+        if self.alignment is None or self.alignment.part is None:
             return None
         return self._cache.image(self._places[index])[-1]
 
@@ -122,7 +122,7 @@ class InputRecipe:
     @property
     def more(self) -> int:
         """Channels beside those of colour."""
-        return int(self.alignment is not None and self.alignment.bounded)
+        return int(self.alignment is not None and self.alignment.part is not None)
 
     def layout(self, headers: Sequence[Header]) -> Layout:
         """See `burnish.images.cache.plan.Recipe`."""
@@ -165,7 +165,7 @@ def find_alignment(paths: Sequence[Path], settings: Settings) -> Alignment | Non
     square, unit = settings.aspect == "square", input_unit(settings)
     looks = look_at(some())
     least = max(SSIM_WINDOW, max(settings.mask_blocks) + 1)  # see `check_blocks`
-    found = learn_alignment(looks, settings.sides, unit, square, least)
+    found = learn_alignment(looks, settings.sides, unit, square, least, settings.part_only)
     if found is None and settings.align == "part":
         seen = sum(look.has_part for look in looks)
         raise BurnishError(

@@ -101,6 +101,12 @@ def where_seen(maps: Tensor, seen: Tensor) -> Tensor:
     return maps * seen + means[..., None, None] * (1 - seen)
 
 
+def cold_unseen(anomaly_map: Tensor, seen: Tensor) -> Tensor:
+    """A map (..., H, W) with its lowest value where nothing is seen; `seen` as of `where_seen`."""
+    lowest = anomaly_map.amin(dim=(-2, -1), keepdim=True)
+    return lowest + (anomaly_map - lowest) * seen
+
+
 def choose_scale(errors: Tensor, mu: Tensor, inside: Tensor | None = None) -> Tensor:
     """Eq. 8: the scale whose mean error exceeds its reference mu (S,) most; int64 (B,)."""
     return (region_mean(errors, inside) - mu).argmax(dim=1)
