@@ -99,6 +99,27 @@ def seen_inside(images: Sequence[np.ndarray]) -> list[View]:
     return [View(image.astype(np.uint8), INSIDE) for image in images]
 
 
+def test_the_border_of_a_region_hides_no_flaw() -> None:
+    """If what lies outside were black, the step there would be the strongest texture of all."""
+    made, rng = textured(), np.random.default_rng(3)
+    made.settings = made.settings.model_copy(update={"lines": (1,)})
+
+    def part(scratch: int = 0) -> View:
+        image = rng.uniform(80, 160) + rng.normal(0, 4, (1, 32, 32))
+        image[:, 14, 12:26] -= scratch
+        return View(image.clip(0, 255).astype(np.uint8), INSIDE)
+
+    good = [part() for _ in range(24)]
+    learn_all(made, lambda: good)
+    assert made.units is not None
+    references = made.references(*made.units)
+    fresh, flawed = ([made.score(part(s), *references).scale_scores for _ in range(8)]
+                     for s in (0, 30))  # fmt: skip
+    usual, raised = (np.median(scores, axis=0)[len(made.masks) + 4 :] for scores in (fresh, flawed))
+    assert len(usual) == 5  # two maps a grain, and the lines
+    assert (raised > usual + 0.5).all()
+
+
 def all_maps(made: Scorer) -> np.ndarray:
     """(N, S + 2 T, H, W) float64."""
     return np.stack([made.errors(view)[0][0].numpy() for view in views()]).astype(float)
@@ -233,7 +254,9 @@ def test_what_is_learnt_of_views_with_regions_of_their_own_against_numpy() -> No
     for model in textures_of(made, seen):
         field = {"residual": residual, "image": surface}[model.of]
         grain = model.grain
-        found = torch.cat([descriptors(smoothed(field(*p), [grain]), grain) for p in painted])
+        found = torch.cat([
+            descriptors(smoothed(field(*p), [grain], p[2]), grain, inside=p[2]) for p in painted
+        ])  # fmt: skip
         mean, deviation = (to_cells(values) for values in by_cells_of(found.numpy()))
         torch.testing.assert_close(model.mean, mean, rtol=1e-4, atol=1e-4)
         if model.of == "residual":
@@ -255,7 +278,8 @@ def test_what_is_learnt_of_views_with_regions_of_their_own_against_numpy() -> No
         torch.testing.assert_close(model.deviation, left, rtol=1e-2, atol=1e-4)
     ((model,),) = learn_lines(made, lambda: seen, Folds())
     fields = [surface(*p) for p in painted]
-    found = np.stack([torch.cat(list(line_responses(f, 1))).numpy() for f in fields])
+    found = np.stack([torch.cat(list(line_responses(f, 1, p[2]))).numpy()
+                      for f, p in zip(fields, painted, strict=True)])  # fmt: skip
     mean, deviation = by_cells(*by_cells_of(found))
     torch.testing.assert_close(model.mean, mean, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(model.deviation, deviation, rtol=1e-4, atol=1e-5)

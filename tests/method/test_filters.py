@@ -7,7 +7,14 @@ import pytest
 import torch
 from scipy.ndimage import correlate1d, gaussian_filter
 
-from burnish.method.filters import BLOCK, Band, convolve3, gaussian_band, gaussian_smooth
+from burnish.method.filters import (
+    BLOCK,
+    Band,
+    convolve3,
+    gaussian_band,
+    gaussian_smooth,
+    smooth_within,
+)
 from burnish.method.losses import ssim_loss
 
 CPU = torch.device("cpu")
@@ -41,6 +48,22 @@ def test_a_tiny_sigma_changes_as_good_as_nothing() -> None:
 def test_sigma_0_changes_nothing() -> None:
     maps = torch.rand(2, 8, 8)
     assert torch.equal(gaussian_smooth(maps, 0), maps)
+
+
+def test_only_pixels_of_a_region_contribute() -> None:
+    rng = np.random.default_rng(0)
+    maps, inside = rng.normal(size=(2, 24, 31)), np.zeros((24, 31), dtype=bool)
+    inside[4:15, 6:27], inside[8:10, 9] = True, False
+    region = torch.from_numpy(inside)
+    ours = smooth_within(torch.from_numpy(maps).float(), 2, region).numpy()
+    weight = gaussian_filter(inside.astype(float), 2, mode="reflect")
+    for found, values in zip(ours, maps, strict=True):
+        expected = gaussian_filter(np.where(inside, values, 0), 2, mode="reflect") / weight
+        near = weight > 0.01
+        np.testing.assert_allclose(found[near], expected[near], rtol=1e-3, atol=1e-5)
+    elsewhere = np.where(inside, maps, rng.normal(size=maps.shape))
+    again = smooth_within(torch.from_numpy(elsewhere).float(), 2, region).numpy()
+    assert np.array_equal(ours, again)
 
 
 @pytest.mark.parametrize("pad", [True, False])

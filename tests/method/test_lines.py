@@ -36,9 +36,19 @@ def pixels_of(angle: float) -> list[tuple[int, int]]:
     ]
 
 
-def slow_response(field: np.ndarray, width: float, angle: float) -> np.ndarray:
+def blur_within(values: np.ndarray, sigma: float, inside: np.ndarray) -> np.ndarray:
+    """scipy's blur, to which only pixels inside contribute."""
+    weight, summed = (gaussian_filter(one, sigma, mode="reflect")
+                      for one in (inside.astype(float), np.where(inside, values, 0)))  # fmt: skip
+    return summed / np.maximum(weight, 1e-9)
+
+
+def slow_response(
+    field: np.ndarray, width: float, angle: float, inside: np.ndarray | None = None
+) -> np.ndarray:
     """Of one direction, in float64: pixel by pixel of the image, and of the line."""
-    smooth = np.pad(gaussian_filter(field, width, mode="reflect"), 1, mode="edge")
+    inside = np.ones(field.shape, dtype=bool) if inside is None else inside
+    smooth = np.pad(blur_within(field, width, inside), 1, mode="edge")
     high, wide = field.shape
     normal = np.array([-math.sin(angle), math.cos(angle)])
     curve = np.zeros((high, wide))
@@ -49,6 +59,7 @@ def slow_response(field: np.ndarray, width: float, angle: float) -> np.ndarray:
             down = near[2, 1] + near[0, 1] - 2 * near[1, 1]
             both = (near[2, 2] + near[0, 0] - near[2, 0] - near[0, 2]) / 4
             curve[row, column] = normal @ [[across, both], [both, down]] @ normal
+    curve[~inside] = 0
     line = np.array(pixels_of(angle))
     line -= (line.min(axis=0) + np.ptp(line, axis=0) // 2).astype(int)  # around the pixel
     found = np.zeros((high, wide))
@@ -152,11 +163,11 @@ def test_map_against_numpy(with_region: bool) -> None:
     region = torch.from_numpy(inside) if with_region else None
     ours = line_map(torch.from_numpy(field).float(), full, region)
     for number in range(2):
-        values = np.stack([slow_response(field[number], 2, angle) for angle in ANGLES])
+        values = np.stack([slow_response(field[number], 2, angle, inside) for angle in ANGLES])
         far = np.abs((values - full.mean.numpy()) / full.deviation.numpy()).max(axis=0)
         shares = far / (np.minimum(far[inside], far[inside].mean()).mean() + 0.1)
-        wide = maximum_filter(shares, WIDEN, mode="nearest")
-        expected = np.where(inside, gaussian_filter(wide, 2, mode="reflect"), 0)
+        wide = maximum_filter(np.where(inside, shares, 0), WIDEN, mode="nearest")
+        expected = np.where(inside, blur_within(wide, 2, inside), 0)
         np.testing.assert_allclose(ours[number].numpy(), expected, rtol=1e-3)
 
 

@@ -36,7 +36,19 @@ def blur(values: np.ndarray, sigma: float) -> np.ndarray:
     return gaussian_filter(values, sigma, mode="reflect") if sigma else values
 
 
-def slow_descriptors(left: np.ndarray, grain: float) -> np.ndarray:
+def slow_descriptors(
+    left: np.ndarray, grain: float, inside: np.ndarray | None = None
+) -> np.ndarray:
+    """Only pixels inside contribute."""
+    weights = np.ones(left.shape) if inside is None else inside.astype(float)
+
+    def blur(values: np.ndarray, sigma: float) -> np.ndarray:
+        if not sigma:
+            return values
+        weight, summed = (gaussian_filter(one, sigma, mode="reflect")
+                          for one in (weights, weights * values))  # fmt: skip
+        return summed / np.maximum(weight, 1e-9)
+
     found = []
     for inner, outer in ((0, 1), (1, 2), (2, 4)):
         band = blur(left, inner * grain) - blur(left, outer * grain)
@@ -210,10 +222,10 @@ def test_maps_against_loops(with_region: bool) -> None:
         inside[:, 14:] = False
     left, good = RNG.normal(0, 0.1, (1, 20, 24)), model(20, 24)
     good = replace(good, deviation=40 * good.deviation)  # a usual value of about 0.1
-    found = descriptors(smoothed(torch.from_numpy(left).float(), [1]), 1)
     region = torch.from_numpy(inside) if with_region else None
+    found = descriptors(smoothed(torch.from_numpy(left).float(), [1], region), 1, inside=region)
     ours = texture_maps(found, good, region)[0].numpy()
-    z = (slow_descriptors(left[0], 1) - good.mean.numpy()) / good.deviation.numpy()
+    z = (slow_descriptors(left[0], 1, inside) - good.mean.numpy()) / good.deviation.numpy()
     for number in range(MAPS):
         distance = np.zeros((20, 24))
         for row in range(20):
@@ -221,7 +233,8 @@ def test_maps_against_loops(with_region: bool) -> None:
                 at = z[:, row, column]
                 distance[row, column] = np.sqrt(at @ good.precision[number].numpy() @ at)
         usual = np.minimum(distance[inside], distance[inside].mean()).mean()
-        expected = np.where(inside, blur(distance / (usual + 0.1), 1.0), 0)
+        shares = blur(np.where(inside, distance / (usual + 0.1), 0), 1.0)
+        expected = np.where(inside, shares / np.maximum(blur(inside.astype(float), 1.0), 1e-9), 0)
         np.testing.assert_allclose(ours[number], expected, rtol=1e-3)
 
 

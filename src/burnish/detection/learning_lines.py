@@ -22,7 +22,9 @@ def learn_lines(scorer: Scorer, views: Views, folds: Folds) -> list[list[LineMod
         images, inside = network_input(view, scorer.device)
         field = surface(images, images[:, None], inside)
         for width, moment in zip(widths, moments, strict=True):
-            moment.add(number, torch.cat(list(line_responses(field, width))), inside_of(view))
+            moment.add(
+                number, torch.cat(list(line_responses(field, width, inside))), inside_of(view)
+            )
     models = [
         [LineModel(width, *by_cells(*found)) for found in moment.results(SLACK)]
         for width, moment in zip(widths, moments, strict=True)

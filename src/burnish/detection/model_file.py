@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from burnish.detection.calibration import Calibration
+from burnish.detection.older import name_textures, outdated
 from burnish.detection.ranges import TrainingRange
 from burnish.detection.stored_parts import (
     BACKBONE,
@@ -54,7 +55,7 @@ from burnish.training.state import CHECKPOINT
 
 # 2: tiles, region of interest, ranges of the training images; 3: textures; 4: alignment, features;
 # 5: textures named one by one; 6: factors of textures; 7: lines; 8: whole; 9: extremes;
-# 10: weights of held-out scores; 11: dials; 12: parts of alignments
+# 10: weights of held-out scores; 11: dials; 12: parts of alignments, borders of regions
 FORMAT = 12
 KEY = "burnish-model"
 MODEL = "model.safetensors"  # of a run folder
@@ -169,6 +170,8 @@ def load_model(path: Path) -> Model:
         raise BurnishError(f"{path} was changed after it was written: its checksum does not match")
     if wrong := _contradiction(card):
         raise BurnishError(f"{path}: bad header at {wrong}")
+    if why := outdated(card):
+        raise BurnishError(f"{path} {why}")
     try:
         return _model_from(card, tensors)
     except BurnishError as error:
@@ -249,7 +252,7 @@ def _read_card(path: Path, text: str) -> ModelCard:
             "update burnish (pip install -U burnish)"
         )
     if number < 5:
-        _name_textures(found.get("settings"))
+        name_textures(found.get("settings"))
     try:
         return ModelCard.model_validate(found)
     except ValidationError as error:
@@ -275,15 +278,6 @@ def _contradiction(card: ModelCard) -> str:
     if card.alignment is not None and card.alignment.size != sides:
         return "alignment.size: not the model's input"
     return ""
-
-
-def _name_textures(settings: Any) -> None:
-    """Join the two settings that a texture had up to format 4, its grain and its field."""
-    if not isinstance(settings, dict) or not isinstance(settings.get("texture", []), list):
-        return  # validation reports it
-    of = settings.pop("texture_of", "residual")
-    fields = ["residual", "image"] if of == "both" else [of]
-    settings["texture"] = [f"{f}:{grain}" for f in fields for grain in settings.get("texture", [])]
 
 
 def _digest(text: str, tensors: dict[str, Tensor]) -> str:

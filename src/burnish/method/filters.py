@@ -88,6 +88,18 @@ def gaussian_band(size: int, sigma: float, radius: int, pad: bool) -> Band:
     return Band(band, radius)
 
 
+def smooth_within(maps: Tensor, sigma: float, inside: Tensor | None) -> Tensor:
+    """`gaussian_smooth` to which only pixels of a region contribute, bool (H, W); None: all do.
+
+    Beside the region it goes on smoothly; far from it, where nothing contributes, it is 0.
+    """
+    if inside is None:
+        return gaussian_smooth(maps, sigma)
+    weight = gaussian_smooth(inside.to(maps.dtype), sigma)
+    smooth = gaussian_smooth(maps.masked_fill(~inside, 0.0), sigma)
+    return smooth / weight.clamp_min(1e-6)
+
+
 def separable(images: Tensor, rows: Band, columns: Band) -> Tensor:
     """Apply one band down and one across: (..., H, W) -> (..., rows, columns)."""
     if images.device.type != "cpu":  # there, few large products are faster

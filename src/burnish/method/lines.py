@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from burnish.method.cells import ByCells, stretch, to_cells
-from burnish.method.filters import gaussian_smooth
+from burnish.method.filters import smooth_within
 from burnish.method.scoring import shares_of_usual
 from burnish.method.texture import surface
 
@@ -66,19 +66,22 @@ def by_cells(mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
     return middle, to_cells(deviation.square() + apart.square()).sqrt()
 
 
-def line_responses(field: Tensor, width: float) -> Iterator[Tensor]:
+def line_responses(field: Tensor, width: float, inside: Tensor | None = None) -> Iterator[Tensor]:
     """A field (B, H, W) -> (B, H, W) for each direction: above 0 on dark lines, below on bright.
 
-    One direction at a time: all of them exceed the processor's cache.
+    One direction at a time: all of them exceed the processor's cache. No line is seen outside the
+    region, bool (H, W), and its border is none.
     """
     # Shares of the local brightness are about 1: differences of small numbers keep more digits.
-    smooth = gaussian_smooth(field - 1, width)
+    smooth = smooth_within(field - 1, width, inside)
     around = F.pad(smooth[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
     middle = around[:, 1:-1, 1:-1]
     across = around[:, 1:-1, 2:] + around[:, 1:-1, :-2] - 2 * middle
     down = around[:, 2:, 1:-1] + around[:, :-2, 1:-1] - 2 * middle
     falling = around[:, 2:, 2:] + around[:, :-2, :-2]
     both = (falling - around[:, 2:, :-2] - around[:, :-2, 2:]) / 4
+    if inside is not None:
+        across, down, both = (curve.masked_fill(~inside, 0.0) for curve in (across, down, both))
     for angle in ANGLES:
         x, y = math.cos(angle), math.sin(angle)
         curve = across * (y * y) - both * (2 * x * y) + down * (x * x)
@@ -95,11 +98,13 @@ def line_map(field: Tensor, model: LineModel, inside: Tensor | None = None) -> T
         model: with mean and deviation for every pixel (`LineModel.at`).
     """
     most = torch.zeros_like(field)
-    for number, response in enumerate(line_responses(field, model.width)):
+    for number, response in enumerate(line_responses(field, model.width, inside)):
         deviation = (response - model.mean[number]) / model.deviation[number]
         most = torch.maximum(most, deviation.abs())
+    if inside is not None:
+        most = most.masked_fill(~inside, 0.0)
     wide = _widened(shares_of_usual(most, 0.1, inside))
-    smooth = gaussian_smooth(wide, model.width)
+    smooth = smooth_within(wide, model.width, inside)
     return smooth if inside is None else smooth.masked_fill(~inside, 0.0)
 
 

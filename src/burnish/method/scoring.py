@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from burnish.method.filters import gaussian_smooth
+from burnish.method.filters import smooth_within
 from burnish.settings import IN_UNITS
 
 LIGHT_SMOOTHING = 4.0  # sigma, px, of the local brightness
@@ -70,11 +70,8 @@ def shares_of_usual(maps: Tensor, floor: float, inside: Tensor | None = None) ->
 
 def _smooth(values: Tensor, sigma: float, inside: Tensor | None) -> Tensor:
     """Blurred (..., H, W): only pixels inside the region contribute; 0 outside."""
-    if inside is None:
-        return gaussian_smooth(values, sigma)
-    weight = gaussian_smooth(inside.to(values.dtype), sigma)
-    smooth = gaussian_smooth(values.masked_fill(~inside, 0.0), sigma)
-    return (smooth / weight.clamp_min(1e-6)).masked_fill(~inside, 0.0)
+    smooth = smooth_within(values, sigma, inside)
+    return smooth if inside is None else smooth.masked_fill(~inside, 0.0)
 
 
 def region_mean(maps: Tensor, inside: Tensor | None = None) -> Tensor:

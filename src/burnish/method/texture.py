@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from burnish.method.cells import ByCells
 from burnish.method.factors import Factors
-from burnish.method.filters import gaussian_smooth
+from burnish.method.filters import smooth_within
 from burnish.method.mahalanobis import correlation, distance, precision_of
 from burnish.method.scoring import local_brightness, region_mean, shares_of_usual
 
@@ -128,21 +128,27 @@ SOURCES = {
 }
 
 
-def smoothed(left: Tensor, grains: Iterable[float]) -> dict[float, Tensor]:
+def smoothed(
+    left: Tensor, grains: Iterable[float], inside: Tensor | None = None
+) -> dict[float, Tensor]:
     """A field (B, H, W) blurred by every sigma, px, that these grains need; 0 is the field itself.
 
-    Grains share sigmas, as one grain may be twice another; each is computed once.
+    Grains share sigmas, as one grain may be twice another; each is computed once. Only pixels of
+    the region contribute: a step at its border would be a texture that outweighs any defect.
     """
     sigmas = {sigma * grain for grain in grains for sigma in LEVELS}
-    return {0.0: left} | {sigma: gaussian_smooth(left, sigma) for sigma in sorted(sigmas)}
+    return {0.0: left} | {sigma: smooth_within(left, sigma, inside) for sigma in sorted(sigmas)}
 
 
-def descriptors(field: Mapping[float, Tensor], grain: float, directed: bool = True) -> Tensor:
+def descriptors(
+    field: Mapping[float, Tensor], grain: float, directed: bool = True, inside: Tensor | None = None
+) -> Tensor:
     """(B, K, H, W): detail in three bands, its log energy, its direction if `directed`.
 
     Args:
         field: as of `smoothed`, (B, H, W) each.
         grain: scale of the finest detail, px.
+        inside: the region, bool (H, W), that `field` was smoothed within; meaningless outside.
     """
     levels = [field[sigma * grain] for sigma in (0.0, *LEVELS)]
     bands = [finer - coarser for finer, coarser in pairwise(levels)]
@@ -153,7 +159,7 @@ def descriptors(field: Mapping[float, Tensor], grain: float, directed: bool = Tr
         across = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2
         # The structure tensor: squared slopes down and across, and their product.
         products += [down.square(), across.square(), down * across]
-    means = gaussian_smooth(torch.stack(products), 2 * grain)
+    means = smooth_within(torch.stack(products), 2 * grain, inside)
     found = [
         value
         for band, energy in zip(bands, means[: len(bands)], strict=True)
@@ -214,13 +220,14 @@ def all_descriptors(
             smoothed(
                 field(images, reconstructions, inside),
                 [grain for whose, grain in kinds if whose == of],
+                inside,
             )
             for field in SOURCES[of].fields
         ]
         for of in dict.fromkeys(whose for whose, _ in kinds)
     }
     for of, grain in kinds:
-        found = [descriptors(field, grain, SOURCES[of].directed) for field in fields[of]]
+        found = [descriptors(field, grain, SOURCES[of].directed, inside) for field in fields[of]]
         yield found[0] if len(found) == 1 else torch.cat(found, dim=1)
 
 
@@ -237,5 +244,5 @@ def texture_maps(values: Tensor, model: TextureModel, inside: Tensor | None = No
     values = (values - model.mean) / model.deviation
     maps = [distance(values, precision) for precision in model.precision]
     shares = shares_of_usual(torch.stack(maps, dim=1), 0.1, inside)
-    smooth = gaussian_smooth(shares, model.grain)
+    smooth = smooth_within(shares, model.grain, inside)
     return smooth if inside is None else smooth.masked_fill(~inside, 0.0)
