@@ -169,6 +169,8 @@ WRONG = [
     (("steps = 40", "steps = 40, seed = 7"), "scale micro: seed cannot be set here, the scale's"),
     (("paper = { Metal = [0.99", "paper = { Metall = [0.99"), "'Metall'. Did you mean 'Metal'?"),
     (("0.99, ", "99, "), "less than or equal to 1"),
+    (("seeds = [0]", "seeds = []"), "scale micro seeds: Tuple should have at least 1 item"),
+    (('{ metal = "Metal" }', "{}"), "scale micro datasets: Dictionary should have at least 1 item"),
     (("seeds = [0]", 'seeds = ["x"]'), "scale micro seeds 1: Input should be a valid integer"),
 ]
 

@@ -271,14 +271,14 @@ def _beside(path: Path) -> str:
 
 def _sentences(error: ValidationError) -> list[str]:
     models: Mapping[Any, type[Strict]] = {"scale": Scale, "row": Row}
-    sentences = []
-    for problem in error.errors():
+    sentences, problems = [], error.errors()
+    for problem in problems:
         if (
             problem["type"] == "too_short"
             and problem["ctx"]["actual_length"] == 0
             and any(
                 other["loc"][: len(problem["loc"])] == problem["loc"] and other is not problem
-                for other in error.errors()
+                for other in problems
             )
         ):
             continue  # this problem only follows from the other: pydantic has dropped that value
