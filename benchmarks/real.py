@@ -1,6 +1,7 @@
 """Train and test burnish on the real data sets; keep the figures in docs/results.{json,md}.
 
-    burnish data prepare ../shared/data/KolektorSDD.zip /tmp/real/kolektor
+    burnish data prepare ../shared/data/KolektorSDD.zip /tmp/real/kolektor --train 0.5 \
+        --part '(kos3)[89]|kos\\d+'
     burnish data prepare ../shared/data/MagneticTile.zip /tmp/real/magnetic_tile
     burnish data prepare ../shared/data/MagneticTile.zip /tmp/real/magnetic_tile_by_picture \
         --part 'num_(\\d+)'

@@ -93,6 +93,20 @@ def test_masks_that_cannot_be_used_are_told(
     assert "1 with a mask that cannot be used" in text
 
 
+def test_images_that_lie_too_deep_are_told(
+    burnish, run_folder: Path, metal: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = Path(shutil.copytree(metal, tmp_path / "metal"))
+    image = min((copy / "test" / "good").iterdir())
+    (copy / "test" / "good" / "more").mkdir()
+    image.rename(copy / "test" / "good" / "more" / image.name)
+    code, _, _ = burnish(
+        "evaluate", run_folder, copy, "--no-equalised", "--no-pixels", "--report", tmp_path
+    )
+    assert code == 0
+    assert f"1 image is not evaluated (test/good/more/{image.name}, say)" in caplog.text
+
+
 def test_only_good_images_and_no_masks_are_no_error(
     burnish, run_folder: Path, metal: Path, tmp_path: Path
 ) -> None:

@@ -52,6 +52,8 @@ def test_presets_ask_for_nothing_that_is_not_done(preset: str) -> None:
         ("small", {"disc_depth": 3, "weight_adversarial": 1}, ""),
         ("small", {"disc_depth": 4}, ""),  # as in the preset
         ("small", {"tome_r": 0}, ""),
+        ("tiny", {"epochs": 3, "steps": 20, "warmup": 0}, "epochs=3 does nothing: steps=20 says"),
+        ("tiny", {"epochs": 3}, ""),
         ("small", {"overlap": 16}, "overlap=16 does nothing: needed is tiles"),
         ("small", {"overlap": 16, "tile": 128}, ""),
         ("tiny", {"tile": 64, "image_size": 96}, "image_size=96 does nothing: needed is tile=full"),

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shutil
 from html import unescape
 from pathlib import Path
 
@@ -64,6 +65,8 @@ def test_run_folders_report_folders_and_files_are_found(
     assert [r.name for r in load_runs(saved[:2])] == ["first", "second"]
     again = load_runs([saved[0] / "model.safetensors", saved[1]])
     assert again[0].path == saved[0] / "evaluation/evaluation.json"
+    shutil.copy(again[0].path, saved[0])  # a study's cell that `evaluate` has evaluated again
+    assert load_runs(saved)[0].path == saved[0] / "evaluation/evaluation.json"
     assert runs[0].evaluation.images == evaluation.images
 
 

@@ -16,6 +16,7 @@ from burnish.images.dataset import (
     find_test_images,
     find_training_images,
     images_in,
+    left_out_of_test,
     unused_below,
 )
 
@@ -135,6 +136,17 @@ def test_good_images_under_another_name_are_no_defects(tmp_path: Path, name: str
         find_test_images(tmp_path)
     (tmp_path / "test" / name / "a.png").unlink()
     assert len(find_test_images(tmp_path)) == 1
+
+
+def test_images_that_no_test_reads_are_found(tmp_path: Path) -> None:
+    used = ["good/a.png", "scratch/b.png"]
+    unused = ["c.png", "good/more/d.png", "scratch/left/right/e.png"]
+    for name in [*used, *unused, "scratch/.hidden/f.png", "scratch/notes.txt"]:
+        path = tmp_path / "test" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert {str(p.relative_to(tmp_path / "test")) for p in left_out_of_test(tmp_path)} == {*unused}
+    assert {p.path.name for p in find_test_images(tmp_path)} == {"a.png", "b.png"}
 
 
 def test_no_test_images(tmp_path: Path) -> None:

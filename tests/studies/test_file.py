@@ -159,6 +159,7 @@ WRONG = [
     (('against = "R = 2"', 'against = "R=2"'), "no row has this label. Did you mean 'R = 2'?"),
     (('label = "R = 0"', 'label = "R = 2"'), "two rows are labelled 'R = 2'"),
     (("settings = { tome_r = 0 }", "mask_scales = [0, 2]"), "numbered from 0 to 1"),
+    (("{ tome_r = 0 }", "{ mask_blocks = [8] }\nmask_scales = [0]"), "mask_blocks, not both"),
     (("seeds = [0]", "seeds = [0, 0]"), "a seed is named twice"),
     (("seeds = [0]", "seeds = [0]\npoints = [1, 2]"), "`points` go with kind curve"),
     (("paper_says", 'kind = "cost"\npaper_says'), "compares two rows"),
@@ -168,6 +169,8 @@ WRONG = [
     (("steps = 40", "steps = 40, seed = 7"), "scale micro: seed cannot be set here, the scale's"),
     (("paper = { Metal = [0.99", "paper = { Metall = [0.99"), "'Metall'. Did you mean 'Metal'?"),
     (("0.99, ", "99, "), "less than or equal to 1"),
+    (("seeds = [0]", "seeds = []"), "scale micro seeds: Tuple should have at least 1 item"),
+    (('{ metal = "Metal" }', "{}"), "scale micro datasets: Dictionary should have at least 1 item"),
     (("seeds = [0]", 'seeds = ["x"]'), "scale micro seeds 1: Input should be a valid integer"),
 ]
 
@@ -184,6 +187,17 @@ def test_wrong_files_are_told(
         load_study(path)
     assert message in str(told.value)
     assert str(path) in str(told.value)
+
+
+def test_a_rows_length_replaces_the_scales(study_file: Callable[..., Path]) -> None:
+    rows = (
+        '[[row]]\nlabel = "as the scale"\n'
+        '[[row]]\nlabel = "epochs"\nsettings = { epochs = 3 }\n'
+        '[[row]]\nlabel = "steps"\nsettings = { steps = 9 }\n'
+    )
+    study = load_study(study_file(rows=rows))
+    found = [settings_of(study.scale("micro"), row, 0) for row in study.rows]
+    assert [(s.epochs, s.steps) for s in found] == [(None, 40), (3, None), (None, 9)]
 
 
 def test_a_curve_needs_a_constant_learning_rate(study_file: Callable[..., Path]) -> None:

@@ -188,7 +188,7 @@ def test_a_curve_without_an_auroc_is_told(
     for path in broken:
         path.write_bytes(b"nothing")
     curve = study_file(
-        ("paper_says", 'kind = "curve"\npaper_says'), ("steps = 40, ", ""),
+        ("paper_says", 'kind = "curve"\npaper_says'), ("steps = 40, ", "warmup = 0, "),
         ("seeds = [0]", "seeds = [0]\npoints = [1, 2]"), rows='[[row]]\nlabel = "it"\n',
     )  # fmt: skip
     plan = make_plan(load_study(curve), "micro", tmp_path / "data", tmp_path / "curve")
@@ -234,7 +234,7 @@ def test_a_cell_that_fails_is_named_and_the_others_go_on(
         '[[row]]\nlabel = "bad"\nsettings = { learning_rate = 1e30 }\n'
         '[[row]]\nlabel = "good"\nagainst = "bad"\n'
     )
-    study = load_study(study_file(("steps = 40", "steps = 3"), rows=rows))
+    study = load_study(study_file(("steps = 40", "steps = 3, warmup = 0"), rows=rows))
     plan = make_plan(study, "micro", data, tmp_path / "out")
     report, _, failed = run_study(plan, 1, "burnish study", no_news)
     bad = cell_of(plan, "bad")
@@ -244,6 +244,25 @@ def test_a_cell_that_fails_is_named_and_the_others_go_on(
     assert cell_of(plan, "good").is_finished
     assert report.tables[0].rows[0][1] == "–"
     assert report.says == ("good against bad: not all runs are there yet.",)
+
+
+@pytest.mark.slow
+def test_a_setting_that_does_nothing_is_told_at_once_and_in_the_table(
+    study_file: Callable[..., Path], studies_data: Path, tmp_path: Path
+) -> None:
+    rows = (
+        '[[row]]\nlabel = "1 %"\n'
+        '[[row]]\nlabel = "half"\nsettings = { top_share = 0.5 }\nagainst = "1 %"\n'
+    )
+    path = study_file(("steps = 40", "steps = 3, warmup = 0"), rows=rows)
+    plan = make_plan(load_study(path), "micro", studies_data, tmp_path / "out")
+    told: list[News] = []
+    report, _, failed = run_study(plan, 1, "burnish study", told.append)
+    assert failed == {}
+    what = "top_share=0.5 does nothing: needed is reduction=top"
+    assert report.says[0] == f"half on metal: {what}."
+    notes = [(news.title, news.problem) for news in told if news.stage == "note"]
+    assert notes == [("metal, half, seed 0", what)]
 
 
 def task(tmp_path: Path, **values: Any) -> Task:

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import ttest_ind
 
 from burnish.studies.file import Study, load_study
-from burnish.studies.words import means_over_sets, noise_of, sentences, signed, unused
+from burnish.studies.words import means_over_sets, noise_of, noted, sentences, signed, unused
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -116,6 +116,21 @@ def test_images_that_no_figure_counts_are_told() -> None:
     ]
     (said,) = unused([result("metal", 0, 6), result("metal", 3, 3)])
     assert said.startswith("metal: up to 3 of 10 test images")
+
+
+def test_what_trainings_warned_of_is_told_once() -> None:
+    nothing, short = "tome_r=8 does nothing", "warmup is 50 steps"
+    cells = {
+        ("R = 0", "rail", 0): [short],
+        ("R = 8", "rail", 0): [nothing, short],
+        ("R = 8", "rail", 1): [nothing, short],
+        ("R = 8", "metal", 0): [nothing, short],
+    }
+    assert noted({key: {"notes": notes} for key, notes in cells.items()}) == [
+        "All runs: warmup is 50 steps.",
+        "R = 8 on rail; R = 8 on metal: tome_r=8 does nothing.",
+    ]
+    assert noted({("R = 0", "rail", 0): {}}) == []  # a cell of an older burnish
 
 
 def test_each_set_is_named_beside_the_mean(study: Study) -> None:

@@ -45,6 +45,8 @@ def study_progress(console: Console, count: int) -> Iterator[Callable[[News], No
                     begun[news.title] = time.monotonic()
                     tasks[news.title] = bar.add_task(news.title, total=1.0, note="")
                     say(f"begun: {news.title}")
+                elif news.stage == "note":
+                    say(f"note: {news.title}: {news.problem}")
                 elif news.stage in ("finished", "failed"):
                     ended += 1
                     bar.remove_task(tasks.pop(news.title))

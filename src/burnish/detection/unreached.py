@@ -62,6 +62,8 @@ def find_unreached(
             f"the first of the discriminator has {tokens}"
         )
     usual = make_settings(preset)
+    if settings.steps is not None and settings.epochs not in (None, usual.epochs):
+        found.append(f"epochs={settings.epochs} does nothing: steps={settings.steps} says the end")
     seen = settings.textures(shape[0])
     lost = [f"{of}:{grain}" for of, grain in settings.textures(3) if (of, grain) not in seen]
     if lost and settings.texture != usual.texture:

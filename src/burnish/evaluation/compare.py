@@ -18,7 +18,8 @@ from burnish.evaluation.seeds import OverSeeds, over_seeds, same_masks
 from burnish.files import printable
 
 RECORD = "evaluation.json"
-PLACES = (RECORD, f"evaluation/{RECORD}")  # in a report's folder; in a run folder
+# In a run folder; in a report's folder. A study's cell may have both, the first with more figures.
+PLACES = (f"evaluation/{RECORD}", RECORD)
 SEED_KEYS = {  # what `seeds.FIGURES` calls other than a line
     "pixels.auroc": "pixel_auroc",
     "pixels.aupro": "pixel_aupro",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,11 @@ from burnish.evaluation.aggregate import aggregate
 from burnish.evaluation.collect import Collector, Inspector
 from burnish.evaluation.record import Evaluation
 from burnish.evaluation.stress import choose_images
-from burnish.images.dataset import find_test_images
+from burnish.files import printable
+from burnish.images.dataset import find_test_images, left_out_of_test
 from burnish.images.parts import parts_of
+
+LOG = logging.getLogger("burnish")
 
 
 def evaluate(
@@ -25,7 +29,8 @@ def evaluate(
 ) -> Evaluation:
     """Inspect every test image and sum up.
 
-    Pixels are dropped as soon as an image is scored, so memory does not grow with the test set.
+    Images that lie elsewhere below `test` are left out, and a warning to the logger "burnish" says
+    so. Pixels are dropped as soon as an image is scored, so memory does not grow with the test set.
 
     Args:
         detector: a `Detector`, or anything that inspects alike.
@@ -43,6 +48,15 @@ def evaluate(
     """
     data = Path(data)
     found = find_test_images(data)
+    if left_out := left_out_of_test(data):
+        LOG.warning(
+            "note: below %s %d image%s not evaluated (%s, say): only those in the folders "
+            "test/<kind> themselves are",
+            printable(str(data / "test")),
+            len(left_out),
+            "s are" if len(left_out) > 1 else " is",
+            printable(left_out[0].relative_to(data).as_posix()),
+        )
     parts = parts_of([image.path for image in found], detector.card.settings.part_pattern, data)
     chosen = choose_images([image.kind for image in found], stress_images)
     collector = Collector(detector, data, pixels, equalised, chosen)

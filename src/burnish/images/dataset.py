@@ -148,6 +148,17 @@ def find_test_images(data: str | Path) -> list[TestImage]:
     return found
 
 
+def left_out_of_test(data: str | Path) -> list[Path]:
+    """Images under `data/test` that `find_test_images` leaves out: in no folder of a kind, or in a
+    subfolder of one. Hidden folders do not count."""
+    test = Path(data) / "test"
+    below = [path.relative_to(test) for path in images_in(test, True, lambda error: None)]
+    return [
+        test / path for path in below
+        if len(path.parts) != 2 and not any(name.startswith(".") for name in path.parts)
+    ]  # fmt: skip
+
+
 def masks_of(root: Path, kind: str) -> Callable[[Path], Path | None]:
     """A function that finds the mask of an image of this kind, if it has one: see `MASK_NAMING`."""
     masks = {path.stem: path for path in images_in(root / MASKS / kind)}

@@ -10,7 +10,7 @@ from burnish.studies.cells import Cell, Dataset
 from burnish.studies.file import Scale, Study
 from burnish.studies.report import Report, Table, origin_facts
 from burnish.studies.table import over_seeds, spread
-from burnish.studies.words import unused
+from burnish.studies.words import noted, unused
 
 ONLY_SHOWN = (
     "For display only. The test set tells how the curve ran, it does not choose an epoch: what a "
@@ -35,22 +35,24 @@ def curve_report(
             curves[cell.dataset, cell.seed] = result
     done = list(curves.values())
     names = [d.name for d in datasets]
+    by_row = {(study.rows[0].label, *key): result for key, result in curves.items()}
     rows = []
     for number, epoch in enumerate(scale.points):
         texts = [str(epoch)]
         for figure in ("image_auroc", "best_f1"):
             for name in names:
-                values = [
-                    curves[name, seed]["points"][number][figure]
+                known = [
+                    value
                     for seed in seeds
                     if (name, seed) in curves
+                    and (value := curves[name, seed]["points"][number][figure]) is not None
                 ]
-                texts.append(spread([value for value in values if value is not None]))
+                texts.append(spread(known if len(known) == len(seeds) else None))
         rows.append(tuple(texts))
     head = ("epoch", *(f"AUROC {n}" for n in names), *(f"best F1 {n}" for n in names))
     return Report(
         study=study,
-        says=(*unused(done), *_sentences(scale, names, seeds, curves)),
+        says=(*unused(done), *noted(by_row), *_sentences(scale, names, seeds, curves)),
         problems=tuple(problems),
         tables=(Table("AUROC and best F1 against epoch", over_seeds(seeds), head, tuple(rows)),),
         facts={**facts, **origin_facts(done)},

@@ -18,6 +18,7 @@ from burnish.settings import Settings
 
 Kind = Literal["quality", "cost", "curve"]
 Share = Annotated[float, Field(ge=0, le=1)]
+LENGTHS = ("epochs", "steps", "minutes")  # of training
 MEAN = "mean"  # the paper's column of means in a row's figures
 
 
@@ -95,6 +96,8 @@ class Study(Strict):
         self._check_labels()
         for row in self.rows:
             _own_keys(row.settings, f"row '{row.label}'", curve=self.kind == "curve")
+            if row.mask_scales and "mask_blocks" in row.settings:
+                raise ValueError(f"row '{row.label}': give mask_scales or mask_blocks, not both")
         for name, scale in self.scales.items():
             self._check_scale(name, scale)
         self._check_names_of_sets()
@@ -175,7 +178,7 @@ def _own_keys(changes: Mapping[str, Any], where: str, curve: bool) -> None:
     """Refuse settings that the study itself decides, as they would be ignored."""
     decided = {"seed": "the scale's `seeds` are used"}
     if curve:
-        decided |= dict.fromkeys(("epochs", "steps", "minutes"), "`points` say when a curve ends")
+        decided |= dict.fromkeys(LENGTHS, "`points` say when a curve ends")
     for key, why in decided.items():
         if key in changes:
             raise ValueError(f"{where}: {key} cannot be set here, {why}")
@@ -184,10 +187,15 @@ def _own_keys(changes: Mapping[str, Any], where: str, curve: bool) -> None:
 def changes_of(scale: Scale, row: Row, seed: int) -> dict[str, Any]:
     """All settings in which a run differs from the scale's preset.
 
+    A row's length of training, in epochs or steps, replaces the scale's.
+
     Raises:
         BurnishError: an unknown setting or preset, or settings that do not fit together.
     """
-    changes = scale.changes | row.settings | {"seed": seed}
+    own_length = any(row.settings.get(name) is not None for name in LENGTHS)
+    replaced = LENGTHS if own_length else ()
+    shared = {name: value for name, value in scale.changes.items() if name not in replaced}
+    changes = shared | row.settings | {"seed": seed}
     if scale.points:
         changes |= {"epochs": scale.points[-1], "steps": None, "minutes": None}
     if row.mask_scales:
@@ -263,14 +271,14 @@ def _beside(path: Path) -> str:
 
 def _sentences(error: ValidationError) -> list[str]:
     models: Mapping[Any, type[Strict]] = {"scale": Scale, "row": Row}
-    sentences = []
-    for problem in error.errors():
+    sentences, problems = [], error.errors()
+    for problem in problems:
         if (
             problem["type"] == "too_short"
             and problem["ctx"]["actual_length"] == 0
             and any(
                 other["loc"][: len(problem["loc"])] == problem["loc"] and other is not problem
-                for other in error.errors()
+                for other in problems
             )
         ):
             continue  # this problem only follows from the other: pydantic has dropped that value

@@ -41,7 +41,14 @@ def run_cell(task: dict[str, Any], tell: Tell) -> None:
     commits = _note_commit(folder)
     _take_weights(folder, task["training_key"])
     points = [_point(task, epoch, tell) for epoch in task["points"]]
-    detector = _train(task, folder, tell, task["changes"])
+    notes: dict[str, None] = {}
+
+    def noting(**facts: Any) -> None:
+        if "note" in facts:
+            notes[facts["note"]] = None
+        tell(**facts)
+
+    detector = _train(task, folder, noting, task["changes"])
     if points:
         figures, seconds = points[-1], 0.0
     else:
@@ -55,6 +62,7 @@ def run_cell(task: dict[str, Any], tell: Tell) -> None:
         "preset": task["preset"],
         "settings": detector.card.settings.model_dump(mode="json"),
         "figures": {name: figures[name] for name in FIGURES},
+        "notes": list(notes),
         "points": points,
         "steps": training["steps"],
         "epochs": training["epochs"],

@@ -30,9 +30,9 @@ class News:
 
     Attributes:
         title: of the task.
-        stage: "begun", "training", "testing", "finished" or "failed".
+        stage: "begun", "note", "training", "testing", "finished" or "failed".
         done: share of the stage in [0, 1].
-        problem: why it failed; else "".
+        problem: why it failed, or what the note says; else "".
     """
 
     title: str
@@ -155,6 +155,8 @@ def _run_task(
                 worker.stdin.close()
             for line in worker.stdout:
                 told = json.loads(line)
+                if "note" in told:
+                    on_news(News(task.title, "note", problem=told["note"]))
                 if "stage" in told:
                     on_news(News(task.title, told["stage"], told.get("done", 0.0)))
         except (BrokenPipeError, ValueError) as error:

@@ -9,7 +9,7 @@ from burnish.evaluation.seeds import OverSeeds
 from burnish.studies.cells import Cell, Dataset
 from burnish.studies.file import MEAN, Row, Study
 from burnish.studies.report import Report, Table, origin_facts
-from burnish.studies.words import Values, means_over_sets, sentences, unused
+from burnish.studies.words import Values, means_over_sets, noted, sentences, unused
 
 Results = Mapping[tuple[str, str, int], dict[str, Any]]  # (row, data set, seed) -> cell.json
 CALL_ALL = "calling every part defective"
@@ -46,7 +46,11 @@ def quality_report(
     }
     return Report(
         study=study,
-        says=(*unused(results.values()), *sentences(study, auroc, names, seeds, runs)),
+        says=(
+            *unused(results.values()),
+            *noted(results),
+            *sentences(study, auroc, names, seeds, runs),
+        ),
         problems=tuple(problems),
         tables=(
             _figures(study, "Image AUROC", "", results, "image_auroc", datasets, seeds, 0),

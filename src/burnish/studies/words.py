@@ -135,6 +135,23 @@ def unused(results: Iterable[Mapping[str, Any]]) -> list[str]:
     return told
 
 
+def noted(results: Mapping[tuple[str, str, int], Mapping[str, Any]]) -> list[str]:
+    """One sentence for each thing that trainings warned of, as a setting that does nothing.
+
+    Args:
+        results: (row, data set, seed) -> as in cell.json.
+    """
+    runs = {f"{row} on {name}": None for row, name, _ in results}
+    warned: dict[str, dict[str, None]] = {}
+    for (row, name, _), result in results.items():
+        for note in result.get("notes", ()):  # older cells have none
+            warned.setdefault(note, {})[f"{row} on {name}"] = None
+    return [
+        f"{'All runs' if len(where) == len(runs) else '; '.join(where)}: {note}."
+        for note, where in warned.items()
+    ]
+
+
 def signed(value: float) -> str:
     """A difference to three places, always with its sign."""
     if round(abs(value), 3) == 0:

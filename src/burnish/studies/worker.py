@@ -84,7 +84,9 @@ def _teller(lines: TextIO) -> Tell:
 
     def tell(**facts: Any) -> None:
         nonlocal last
-        if time.monotonic() - last >= EVERY:
+        if "note" in facts:
+            _send(lines, **facts)
+        elif time.monotonic() - last >= EVERY:
             last = time.monotonic()
             _send(lines, **facts)
 
@@ -92,11 +94,14 @@ def _teller(lines: TextIO) -> Tell:
 
 
 def on_stage(tell: Tell, start: float = 0.0, share: float = 1.0) -> Callable[[Stage], None]:
-    """An `on_stage` for `Detector.train`: messages to the log, progress of training to `tell`."""
+    """An `on_stage` for `Detector.train`: messages to the log, progress of training and what may be
+    wrong with it to `tell`."""
 
     def told(stage: Stage) -> None:
         if stage.message:
             print(stage.message, flush=True)
+        if stage.warns and stage.name in ("data", "train"):
+            tell(note=stage.message.removeprefix("note: "))
         if stage.name == "train" and stage.event is not None:
             tell(stage="training", done=start + share * stage.done)
 
