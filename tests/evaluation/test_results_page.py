@@ -84,7 +84,7 @@ def test_false_alarms_and_escapes() -> None:
         assert got.split(" (")[0] == f"{100 * rate:.1f} %"
         first, second, third = (f"{100 * r['escape_rate']:.0f}" for r in seeds(label))
         assert escapes == f"{first}, {second} and {third} %"
-    assert {round(41 * r["false_alarm_rate_got"], 9) for r in seeds("screw")} == {1}
+    assert {round(41 * r["false_alarm_rate_got"], 9) for r in seeds("screw")} == {1, 2}
 
 
 def test_another_lamp() -> None:
