@@ -7,10 +7,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <locale>
+#include <sstream>
 #include <string>
 
 int main(int argc, char** argv) {
@@ -47,9 +48,11 @@ int main(int argc, char** argv) {
     // Heat maps have the calibration's scale, the same for every image: never stretch each its own way.
     const auto about = model->get_rt_info<std::string>("burnish");
     const std::string key = "\"heat_range\":[";
-    const char* range = about.c_str() + about.find(key) + key.size();
-    char* next = nullptr;
-    const float low = std::strtof(range, &next), high = std::strtof(next + 1, nullptr);
+    std::istringstream range(about.substr(about.find(key) + key.size()));
+    range.imbue(std::locale::classic());  // Qt and others switch to the user's locale, which may want 3,5
+    float low = 0, high = 1;
+    char comma = 0;
+    range >> low >> comma >> high;
     const ov::Tensor map = request.get_tensor("anomaly_map");
     std::ofstream out(argv[3], std::ios::binary);
     out << "P5\n" << width << " " << height << "\n255\n";

@@ -22,6 +22,7 @@ from burnish.system import (
     in_use,
     mark_in_use,
     open_to_write_at,
+    quoted,
     size_on_disk,
     sync_file,
     sync_folder,
@@ -136,6 +137,23 @@ def test_syncing(here: str, tmp_path: Path) -> None:
     sync_file(tmp_path / "file")
     sync_folder(tmp_path)
     assert (tmp_path / "file").read_bytes() == b"kept"
+
+
+@pytest.mark.parametrize(
+    ("windows", "path", "word"),
+    [
+        (False, "runs/rail", "runs/rail"),
+        (False, "my runs/ü", "'my runs/ü'"),
+        (True, r"D:\runs\rail", r"D:\runs\rail"),
+        (True, r"D:\my runs\ü", r'"D:\my runs\ü"'),
+    ],
+)
+def test_a_path_in_a_command_is_one_word(
+    windows: bool, path: str, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if windows:
+        monkeypatch.setattr(system, "fcntl", None)
+    assert quoted(Path(path)) == word
 
 
 def burnish(*command: object, ends: tuple[int, ...] = (0,)) -> str:

@@ -1,8 +1,10 @@
-"""What Windows does otherwise: locks of folders and files, syncs, writing at a place, drives."""
+"""What Windows does otherwise: locks, syncs, writing at a place, drives, quotes."""
 
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -130,6 +132,11 @@ def size_on_disk(path: Path) -> int:
         status = path.stat()
         return getattr(status, "st_blocks", -(-status.st_size // 512)) * 512
     return 0
+
+
+def quoted(path: Path) -> str:
+    """A path as one word of a command to be copied: cmd of Windows knows no single quotes."""
+    return shlex.quote(str(path)) if fcntl is not None else subprocess.list2cmdline([str(path)])
 
 
 def common_folder(folders: Iterable[PurePath]) -> PurePath | None:

@@ -287,8 +287,10 @@ def test_int8_moves_the_threshold_only_as_far_as_good_images_need(
     saved = proto.ByteSize() - small.ByteSize()
     assert 0.5 * weights < saved < 0.76 * weights  # three of four bytes, less ranges and nodes
     threshold = raise_threshold(small, detector, good)
+    import onnx
     import onnxruntime
 
+    onnx.checker.check_model(small, full_check=True)
     session = onnxruntime.InferenceSession(small.SerializeToString())
     passing = [p for p in good if not detector.inspect(p).is_defect]
     scores = []

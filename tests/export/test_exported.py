@@ -76,6 +76,33 @@ def test_threads_get_the_results_of_their_own_images(exports: Path, suffix: str)
         assert all(np.array_equal(one[name], two[name]) for name in one)
 
 
+MANY_SIZES = """
+import sys
+from pathlib import Path
+import numpy as np
+from burnish.export.exported import load_exported
+
+def mib():
+    return int(Path("/proc/self/statm").read_text().split()[1]) / 256
+
+exported, rng = load_exported(sys.argv[1]), np.random.default_rng(0)
+for number in range(250):
+    if number == 100:
+        before = mib()
+    exported.run(rng.integers(0, 256, rng.integers(20, 200, 2), dtype=np.uint8))
+print(mib() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+@EVERY
+def test_images_of_many_sizes_do_not_fill_the_memory(exports: Path, suffix: str) -> None:
+    command = [sys.executable, "-c", MANY_SIZES, str(exports / f"model{suffix}")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 100  # MiB
+
+
 @pytest.mark.parametrize(
     "state", [torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)]
 )

@@ -28,6 +28,14 @@ def test_rows_come_back_sorted_by_path(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_one_that_excel_saved_is_read(tmp_path: Path) -> None:
+    """With a mark at its head, and ends of lines as on Windows."""
+    row = replace(ROW, source="odd.png")
+    path = write_manifest(tmp_path, [row])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert read_manifest(tmp_path) == [row]
+
+
 def test_no_manifest_is_none(tmp_path: Path) -> None:
     assert read_manifest(tmp_path) is None
 

@@ -23,7 +23,7 @@ from burnish.configuration import make_settings
 from burnish.images.synthetic.surfaces import make_surface
 from burnish.training.loop import Interrupted, Trainer
 from burnish.training.samples import Samples
-from burnish.training.state import read_header
+from burnish.training.state import Progress, load_state, read_header, save_state
 
 MICRO = {
     "image_size": 32, "patch": 8, "disc_patch": 8, "mask_blocks": (8, 16), "width": 32, "heads": 2,
@@ -195,6 +195,22 @@ def test_a_checkpoint_of_other_tensors_is_named(
     save_file(tensors | ({} if changed is None else {name: changed}), path, metadata)
     with pytest.raises(BurnishError, match=r"checkpoint\.safetensors is not .*, or it is damaged"):
         trainer(tmp_path, steps=4).fit(resume=True)
+
+
+def test_a_checkpoint_that_was_read_is_no_longer_needed(tmp_path: Path) -> None:
+    """Windows replaces no file whose pages are in use."""
+    network = torch.nn.Linear(8, 8)
+    optimizer = torch.optim.AdamW(network.parameters())
+    network(torch.ones(1, 8)).sum().backward()
+    optimizer.step()
+    path, state = tmp_path / "checkpoint.safetensors", ({"net": network}, {"adam": optimizer})
+    save_state(path, *state, Progress(step=1), {})
+    load_state(path, *state)
+    moments = optimizer.state_dict()["state"][0]
+    before = moments["exp_avg"].clone()
+    path.write_bytes(bytes(path.stat().st_size))
+    assert before.abs().sum() > 0
+    assert torch.equal(moments["exp_avg"], before)
 
 
 def test_non_finite_loss_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -49,6 +48,7 @@ def calibrate(
     from burnish.cli.say import say
     from burnish.detection.detector import Detector
     from burnish.detection.run_folder import locked_run_folder, stale_files_note
+    from burnish.system import quoted
 
     console = Console(stderr=True)
     detector = Detector.load(model, device)
@@ -60,6 +60,6 @@ def calibrate(
         stale = stale_files_note(out)
         path = calibrated.save(out)
     lines = [f"note: {stale}"] if stale else []
-    lines += [f"model written to {path}", f"next: burnish inspect {shlex.quote(str(out))} IMAGES"]
+    lines += [f"model written to {path}", f"next: burnish inspect {quoted(out)} IMAGES"]
     for line in lines:
         say(console, line)

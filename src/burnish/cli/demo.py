@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from burnish.cli.say import say
+from burnish.system import quoted
 
 # A fifth of the training images is held out: 100 of them can promise 1 % false alarms.
 TRAIN, GOOD, DEFECTS = 500, 60, 60
@@ -67,7 +67,7 @@ def demo(
         console.print(table, highlight=False)
     console.print()
     say(console, summary(evaluation))
-    run, test = (shlex.quote(str(path)) for path in (out / "run", folder / "test"))
+    run, test = (quoted(path) for path in (out / "run", folder / "test"))
     for line in (
         "",
         f"report:  {page}",

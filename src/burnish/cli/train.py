@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from burnish.cli.say import say
+from burnish.system import quoted
 
 if TYPE_CHECKING:
     from burnish.cli.console import Console
@@ -104,7 +104,7 @@ def train(
     console = Console(stderr=True)
     _train(console, data, preset, out, resume, overwrite, changes)
     if not is_worker():
-        say(console, f"next: burnish inspect {shlex.quote(str(out))} IMAGES")
+        say(console, f"next: burnish inspect {quoted(out)} IMAGES")
 
 
 def _changes(options: dict[str, Any], assignments: list[str]) -> dict[str, Any]:

@@ -98,7 +98,16 @@ def quantise(proto: Any, generator: nn.Module, images: Sequence[Path]) -> Any:
             )
         finally:
             logging.disable(logging.NOTSET)
-        return onnx.load(after)
+        return _in_order(onnx.load(after))
+
+
+def _in_order(proto: Any) -> Any:
+    """The same graph, each node behind those that it uses, as ONNX asks: onnxruntime's quantisation
+    forgets what branches of an If use, and other programs than its own refuse the file."""
+    onnx_ir = need("onnx_ir")
+    model = onnx_ir.from_proto(proto)
+    model.graph.sort()
+    return onnx_ir.to_proto(model)
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def read_manifest(folder: Path) -> list[ManifestRow] | None:
     if not path.is_file():
         return None
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # Excel writes a mark first
             table = csv.DictReader(file)
             if tuple(table.fieldnames or ()) != COLUMNS:
                 raise ValueError(f"its columns are {table.fieldnames}, not {list(COLUMNS)}")

@@ -92,7 +92,9 @@ def load_state(
     """
     header = read_header(path)
     with safe_open(path, "pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not iterable
+        # Copied: the optimisers would keep the file's own pages, and Windows replaces no such file.
+        names = file.keys()
+        tensors = {name: file.get_tensor(name).clone() for name in names}
     try:
         progress = Progress(**header["progress"], threads=header.get("threads"))
         for name, network in networks.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 
 from burnish.cli.data.prepared import counts_of, say_notes, status_of
 from burnish.cli.say import say
+from burnish.system import quoted
 
 if TYPE_CHECKING:
     from burnish.images.preparing.prepare import Prepared
@@ -117,6 +117,6 @@ def _print(prepared: Prepared) -> None:
     console.print(table)
     record = f", see {prepared.out}/.prepare.json"
     say_notes(console, prepared, "could not be used and are left out", record)
-    data, run = (shlex.quote(str(path)) for path in (prepared.out, Path("runs", prepared.out.name)))
+    data, run = (quoted(path) for path in (prepared.out, Path("runs", prepared.out.name)))
     say(console, f"next: burnish data check {data}")
     say(console, f"      burnish train {data} --out {run}")

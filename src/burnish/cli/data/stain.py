@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 
 from burnish.cli.data.prepared import counts_of, say_notes, status_of
 from burnish.cli.say import say
+from burnish.system import quoted
 
 if TYPE_CHECKING:
     from burnish.images.preparing.prepare import Prepared
@@ -112,6 +112,6 @@ def _print(stained: Prepared) -> None:
     say_notes(console, stained, "are left out", "; --json names them all")
     # Not the name alone: that is where the model of the set itself is likely to lie.
     run = Path("runs", f"{stained.out.name}-drawn")
-    data, model = (shlex.quote(str(path)) for path in (stained.out, run))
+    data, model = (quoted(path) for path in (stained.out, run))
     say(console, f"next: burnish train {data} --out {model}")
     say(console, f"      burnish evaluate {model} {data}")

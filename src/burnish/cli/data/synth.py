@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from burnish.cli.say import say
+from burnish.system import quoted
 
 
 def synth(
@@ -58,7 +58,7 @@ def synth(
         print(json.dumps(facts | {"train": train, "good": good, "defects": defects}, indent=1))
         return
     console = Console()
-    data, run = (shlex.quote(str(path)) for path in (out, Path("runs", out.name)))
+    data, run = (quoted(path) for path in (out, Path("runs", out.name)))
     for line in (
         f"{out}: {surface} metal, {height}x{width} px (height x width), seed {seed}",
         f"  train/good    {train:6,}",
