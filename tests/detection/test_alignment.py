@@ -90,6 +90,16 @@ def test_an_image_without_a_part_is_judged_and_noted(bolts_run: Path) -> None:
     assert np.isfinite(result.score)
 
 
+@pytest.mark.parametrize(("alone", "ending"), [(True, "judged alone"), (False, "cut out")])
+def test_training_tells_what_is_judged(
+    bolts: Path, turning: dict, tmp_path: Path, alone: bool, ending: str
+) -> None:
+    told: list[str] = []
+    changes = {**turning, "steps": 1, "part_only": alone}
+    Detector.train(bolts, "tiny", tmp_path, **changes, on_stage=lambda s: told.append(s.message))
+    assert any(f"turned to one direction and {ending})" in line for line in told)
+
+
 def test_align_part_says_when_there_are_none(metal: Path, micro: dict, tmp_path: Path) -> None:
     with pytest.raises(BurnishError, match=r"found in 0 of \d+ images.*Leave align out"):
         Detector.train(metal, "tiny", tmp_path / "run", **micro, align="part")

@@ -74,7 +74,8 @@ def describe(store: ImageStore, samples: Samples, held: list[int], settings: Set
         seen += f" tiles at full resolution ({len(samples)} an epoch)"
     elif store.alignment is not None:
         turned = "turned to one direction" if store.alignment.turns else "moved to one place"
-        seen += f" (parts are found, {turned} and cut out)"
+        cut = "cut out" if store.alignment.part is None else "judged alone"
+        seen += f" (parts are found, {turned} and {cut})"
     elif settings.aspect == "square" and any(max(s) > 1.1 * min(s) for s in sizes):
         seen += " (squashed to a square: aspect=keep keeps their shape)"
     judged = f"{len(held)} held out for calibration"
