@@ -47,7 +47,7 @@ class TiledGraph(InspectionGraph):
 
     Attributes:
         masked: whether tiles of small images are filled up, and filled pixels ignored like those
-            outside the region of interest. Judging a tile then takes a quarter longer.
+            outside the region of interest. Judging a tile then takes longer.
     """
 
     ramp: Tensor
