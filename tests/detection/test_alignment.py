@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,17 @@ def test_nothing_is_judged_beside_the_part(bolts_run: Path, bolt: Bolt) -> None:
     assert np.allclose(judged.anomaly_map[sure], everywhere.anomaly_map[sure], atol=1e-5)
     assert everywhere.anomaly_map[beyond].max() > judged.anomaly_map.max()
     assert judged.score < everywhere.score
+
+
+def test_a_part_that_the_edge_cuts_off_is_noted(bolts_run: Path, bolt: Bolt) -> None:
+    detector = Detector.load(bolts_run)
+    whole, cut = (detector.inspect(bolt((120, 150), (x, 60), 0.1, 80)) for x in (75, 122))
+    assert whole.notes == ()
+    (note,) = cut.notes
+    assert re.fullmatch(
+        r"the image's edge cuts off \d+% of where the part should be: not judged.*", note
+    )
+    assert 5 <= int(re.findall(r"\d+", note)[0]) < 50
 
 
 def test_an_image_without_a_part_is_judged_and_noted(bolts_run: Path) -> None:

@@ -22,7 +22,7 @@ from burnish.detection.ranges import find_unlike, prepared_statistics
 from burnish.detection.result import Result, Speed, map_names
 from burnish.detection.run_folder import EXPORTED
 from burnish.detection.scorer import Scorer
-from burnish.detection.sizes import size_notes
+from burnish.detection.sizes import part_notes, size_notes
 from burnish.errors import BurnishError
 from burnish.images.pose import Pose
 from burnish.images.reader import notes_of, prepare, read_image, read_with_header
@@ -214,10 +214,8 @@ class Detector:
     def notes_on(self, image: NDArray[np.uint8], pose: Pose | None) -> tuple[str, ...]:
         """What to know of an image and its part's pose, as sentences."""
         size = image.shape[:2]
-        notes = size_notes(self.card, self._region(*size), *size)
-        if pose is not None and not pose.found:
-            return ("no part was found in the image: it was judged as it lies", *notes)
-        return notes
+        part = () if pose is None else part_notes(self.card, pose)
+        return (*part, *size_notes(self.card, self._region(*size), *size))
 
     def _score(self, image: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> ScoredImage:
         """Score an image, given as read and prepared."""

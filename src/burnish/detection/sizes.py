@@ -1,12 +1,14 @@
-"""Notes on images of another size or shape than the model was trained with."""
+"""Notes on images of another size or shape than the model was trained with, and on their parts."""
 
 from __future__ import annotations
 
 from burnish.detection.model_file import ModelCard
+from burnish.images.pose import Pose
 from burnish.images.roi import Region
 from burnish.images.tiles import Grid, tiles_within
 from burnish.settings import Settings
 
+CUT_OFF = 0.05  # share of a part's place beyond the image's edge from which on a note is given
 CLEARLY = 1.5  # ratio of tiles, or of pixels a side, either way, from which on a note is given
 
 
@@ -27,6 +29,19 @@ def size_notes(card: ModelCard, region: Region | None, height: int, width: int) 
         *_stretched(card, height, width),
         *_enlarged(card, height, width),
         *_tiled(card, region, height, width),
+    )
+
+
+def part_notes(card: ModelCard, pose: Pose) -> tuple[str, ...]:
+    """Notes on the pose of an aligned part, as sentences."""
+    if not pose.found:
+        return ("no part was found in the image: it was judged as it lies",)
+    assert card.alignment is not None
+    beyond = card.alignment.beyond(pose)
+    if beyond < CUT_OFF:
+        return ()
+    return (
+        f"the image's edge cuts off {beyond:.0%} of where the part should be: not judged there",
     )
 
 

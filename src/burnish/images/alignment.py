@@ -108,6 +108,12 @@ class Alignment(BaseModel):
         weight = _within(*self._places(pose), self.enlarged) * part_weight(self)
         return np.floor(weight * 255 + _F(0.5)).astype(np.uint8)
 
+    def beyond(self, pose: Pose) -> float:
+        """How much of where the part should be, and of what is beside it, lies beyond the image's
+        edge, a share; 0 where all of the view is judged."""
+        seen = self.seen(pose)
+        return 0.0 if seen is None else 1 - float(seen.sum() / 255 / part_weight(self).sum())
+
     def prepared(self, image: NDArray[np.uint8], channels: int) -> tuple[NDArray[np.uint8], Pose]:
         """The preprocessing of an aligned model: `view`, with `seen` as a last channel if there is
         one, uint8 (channels [+ 1], V, U)."""
