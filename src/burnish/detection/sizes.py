@@ -41,7 +41,8 @@ def part_notes(card: ModelCard, pose: Pose) -> tuple[str, ...]:
     if beyond < CUT_OFF:
         return ()
     return (
-        f"the image's edge cuts off {beyond:.0%} of where the part should be: not judged there",
+        f"the image's edge cuts off {100 * beyond:.0f} % of where the part should be: it was not "
+        "judged there",
     )
 
 
