@@ -48,7 +48,8 @@ def put_back(
     height, width = image.shape[:2]
     maps = np.concatenate([scored.anomaly_map[None], scored.reconstruction.astype(np.float32)])
     back, weight = alignment.put_back(maps, pose, height, width)
-    anomaly_map = back[0] * weight + scored.anomaly_map.min() * (1 - weight)
+    coldest = scored.anomaly_map.min()  # rounding must not go below it
+    anomaly_map = np.maximum(back[0] * weight + coldest * (1 - weight), coldest)
     own = to_channels(image, len(back) - 1)
     levels = back[1] if own.ndim == 2 else back[1:].transpose(1, 2, 0)
     weight = weight if own.ndim == 2 else weight[..., None]

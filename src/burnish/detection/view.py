@@ -20,8 +20,8 @@ class View:
             hidden from the generator, as by a mask, and count nowhere.
         part: the part it shows, if known.
         seen: how much each pixel counts when maps become scores, uint8 (H, W), 0 to 255: not what
-            an aligned view shows beyond the image's edge. Unlike those outside a region, such
-            pixels are not hidden: they continue the image, so nothing ends abruptly. None: all do.
+            an aligned view shows beside the part or beyond the image's edge. Unlike those outside a
+            region, such pixels are not hidden, so nothing ends abruptly. None: all do.
     """
 
     pixels: NDArray[np.uint8]

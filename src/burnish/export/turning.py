@@ -92,7 +92,7 @@ def turned_view(large: Tensor, turn: Turn, alignment: Alignment) -> tuple[Tensor
     columns = x * (wide / alignment.width) - 0.5
     seen = None
     if alignment.part is not None:
-        part = torch.from_numpy(part_weight(alignment))
+        part = torch.from_numpy(part_weight(alignment).copy())
         seen = torch.floor(_within(rows, columns, (high, wide)) * part * 255 + 0.5) / 255
     return torch.floor(_sample(large, rows, columns) + 0.5), seen
 

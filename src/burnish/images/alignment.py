@@ -10,7 +10,9 @@ Shapes: h x w the working size, V x U the model's input, H x W the image.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +64,8 @@ class Alignment(BaseModel):
         if self.part is not None:
             high, wide = cells_of(self.size, self.scale)
             digits = 2 * math.ceil(wide / 8)
-            if len(self.part) != high or not all(is_hex(row, digits) for row in self.part):
+            row = re.compile(f"[0-9a-f]{{{digits}}}")
+            if len(self.part) != high or not all(map(row.fullmatch, self.part)):
                 raise ValueError(f"part: not {high} rows of {digits} hexadecimal digits")
         return self
 
@@ -171,22 +174,18 @@ def cells_of(size: tuple[int, int], scale: float) -> tuple[int, int]:
 
 
 def part_weight(alignment: Alignment) -> NDArray[np.float32]:
-    """`Alignment.part` for each pixel of the view, float32 (V, U), 0 to 1."""
+    """`Alignment.part` for each pixel of the view, float32 (V, U), 0 to 1; not to be written to."""
     assert alignment.part is not None
-    wide = cells_of(alignment.size, alignment.scale)[1]
-    packed = np.frombuffer(bytes.fromhex("".join(alignment.part)), dtype=np.uint8)
-    bits = np.unpackbits(packed.reshape(len(alignment.part), -1), axis=1)[:, :wide]
-    rows, columns = (
-        (np.arange(side, dtype=_F) + _F(0.5)) / _F(alignment.scale) - _F(0.5)
-        for side in alignment.size
-    )
+    return _weight_of(alignment.part, alignment.size, alignment.scale)
+
+
+@lru_cache(maxsize=4)  # the same for every image of a model
+def _weight_of(part: tuple[str, ...], size: tuple[int, int], scale: float) -> NDArray[np.float32]:
+    packed = np.frombuffer(bytes.fromhex("".join(part)), dtype=np.uint8)
+    bits = np.unpackbits(packed.reshape(len(part), -1), axis=1)[:, : cells_of(size, scale)[1]]
+    rows, columns = ((np.arange(side, dtype=_F) + _F(0.5)) / _F(scale) - _F(0.5) for side in size)
     places = np.broadcast_arrays(rows[:, None], columns)
     return sample(bits[None].astype(_F), *places)[0]
-
-
-def is_hex(row: str, digits: int) -> bool:
-    """Whether a row of `Alignment.part` has so many hexadecimal digits."""
-    return len(row) == digits and all(digit in "0123456789abcdef" for digit in row)
 
 
 def _within(
